@@ -1,0 +1,29 @@
+"""The one family of errors a user meets.
+
+A message says what happened (with the value), what was expected and what to do next, in one line.
+The command line prints it and exits with 1; anything else is a bug and keeps its traceback.
+"""
+
+
+class MagicPoseError(Exception):
+    """Base of every error that the user can mend."""
+
+
+class InputError(MagicPoseError):
+    """A reference, driver or pose file cannot be used."""
+
+
+class OutputError(MagicPoseError):
+    """The result cannot be written where it was asked for."""
+
+
+class ConfigError(MagicPoseError):
+    """A preset or an option has a wrong value; the message lists every mistake with its path."""
+
+
+class ModelError(MagicPoseError):
+    """A model folder, checkpoint or one of its parts is missing or does not fit."""
+
+
+class DetectionError(MagicPoseError):
+    """No person was found where one is needed."""
