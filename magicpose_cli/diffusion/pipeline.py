@@ -1,0 +1,337 @@
+"""MagicPosePipeline: one reference picture and a sequence of pose maps in, one frame a map out.
+
+The parts are stock diffusers classes; the only addition is the attention processor of
+`reference.py`, so a saved folder holds no custom code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from diffusers import ControlNetModel, DiffusionPipeline, UNet2DConditionModel
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+
+from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
+from magicpose_cli.errors import ModelError
+
+Picture = PIL.Image.Image | np.ndarray | torch.Tensor
+StepCallback = Callable[["MagicPosePipeline", int, Any, dict[str, torch.Tensor]], dict | None]
+
+
+@dataclass
+class MagicPosePipelineOutput(BaseOutput):
+    """images: list of PIL pictures, or (F, H, W, 3) numpy, or (F, 3, H, W) tensor, in 0..1."""
+
+    images: list[PIL.Image.Image] | np.ndarray | torch.Tensor
+
+
+@dataclass
+class AppearanceBank:
+    """What the appearance network says of one reference, kept for each timestep once computed.
+
+    It depends on (reference, timestep, text) alone, never on a frame: the reference latent gets
+    no noise. One bank serves every frame of every driver.
+    """
+
+    pipeline: MagicPosePipeline
+    reference_latents: torch.Tensor
+    prompt_embeds: torch.Tensor
+    _steps: dict[float, Bank] = field(default_factory=dict)
+
+    def at(self, timestep: torch.Tensor) -> Bank:
+        """The bank of one timestep: hidden states (1, tokens, channels) of each self-attention."""
+        key = float(timestep)
+        if key not in self._steps:
+            unet = self.pipeline.appearance_unet
+            with ReferenceAttention(unet) as attention:
+                attention.recording = {}
+                unet(self.reference_latents, timestep, self.prompt_embeds, return_dict=False)
+            self._steps[key] = attention.recording
+        return self._steps[key]
+
+
+class MagicPosePipeline(DiffusionPipeline):
+    """MagicPose (Chang et al., ICML 2024): Stable Diffusion moved by pose, dressed by a reference.
+
+    unet: the denoiser (SD 1.5 in the released model).
+    appearance_unet: a full copy of it that reads the clean reference latent.
+    pose_controlnet: reads the OpenPose-style picture.
+    scheduler: owns the step; any deterministic diffusers scheduler.
+    vae, text_encoder, tokenizer: optional. `denoise` needs none of them; without a text encoder
+        the empty prompt's embedding is zero and no other prompt is possible.
+    pose_canvas: short side in pixels of the canvas on which poses are drawn before the picture is
+        scaled to the network's size, as in the training data (it decides how thick the limbs are).
+    sample_size: side in pixels of the pictures the model was trained on.
+    """
+
+    model_cpu_offload_seq = "text_encoder->appearance_unet->pose_controlnet->unet->vae"
+    _optional_components = ["vae", "text_encoder", "tokenizer"]  # noqa: RUF012 (diffusers' name)
+    _callback_tensor_inputs = ["latents"]  # noqa: RUF012
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        appearance_unet: UNet2DConditionModel,
+        pose_controlnet: ControlNetModel,
+        scheduler: Any,
+        vae: Any = None,
+        text_encoder: Any = None,
+        tokenizer: Any = None,
+        pose_canvas: int = 604,
+        sample_size: int = 512,
+    ):
+        super().__init__()
+        self.register_modules(
+            unet=unet,
+            appearance_unet=appearance_unet,
+            pose_controlnet=pose_controlnet,
+            scheduler=scheduler,
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+        )
+        self.register_to_config(pose_canvas=pose_canvas, sample_size=sample_size)
+        self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
+        self.pose_processor = VaeImageProcessor(
+            vae_scale_factor=self.vae_scale_factor, do_normalize=False
+        )
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Pixels a latent cell is wide: what the pose network's hint encoder shrinks by."""
+        return 2 ** (len(self.pose_controlnet.config.conditioning_embedding_out_channels) - 1)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        reference: Picture,
+        pose_maps: Picture | Sequence[PIL.Image.Image],
+        prompt: str = "",
+        negative_prompt: str | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        num_inference_steps: int = 50,
+        guidance_scale: float = 7.0,
+        generator: torch.Generator | None = None,
+        latents: torch.Tensor | None = None,
+        batch_size: int | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: StepCallback | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+    ) -> MagicPosePipelineOutput | tuple:
+        """Draw the person of `reference` in each pose of `pose_maps`.
+
+        reference: PIL picture, or (H, W, 3) / (1, 3, H, W) in 0..1, RGB.
+        pose_maps: F pictures: a PIL picture or a list of them, (F, H, W, 3) or (F, 3, H, W), 0..1.
+        height, width: pixels of the result; the reference's own by default, a multiple of 8.
+        generator: seeds the one initial noise that all frames share.
+        latents: that noise instead, (1 or F, c, height / 8, width / 8).
+        batch_size: frames denoised at once; all by default. It never changes the result.
+        output_type: "pil", "np", "pt" or "latent".
+        callback_on_step_end: called as f(pipeline, step, timestep, {"latents": ...}) after every
+            step of every batch; the latents it returns are taken.
+        """
+        if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
+            raise ValueError(f"callback_on_step_end_tensor_inputs: only latents, got {unknown}")
+        image = self.image_processor.preprocess(reference, height=height, width=width)
+        height, width = image.shape[-2:]
+        maps = self.pose_processor.preprocess(pose_maps, height=height, width=width)
+        latents = self.denoise(
+            self.initial_noise(height, width, generator) if latents is None else latents,
+            self.encode_reference(image),
+            maps,
+            self.encode_prompt(prompt),
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            negative_prompt_embeds=self.encode_prompt(negative_prompt or ""),
+            batch_size=batch_size,
+            callback_on_step_end=callback_on_step_end,
+        )
+        if output_type == "latent":
+            images = latents
+        else:
+            decoded = self.decode(latents, batch_size=batch_size)
+            images = self.image_processor.postprocess(decoded * 2 - 1, output_type=output_type)
+        self.maybe_free_model_hooks()
+        return MagicPosePipelineOutput(images=images) if return_dict else (images,)
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        latents: torch.Tensor,
+        reference_latents: torch.Tensor,
+        pose_maps: torch.Tensor,
+        prompt_embeds: torch.Tensor,
+        num_inference_steps: int = 50,
+        guidance_scale: float = 7.0,
+        *,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        batch_size: int | None = None,
+        bank: AppearanceBank | None = None,
+        callback_on_step_end: StepCallback | None = None,
+    ) -> torch.Tensor:
+        """Sample the latents of F frames from noise.
+
+        latents: (F or 1, c, h, w) unit noise; one is shared by all frames.
+        reference_latents: (1, c, h, w), clean.
+        pose_maps: (F, 3, 8h, 8w), RGB in 0..1.
+        prompt_embeds: (1, 77, d).
+        guidance_scale: Image-CFG of the paper: the unconditional pass is the bare denoiser, with
+            neither reference nor pose. 1 switches it off.
+        negative_prompt_embeds: text of the unconditional pass; prompt_embeds by default.
+        batch_size: frames denoised at once; never changes the result.
+        bank: reused across calls with the same reference; made for this call by default.
+
+        Returns (F, c, h, w) float32. Guidance and the scheduler's step run in float32.
+        """
+        dtype, device = self.unet.dtype, self._execution_device
+        frames = len(pose_maps)
+        latents = latents.to(device, torch.float32).expand(frames, -1, -1, -1)
+        prompt_embeds = prompt_embeds.to(device, dtype)
+        if negative_prompt_embeds is None:
+            negative_prompt_embeds = prompt_embeds
+        texts = (prompt_embeds, negative_prompt_embeds.to(device, dtype))
+        if bank is None:
+            bank = self.appearance_bank(reference_latents, prompt_embeds)
+        step = batch_size or frames
+        done = []
+        with (
+            ReferenceAttention(self.unet) as attention,
+            self.progress_bar(total=num_inference_steps * -(-frames // step)) as progress,
+        ):
+            for start in range(0, frames, step):
+                x = latents[start : start + step]
+                maps = pose_maps[start : start + step].to(device, dtype)
+                self.scheduler.set_timesteps(num_inference_steps, device=device)
+                x = x * self.scheduler.init_noise_sigma
+                for i, t in enumerate(self.scheduler.timesteps):
+                    noisy = self.scheduler.scale_model_input(x, t).to(dtype)
+                    prediction = self._predict(
+                        attention, noisy, t, bank.at(t), maps, texts, guidance_scale
+                    )
+                    x = self.scheduler.step(prediction, t, x, return_dict=False)[0]
+                    if callback_on_step_end is not None:
+                        taken = callback_on_step_end(self, i, t, {"latents": x})
+                        x = (taken or {}).get("latents", x)
+                    progress.update()
+                done.append(x)
+        return torch.cat(done)
+
+    def _predict(
+        self,
+        attention: ReferenceAttention,
+        noisy: torch.Tensor,
+        timestep: torch.Tensor,
+        bank: Bank,
+        pose_maps: torch.Tensor,
+        texts: tuple[torch.Tensor, torch.Tensor],
+        guidance_scale: float,
+    ) -> torch.Tensor:
+        """The guided prediction of one step, float32 (F, c, h, w)."""
+        frames = len(noisy)
+        positive, negative = (text.expand(frames, -1, -1) for text in texts)
+        residuals = self.pose_controlnet(
+            noisy, timestep, positive, controlnet_cond=pose_maps, return_dict=False
+        )
+        guided = guidance_scale != 1.0
+        if guided:  # both passes as one batch: readers first, then the bare denoiser
+            noisy = torch.cat([noisy, noisy])
+            text = torch.cat([positive, negative])
+            down, mid = _padded_with_zeros(residuals)
+        else:
+            text = positive
+            down, mid = residuals
+        attention.bank, attention.readers = bank, frames
+        prediction = self.unet(
+            noisy,
+            timestep,
+            text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0].float()
+        if not guided:
+            return prediction
+        conditional, unconditional = prediction.chunk(2)
+        return unconditional + guidance_scale * (conditional - unconditional)
+
+    def appearance_bank(
+        self, reference_latents: torch.Tensor, prompt_embeds: torch.Tensor
+    ) -> AppearanceBank:
+        """The appearance network's word on a reference (1, c, h, w); hand it to `denoise`."""
+        unet, device = self.appearance_unet, self._execution_device
+        return AppearanceBank(
+            self, reference_latents.to(device, unet.dtype), prompt_embeds.to(device, unet.dtype)
+        )
+
+    def initial_noise(
+        self, height: int, width: int, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """The one noise of all frames, (1, c, h, w): drawn on the CPU, alike on every device."""
+        factor = self.vae_scale_factor
+        if height % factor or width % factor:
+            raise ValueError(f"size {width}x{height}: expected multiples of {factor}")
+        shape = (1, self.unet.config.in_channels, height // factor, width // factor)
+        return randn_tensor(shape, generator=generator, dtype=torch.float32)
+
+    def encode_prompt(self, prompt: str = "") -> torch.Tensor:
+        """(1, 77, d) last hidden state of CLIP; zeros for "" in a model without a text encoder."""
+        if self.text_encoder is None or self.tokenizer is None:
+            if prompt:
+                raise ModelError(
+                    f"prompt {prompt!r}: this model has no text encoder; leave the prompt empty or "
+                    "use a model that has one"
+                )
+            return torch.zeros(1, 77, self.unet.config.cross_attention_dim)
+        tokens = self.tokenizer(
+            prompt,
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        with torch.no_grad():
+            return self.text_encoder(tokens.input_ids.to(self.text_encoder.device))[0]
+
+    @torch.no_grad()
+    def encode_reference(self, image: torch.Tensor) -> torch.Tensor:
+        """(1, 3, H, W) in -1..1 -> clean latents (1, c, h, w); the posterior's mode, not a draw."""
+        vae = self._needed_vae()
+        encoded = vae.encode(image.to(self._execution_device, vae.dtype))
+        latents = encoded.latent_dist.mode() if "latent_dist" in encoded else encoded.latents
+        return (latents - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor, batch_size: int | None = None) -> torch.Tensor:
+        """(F, c, h, w) -> float32 pictures (F, 3, H, W) in 0..1 on the CPU."""
+        vae = self._needed_vae()
+        latents = latents / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
+        step = batch_size or len(latents)
+        pictures = [
+            vae.decode(part.to(self._execution_device, vae.dtype), return_dict=False)[0]
+            for part in latents.split(step)
+        ]
+        return (torch.cat([p.float().cpu() for p in pictures]) / 2 + 0.5).clamp(0, 1)
+
+    def _needed_vae(self) -> Any:
+        if self.vae is None:
+            raise ModelError("this model folder has no vae: add one (models convert --base SD15)")
+        return self.vae
+
+
+def _padded_with_zeros(
+    residuals: tuple[Sequence[torch.Tensor], torch.Tensor],
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """The pose residuals for the conditional half of a batch, nothing for the other half."""
+    down, mid = residuals
+    return [torch.cat([r, torch.zeros_like(r)]) for r in down], torch.cat(
+        [mid, torch.zeros_like(mid)]
+    )
