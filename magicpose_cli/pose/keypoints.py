@@ -54,7 +54,7 @@ class Pose:
 
     @classmethod
     def of(cls, width: int, height: int, **parts: np.ndarray) -> Pose:
-        """Build from (n, 3) arrays of x, y, score; absent parts and points of score 0 are unseen."""
+        """Build from (n, 3) arrays of x, y, score; absent parts, points of score 0 are unseen."""
         values: dict[str, np.ndarray] = {}
         for part, count in PARTS.items():
             data = np.array(parts.get(part, np.zeros((count, 3))), dtype=np.float32)

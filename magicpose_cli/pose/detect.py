@@ -1,0 +1,46 @@
+"""Pose detectors: what one is, and the table of those we know, imported when they are used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import ConfigError
+from .keypoints import Pose
+
+DETECTORS = {"mediapipe": "magicpose_cli.pose.mediapipe_holistic:MediaPipeHolistic"}
+PACKAGES = {"mediapipe": "mediapipe==0.10.21"}  # what to install where the import fails
+DEFAULT_DETECTOR = "mediapipe"
+
+
+class PoseDetector(Protocol):
+    """Finds one person. Frames of a film come in order; `still=True` detectors take any picture."""
+
+    def detect(self, frame: np.ndarray) -> Pose:
+        """Pose in `frame` (H, W, 3) uint8 RGB, in its pixels; an empty Pose where nobody is."""
+
+    def close(self) -> None:
+        """Give the models back."""
+
+
+def load_detector(name: str = "auto", *, still: bool = False) -> PoseDetector:
+    """Detector by its name in DETECTORS; "auto" is the default one.
+
+    `still=True` is for single pictures (a reference), False for the frames of a film in order.
+    Errors: ConfigError for an unknown name or a package that is not installed.
+    """
+    chosen = DEFAULT_DETECTOR if name == "auto" else name
+    if chosen not in DETECTORS:
+        known = ", ".join(["auto", *DETECTORS])
+        raise ConfigError(f"detector: {name!r} is not known; expected one of {known}")
+    module_name, class_name = DETECTORS[chosen].split(":")
+    try:
+        module = importlib.import_module(module_name)
+        return getattr(module, class_name)(still=still)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"detector: {chosen!r} needs the package {error.name!r}, which is not installed; "
+            f"run: pip install '{PACKAGES[chosen]}'"
+        ) from error
