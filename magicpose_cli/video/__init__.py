@@ -1,0 +1,31 @@
+"""Pictures and videos in and out. All frames are np.uint8 RGB (H, W, 3), upright."""
+
+from magicpose_cli.video.picture import read_picture, write_picture
+from magicpose_cli.video.probe import Clip, exact_rate, probe
+from magicpose_cli.video.read import SelectedClip, Selection, read_frames, select
+from magicpose_cli.video.write import (
+    Partial,
+    Sound,
+    VideoWriter,
+    check_output,
+    partials_of,
+    write_video,
+)
+
+__all__ = [
+    "Clip",
+    "Partial",
+    "SelectedClip",
+    "Selection",
+    "Sound",
+    "VideoWriter",
+    "check_output",
+    "exact_rate",
+    "partials_of",
+    "probe",
+    "read_frames",
+    "read_picture",
+    "select",
+    "write_picture",
+    "write_video",
+]

@@ -1,0 +1,62 @@
+"""The bundled ffmpeg program: where it is, and short runs of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from magicpose_cli.errors import MagicPoseError
+
+QUIET = ("-hide_banner", "-nostdin", "-y", "-loglevel", "error")
+
+
+def ffmpeg_exe() -> str:
+    """The ffmpeg that imageio-ffmpeg brings, or the one IMAGEIO_FFMPEG_EXE names."""
+    import imageio_ffmpeg
+
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise MagicPoseError(
+            "no ffmpeg program was found; reinstall imageio-ffmpeg "
+            "or set IMAGEIO_FFMPEG_EXE to one of your own"
+        ) from error
+
+
+def file_url(path: Path) -> str:
+    """The path for ffmpeg's command line, safe with a leading dash, a colon or a percent sign."""
+    return f"file:{path}"
+
+
+def run_ffmpeg(*arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run to the end, out of reach of the terminal's Ctrl-C, and return output and exit status.
+
+    Raises subprocess.TimeoutExpired after `seconds`.
+    """
+    return subprocess.run(
+        [ffmpeg_exe(), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        start_new_session=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def last_line(log: bytes) -> str:
+    """The last line of an ffmpeg log without the address of the part that wrote it."""
+    lines = [line for line in log.decode(errors="replace").splitlines() if line.strip()]
+    return re.sub(r"^\[[^]]*\] ", "", lines[-1].strip()) if lines else "no message"
+
+
+def sound_codec(path: Path) -> str | None:
+    """The codec of the file's first sound track ("aac", "opus", ...), None where it has none."""
+    header = run_ffmpeg("-hide_banner", "-nostdin", "-i", file_url(path)).stderr
+    return sound_codec_in(header)
+
+
+def sound_codec_in(header: bytes) -> str | None:
+    """Find the codec of the first sound track in what ffmpeg tells about an opened file."""
+    found = re.search(rb"Stream #0:\d+.*?: Audio: (\w+)", header)
+    return found.group(1).decode() if found else None

@@ -1,0 +1,134 @@
+"""Pictures in, pictures out: np.uint8 RGB (H, W, 3), upright."""
+
+from __future__ import annotations
+
+import re
+import struct
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.video.place import check_writable, hidden_beside, place
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PICTURE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+)
+WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")
+# What Pillow raises, beside OSError, on files that are damaged on purpose or by accident.
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError)
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """Read any picture Pillow knows as uint8 RGB (H, W, 3).
+
+    The EXIF rotation is applied, transparency is laid on white, 16-bit, grey, palette and CMYK
+    pictures are converted; of an animation the first frame is taken. Raises InputError.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; give a picture")
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give one picture")
+        with warnings.catch_warnings():
+            # Between one and two times Pillow's limit it only warns; such a picture is fine here.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return to_rgb(picture)
+    except Image.UnidentifiedImageError as error:
+        raise InputError(
+            f"{path} is no picture that can be read; give a PNG, JPEG or WebP"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels; "
+            "make it smaller first"
+        ) from error
+    except DAMAGED as error:
+        raise InputError(
+            f"{path} cannot be read as a picture ({error}); it may be damaged, save it again"
+        ) from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height as `read_picture` gives them, from the file's header. Raises InputError."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(0x0112, 1) >= 5  # the four quarter turns of EXIF
+            return (height, width) if turned else (width, height)
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read as a picture; remove or replace it") from error
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order: frame2 before frame10."""
+    pictures = (
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file() and not p.name.startswith(".")
+    )
+    return sorted(pictures, key=lambda p: (_natural(p.name), p.name))
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", name.casefold())
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
+
+
+def to_rgb(picture: Image) -> np.ndarray:
+    """The open Pillow picture as uint8 RGB (H, W, 3), upright, on white."""
+    from PIL import Image, ImageOps
+
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return np.repeat(_deep_grey(np.asarray(picture))[..., None], 3, axis=2)
+    if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, picture)
+    return np.array(picture.convert("RGB"))
+
+
+def _deep_grey(values: np.ndarray) -> np.ndarray:
+    """Bring 16-bit, 32-bit or float grey (H, W) to uint8.
+
+    Integers count as 16-bit (what PNG and TIFF hold) and floats as 0..1, unless a value is beyond
+    that; then the largest value becomes white.
+    """
+    white = 65535.0 if values.dtype.kind in "iu" else 1.0
+    grey = np.nan_to_num(values.astype(np.float64))
+    white = max(white, float(grey.max()))
+    return np.clip(np.rint(grey * (255.0 / white)), 0, 255).astype(np.uint8)
+
+
+def write_picture(path: str | Path, picture: np.ndarray, overwrite: bool = False) -> None:
+    """Write uint8 RGB (H, W, 3) as PNG or JPEG, whole or not at all. Raises OutputError."""
+    from PIL import Image
+
+    path = Path(path)
+    if path.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise OutputError(
+            f"{path}: a picture is written as {', '.join(WRITTEN_SUFFIXES)}, "
+            f"not as {path.suffix or 'a file without suffix'}"
+        )
+    check_writable(path, overwrite)
+    hidden = hidden_beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(hidden, quality=95)
+        place(hidden, path, overwrite)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        hidden.unlink(missing_ok=True)

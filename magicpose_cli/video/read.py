@@ -1,0 +1,120 @@
+"""The frames of a clip, lazily and in order: np.uint8 RGB (H, W, 3), upright."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, floor
+
+import numpy as np
+
+from magicpose_cli.errors import InputError
+from magicpose_cli.video.decode import DECODERS
+from magicpose_cli.video.probe import Clip, exact_rate
+
+SLACK_S = 0.002  # containers round times to a millisecond; that must not cost a frame
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames of a clip are wanted: a range in seconds, every N-th one, another rate."""
+
+    start_s: float | None = None
+    end_s: float | None = None
+    every: int = 1
+    fps: float | Fraction | None = None
+
+
+@dataclass(frozen=True)
+class SelectedClip:
+    """What `read_frames` will give: `frame_count` frames at `rate`, exactly."""
+
+    clip: Clip
+    rate: Fraction
+    frame_count: int
+    start_s: float
+    """Where in the clip the first frame stands."""
+    sources: np.ndarray = field(repr=False, compare=False)
+    """int64 (frame_count,): for each frame its number in the file, never descending."""
+
+    @property
+    def fps(self) -> float:
+        return float(self.rate)
+
+    @property
+    def duration_s(self) -> float:
+        return float(self.frame_count / self.rate)
+
+    @property
+    def audio_start_s(self) -> float:
+        """Where in the file the sound of the first frame is."""
+        return self.clip.start_s + self.start_s
+
+
+def select(clip: Clip, selection: Selection | None = None) -> SelectedClip:
+    """Work out the frames of a selection. Raises InputError where it does not fit the clip.
+
+    Times are rounded to the nearest frame of the clip, an end beyond the clip is its end, and at
+    least one frame is selected. `fps` repeats or drops frames so that the time is kept, then
+    `every` keeps each N-th at an N-th of the rate.
+    """
+    selection = selection or Selection()
+    start_s, end_s, every = selection.start_s or 0.0, selection.end_s, selection.every
+    if every < 1:
+        raise InputError(f"every {every}-th frame cannot be taken; give 1 or more")
+    if not 0 <= start_s < clip.duration_s:
+        raise InputError(
+            f"start at {start_s:g} s lies outside of {clip.path}, which is {clip.duration_s:.3f} s "
+            "long; give a time within it"
+        )
+    if end_s is not None and not end_s > start_s:
+        raise InputError(f"end at {end_s:g} s is not after the start at {start_s:g} s; give more")
+
+    first = min(floor(start_s * clip.rate + Fraction(1, 2)), clip.frame_count - 1)
+    last = clip.frame_count
+    if end_s is not None and end_s < clip.duration_s:
+        last = max(first + 1, floor(end_s * clip.rate + Fraction(1, 2)))
+    rate, count = clip.rate, last - first
+    if selection.fps is not None:
+        rate = exact_rate(selection.fps)
+        count = max(1, floor(Fraction(last - first) / clip.rate * rate + Fraction(1, 2)))
+
+    begin = first / clip.rate
+    ticks = float(begin) + np.arange(0, count, every) / float(rate)
+    slack = min(SLACK_S, 0.25 / float(max(rate, clip.rate)))
+    sources = np.searchsorted(clip.times, ticks + slack, side="right") - 1
+    sources = np.clip(sources, 0, len(clip.times) - 1).astype(np.int64)
+    return SelectedClip(clip, rate / every, ceil(count / every), float(begin), sources)
+
+
+def read_frames(clip: Clip, selection: Selection | None = None) -> Iterator[np.ndarray]:
+    """Give the selected frames, uint8 RGB (clip.height, clip.width, 3), one at a time.
+
+    Exactly `select(clip, selection).frame_count` of them; a repeated frame is the same array, so do
+    not draw into it. Where the file ends a few frames early the last one is repeated; where it can
+    be read no further than that, or not at all, InputError. A selection that does not fit raises
+    at once, not at the first frame.
+    """
+    return _selected_frames(select(clip, selection))
+
+
+def _selected_frames(selected: SelectedClip) -> Iterator[np.ndarray]:
+    clip = selected.clip
+    numbers, repeats = np.unique(selected.sources, return_counts=True)
+    forgiven = max(float(clip.rate), 0.05 * len(numbers))
+    frame: np.ndarray | None = None
+    decode = DECODERS[clip.decoder]
+    with closing(decode(clip.path, (clip.height, clip.width), numbers)) as frames:
+        for done, repeat in enumerate(repeats):
+            following = next(frames, None)
+            if following is not None:
+                frame = following
+            elif frame is None or len(numbers) - done > forgiven:
+                raise InputError(
+                    f"{clip.path} can be decoded up to frame {numbers[done]} of "
+                    f"{len(clip.times)} only; it is damaged, encode it anew or end before that"
+                )
+            for _ in range(repeat):
+                yield frame

@@ -1,0 +1,309 @@
+"""Frames into a video, GIF or folder of PNGs, with nothing finished ever lost.
+
+Frames go to a hidden recording beside the target, in a form that can be played however it ends.
+At the end the recording is finished (its index moved to the front, sound or GIF palette added) and
+takes the target's name in one step; an interrupted one becomes NAME.partial.mp4 the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.video.ffmpeg import ffmpeg_exe, file_url, last_line
+from magicpose_cli.video.finish import Sound, finish_gif, finish_video
+from magicpose_cli.video.place import check_writable, hidden_beside, partial_name, place
+from magicpose_cli.video.probe import probe
+
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif")
+MAX_GIF_FPS = 100  # a GIF counts in hundredths of a second
+TO_BT709 = (
+    "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+    "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+)
+FRAGMENTED = ("-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof")
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What an interrupted writer left: a playable video (or folder) of the finished frames."""
+
+    path: Path
+    frames: int
+
+
+def partials_of(error: BaseException) -> tuple[Partial, ...]:
+    """The partial results that writers kept when this error (or Ctrl-C) passed through them."""
+    return getattr(error, "_partials", ())
+
+
+def check_output(path: str | Path, overwrite: bool = False) -> None:
+    """Raise OutputError where `write_video` could not write; to be asked before any work.
+
+    Wrong suffix, an existing target without `overwrite`, a folder that cannot be made or written.
+    """
+    target, suffix = _target(path)
+    check_writable(target, overwrite, folder=not suffix)
+
+
+def _target(path: str | Path) -> tuple[Path, str]:
+    """The target and its kind: a suffix of VIDEO_SUFFIXES, or "" for a folder of PNGs."""
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if str(path).endswith(("/", os.sep)):
+        return target, ""
+    if suffix and suffix not in VIDEO_SUFFIXES:
+        raise OutputError(
+            f"{path}: {target.suffix} cannot be written; choose {', '.join(VIDEO_SUFFIXES)} "
+            "or, for a folder of PNGs, no suffix"
+        )
+    return target, suffix
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    rate: float | Fraction,
+    *,
+    audio_from: str | Path | None = None,
+    audio_start_s: float = 0.0,
+    audio_duration_s: float | None = None,
+    crf: int = 18,
+    overwrite: bool = False,
+) -> int:
+    """Write all frames, uint8 RGB (H, W, 3), at `rate` frames a second; see VideoWriter.
+
+    Returns how many there were. Raises OutputError, also where there are none.
+    """
+    sound = Sound(Path(audio_from), audio_start_s, audio_duration_s) if audio_from else None
+    with VideoWriter(path, rate, sound=sound, crf=crf, overwrite=overwrite) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return writer.frame_count
+
+
+class VideoWriter:
+    """An open output: `with VideoWriter("out.mp4", Fraction(25)) as out: out.write(frame)`.
+
+    The suffix picks the kind: .mp4 and .mov (H.264), .webm (VP9), .gif, or none (or a slash at the
+    end) for a folder of PNGs. Frames are uint8 RGB (H, W, 3), all of the first one's size; odd
+    sizes are padded by one pixel for all but GIF and PNG. `sound` is cut to the frames' length and
+    never makes the video longer; a file without sound is no error. `crf` is x264's quality, 0 best.
+
+    Leaving the block puts the result in place. Leaving it by any exception, Ctrl-C included, keeps
+    the finished frames as NAME.partial.mp4 (`partials_of(error)` tells where) and passes the
+    exception on. Without a frame nothing is left behind.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        rate: float | Fraction,
+        *,
+        sound: Sound | None = None,
+        crf: int = 18,
+        overwrite: bool = False,
+    ) -> None:
+        check_output(path, overwrite)
+        self.path, self._suffix = _target(path)
+        self.rate = Fraction(rate).limit_denominator(100_000)
+        if self._suffix == ".gif" and self.rate > MAX_GIF_FPS:
+            raise OutputError(
+                f"{path}: a GIF shows at most {MAX_GIF_FPS} frames a second, not "
+                f"{float(rate):g}; choose .mp4 or a lower rate"
+            )
+        self.frame_count = 0
+        self._sound = sound
+        self._crf = crf
+        self._overwrite = overwrite
+        self._shape: tuple[int, ...] = ()
+        self._recording: Path | None = None
+        self._encoder: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self._encoder_failed = False
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if raised is not None:
+            self._keep_partial(raised)
+            return
+        try:
+            self._close_encoder()
+            if self._recording is None:
+                raise OutputError(f"{self.path}: there are no frames to write; nothing is written")
+            self._finish(self.path, self._overwrite)
+        except BaseException as error:
+            self._keep_partial(error)
+            raise
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append one frame, uint8 RGB (H, W, 3). Raises OutputError where it cannot be stored."""
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ValueError(f"expected uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
+        if self._recording is None:
+            self._shape = frame.shape
+            self._open()
+        if frame.shape != self._shape:
+            raise ValueError(f"expected a frame of {self._shape}, got {frame.shape}")
+        if self._suffix:
+            self._send(frame)
+        else:
+            self._save_png(frame)
+        self.frame_count += 1
+
+    def _open(self) -> None:
+        """Make the recording, a running encoder or a hidden folder; before, there is nothing."""
+        kind = {".webm": ".webm", "": ""}.get(self._suffix, ".mp4")
+        self._recording = hidden_beside(self.path, kind)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._suffix:
+                self._recording.mkdir()
+                return
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+        height, width = (n + n % 2 for n in self._shape[:2])
+        how: tuple[str, ...]
+        if self._suffix == ".gif":
+            height, width = self._shape[:2]
+            how = ("-c:v", "libx264rgb", "-preset", "ultrafast", "-crf", "0", *FRAGMENTED)
+        elif self._suffix == ".webm":
+            quality = str(min(63, self._crf + 12))  # VP9 counts 0..63 where x264 has 0..51
+            speed = ("-b:v", "0", "-deadline", "good", "-cpu-used", "4", "-row-mt", "1")
+            how = ("-c:v", "libvpx-vp9", "-crf", quality, *speed, "-vf", TO_BT709)
+        else:
+            how = ("-c:v", "libx264", "-crf", str(self._crf), "-vf", TO_BT709, *FRAGMENTED)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the encoder
+        self._encoder = subprocess.Popen(
+            [
+                *(ffmpeg_exe(), "-hide_banner", "-y", "-loglevel", "error", "-f", "rawvideo"),
+                *("-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(self.rate)),
+                *("-i", "pipe:0", *how, file_url(self._recording)),
+            ],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            start_new_session=True,  # the terminal's Ctrl-C is for us; the encoder has to finish
+        )
+
+    def _send(self, frame: np.ndarray) -> None:
+        assert self._encoder is not None and self._encoder.stdin is not None
+        height, width = frame.shape[:2]
+        if self._suffix != ".gif" and (height % 2 or width % 2):
+            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        left = np.ascontiguousarray(frame).data.cast("B")
+        try:
+            while left:
+                left = left[self._encoder.stdin.write(left) :]
+        except BrokenPipeError:
+            self._close_encoder()
+            raise OutputError(f"{self.path}: the encoder has stopped early; try again") from None
+
+    def _save_png(self, frame: np.ndarray) -> None:
+        from PIL import Image
+
+        assert self._recording is not None
+        try:
+            file = self._recording / f"{self.frame_count:06d}.png"
+            Image.fromarray(frame).save(file, compress_level=3)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def _close_encoder(self) -> None:
+        """End the recording. Raises OutputError with the encoder's own words if it has failed."""
+        encoder, log = self._encoder, self._log
+        if encoder is None or log is None:
+            return
+        assert encoder.stdin is not None
+        encoder.stdin.close()
+        status = encoder.wait()
+        self._encoder = self._log = None
+        log.seek(0)
+        words = last_line(log.read())
+        log.close()
+        if status != 0:
+            self._encoder_failed = True
+            raise OutputError(
+                f"{self.path}: the encoder has failed ({words}, status {status}); "
+                "is there room on the disk?"
+            )
+
+    def _finish(self, target: Path, overwrite: bool) -> None:
+        """Make the final form of the recording and give it the target's name."""
+        assert self._recording is not None
+        finished = self._recording
+        try:
+            if self._suffix == ".gif":
+                finished = hidden_beside(target)
+                finish_gif(self._recording, finished)
+            elif self._suffix:
+                finished = hidden_beside(target, self._suffix)
+                length_s = float(self.frame_count / self.rate)
+                finish_video(self._recording, finished, length_s, self._sound)
+            place(finished, target, overwrite)
+            if finished != self._recording:
+                self._recording.unlink()
+        except OSError as error:
+            raise OutputError(f"{target} cannot be written: {error.strerror}") from error
+        finally:
+            if finished != self._recording:
+                finished.unlink(missing_ok=True)
+        self._recording = None
+
+    def _keep_partial(self, error: BaseException) -> None:
+        """Keep what is finished beside the target and note it on the error."""
+        if self._recording is None:
+            return
+        with suppress(OutputError):  # the error at hand is what the user has to hear of
+            self._close_encoder()
+        if self._encoder_failed:
+            self.frame_count = self._frames_recorded()
+        if self.frame_count == 0:
+            self._discard()
+            return
+        kept = partial_name(self.path)
+        try:
+            self._finish(kept, overwrite=False)
+        except (OutputError, KeyboardInterrupt):
+            # No room, no sound or no patience to finish: the recording itself plays as well.
+            kept = partial_name(self.path.with_suffix(self._recording.suffix))
+            self._recording.replace(kept)
+            self._recording = None
+        kept_so_far = (*partials_of(error), Partial(kept, self.frame_count))
+        error._partials = kept_so_far  # type: ignore[attr-defined]
+
+    def _frames_recorded(self) -> int:
+        """How many frames a failed encoder has really stored."""
+        assert self._recording is not None
+        try:
+            return probe(self._recording).frame_count
+        except InputError:
+            return 0
+
+    def _discard(self) -> None:
+        assert self._recording is not None
+        if self._recording.is_dir():
+            shutil.rmtree(self._recording)
+        else:
+            self._recording.unlink(missing_ok=True)
+        self._recording = None
