@@ -69,9 +69,11 @@ class MagicPosePipeline(DiffusionPipeline):
     pose_canvas: short side in pixels of the canvas on which poses are drawn before the picture is
         scaled to the network's size, as in the training data (it decides how thick the limbs are).
     sample_size: side in pixels of the pictures the model was trained on.
+    default_steps, default_guidance: what the model looks best with; for callers to pass on.
     """
 
-    model_cpu_offload_seq = "text_encoder->appearance_unet->pose_controlnet->unet->vae"
+    # pose_controlnet takes turns with unet at every step, so it stays on the device
+    model_cpu_offload_seq = "text_encoder->appearance_unet->unet->vae"
     _optional_components = ["vae", "text_encoder", "tokenizer"]  # noqa: RUF012 (diffusers' name)
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012
 
@@ -86,6 +88,8 @@ class MagicPosePipeline(DiffusionPipeline):
         tokenizer: Any = None,
         pose_canvas: int = 604,
         sample_size: int = 512,
+        default_steps: int = 50,
+        default_guidance: float = 7.0,
     ):
         super().__init__()
         self.register_modules(
@@ -97,7 +101,12 @@ class MagicPosePipeline(DiffusionPipeline):
             text_encoder=text_encoder,
             tokenizer=tokenizer,
         )
-        self.register_to_config(pose_canvas=pose_canvas, sample_size=sample_size)
+        self.register_to_config(
+            pose_canvas=pose_canvas,
+            sample_size=sample_size,
+            default_steps=default_steps,
+            default_guidance=default_guidance,
+        )
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.pose_processor = VaeImageProcessor(
             vae_scale_factor=self.vae_scale_factor, do_normalize=False
@@ -203,6 +212,9 @@ class MagicPosePipeline(DiffusionPipeline):
             bank = self.appearance_bank(reference_latents, prompt_embeds)
         step = batch_size or frames
         done = []
+        self.scheduler.set_timesteps(num_inference_steps, device=device)
+        for t in self.scheduler.timesteps:  # before the frames, so that networks need not take turns
+            bank.at(t)
         with (
             ReferenceAttention(self.unet) as attention,
             self.progress_bar(total=num_inference_steps * -(-frames // step)) as progress,
@@ -284,22 +296,27 @@ class MagicPosePipeline(DiffusionPipeline):
 
     def encode_prompt(self, prompt: str = "") -> torch.Tensor:
         """(1, 77, d) last hidden state of CLIP; zeros for "" in a model without a text encoder."""
-        if self.text_encoder is None or self.tokenizer is None:
-            if prompt:
-                raise ModelError(
-                    f"prompt {prompt!r}: this model has no text encoder; leave the prompt empty or "
-                    "use a model that has one"
-                )
+        if prompt and (self.text_encoder is None or self.tokenizer is None):
+            raise ModelError(
+                f"prompt {prompt!r}: this model has no text encoder or no tokenizer; leave the "
+                "prompt empty or use a model that has both"
+            )
+        if self.text_encoder is None:
             return torch.zeros(1, 77, self.unet.config.cross_attention_dim)
-        tokens = self.tokenizer(
-            prompt,
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
+        if self.tokenizer is None:  # CLIP's "" is its start token, then its end token to the end
+            text = self.text_encoder.config
+            ids = torch.full((1, text.max_position_embeddings), text.vocab_size - 1)
+            ids[0, 0] = text.vocab_size - 2
+        else:
+            ids = self.tokenizer(
+                prompt,
+                padding="max_length",
+                max_length=self.tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            ).input_ids
         with torch.no_grad():
-            return self.text_encoder(tokens.input_ids.to(self.text_encoder.device))[0]
+            return self.text_encoder(ids.to(self.text_encoder.device))[0]
 
     @torch.no_grad()
     def encode_reference(self, image: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,234 @@
+"""Models by name: where they lie, what identifies them, and how they are loaded.
+
+A model is a diffusers folder. `mini` is part of the package; others are made by
+`magicpose models convert` and lie in the home folder or wherever the user put them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicpose_cli.errors import ModelError
+
+if TYPE_CHECKING:
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+MINI = Path(__file__).parent / "mini"
+RELEASED = "magicpose"
+DTYPES = ("float32", "float16", "bfloat16")
+CONVERT = "`magicpose models convert model_state-110000.th {}` makes one"
+NETWORKS = ("unet", "appearance_unet", "pose_controlnet", "scheduler")
+CLASSES = {
+    "unet": ("diffusers", {"UNet2DConditionModel"}),
+    "appearance_unet": ("diffusers", {"UNet2DConditionModel"}),
+    "pose_controlnet": ("diffusers", {"ControlNetModel"}),
+    "vae": ("diffusers", {"AutoencoderKL", "AutoencoderTiny"}),
+    "text_encoder": ("transformers", {"CLIPTextModel"}),
+    "tokenizer": ("transformers", {"CLIPTokenizer", "CLIPTokenizerFast"}),
+}
+"""Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
+
+
+def models_home() -> Path:
+    """The folder of installed models: below $MAGICPOSE_HOME, or the platform's cache folder."""
+    if home := os.environ.get("MAGICPOSE_HOME"):
+        return Path(home).expanduser() / "models"
+    if sys.platform == "win32":
+        cache = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
+    elif sys.platform == "darwin":
+        cache = Path.home() / "Library/Caches"
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return cache / "magicpose" / "models"
+
+
+def model_folder(name: str) -> Path:
+    """Where a model of this name lies or is to be put: a bare name in the home, else the path."""
+    path = Path(name).expanduser()
+    if name == "mini":
+        return MINI
+    return models_home() / name if path.name == name and name not in (".", "..") else path
+
+
+def installed_models() -> dict[str, Path]:
+    """Folders by name: the embedded model and what lies in the home."""
+    found = {"mini": MINI} if (MINI / "model_index.json").is_file() else {}
+    for index in sorted(models_home().glob("*/model_index.json")):
+        if not index.parent.name.startswith("."):
+            found.setdefault(index.parent.name, index.parent)
+    return found
+
+
+def resolve_model(name: str | None) -> Path:
+    """The folder of a model: an installed name, a path, or None / "auto" for the best installed.
+
+    A bare name is looked for among the installed models first, then as a folder here. Raises
+    ModelError where there is none or the folder is no MagicPose model.
+    """
+    if name is None or name == "auto":
+        installed = (models_home() / RELEASED / "model_index.json").is_file()
+        name = RELEASED if installed else "mini"
+    folder = model_folder(name)
+    if not folder.exists() and Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser()
+    if not folder.exists():
+        known = ", ".join(installed_models()) or "none"
+        raise ModelError(
+            f"model {name!r}: no folder {folder}; expected a folder or one of the installed "
+            f"models ({known}); {CONVERT.format(name)}"
+        )
+    _read_index(folder)
+    return folder
+
+
+def model_hash(folder: Path) -> str:
+    """SHA-256 over the names and contents of a model's weights and configurations."""
+    digest = hashlib.sha256()
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for suffix in ("json", "safetensors")
+        for path in folder.rglob(f"*.{suffix}")
+    }
+    for name in sorted(files):
+        digest.update(f"{name}\0{files[name].stat().st_size}\0".encode())
+        with files[name].open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -> MagicPosePipeline:
+    """A model folder, ready to run: local files, safetensors and stock classes only.
+
+    dtype: float32, float16 or bfloat16, whatever the files hold; by default float16 on CUDA and
+        float32 elsewhere. device: as torch names it.
+
+    Raises ModelError for a folder that is incomplete, corrupt or asks for code of its own.
+    """
+    _read_index(folder)
+    with quiet():
+        import torch
+        from safetensors import SafetensorError
+
+        from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+        if dtype is None:
+            dtype = "float16" if device.startswith("cuda") else "float32"
+        if dtype not in DTYPES:
+            raise ModelError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
+        unreadable = (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError)
+        try:
+            pipeline = MagicPosePipeline.from_pretrained(
+                folder,
+                torch_dtype=getattr(torch, dtype),
+                local_files_only=True,
+                use_safetensors=True,
+            )
+            _check_complete(pipeline, folder)
+        except unreadable as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"model {folder}: cannot be loaded ({reason}); convert or copy it again"
+            ) from error
+    return pipeline.to(device)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """model_index.json, checked: every part there, of a known class, and no code beside them."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"model {folder}: no readable model_index.json in it; expected a folder as "
+            f"{CONVERT.format('NAME_OR_DIR')}"
+        ) from error
+    if not isinstance(index, dict) or index.get("_class_name") != "MagicPosePipeline":
+        raise ModelError(
+            f"model {folder}: model_index.json is not of a MagicPosePipeline; expected a folder "
+            f"as {CONVERT.format('NAME_OR_DIR')}"
+        )
+    for name, part in index.items():
+        if isinstance(part, list) and part != [None, None]:
+            _check_class(folder, name, part)
+    for name in NETWORKS:
+        if not isinstance(index.get(name), list):
+            raise ModelError(f"model {folder}: model_index.json names no {name}; convert it again")
+    if code := next(folder.rglob("*.py"), None):
+        raise ModelError(f"model {folder}: holds code ({code.name}); a model is data only")
+    return index
+
+
+def _check_class(folder: Path, name: str, part: list[Any]) -> None:
+    """Stock classes only: nothing else is ever imported because a file says so."""
+    library, kind = map(str, part) if len(part) == 2 else ("", "")
+    if name == "scheduler":
+        import diffusers
+
+        found = getattr(diffusers, kind, None) if library == "diffusers" else None
+        known = isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)
+        expected = "a scheduler of diffusers"
+    else:
+        home, classes = CLASSES.get(name, ("", set()))
+        known = library == home and kind in classes
+        expected = " or ".join(sorted(classes)) or f"only the parts {', '.join(CLASSES)}"
+    if not known:
+        raise ModelError(
+            f"model {folder}: {name} is {'.'.join(map(str, part))}; expected {expected}"
+        )
+
+
+def _check_complete(pipeline: Any, folder: Path) -> None:
+    """No weight may be left as it was drawn at random, which diffusers would only warn of."""
+    from safetensors import safe_open
+
+    from magicpose_cli.diffusion.layout import TEXT_MODULES, renamed
+
+    for name, part in pipeline.components.items():
+        if not hasattr(part, "state_dict"):
+            continue
+        stored = set()
+        for file in (folder / name).glob("*.safetensors"):
+            with safe_open(file, "pt") as tensors:
+                names = list(tensors.keys())
+            stored |= {renamed(key, TEXT_MODULES) or key for key in names}
+        wanted = {renamed(key, TEXT_MODULES) or key for key in part.state_dict()}
+        if lacking := sorted(wanted - stored):
+            raise ModelError(
+                f"model {folder}: {name} lacks {len(lacking)} weights ({lacking[0]}, ...); "
+                "convert or copy it again"
+            )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' advice and loading bars off stderr while a model is loaded."""
+    former = os.environ.get("TRANSFORMERS_VERBOSITY")
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # some is said while transformers is imported
+    try:
+        import diffusers.utils.logging as diffusers_log
+        import transformers.utils.logging as transformers_log
+
+        logs = (diffusers_log, transformers_log)
+        states = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+        for log in logs:
+            log.set_verbosity_error()
+            log.disable_progress_bar()
+        try:
+            yield
+        finally:
+            for log, (level, bar) in zip(logs, states, strict=True):
+                log.set_verbosity(level)
+                if bar:
+                    log.enable_progress_bar()
+    finally:
+        if former is None:
+            del os.environ["TRANSFORMERS_VERBOSITY"]
+        else:
+            os.environ["TRANSFORMERS_VERBOSITY"] = former

@@ -1,0 +1,53 @@
+"""The converted checkpoint says what the original network and sampler say."""
+
+import torch
+
+from magicpose_cli.diffusion.reference import ReferenceAttention
+
+BAR = 1e-5
+
+
+def error(ours: torch.Tensor, golden: torch.Tensor) -> float:
+    assert ours.shape == golden.shape
+    return float((ours - golden).norm() / golden.norm())
+
+
+@torch.no_grad()
+def test_one_step(pipeline, golden):
+    t, x, maps = torch.tensor(481), golden["x"], golden["pose_map"]
+    text = golden["text_embedding"].expand(3, -1, -1)
+    bank = pipeline.appearance_bank(golden["reference_latent"], text[:1]).at(t)
+    down, mid = pipeline.pose_controlnet(x, t, text, controlnet_cond=maps, return_dict=False)
+    with ReferenceAttention(pipeline.unet) as attention:
+        attention.bank = bank
+        conditional = pipeline.unet(
+            x,
+            t,
+            text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+        ).sample
+    ours = {
+        "bank_first": bank["down_blocks.0.attentions.0.transformer_blocks.0"],
+        "bank_mid": bank["mid_block.attentions.0.transformer_blocks.0"],
+        "bank_last": bank["up_blocks.3.attentions.2.transformer_blocks.0"],
+        "pose_residual_first": down[0],
+        "pose_residual_mid": mid,
+        "eps_cond_t481": conditional,
+        "eps_uncond_t481": pipeline.unet(x, t, text).sample,
+    }
+    errors = {name: error(tensor, golden[name]) for name, tensor in ours.items()}
+    assert max(errors.values()) <= BAR, errors
+
+
+def test_sampling(pipeline, golden):
+    ours = pipeline.denoise(
+        golden["x_T"],
+        golden["reference_latent"],
+        golden["pose_map"],
+        golden["text_embedding"],
+        num_inference_steps=5,
+        guidance_scale=7.0,
+    )
+    assert sorted(pipeline.scheduler.timesteps.tolist()) == golden["ddim_timesteps"].tolist()
+    assert error(ours, golden["sampled_latents"]) <= BAR
