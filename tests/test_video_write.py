@@ -116,6 +116,13 @@ def test_odd_sizes_are_padded_by_one_pixel_of_the_edge(tmp_path: Path) -> None:
     assert probe(tmp_path / "out.gif").width == 97
 
 
+@pytest.mark.parametrize("name", ["OUT.MP4", "OUT.GIF", "dir.v2/"])
+def test_names_in_capitals_and_folders_with_a_dot(tmp_path: Path, name: str) -> None:
+    write_video(f"{tmp_path}/{name}", frames(4), 25)
+    assert probe(tmp_path / name).frame_count == 4
+    assert left_in(tmp_path) == [name.rstrip("/")]
+
+
 def test_pixels_survive(tmp_path: Path) -> None:
     ramp = np.linspace(0, 255, 96).astype(np.uint8)
     picture = np.stack([np.tile(ramp, (64, 1)), np.tile(ramp[::-1], (64, 1))], axis=-1)

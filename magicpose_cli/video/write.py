@@ -253,11 +253,11 @@ class VideoWriter:
         assert self._recording is not None
         finished = self._recording
         try:
+            if self._suffix:
+                finished = hidden_beside(target, self._suffix)
             if self._suffix == ".gif":
-                finished = hidden_beside(target)
                 finish_gif(self._recording, finished)
             elif self._suffix:
-                finished = hidden_beside(target, self._suffix)
                 length_s = float(self.frame_count / self.rate)
                 finish_video(self._recording, finished, length_s, self._sound)
             place(finished, target, overwrite)
