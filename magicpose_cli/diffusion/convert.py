@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -155,9 +156,11 @@ def read_checkpoint(source: Path) -> dict[str, torch.Tensor]:
         if source.suffix == ".safetensors":
             state: Any = load_file(source)
         else:
-            state = torch.load(
-                source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source)
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # advice to developers on old formats
+                state = torch.load(
+                    source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source)
+                )
     except pickle.UnpicklingError as error:
         if re.search(r"GLOBAL|Unsupported (global|class|operand)", str(error)):
             raise ModelError(

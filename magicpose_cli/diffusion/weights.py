@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ RELEASED = "magicpose"
 DTYPES = ("float32", "float16", "bfloat16")
 CONVERT = "`magicpose models convert model_state-110000.th {}` makes one"
 NETWORKS = ("unet", "appearance_unet", "pose_controlnet", "scheduler")
+SETTINGS = ("pose_canvas", "sample_size")
 CLASSES = {
     "unet": ("diffusers", {"UNet2DConditionModel"}),
     "appearance_unet": ("diffusers", {"UNet2DConditionModel"}),
@@ -155,19 +157,19 @@ def _read_index(folder: Path) -> dict[str, Any]:
             f"as {CONVERT.format('NAME_OR_DIR')}"
         )
     for name, part in index.items():
-        if isinstance(part, list) and part != [None, None]:
+        if name not in SETTINGS and not name.startswith("_") and part != [None, None]:
             _check_class(folder, name, part)
     for name in NETWORKS:
-        if not isinstance(index.get(name), list):
+        if index.get(name) in (None, [None, None]):
             raise ModelError(f"model {folder}: model_index.json names no {name}; convert it again")
     if code := next(folder.rglob("*.py"), None):
         raise ModelError(f"model {folder}: holds code ({code.name}); a model is data only")
     return index
 
 
-def _check_class(folder: Path, name: str, part: list[Any]) -> None:
+def _check_class(folder: Path, name: str, part: object) -> None:
     """Stock classes only: nothing else is ever imported because a file says so."""
-    library, kind = map(str, part) if len(part) == 2 else ("", "")
+    library, kind = map(str, part if isinstance(part, list) and len(part) == 2 else ("", part))
     if name == "scheduler":
         import diffusers
 
@@ -179,9 +181,7 @@ def _check_class(folder: Path, name: str, part: list[Any]) -> None:
         known = library == home and kind in classes
         expected = " or ".join(sorted(classes)) or f"only the parts {', '.join(CLASSES)}"
     if not known:
-        raise ModelError(
-            f"model {folder}: {name} is {'.'.join(map(str, part))}; expected {expected}"
-        )
+        raise ModelError(f"model {folder}: {name} is {library}.{kind}; expected {expected}")
 
 
 def _check_complete(pipeline: Any, folder: Path) -> None:
@@ -221,7 +221,9 @@ def quiet() -> Iterator[None]:
             log.set_verbosity_error()
             log.disable_progress_bar()
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
         finally:
             for log, (level, bar) in zip(logs, states, strict=True):
                 log.set_verbosity(level)

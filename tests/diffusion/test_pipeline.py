@@ -129,7 +129,7 @@ def test_pictures_in_pictures_out(with_vae, reference, maps):
     assert [p.tobytes() for p in pictures] == [p.tobytes() for p in draw()]
     assert draw(output_type="np").shape == (2, 64, 64, 3)
     tensor = draw(output_type="pt")
-    assert tensor.shape == (2, 3, 64, 64) and 0 <= tensor.min() and tensor.max() <= 1
+    assert tensor.shape == (2, 3, 64, 64) and tensor.min() >= 0 and tensor.max() <= 1
     latents = draw(output_type="latent")
     assert latents.shape == (2, 4, 8, 8)
     assert torch.allclose(with_vae.decode(latents), tensor, atol=1e-5)
