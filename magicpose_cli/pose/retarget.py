@@ -34,10 +34,9 @@ BONES = (
 )  # fmt: skip
 _NAMES = (*BODY_JOINTS, "mid_hip", *(f"face_{n}" for n in range(68)))
 INDEX = {name: index for index, name in enumerate(_NAMES)}
-# What is laid onto the reference, the best first: the first group with a common point is used.
+# What is laid onto the reference, the best first.
 ANCHOR_GROUPS = (
     ("neck", "right_hip", "left_hip"),
-    ("right_shoulder", "left_shoulder"),
     ("nose", "right_eye", "left_eye"),
     tuple(f"face_{n}" for n in range(68)),
     BODY_JOINTS,
@@ -110,7 +109,8 @@ def _scale(reference: np.ndarray, driver: np.ndarray) -> float:
 def _ratios(
     reference: np.ndarray, driver: np.ndarray, bones: Sequence[tuple[str, str, float]]
 ) -> list[tuple[float, float]]:
-    """(ratio, weight) of every bone that both show at some length."""
+    """(ratio, weight) of every bone that both show at some length; what the driver shows in few
+    frames weighs little."""
     ratios = []
     for a, b, weight in bones:
         wanted = float(np.linalg.norm(reference[INDEX[a]] - reference[INDEX[b]]))
@@ -119,19 +119,21 @@ def _ratios(
         if wanted > 0 and len(lengths):  # NaN compares false
             length = float(np.percentile(lengths, LENGTH_PERCENTILE))
             if length > 0:
-                ratios.append((wanted / length, weight))
+                ratios.append((wanted / length, weight * len(lengths) / len(driver)))
     return ratios
 
 
 def _shift(reference: np.ndarray, driver: np.ndarray) -> np.ndarray:
     """(2,) pixels: for each anchor the median over the clip, then the mean over the anchors."""
-    for group in ANCHOR_GROUPS:
-        shifts = []
-        for name in group:
-            difference = reference[INDEX[name]] - driver[:, INDEX[name]]
-            difference = difference[np.isfinite(difference).all(axis=1)]
-            if len(difference):
-                shifts.append(np.median(difference, axis=0))
-        if shifts:
-            return np.mean(shifts, axis=0)
-    raise AssertionError("a scale was found, so some point is common")
+    differences = reference - driver  # (frames, points, 2)
+    frames_seen = np.isfinite(differences).all(axis=2).sum(axis=0)
+    # The first group that is seen about as often as any: a talking head that shows its shoulders
+    # in two frames is laid onto the reference by its face.
+    group = next(
+        indices
+        for indices in ([INDEX[name] for name in group] for group in ANCHOR_GROUPS)
+        if 2 * frames_seen[indices].max() >= frames_seen.max()
+    )
+    anchors = [index for index in group if frames_seen[index]]
+    shifts = [np.nanmedian(differences[:, index], axis=0) for index in anchors]
+    return np.average(shifts, axis=0, weights=frames_seen[anchors])

@@ -83,6 +83,16 @@ def test_a_face_is_enough(full_body):
     assert_close(pose, only(target, "face"))
 
 
+def test_a_shoulder_seen_in_few_frames_does_not_move_a_talking_head(full_body):
+    target = scaled(full_body, 2.0, 5, 6, 512, 512)
+    head = only(full_body, "face")
+    head.body[0] = full_body.body[0]
+    glimpse = only(full_body, "face")
+    glimpse.body[:6] = full_body.body[:6] + np.float32([30, 10])  # a careless guess
+    result = retarget([glimpse] + [head] * 9, target)
+    np.testing.assert_allclose(result[5].face, target.face, atol=0.1)
+
+
 def test_one_good_frame_is_enough(full_body):
     empty = Pose.of(256, 256)
     result = retarget([empty, scaled(full_body, 2.0), empty], full_body)
