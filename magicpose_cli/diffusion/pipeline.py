@@ -213,7 +213,7 @@ class MagicPosePipeline(DiffusionPipeline):
         step = batch_size or frames
         done = []
         self.scheduler.set_timesteps(num_inference_steps, device=device)
-        for t in self.scheduler.timesteps:  # before the frames, so that networks need not take turns
+        for t in self.scheduler.timesteps:  # before the frames: the networks need not take turns
             bank.at(t)
         with (
             ReferenceAttention(self.unet) as attention,

@@ -139,7 +139,7 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
             raise ModelError(
                 f"model {folder}: cannot be loaded ({reason}); convert or copy it again"
             ) from error
-    return pipeline.to(device)
+        return pipeline.to(device)
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

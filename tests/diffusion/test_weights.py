@@ -102,7 +102,7 @@ def test_loads_in_the_asked_precision(model, small_state):
 def test_loading_is_silent(small_model):
     code = (
         "from pathlib import Path; from magicpose_cli.diffusion.weights import load_pipeline; "
-        f"load_pipeline(Path({str(small_model)!r}))"
+        f"[load_pipeline(Path({str(small_model)!r}), kind) for kind in ('float32', 'float16')]"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("", "")
