@@ -143,8 +143,8 @@ def _to_pose(found: Any, width: int, height: int) -> Pose:
 
 
 def _confidence(pose: Pose) -> float:
-    """How sure a pose is: the visibility of its joints; a found face is worth five of them."""
-    return float(pose.body_score.sum() + 5.0 * pose.face_score.max())
+    """How sure a pose is: the visibility of its joints; a found face is worth eight of them."""
+    return float(pose.body_score.sum() + 8.0 * pose.face_score.max())
 
 
 def _hidden_ear(mesh: np.ndarray) -> str | None:
