@@ -27,3 +27,7 @@ class ModelError(MagicPoseError):
 
 class DetectionError(MagicPoseError):
     """No person was found where one is needed."""
+
+
+class DeviceError(MagicPoseError):
+    """The device cannot do what was asked, most often for lack of memory."""

@@ -7,6 +7,8 @@ denoiser's own to_k and to_v make keys and values of [own tokens, reference toke
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
@@ -55,7 +57,7 @@ class _ReferenceAttnProcessor:
 
     def __call__(
         self,
-        attn: torch.nn.Module,
+        attn: Any,
         hidden_states: torch.Tensor,
         encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,

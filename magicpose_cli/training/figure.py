@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,7 +74,9 @@ def _sleeved(
         hem_radius = thick[k] + (thick[k + 1] - thick[k]) * share
         distance, h, across = canvas.limb(start, hem, thick[k] * 1.15, hem_radius * 1.2)
         distance = distance + (share < 0.02)[:, None, None] * 1e4
-        color = _cloth(i, which, h * (lengths[k] * share)[:, None, None] + k * 0.15, across * radii[k])
+        color = _cloth(
+            i, which, h * (lengths[k] * share)[:, None, None] + k * 0.15, across * radii[k]
+        )
         layers.append((distance, color, which, across))
     return layers
 
@@ -98,7 +101,12 @@ def _hand(canvas: Canvas, i: Identity, hand: Tensor) -> list[Layer]:
     assert fingers is not None
     dark = i.skin * 0.8
     return [
-        (torch.minimum(fingers, palm[0]) - 0.0025 * scale[:, None, None], dark, "skin", palm[2] * 0),
+        (
+            torch.minimum(fingers, palm[0]) - 0.0025 * scale[:, None, None],
+            dark,
+            "skin",
+            palm[2] * 0,
+        ),
         (palm[0], i.skin, "skin", palm[2]),
         (fingers, i.skin * 0.97, "skin", palm[2] * 0),
     ]
@@ -133,34 +141,43 @@ def _torso(canvas: Canvas, i: Identity, points: Points) -> None:
     def widths(*knots: tuple[float, Tensor]) -> Tensor:
         """Half width along the torso, linear between (t, width) knots."""
         result = knots[0][1][:, None, None].expand_as(t)
-        for (t0, w0), (t1, w1) in zip(knots, knots[1:], strict=False):
+        for (t0, w0), (t1, w1) in pairwise(knots):
             share = ((t - t0) / (t1 - t0)).clamp(0, 1)
             result = result + share * (w1 - w0)[:, None, None]
         return result
+
+    def between(start: float, end: float) -> Tensor:
+        """Distance to the part of the axis from start to end, in pixels."""
+        return torch.maximum(start - t, t - end) * length[:, None, None]
+
+    def garment(which: str) -> Tensor:
+        return _cloth(i, which, t * 0.29, v / scale[:, None, None])
 
     pad = 0.022 * i.bulk * scale
     waist = (0.62 * shoulder + 0.25 * hip) * (0.75 + 0.25 * i.bulk)
     # bottom garment: the pelvis, or a skirt that widens to above the knee
     pelvis = widths((0.7, waist), (1.05, hip + pad * 1.6), (1.2, hip * 0.9))
-    distance = torch.maximum(v.abs() - pelvis, torch.maximum(0.72 - t, t - 1.13) * length[:, None, None])
-    canvas.paint(distance, _cloth(i, "bottom", t * 0.29, v / scale[:, None, None]), "bottom", v / pelvis)
+    distance = torch.maximum(v.abs() - pelvis, between(0.72, 1.13))
+    canvas.paint(distance, garment("bottom"), "bottom", v / pelvis)
     flare = widths((0.75, waist), (1.0, hip + pad * 1.7), (1.6, hip + pad * 3.2))
-    distance = torch.maximum(v.abs() - flare, torch.maximum(0.75 - t, t - 1.55) * length[:, None, None])
-    canvas.paint(
-        distance, _cloth(i, "bottom", t * 0.29, v / scale[:, None, None]), "bottom",
-        (v / flare).clamp(-1, 1), i.skirt,
-    )  # fmt: skip
+    distance = torch.maximum(v.abs() - flare, between(0.75, 1.55))
+    canvas.paint(distance, garment("bottom"), "bottom", (v / flare).clamp(-1, 1), i.skirt)
     # neck before the top, whose collar lies over it
     chin = points.face[:, 8] * 0.55 + body[:, 1] * 0.45
     distance, _, across = canvas.limb(neck, chin, 0.030 * scale, 0.028 * scale)
     canvas.paint(distance, i.skin * 0.86, "skin", across)
-    chest = widths((-0.13, shoulder * 0.30), (-0.04, shoulder * 0.82), (0.05, shoulder + pad * 0.3), (0.3, shoulder * 0.93 + pad * 0.2),
-                   (0.68, waist), (1.0, hip + pad * 1.3))  # fmt: skip
-    distance = torch.maximum(v.abs() - chest, torch.maximum(-0.13 - t, t - 0.92) * length[:, None, None])
+    chest = widths(
+        (-0.13, shoulder * 0.30),
+        (-0.04, shoulder * 0.82),
+        (0.05, shoulder + pad * 0.3),
+        (0.3, shoulder * 0.93 + pad * 0.2),
+        (0.68, waist),
+        (1.0, hip + pad * 1.3),
+    )
+    distance = torch.maximum(v.abs() - chest, between(-0.13, 0.92))
     collar = canvas.ellipse(neck - down * 0.12, 0.036 * scale, 0.042 * scale, 0 * scale)
     distance = torch.maximum(distance, -collar)
-    across = (v / chest).clamp(-1, 1)
-    canvas.paint(distance, _cloth(i, "top", t * 0.29, v / scale[:, None, None]), "top", across)
+    canvas.paint(distance, garment("top"), "top", (v / chest).clamp(-1, 1))
 
 
 def _head(canvas: Canvas, i: Identity, m: Motion, points: Points) -> None:
@@ -255,7 +272,9 @@ def _hair(
     canvas.paint(cap, color, "hair", u.clamp(-1, 1) * 0.8, (i.hair_length > 0.02).float())
     falling = (i.hair_length > 1).float()
     drop = (i.hair_length - 1).clamp(0, 1)[:, None, None]
-    locks = torch.maximum((u.abs() - 1.02).abs() - 0.17, torch.maximum(-0.7 - v, v - 0.5 - 1.3 * drop))
+    locks = torch.maximum(
+        (u.abs() - 1.02).abs() - 0.17, torch.maximum(-0.7 - v, v - 0.5 - 1.3 * drop)
+    )
     canvas.paint(locks * unit[:, None, None], color, "hair", opacity=falling)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,21 +21,26 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.training.drawing import Canvas, photo_noise
 from magicpose_cli.training.figure import paint_person
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 TEST_SEEDS = 1 << 40  # seeds from here on are for testing; training draws from below
 FRAMINGS = ("full", "half", "portrait")
 
 SKIN = ((0.96, 0.84, 0.74), (0.93, 0.76, 0.63), (0.82, 0.62, 0.47), (0.62, 0.44, 0.32),
         (0.45, 0.30, 0.22), (0.30, 0.20, 0.15))  # fmt: skip
+EYE = ((-0.2, 0.0), (-0.085, -1.0), (0.085, -1.0), (0.2, 0.0), (0.085, 0.62), (-0.085, 0.62))
 HAIR = ((0.08, 0.07, 0.07), (0.22, 0.14, 0.09), (0.40, 0.25, 0.14), (0.72, 0.53, 0.28),
         (0.87, 0.76, 0.52), (0.50, 0.20, 0.10), (0.62, 0.60, 0.58))  # fmt: skip
 
 
+@dataclass
 class _Rows:
     """Dataclass of tensors with one row a picture."""
 
-    def rows(self, index: Tensor | slice) -> Identity | Motion:
+    def rows(self, index: Tensor | slice) -> Self:
         """Pick rows."""
-        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})  # type: ignore[arg-type]
+        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 @dataclass
@@ -147,7 +153,7 @@ def draw_people(
     identity = sample_identities(count, size, generator, device)
     rows = torch.arange(count, device=device).repeat_interleave(frames)
     motion = sample_motions(count * frames, generator, device)
-    return render(identity.rows(rows), motion)  # type: ignore[arg-type]
+    return render(identity.rows(rows), motion)
 
 
 def sample_identities(
@@ -209,13 +215,17 @@ def sample_identities(
         "shoes": uniform(0.03, 0.9, 3),
         "light": uniform(-1, 1),
         "background": _backgrounds(count, size, generator, device),
-        "camera": _cameras(count, size, torso, leg, generator, framing),
+        "camera": _cameras(count, size, torso, generator, framing),
     }
     return Identity(**{name: value.to(device) for name, value in values.items()})
 
 
 def _cameras(
-    count: int, size: int, torso: Tensor, leg: Tensor, generator: torch.Generator, framing: str | None
+    count: int,
+    size: int,
+    torso: Tensor,
+    generator: torch.Generator,
+    framing: str | None,
 ) -> Tensor:
     """(N, 3): pixels a body height; where the hips of the standing person are, in pixels."""
     kinds = torch.randint(len(FRAMINGS), (count,), generator=generator)
@@ -238,10 +248,9 @@ def _backgrounds(
     """Wall and floor of 1/f texture with a few things standing about, (N, 3, S, S)."""
     noise = photo_noise(count, size, 2, generator, device)
     rand = torch.rand(count, 64, generator=generator).to(device)
-    wall, floor = rand[:, 0:3] * 0.85 + 0.08, rand[:, 3:6] * 0.85 + 0.05
-    wall, floor = (
-        (c.mean(1, keepdim=True) + (c - c.mean(1, keepdim=True)) * rand[:, 9:10]) for c in (wall, floor)
-    )
+    colors = torch.stack([rand[:, 0:3] * 0.85 + 0.08, rand[:, 3:6] * 0.85 + 0.05])
+    gray = colors.mean(2, keepdim=True)
+    wall, floor = gray + (colors - gray) * rand[:, 9:10]
     blend = rand[:, 6:7]
     floor = floor * blend + wall * (1 - blend)
     canvas = Canvas(wall[:, :, None, None].expand(-1, -1, size, size), rand[:, 7] * 2 - 1)
@@ -383,23 +392,24 @@ def _face(i: Identity, m: Motion) -> tuple[Tensor, Tensor, Tensor]:
     for k in range(17):  # jaw from the person's right ear to the left one
         a = math.pi * k / 16
         widen = 1 + 0.10 * i.jaw * math.sin(2 * a) ** 2
-        add(-math.cos(a) * 0.98 * widen, 0.05 + (h * 0.97 - 0.05) * math.sin(a) + 0.12 * m.mouth_open
-            * math.sin(a) ** 4, -0.12)  # fmt: skip
+        drop = 0.12 * m.mouth_open * math.sin(a) ** 4
+        down = 0.05 + (h * 0.97 - 0.05) * math.sin(a) + drop
+        add(-math.cos(a) * 0.98 * widen, down, -0.12)
     raised = -0.36 - 0.09 * m.brow
     for sign in (-1.0, 1.0):  # brows, left to right in the picture
         order = range(5) if sign < 0 else range(4, -1, -1)
         for k in order:
             t = k / 4  # 0 at the temple
-            add(sign * (i.eye_distance + 0.30 - 0.50 * t), raised - 0.10 * math.sin(math.pi * (0.25 + 0.6 * t))
-                + 0.05 * (1 - t))  # fmt: skip
+            arch = 0.10 * math.sin(math.pi * (0.25 + 0.6 * t)) - 0.05 * (1 - t)
+            add(sign * (i.eye_distance + 0.30 - 0.50 * t), raised - arch)
     for k in range(4):
         add(0 * one, 0.02 + 0.145 * k * i.nose, 0.06 + 0.09 * k)
     for k in range(5):
-        add((k - 2) * 0.115 * i.nose, (0.52 + 0.035 * (2 - abs(k - 2))) * i.nose, 0.12 + 0.05 * (2 - abs(k - 2)))
+        inner = 2 - abs(k - 2)
+        add((k - 2) * 0.115 * i.nose, (0.52 + 0.035 * inner) * i.nose, 0.12 + 0.05 * inner)
     lid = 0.115 * m.eye_open + 0.008
     for sign in (-1.0, 1.0):
-        corners = [(-0.2, 0.0), (-0.085, -1.0), (0.085, -1.0), (0.2, 0.0), (0.085, 0.62), (-0.085, 0.62)]
-        for dx, dy in corners:
+        for dx, dy in EYE:
             add(sign * i.eye_distance + dx, 0.02 + dy * lid)
     width = 0.34 + 0.07 * m.smile.clamp_min(-0.5) - 0.06 * m.mouth_open
     corner = 0.80 - 0.07 * m.smile
@@ -411,10 +421,10 @@ def _face(i: Identity, m: Motion) -> tuple[Tensor, Tensor, Tensor]:
         add(width * t, corner * t * t + (0.80 - gap * 0.35 - thick * bow) * (1 - t * t), 0.05)
     for t in top[-2:0:-1]:
         add(width * t, corner * t * t + (0.80 + gap * 0.75 + thick * 1.2) * (1 - t * t), 0.05)
-    inner = (-0.85, -0.4, 0.0, 0.4, 0.85)
-    for t in inner:
+    line = (-0.85, -0.4, 0.0, 0.4, 0.85)
+    for t in line:
         add(width * t, corner * t * t + (0.80 - gap * 0.35) * (1 - t * t), 0.05)
-    for t in inner[-2:0:-1]:
+    for t in line[-2:0:-1]:
         add(width * t, corner * t * t + (0.80 + gap * 0.75) * (1 - t * t), 0.05)
     for sign in (-1.0, 1.0):  # two ears, behind the 68
         add(sign * 1.0 * one, 0.06 * one, -0.15)

@@ -1,0 +1,292 @@
+"""The main job, from the first stage to the last; it reads like the README."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from magicpose_cli.config import Preset, load_preset
+from magicpose_cli.driver import Driver, detect_poses, open_driver
+from magicpose_cli.errors import DetectionError
+from magicpose_cli.framing import Framing, frame, person_box
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.video import Sound, VideoWriter, check_output, read_picture
+
+VERSIONED = ("magicpose", "torch", "diffusers", "transformers", "mediapipe", "numpy")
+
+
+@dataclass
+class Plan:
+    """What a run will do, known before anything heavy is done; `--dry-run` shows it."""
+
+    reference: str
+    driver: str
+    driver_kind: str
+    output: str
+    model: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    duration_s: float
+    steps: int
+    guidance: float
+    scheduler: str | None
+    seed: int
+    audio: bool
+
+
+@dataclass
+class Result:
+    """What a run has made, and everything needed to make it again."""
+
+    plan: Plan
+    output: str
+    frames: int
+    frames_without_detection: list[int]
+    seconds: dict[str, float]
+    preset: dict[str, Any]
+    versions: dict[str, str]
+    model_sha256: str
+    poses: str | None = None
+
+
+def animate(
+    reference: str | Path,
+    driver: str | Path,
+    output: str | Path | None = None,
+    preset: Preset | str | None = None,
+    *,
+    overwrite: bool = False,
+    on_progress: OnProgress = silent,
+) -> Result:
+    """Move the person of the reference picture like the person of the driver; write a video.
+
+    reference: any picture. driver: video, GIF, folder of pictures, pose file or pose maps.
+    output: .mp4, .webm, .mov, .gif or a folder for PNGs; REFERENCE_DRIVER.mp4 by default.
+    preset: a Preset, a preset's name or a TOML file; the best installed model's by default.
+
+    Raises a MagicPoseError for everything the user can mend; the finished frames are kept.
+    """
+    from magicpose_cli.diffusion.weights import model_hash
+    from magicpose_cli.pose.track import fill_gaps
+    from magicpose_cli.render import Renderer, load_model
+
+    preset = resolve_preset(preset)
+    plan, opened = make_plan(reference, driver, output, preset, overwrite=overwrite)
+    output = Path(plan.output)
+    clock = _Clock()
+    size = (plan.width, plan.height)
+
+    with clock("model"):
+        on_progress(Progress("model", 0, 1))
+        pipeline = load_model(preset)
+        on_progress(Progress("model", 1, 1))
+    with clock("reference"):
+        picture = read_picture(reference)
+        target = find_target(Path(reference), picture, opened, preset)
+        framing = frame((picture.shape[1], picture.shape[0]), size, preset.frame.fit, _box(target))
+        canvas = framing.picture(picture)
+        renderer = Renderer(pipeline, canvas, preset)
+    missing: list[int] = []
+    poses: list[Pose] = []
+    if opened.kind != "pose-maps":
+        with clock("poses"):
+            poses, missing = fill_gaps(
+                detect_poses(opened, preset.motion, on_progress),
+                round(preset.motion.max_gap_s * opened.rate),
+            )
+            poses = place_poses(poses, target, framing, size, preset)
+    maps = draw_maps(opened, poses, pipeline.config.pose_canvas, size, preset)
+    saved = save_poses(output, poses, opened, overwrite) if preset.output.save_poses else None
+    with clock("render"):
+        sound = _sound(opened) if plan.audio else None
+        with VideoWriter(
+            output, opened.rate, sound=sound, crf=preset.output.crf, overwrite=overwrite
+        ) as writer:
+            maps, shown = tee(maps)  # as far apart as a batch is long
+            for made in renderer.render(maps):
+                pose_map = next(shown)
+                if preset.output.compare:
+                    made = np.concatenate([canvas, pose_map, made], axis=1)
+                writer.write(made)
+                on_progress(Progress("render", writer.frame_count, opened.frame_count))
+    result = Result(
+        plan=plan,
+        output=str(output),
+        frames=writer.frame_count,
+        frames_without_detection=missing,
+        seconds=clock.seconds,
+        preset=preset.model_dump(),
+        versions=versions(),
+        model_sha256=model_hash(Path(plan.model)),
+        poses=str(saved) if saved else None,
+    )
+    write_sidecar(sidecar_path(output), result)
+    return result
+
+
+def resolve_preset(preset: Preset | str | None) -> Preset:
+    """By default: `magicpose` where the released model is installed, else `mini`."""
+    if isinstance(preset, Preset):
+        return preset
+    return load_preset(preset or default_preset())
+
+
+def default_preset() -> str:
+    """The name of the preset that is used where none is asked for."""
+    from magicpose_cli.diffusion.weights import MINI, resolve_model
+
+    return "mini" if resolve_model("auto") == MINI else "magicpose"
+
+
+def make_plan(
+    reference: str | Path,
+    driver: str | Path,
+    output: str | Path | None,
+    preset: Preset,
+    *,
+    overwrite: bool = False,
+) -> tuple[Plan, Driver]:
+    """Check everything that can be checked without work. Raises a MagicPoseError."""
+    from magicpose_cli.diffusion.weights import resolve_model
+
+    if output is None:
+        output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
+    check_output(output, overwrite)
+    read_picture(reference)
+    opened = open_driver(Path(driver), preset.motion)
+    folder = resolve_model(preset.model.name)
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    width, height = preset.size_for(index.get("sample_size", 512))
+    plan = Plan(
+        reference=str(reference),
+        driver=str(driver),
+        driver_kind=opened.kind,
+        output=str(output),
+        model=str(folder),
+        width=width,
+        height=height,
+        frames=opened.frame_count,
+        fps=float(opened.rate),
+        duration_s=opened.selected.duration_s,
+        steps=preset.steps_for(index.get("default_steps", 50)),
+        guidance=preset.sampling.guidance or index.get("default_guidance", 7.0),
+        scheduler=preset.sampling.scheduler,
+        seed=preset.sampling.seed,
+        audio=preset.output.audio and opened.clip.has_audio,
+    )
+    return plan, opened
+
+
+def find_target(path: Path, picture: np.ndarray, driver: Driver, preset: Preset) -> Pose | None:
+    """The pose of the person to be moved; None where it is not needed.
+
+    Raises DetectionError where poses shall be aligned with somebody who is not found.
+    """
+    if driver.kind == "pose-maps" or preset.motion.retarget == "none":
+        return None
+    from magicpose_cli.pose.detect import load_detector
+
+    detector = load_detector(preset.motion.detector, still=True)
+    try:
+        target = detector.detect(picture)
+    finally:
+        detector.close()
+    if target.is_empty:
+        raise DetectionError(
+            f"{path}: no person was found in the reference; choose a picture that shows one, or "
+            "use the driver's poses where they are with --retarget none"
+        )
+    return target
+
+
+def place_poses(
+    poses: list[Pose], target: Pose | None, framing: Framing, size: tuple[int, int], preset: Preset
+) -> list[Pose]:
+    """The driver's poses on the network's canvas, moved onto the reference's body."""
+    from magicpose_cli.pose.retarget import retarget
+
+    moved = retarget(poses, target, preset.motion.retarget)
+    if target is None:  # the poses keep their place in the driver's own picture
+        first = moved[0]
+        framing = frame((first.width, first.height), size, preset.frame.fit)
+    return [framing.pose(pose) for pose in moved]
+
+
+def draw_maps(
+    driver: Driver, poses: list[Pose], canvas: int, size: tuple[int, int], preset: Preset
+) -> Iterator[np.ndarray]:
+    """What the network sees, one (H, W, 3) uint8 picture a frame."""
+    from PIL import Image
+
+    from magicpose_cli.pose.pose_map import pose_map
+
+    if driver.kind != "pose-maps":
+        return (pose_map(pose, canvas) for pose in poses)
+    framing = frame((driver.clip.width, driver.clip.height), size, preset.frame.fit)
+    return (framing.picture(f, Image.Resampling.BILINEAR) for f in driver.frames())
+
+
+def save_poses(output: Path, poses: list[Pose], driver: Driver, overwrite: bool) -> Path:
+    """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
+    from magicpose_cli.pose.openpose_json import write_poses
+
+    path = output.with_name(f"{output.stem}.poses.json")
+    write_poses(path, poses, float(driver.rate), overwrite=overwrite)
+    return path
+
+
+def sidecar_path(output: Path) -> Path:
+    """Where the settings of a video stand: OUT.mp4.json."""
+    return output.with_name(f"{output.name}.json")
+
+
+def write_sidecar(path: Path, result: Result) -> None:
+    """Write the settings of a run in one step."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def versions() -> dict[str, str]:
+    """Of the program, of Python and of what decides the result."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _box(target: Pose | None) -> tuple[float, float, float, float] | None:
+    return None if target is None else person_box([target])
+
+
+def _sound(driver: Driver) -> Sound:
+    return Sound(driver.clip.path, driver.selected.audio_start_s, driver.selected.duration_s)
+
+
+class _Clock:
+    """Seconds a stage took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 3)

@@ -1,0 +1,42 @@
+"""All commands in one place; each lives in a file of its own name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from magicpose_cli.cli import animate, demo, models, poses, presets
+from magicpose_cli.cli.outcome import with_exit_code
+
+app = typer.Typer(
+    name="magicpose",
+    help="Animate the person of one picture with the motion of a video.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("animate")(with_exit_code(animate.command))
+app.command("demo")(with_exit_code(demo.command))
+app.command("poses")(with_exit_code(poses.command))
+app.command("presets")(with_exit_code(presets.command))
+app.add_typer(models.app, name="models")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"magicpose {version('magicpose')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show it and stop."),
+    ] = False,
+) -> None:
+    pass

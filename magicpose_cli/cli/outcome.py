@@ -1,0 +1,38 @@
+"""What a command's end means to the shell: a line and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+
+import typer
+
+from magicpose_cli.errors import MagicPoseError
+
+
+def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
+    """0 done, 1 something the user can mend, 130 Ctrl-C; wrong usage is typer's 2.
+
+    A bug keeps its traceback.
+    """
+
+    @functools.wraps(command)
+    def run(*args: object, **options: object) -> None:
+        try:
+            command(*args, **options)
+        except MagicPoseError as error:
+            _end(f"error: {error}", error, 1)
+        except KeyboardInterrupt as error:
+            _end("interrupted", error, 130)
+
+    return run
+
+
+def _end(line: str, error: BaseException, code: int) -> None:
+    from magicpose_cli.video import partials_of
+
+    sys.stderr.write(line + "\n")
+    for partial in partials_of(error):
+        sys.stderr.write(f"kept: {partial.frames} finished frames in {partial.path}\n")
+    raise typer.Exit(code) from None

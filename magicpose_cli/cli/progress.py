@@ -1,0 +1,87 @@
+"""Progress on stderr: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magicpose_cli.progress import OnProgress, Progress
+
+NAMES = {
+    "model": "loading",
+    "poses": "detecting poses",
+    "render": "rendering",
+    "overlay": "drawing",
+}
+LINE_EVERY_S = 5.0
+
+
+@contextmanager
+def shown(quiet: bool) -> Iterator[OnProgress]:
+    """A function that draws each Progress it is given; nothing where quiet."""
+    if quiet:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bars() as draw:
+            yield draw
+    else:
+        yield _Lines()
+
+
+@contextmanager
+def _bars() -> Iterator[OnProgress]:
+    from rich import progress as bars
+    from rich.console import Console
+
+    class Speed(bars.ProgressColumn):
+        def render(self, task: bars.Task) -> str:
+            return f"{task.finished_speed or task.speed or 0:.1f} frames/s"
+
+    columns = (
+        bars.TextColumn("{task.description:>16}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        Speed(),
+        bars.TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True)) as drawn:
+        tasks: dict[str, bars.TaskID] = {}
+
+        def draw(progress: Progress) -> None:
+            if progress.stage not in tasks:
+                name = NAMES.get(progress.stage, progress.stage)
+                tasks[progress.stage] = drawn.add_task(name, total=progress.total)
+            drawn.update(tasks[progress.stage], completed=progress.done, total=progress.total)
+
+        yield draw
+
+
+class _Lines:
+    """A line when a stage starts and ends, and every few seconds between."""
+
+    def __init__(self) -> None:
+        self._stage, self._start, self._said = "", 0.0, 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.stage != self._stage:
+            self._stage, self._start, self._said = progress.stage, now, 0.0
+        name = NAMES.get(progress.stage, progress.stage)
+        if progress.total <= 1:
+            if progress.done == 0:
+                sys.stderr.write(f"{name}\n")
+            return
+        if progress.done < progress.total and now - self._said < LINE_EVERY_S:
+            return
+        self._said = now
+        rate = progress.done / max(now - self._start, 1e-3)
+        left = (progress.total - progress.done) / rate if rate else 0.0
+        sys.stderr.write(
+            f"{name}: {progress.done}/{progress.total} frames, {rate:.1f} frames/s, "
+            f"{left:.0f} s left\n"
+        )
+        sys.stderr.flush()

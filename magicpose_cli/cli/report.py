@@ -1,0 +1,45 @@
+"""What a run says at its end: a line for people on stderr, JSON for scripts on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from magicpose_cli.animate import Plan, Result
+
+MINI_NOTE = (
+    "made with mini, the small embedded model trained on drawn people at 128x128: it shows that "
+    "everything works; for real pictures install the released weights (see README)"
+)
+
+
+def plan(plan: Plan, as_json: bool) -> None:
+    """Show what would be done."""
+    if as_json:
+        typer.echo(json.dumps(asdict(plan), indent=2))
+        return
+    for name, value in asdict(plan).items():
+        typer.echo(f"{name.replace('_', ' '):>12}  {value}")
+
+
+def result(result: Result, as_json: bool, quiet: bool) -> None:
+    """Where the file is and how long each stage took."""
+    if as_json:
+        typer.echo(json.dumps(asdict(result), indent=2))
+    if quiet:
+        return
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())
+    lines = [f"{result.output}: {result.frames} frames at {result.plan.fps:g} fps ({stages})"]
+    if missing := result.frames_without_detection:
+        lines.append(
+            f"nobody was found in {len(missing)} of {result.frames} frames; filled from neighbors"
+        )
+    if Path(result.plan.model).name == "mini":
+        lines.append(MINI_NOTE)
+    sys.stderr.write("\n".join(lines) + "\n")

@@ -1,0 +1,125 @@
+"""mini's autoencoder: a linear encoder found by statistics, a decoder trained against it.
+
+Both live in a stock AutoencoderTiny. The encoder projects each 8x8 patch on its four principal
+components, which needs no training, so the denoiser's latents are fixed from the first minute.
+The decoder starts as a smooth enlargement of the patches' mean colors and learns the rest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
+from torch import Tensor
+
+PATCH, LATENTS, WIDTH = 8, 4, 32
+RAW_STD = 0.25  # of the latents in the file: AutoencoderTiny's decoder bends values beyond 1
+
+
+@torch.no_grad()
+def fit_autoencoder(images: np.ndarray) -> AutoencoderTiny:
+    """The encoder of (n, S, S, 3) uint8 pictures, with an untrained decoder."""
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(48,) * 4,
+        num_encoder_blocks=(0, 0, 0, 0),
+        decoder_block_out_channels=(WIDTH,) * 4,
+        num_decoder_blocks=(3, 2, 2, 1),
+        latent_channels=LATENTS,
+    )
+    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    patches = _unshuffle(pictures).permute(0, 2, 3, 1).flatten(0, 2)  # (patches, 192)
+    mean = patches.mean(0)
+    axes = torch.linalg.eigh((patches - mean).T @ (patches - mean)).eigenvectors
+    axes = axes.flip(1)[:, :LATENTS]  # (192, 4), largest first
+    std = ((patches - mean) @ axes).std(0)
+    # whitened, but components of little variance are not blown up to the size of the others
+    scale = RAW_STD / std.clamp_min(0.35 * float(std[0]))
+    _set_encoder(vae, axes * scale, mean)
+    _start_decoder(vae, axes / scale, mean)
+    vae.register_to_config(scaling_factor=1 / RAW_STD, shift_factor=0.0)
+    return vae
+
+
+def _unshuffle(pictures: Tensor) -> Tensor:
+    """(n, 3, S, S) -> (n, 192, S / 8, S / 8), halving three times as the encoder does."""
+    for _ in range(3):
+        pictures = torch.nn.functional.pixel_unshuffle(pictures, 2)
+    return pictures
+
+
+def _set_encoder(vae: AutoencoderTiny, projection: Tensor, mean: Tensor) -> None:
+    """Weights that make the encoder's convolutions a patch projection (192, 4)."""
+    first, *halvings, last = (m for m in vae.encoder.layers if isinstance(m, torch.nn.Conv2d))
+    for layer in (first, *halvings, last):
+        layer.weight.zero_()
+    _bias(first).zero_()
+    for c in range(3):
+        first.weight[c, c, 1, 1] = 1
+    channels = 3
+    for layer in halvings[:2]:
+        for c in range(channels):
+            for row in range(2):
+                for column in range(2):
+                    layer.weight[4 * c + 2 * row + column, c, 1 + row, 1 + column] = 1
+        channels *= 4
+    taps = projection.T.reshape(LATENTS, channels, 2, 2)  # the third halving and the projection
+    halvings[2].weight[:LATENTS, :channels, 1:, 1:] = taps
+    for c in range(LATENTS):
+        last.weight[c, c, 1, 1] = 1
+    _bias(last).copy_(-(mean @ projection))
+
+
+def _start_decoder(vae: AutoencoderTiny, axes: Tensor, mean: Tensor) -> None:
+    """Let channels 0..2 carry the mean color of each patch through to the picture."""
+    convolutions = [m for m in vae.decoder.layers if isinstance(m, torch.nn.Conv2d)]
+    first, *enlargings, last = convolutions
+    for block in vae.decoder.modules():
+        if isinstance(block, AutoencoderTinyBlock):
+            block.conv[4].weight.zero_()
+            block.conv[4].bias.zero_()
+    colors = axes.reshape(3, 64, LATENTS).mean(1)  # (3, 4)
+    first.weight[:3] = 0
+    first.weight[:3, :, 1, 1] = colors
+    _bias(first)[:3] = mean.reshape(3, 64).mean(1)
+    smooth = torch.tensor([0.25, 0.5, 0.25])
+    for layer in enlargings:
+        layer.weight[:3] = 0
+        for c in range(3):
+            layer.weight[c, c] = smooth[:, None] * smooth
+    last.weight.mul_(0.1)
+    _bias(last).zero_()
+    for c in range(3):
+        last.weight[c, :3] = 0
+        last.weight[c, c, 1, 1] = 1
+
+
+def _bias(layer: torch.nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderTiny, images: np.ndarray, device: str) -> Tensor:
+    """(n, S, S, 3) uint8 -> latents (n, 4, S / 8, S / 8), scaled for the denoiser."""
+    parts = np.array_split(images, -(-len(images) // 32))
+    latents = [vae.encode(to_tensor(part, device) * 2 - 1).latents for part in parts]
+    return torch.cat(latents) * vae.config.scaling_factor
+
+
+def to_tensor(images: np.ndarray, device: str) -> Tensor:
+    """(n, S, S, 3) uint8 -> (n, 3, S, S) in 0..1"""
+    channels_last = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+    return channels_last.float() / 255
+
+
+def decoder_loss(vae: AutoencoderTiny, target: Tensor) -> tuple[Tensor, float]:
+    """L1 of colors and of their differences for (n, 3, s, s) in 0..1; and the PSNR in dB."""
+    with torch.no_grad():
+        latents = vae.encode(target * 2 - 1).latents
+        # the denoiser's latents are never exact
+        latents = latents + 0.15 * RAW_STD * torch.randn_like(latents)
+    error = (vae.decode(latents).sample + 1) / 2 - target
+    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    psnr = -10 * float(error.detach().square().mean().log10())
+    return error.abs().mean() + edges, psnr
