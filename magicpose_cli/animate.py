@@ -160,7 +160,7 @@ def make_plan(
     overwrite: bool = False,
 ) -> tuple[Plan, Driver]:
     """Check everything that can be checked without work. Raises a MagicPoseError."""
-    from magicpose_cli.diffusion.weights import resolve_model
+    from magicpose_cli.diffusion.weights import read_index, resolve_model
 
     if output is None:
         output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
@@ -168,8 +168,8 @@ def make_plan(
     read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     folder = resolve_model(preset.model.name)
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    width, height = preset.size_for(index.get("sample_size", 512))
+    index = read_index(folder)
+    width, height = preset.size_for(index["sample_size"])
     plan = Plan(
         reference=str(reference),
         driver=str(driver),
@@ -181,8 +181,8 @@ def make_plan(
         frames=opened.frame_count,
         fps=float(opened.rate),
         duration_s=opened.selected.duration_s,
-        steps=preset.steps_for(index.get("default_steps", 50)),
-        guidance=preset.sampling.guidance or index.get("default_guidance", 7.0),
+        steps=preset.steps_for(index["default_steps"]),
+        guidance=preset.sampling.guidance or index["default_guidance"],
         scheduler=preset.sampling.scheduler,
         seed=preset.sampling.seed,
         audio=preset.output.audio and opened.clip.has_audio,

@@ -54,7 +54,8 @@ def draw_reference(path: Path, seed: int, overwrite: bool) -> None:
     """One drawn person, half body, arms hanging."""
     import torch
 
-    from magicpose_cli.training.people import TEST_SEEDS, render, sample_identities
+    from magicpose_cli.training.people import TEST_SEEDS, render
+    from magicpose_cli.training.sampling import sample_identities
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed)
     identity = sample_identities(1, SIZE, generator, framing="half")
@@ -68,7 +69,8 @@ def draw_driver(
     """Another drawn person who dances, a frame at a time."""
     import torch
 
-    from magicpose_cli.training.people import TEST_SEEDS, render, sample_identities
+    from magicpose_cli.training.people import TEST_SEEDS, render
+    from magicpose_cli.training.sampling import sample_identities
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed + 1)
     identity = sample_identities(1, SIZE, generator, framing="half")
@@ -87,7 +89,7 @@ def dance(seconds: np.ndarray, calm: bool = False) -> Motion:
     """A dance: arms, elbows, hips, head and mouth swing at beats of one second."""
     import torch
 
-    from magicpose_cli.training.people import sample_motions
+    from magicpose_cli.training.sampling import sample_motions
 
     t = torch.tensor(seconds, dtype=torch.float32) * math.pi
     still = sample_motions(1, torch.Generator().manual_seed(0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -26,7 +27,6 @@ RELEASED = "magicpose"
 DTYPES = ("float32", "float16", "bfloat16")
 CONVERT = "`magicpose models convert model_state-110000.th {}` makes one"
 NETWORKS = ("unet", "appearance_unet", "pose_controlnet", "scheduler")
-SETTINGS = ("pose_canvas", "sample_size")
 CLASSES = {
     "unet": ("diffusers", {"UNet2DConditionModel"}),
     "appearance_unet": ("diffusers", {"UNet2DConditionModel"}),
@@ -36,6 +36,15 @@ CLASSES = {
     "tokenizer": ("transformers", {"CLIPTokenizer", "CLIPTokenizerFast"}),
 }
 """Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
+
+
+SETTINGS = {
+    "pose_canvas": 604,
+    "sample_size": 512,
+    "default_steps": 50,
+    "default_guidance": 7.0,
+}
+"""Settings of the pipeline that a model's index may hold, and what they are where it does not."""
 
 
 def models_home() -> Path:
@@ -86,7 +95,7 @@ def resolve_model(name: str | None) -> Path:
             f"model {name!r}: no folder {folder}; expected a folder or one of the installed "
             f"models ({known}); {CONVERT.format(name)}"
         )
-    _read_index(folder)
+    read_index(folder)
     return folder
 
 
@@ -114,7 +123,7 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
 
     Raises ModelError for a folder that is incomplete, corrupt or asks for code of its own.
     """
-    _read_index(folder)
+    read_index(folder)
     with quiet():
         import torch
         from safetensors import SafetensorError
@@ -142,7 +151,7 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
         return pipeline.to(device)
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> dict[str, Any]:
     """model_index.json, checked: every part there, of a known class, and no code beside them."""
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
@@ -157,24 +166,24 @@ def _read_index(folder: Path) -> dict[str, Any]:
             f"as {CONVERT.format('NAME_OR_DIR')}"
         )
     for name, part in index.items():
-        if name not in SETTINGS and not name.startswith("_") and part != [None, None]:
+        if name in SETTINGS:
+            if type(part) is not type(SETTINGS[name]) or part <= 0:
+                raise ModelError(f"model {folder}: {name} is {part!r}; expected a number above 0")
+        elif not name.startswith("_") and part != [None, None]:
             _check_class(folder, name, part)
     for name in NETWORKS:
         if index.get(name) in (None, [None, None]):
             raise ModelError(f"model {folder}: model_index.json names no {name}; convert it again")
     if code := next(folder.rglob("*.py"), None):
         raise ModelError(f"model {folder}: holds code ({code.name}); a model is data only")
-    return index
+    return SETTINGS | index
 
 
 def _check_class(folder: Path, name: str, part: object) -> None:
     """Stock classes only: nothing else is ever imported because a file says so."""
     library, kind = map(str, part if isinstance(part, list) and len(part) == 2 else ("", part))
     if name == "scheduler":
-        import diffusers
-
-        found = getattr(diffusers, kind, None) if library == "diffusers" else None
-        known = isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)
+        known = library == "diffusers" and re.fullmatch(r"[A-Za-z0-9]+Scheduler", kind) is not None
         expected = "a scheduler of diffusers"
     else:
         home, classes = CLASSES.get(name, ("", set()))
