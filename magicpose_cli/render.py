@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -128,20 +129,18 @@ def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
     """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in 0..1"""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
-class _memory_explained:
+@contextmanager
+def _memory_explained() -> Iterator[None]:
     """Turns the device's out-of-memory into one line that says what to do."""
+    import torch
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object):
-        import torch
-
-        if isinstance(error, torch.OutOfMemoryError):
-            raise DeviceError(
-                f"out of memory on the device ({str(error).splitlines()[0]}); try --batch-size 1, "
-                "--preset lowvram or a smaller --size"
-            ) from error
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"out of memory on the device ({str(error).splitlines()[0]}); try --batch-size 1, "
+            "--preset lowvram or a smaller --size"
+        ) from error

@@ -78,10 +78,10 @@ class _Lines:
         if progress.done < progress.total and now - self._said < LINE_EVERY_S:
             return
         self._said = now
-        rate = progress.done / max(now - self._start, 1e-3)
-        left = (progress.total - progress.done) / rate if rate else 0.0
-        sys.stderr.write(
-            f"{name}: {progress.done}/{progress.total} frames, {rate:.1f} frames/s, "
-            f"{left:.0f} s left\n"
-        )
+        line = f"{name}: {progress.done}/{progress.total} frames"
+        if (elapsed := now - self._start) > 0.5:  # before, a rate would mean nothing
+            rate = progress.done / elapsed
+            left = (progress.total - progress.done) / rate
+            line += f", {rate:.1f} frames/s, {left:.0f} s left"
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

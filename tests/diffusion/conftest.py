@@ -18,15 +18,6 @@ HERE = Path(__file__).parent
 NETWORKS = ("appearance_control_model.", "pose_control_model.", "model.diffusion_model.")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tensors this small are slower on several threads, above all on a busy machine."""
-    former = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(former)
-
-
 @pytest.fixture(scope="session")
 def manifest() -> dict[str, list[int]]:
     """Every key of the released file with its shape."""

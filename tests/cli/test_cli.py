@@ -1,0 +1,90 @@
+"""The script as a shell meets it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from magicpose_cli.video import probe
+
+
+def magicpose(*arguments, cwd):
+    code = "from magicpose_cli.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_animate_end_to_end(media, tiny_model, tmp_path):
+    run = magicpose(
+        "animate", media / "ref.png", media / "dance.mp4", "--model", tiny_model, "--steps", 2,
+        "--end", 0.5, "--seed", 7, "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert result["output"] == "ref_dance.mp4" and result["plan"]["seed"] == 7
+    assert probe(tmp_path / "ref_dance.mp4").frame_count == 4
+    lines = run.stderr.splitlines()
+    assert "rendering: 4/4 frames" in run.stderr
+    assert lines[-1].startswith("ref_dance.mp4: 4 frames at 8 fps (model ")
+
+
+def test_a_second_run_does_not_overwrite(media, tiny_model, tmp_path):
+    (tmp_path / "ref_dance.mp4").write_text("mine")
+    run = magicpose("animate", media / "ref.png", media / "dance.mp4", cwd=tmp_path)
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: ") and run.stderr.count("\n") == 1
+    assert "--overwrite" in run.stderr
+    assert (tmp_path / "ref_dance.mp4").read_text() == "mine"
+
+
+def test_dry_run_writes_nothing(media, tiny_model, tmp_path):
+    run = magicpose(
+        "animate", media / "ref.png", media / "dance.mp4", "--model", tiny_model, "--dry-run",
+        "--json", cwd=tmp_path,
+    )  # fmt: skip
+    plan = json.loads(run.stdout)
+    assert (plan["frames"], plan["fps"], plan["steps"], plan["width"]) == (8, 8.0, 4, 64)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fit", "squeeze"], "frame.fit: 'squeeze'"),
+        (["--steps", "0"], "sampling.steps: '0'"),
+        (["--size", "100"], "frame.size: '100'"),
+        (["--preset", "none.toml"], "preset 'none.toml'"),
+        (["-o", "out.avi"], ".avi cannot be written"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_exit_1(media, tmp_path, options, said):
+    run = magicpose("animate", media / "ref.png", media / "dance.mp4", *options, cwd=tmp_path)
+    assert run.returncode == 1 and said in run.stderr and run.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_usage_is_exit_2(tmp_path):
+    assert magicpose("animate", cwd=tmp_path).returncode == 2
+    assert magicpose("animate", "a", "b", "--colour", cwd=tmp_path).returncode == 2
+
+
+def test_presets_are_listed_with_the_default_marked(tmp_path):
+    run = magicpose("presets", cwd=tmp_path)
+    assert run.returncode == 0
+    assert "(default)" in run.stdout and "lowvram" in run.stdout
+    listed = json.loads(magicpose("presets", "--json", cwd=tmp_path).stdout)
+    assert listed["magicpose"]["sampling"]["guidance"] == 7.0
+
+
+def test_poses_and_models(media, tmp_path):
+    run = magicpose("poses", media / "dance.mp4", "-o", "p.json", "--end", 0.25, cwd=tmp_path)
+    assert run.returncode == 0 and "a person found in 2" in run.stderr
+    assert len(json.loads((tmp_path / "p.json").read_text())) == 2
+    (tmp_path / "bad.th").write_text("no checkpoint")
+    run = magicpose("models", "convert", "bad.th", tmp_path / "model", cwd=tmp_path)
+    assert run.returncode == 1 and run.stderr.startswith("error: ")
+    assert not (tmp_path / "model").exists()
+    assert "mini" in magicpose("models", "list", cwd=tmp_path).stdout

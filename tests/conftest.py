@@ -1,0 +1,91 @@
+"""A drawn person the real detector finds, and a model of the real classes at toy size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+
+from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.video import write_picture, write_video
+
+SIZE = 256
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tensors this small are slower on several threads, above all on a busy machine."""
+    former = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(former)
+
+
+@pytest.fixture(scope="session")
+def people():
+    """One drawn half-length person in eight poses of a dance."""
+    from magicpose_cli.demo import dance
+    from magicpose_cli.training.people import TEST_SEEDS, render
+    from magicpose_cli.training.sampling import sample_identities
+
+    generator = torch.Generator().manual_seed(TEST_SEEDS)
+    identity = sample_identities(1, SIZE, generator, framing="half")
+    rows = torch.zeros(8, dtype=torch.long)
+    return render(identity.rows(rows), dance(np.arange(8) / 8))
+
+
+@pytest.fixture(scope="session")
+def frames(people) -> np.ndarray:
+    """(8, 256, 256, 3) uint8"""
+    return (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+
+
+@pytest.fixture(scope="session")
+def media(frames, tmp_path_factory) -> Path:
+    """ref.png and dance.mp4 (8 frames at 8 a second) of the drawn person."""
+    folder = tmp_path_factory.mktemp("media")
+    write_picture(folder / "ref.png", frames[0])
+    write_video(folder / "dance.mp4", iter(frames), 8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> Path:
+    """Random weights: it draws nothing, but a 64x64 frame takes milliseconds."""
+    torch.manual_seed(0)
+    shape = {
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "cross_attention_dim": 8,
+        "attention_head_dim": 2,
+        "norm_num_groups": 8,
+        "sample_size": 8,
+    }
+    unet = UNet2DConditionModel(**shape)
+    pose = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 8, 8, 8))
+    for name, weight in pose.named_parameters():
+        if "controlnet_" in name:  # zero in a new network, which would hide the pose
+            torch.nn.init.normal_(weight, std=0.1)
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4,
+        num_encoder_blocks=(0, 0, 0, 1),
+        decoder_block_out_channels=(8,) * 4,
+        num_decoder_blocks=(1, 1, 1, 1),
+    )
+    pipeline = MagicPosePipeline(
+        unet=unet,
+        appearance_unet=UNet2DConditionModel(**shape),
+        pose_controlnet=pose,
+        vae=vae,
+        scheduler=DDIMScheduler(clip_sample=False),
+        sample_size=64,
+        pose_canvas=256,
+        default_steps=4,
+        default_guidance=1.5,
+    )
+    folder = tmp_path_factory.mktemp("tiny")
+    pipeline.save_pretrained(folder)
+    return folder

@@ -1,0 +1,144 @@
+"""The main job with the real detector, the real encoder and a tiny model of the real classes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from magicpose_cli.animate import animate, make_plan, sidecar_path
+from magicpose_cli.config import Preset
+from magicpose_cli.driver import extract_poses
+from magicpose_cli.errors import DetectionError, InputError, ModelError, OutputError
+from magicpose_cli.video import probe, read_frames, write_picture, write_video
+
+
+@pytest.fixture
+def preset(tiny_model) -> Preset:
+    return Preset().with_options(
+        model__name=str(tiny_model), model__device="cpu", sampling__steps=2
+    )
+
+
+def test_from_two_files_to_a_video(media, preset, tmp_path):
+    seen = []
+    out = tmp_path / "out.mp4"
+    result = animate(media / "ref.png", media / "dance.mp4", out, preset, on_progress=seen.append)
+    clip = probe(out)
+    assert (clip.frame_count, clip.width, clip.height, float(clip.rate)) == (8, 64, 64, 8.0)
+    assert result.frames == 8 and result.frames_without_detection == []
+    assert [p.done for p in seen if p.stage == "render"] == list(range(1, 9))
+    assert {"model", "reference", "poses", "render"} == result.seconds.keys()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
+
+
+def test_the_sidecar_makes_it_again(media, preset, tmp_path):
+    first, second = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    animate(media / "ref.png", media / "dance.mp4", first, preset)
+    notes = json.loads(sidecar_path(first).read_text())
+    assert notes["plan"]["seed"] == 42 and len(notes["model_sha256"]) == 64
+    assert {"magicpose", "python", "torch", "diffusers", "mediapipe"} <= notes["versions"].keys()
+    again = Preset.model_validate(notes["preset"])
+    animate(notes["plan"]["reference"], notes["plan"]["driver"], second, again)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_compare_lays_reference_pose_and_result_side_by_side(media, preset, tmp_path):
+    preset = preset.with_options(output__compare=True, motion__end_s=0.25)
+    plain = animate(
+        media / "ref.png", media / "dance.mp4", tmp_path / "plain",
+        preset.with_options(output__compare=False),
+    )  # fmt: skip
+    animate(media / "ref.png", media / "dance.mp4", tmp_path / "wide", preset)
+    for number in range(plain.frames):
+        wide = next_picture(tmp_path / "wide", number)
+        assert wide.shape == (64, 192, 3)
+        assert np.array_equal(wide[:, 128:], next_picture(tmp_path / "plain", number))
+        assert wide[:, 64:128].max() > 100  # the pose is drawn on black
+        assert np.median(wide[:, 64:128]) == 0
+
+
+def next_picture(folder, number):
+    from magicpose_cli.video import read_picture
+
+    return read_picture(folder / f"{number:06d}.png")
+
+
+def test_poses_instead_of_a_film_give_the_same(media, preset, tmp_path):
+    extract_poses(media / "dance.mp4", tmp_path / "dance.json", preset.motion)
+    animate(media / "ref.png", media / "dance.mp4", tmp_path / "film", preset)
+    animate(media / "ref.png", tmp_path / "dance.json", tmp_path / "file", preset)
+    film, file = (list(read_frames(probe(tmp_path / name))) for name in ("film", "file"))
+    assert len(film) == 8
+    assert all(np.array_equal(a, b) for a, b in zip(film, file, strict=True))
+
+
+def test_ready_drawn_maps_are_shown_as_they_are(media, preset, tmp_path):
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for i in range(3):
+        drawn = np.zeros((100, 60, 3), np.uint8)
+        drawn[40 + 5 * i : 50 + 5 * i, 20:40] = 255, 0, 0
+        write_picture(maps / f"{i}.png", drawn)
+    preset = preset.with_options(motion__driver_kind="pose-maps", output__compare=True)
+    animate(media / "ref.png", maps, tmp_path / "out", preset)
+    shown = next_picture(tmp_path / "out", 1)[:, 64:128]
+    # the middle square of 60x100 is scaled to 64x64
+    assert shown[32, 32].tolist() == [255, 0, 0] and shown[5, 32].tolist() == [0, 0, 0]
+
+
+def test_saved_poses_lie_beside_the_video_and_fit_it(media, preset, tmp_path):
+    preset = preset.with_options(output__save_poses=True, motion__end_s=0.25)
+    result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+    entries = json.loads((tmp_path / "out.poses.json").read_text())
+    assert result.poses == str(tmp_path / "out.poses.json")
+    assert [(e["canvas_width"], e["canvas_height"]) for e in entries] == [(64, 64)] * 2
+
+
+def test_a_blank_frame_is_filled_and_reported(media, frames, preset, tmp_path):
+    damaged = frames.copy()
+    damaged[:2] = 80  # before the tracker has found anybody
+    write_video(tmp_path / "gap.mp4", iter(damaged), 8)
+    result = animate(media / "ref.png", tmp_path / "gap.mp4", tmp_path / "out.mp4", preset)
+    assert result.frames == 8 and result.frames_without_detection == [0, 1]
+
+
+def test_nothing_is_left_behind_by_what_cannot_be_used(media, preset, tmp_path):
+    def refused(error, match, reference=media / "ref.png", driver=media / "dance.mp4", **options):
+        with pytest.raises(error, match=match) as caught:
+            animate(reference, driver, tmp_path / "out.mp4", preset.with_options(**options))
+        assert "\n" not in str(caught.value)
+
+    text = tmp_path / "text.mp4"
+    text.write_text("not a film")
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    blank = tmp_path / "blank.png"
+    write_picture(blank, np.full((96, 96, 3), 128, np.uint8))
+    refused(InputError, r"text\.mp4", driver=text)
+    refused(InputError, r"empty\.mp4", driver=empty)
+    refused(InputError, "does not exist", driver=tmp_path / "none.mp4")
+    refused(InputError, r"text\.mp4", reference=text)
+    refused(DetectionError, "--retarget none", reference=blank)
+    refused(ModelError, "nowhere", model__name="nowhere")
+    assert not list(tmp_path.glob("out*")) and not list(tmp_path.glob(".*"))
+    animate(blank, media / "dance.mp4", tmp_path / "out.mp4",
+            preset.with_options(motion__retarget="none", motion__end_s=0.125))  # fmt: skip
+    with pytest.raises(OutputError, match="--overwrite"):
+        make_plan(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+
+
+def test_an_interrupted_run_keeps_its_frames(media, preset, tmp_path):
+    from magicpose_cli.video import partials_of
+
+    def interrupt(progress):
+        if (progress.stage, progress.done) == ("render", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        animate(
+            media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset,
+            on_progress=interrupt,
+        )  # fmt: skip
+    [partial] = partials_of(caught.value)
+    assert partial.frames == probe(partial.path).frame_count == 3
+    assert not (tmp_path / "out.mp4").exists()

@@ -1,0 +1,61 @@
+"""The house rules that a machine can check."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "magicpose_cli"
+LAYERS = (  # each may import those before it, and itself
+    {"errors", "config", "progress"},
+    {"video", "pose", "diffusion", "framing"},
+    {"driver", "render", "training"},
+    {"animate"},
+    {"demo"},
+    {"cli"},
+)
+STRANGERS = {
+    "pose": {"diffusion", "video"},
+    "diffusion": {"pose", "video", "framing"},
+    "video": {"pose", "diffusion"},
+}
+HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "decord", "cv2", "PIL", "pydantic"}
+
+
+def rank(part: str) -> int:
+    return next(i for i, layer in enumerate(LAYERS) if part in layer)
+
+
+def imports(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("magicpose_cli."):
+            yield node.module.split(".")[1]
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        for target in imports(path):
+            stranger = target in STRANGERS.get(part, ())
+            if rank(target) > rank(part) or stranger:
+                wrong.append(f"{path.relative_to(ROOT)} imports {target}")
+    assert not wrong, wrong
+
+
+def test_help_needs_nothing_heavy():
+    code = "import sys, magicpose_cli, magicpose_cli.cli.app; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(run.stdout.split())
+
+
+def test_nothing_else_at_the_top():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split("\n")
+    known = {"magicpose_cli", "tests", "presets", "pyproject.toml", "README.md", "LICENSE"}
+    extra = {name.split("/")[0] for name in listed if name and not name.startswith(".")} - known
+    assert not extra

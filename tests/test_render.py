@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+
+from magicpose_cli.config import Preset
+from magicpose_cli.errors import ConfigError, DeviceError
+from magicpose_cli.render import Renderer, load_model, pick_device
+
+
+@pytest.fixture(scope="module")
+def maps():
+    return np.random.default_rng(0).integers(0, 255, (5, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return np.random.default_rng(1).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+
+
+def render(tiny_model, reference, maps, **options):
+    options = {"model__name": str(tiny_model), "model__device": "cpu", **options}
+    preset = Preset().with_options(**options)
+    return list(Renderer(load_model(preset), reference, preset).render(iter(maps)))
+
+
+def test_one_frame_a_map_and_the_same_bytes_again(tiny_model, reference, maps):
+    one = render(tiny_model, reference, maps)
+    other = render(tiny_model, reference, maps)
+    assert len(one) == 5 and all(f.shape == (64, 64, 3) and f.dtype == np.uint8 for f in one)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert not np.array_equal(one[0], one[1])  # the pose decides
+
+
+def test_seed_and_reference_decide(tiny_model, reference, maps):
+    plain = render(tiny_model, reference, maps[:1])[0]
+    assert not np.array_equal(plain, render(tiny_model, reference, maps[:1], sampling__seed=1)[0])
+    assert not np.array_equal(plain, render(tiny_model, 255 - reference, maps[:1])[0])
+
+
+def test_the_batch_size_changes_nothing(tiny_model, reference, maps):
+    whole = render(tiny_model, reference, maps, model__batch_size=5)
+    for size in (1, 2):
+        parts = render(tiny_model, reference, maps, model__batch_size=size)
+        difference = np.abs(np.stack(whole).astype(int) - np.stack(parts))
+        assert difference.max() <= 1  # of 255: rounding
+
+
+def test_the_appearance_network_runs_once_a_step(tiny_model, reference, maps):
+    preset = Preset().with_options(model__name=str(tiny_model), model__batch_size=2)
+    pipeline = load_model(preset)
+    calls = []
+    pipeline.appearance_unet.register_forward_pre_hook(lambda *a: calls.append(1))
+    assert len(list(Renderer(pipeline, reference, preset).render(iter(maps)))) == 5
+    assert len(calls) == pipeline.config.default_steps
+
+
+def test_maps_are_taken_as_they_are_needed(tiny_model, reference, maps):
+    preset = Preset().with_options(model__name=str(tiny_model), model__batch_size=2)
+    taken = []
+
+    def source():
+        for i, pose_map in enumerate(maps):
+            taken.append(i)
+            yield pose_map
+
+    frames = Renderer(load_model(preset), reference, preset).render(source())
+    next(frames)
+    assert taken == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["unipc", "dpm++2m", "euler", "DDIMScheduler", "heun", "deis", "pndm"]
+)
+def test_schedulers_by_name(tiny_model, reference, maps, name):
+    frames = render(tiny_model, reference, maps[:3], sampling__scheduler=name, model__batch_size=2)
+    assert len(frames) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("quick", "is not known"), ("EulerAncestralDiscreteScheduler", "draws noise at every step")],
+)
+def test_unusable_schedulers_are_named(tiny_model, reference, maps, name, reason):
+    with pytest.raises(ConfigError, match=f"sampling.scheduler: '{name}' {reason}"):
+        render(tiny_model, reference, maps[:1], sampling__scheduler=name)
+
+
+def test_devices():
+    assert pick_device("auto") in ("cpu", "cuda", "mps")
+    with pytest.raises(ConfigError, match=r"model\.device: 'gpu7'"):
+        pick_device("gpu7")
+
+
+def test_out_of_memory_says_what_to_do(tiny_model, reference, maps):
+    preset = Preset().with_options(model__name=str(tiny_model))
+    pipeline = load_model(preset)
+    renderer = Renderer(pipeline, reference, preset)
+
+    def refuse(*args):
+        raise torch.OutOfMemoryError("tried to allocate 9 GiB")
+
+    pipeline.unet.register_forward_pre_hook(refuse)
+    with pytest.raises(DeviceError, match="--batch-size 1"):
+        list(renderer.render(iter(maps)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_in_half_precision_agrees_with_the_cpu(tiny_model, reference, maps):
+    ours = render(tiny_model, reference, maps, model__device="cuda", model__dtype="float16")
+    truth = render(tiny_model, reference, maps)
+    assert np.abs(np.stack(ours).astype(int) - np.stack(truth)).mean() < 3
