@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import ConfigError
-from .keypoints import Pose
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.pose.keypoints import Pose
 
 DETECTORS = {"mediapipe": "magicpose_cli.pose.mediapipe_holistic:MediaPipeHolistic"}
 PACKAGES = {"mediapipe": "mediapipe==0.10.21"}  # what to install where the import fails

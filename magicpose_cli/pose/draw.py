@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from .keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 # Limbs in drawing order (later ones cover earlier ones), as pairs of joints; the color of a limb is
 # that of the joint with the same index. The two ear-shoulder limbs of OpenPose are never drawn.

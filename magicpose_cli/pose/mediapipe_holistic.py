@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
-from .keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 # MediaPipe's body point for each OpenPose joint; the neck (-1) is the middle of the shoulders.
 BODY_FROM_33 = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)

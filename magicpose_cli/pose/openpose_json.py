@@ -27,8 +27,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..errors import InputError, OutputError
-from .keypoints import PARTS, Pose
+from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.pose.keypoints import PARTS, Pose
 
 KEYS = {
     "body": "pose_keypoints_2d",

@@ -11,8 +11,8 @@ from itertools import combinations
 
 import numpy as np
 
-from ..errors import ConfigError, DetectionError
-from .keypoints import BODY_JOINTS, Pose
+from magicpose_cli.errors import ConfigError, DetectionError
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 # Lengths that tell how large a person is in the picture, with their weights: high for those that
 # change little as the person moves. "mid_hip" is made here; "face_n" is point n of the 68.

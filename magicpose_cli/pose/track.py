@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..errors import DetectionError
-from .keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.errors import DetectionError
+from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 # A missing face or hand moves along with this joint, where the joint itself is known.
 ANCHORS = {"face": "nose", "left_hand": "left_wrist", "right_hand": "right_wrist"}

@@ -228,7 +228,13 @@ def predict_v(
 def export(folder: Path, vae: AutoencoderTiny, networks: dict[str, Any]) -> None:
     """Write the diffusers folder, weights in half precision."""
     pipeline = MagicPosePipeline(
-        **networks, vae=vae, scheduler=new_scheduler(), pose_canvas=CANVAS, sample_size=SIZE
+        **networks,
+        vae=vae,
+        scheduler=new_scheduler(),
+        pose_canvas=CANVAS,
+        sample_size=SIZE,
+        default_steps=10,
+        default_guidance=1.5,
     )
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(folder)
