@@ -17,7 +17,7 @@ import numpy as np
 
 from magicpose_cli.config import Preset, load_preset
 from magicpose_cli.driver import Driver, detect_poses, open_driver
-from magicpose_cli.errors import DetectionError
+from magicpose_cli.errors import DetectionError, OutputError
 from magicpose_cli.framing import Framing, frame, person_box
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
@@ -84,7 +84,7 @@ def animate(
     from magicpose_cli.render import Renderer, load_model
 
     preset = resolve_preset(preset)
-    plan, opened = make_plan(reference, driver, output, preset, overwrite=overwrite)
+    plan, picture, opened = make_plan(reference, driver, output, preset, overwrite=overwrite)
     output = Path(plan.output)
     clock = _Clock()
     size = (plan.width, plan.height)
@@ -94,7 +94,6 @@ def animate(
         pipeline = load_model(preset)
         on_progress(Progress("model", 1, 1))
     with clock("reference"):
-        picture = read_picture(reference)
         target = find_target(Path(reference), picture, opened, preset)
         framing = frame((picture.shape[1], picture.shape[0]), size, preset.frame.fit, _box(target))
         canvas = framing.picture(picture)
@@ -158,14 +157,19 @@ def make_plan(
     preset: Preset,
     *,
     overwrite: bool = False,
-) -> tuple[Plan, Driver]:
-    """Check everything that can be checked without work. Raises a MagicPoseError."""
+) -> tuple[Plan, np.ndarray, Driver]:
+    """Check everything that can be checked without work: the plan, the reference, the driver.
+
+    Raises a MagicPoseError.
+    """
     from magicpose_cli.diffusion.weights import read_index, resolve_model
 
     if output is None:
         output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
     check_output(output, overwrite)
-    read_picture(reference)
+    if preset.output.save_poses and not overwrite and poses_path(Path(output)).exists():
+        raise OutputError(f"{poses_path(Path(output))}: exists already; pass --overwrite")
+    picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     folder = resolve_model(preset.model.name)
     index = read_index(folder)
@@ -187,7 +191,7 @@ def make_plan(
         seed=preset.sampling.seed,
         audio=preset.output.audio and opened.clip.has_audio,
     )
-    return plan, opened
+    return plan, picture, opened
 
 
 def find_target(path: Path, picture: np.ndarray, driver: Driver, preset: Preset) -> Pose | None:
@@ -243,9 +247,14 @@ def save_poses(output: Path, poses: list[Pose], driver: Driver, overwrite: bool)
     """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
     from magicpose_cli.pose.openpose_json import write_poses
 
-    path = output.with_name(f"{output.stem}.poses.json")
+    path = poses_path(output)
     write_poses(path, poses, float(driver.rate), overwrite=overwrite)
     return path
+
+
+def poses_path(output: Path) -> Path:
+    """Where the saved poses of a video stand: OUT.poses.json."""
+    return output.with_name(f"{output.stem}.poses.json")
 
 
 def sidecar_path(output: Path) -> Path:

@@ -117,7 +117,7 @@ def command(
         output__save_poses=saved_poses,
     )
     if dry_run:
-        plan, _ = make_plan(reference, driver, out, settings, overwrite=overwrite)
+        plan, *_ = make_plan(reference, driver, out, settings, overwrite=overwrite)
         report.plan(plan, as_json)
         return
     with shown(quiet) as on_progress:
