@@ -211,10 +211,8 @@ def predict_v(
         down, mid = networks["pose_controlnet"](
             noisy[:guided], t[:guided], some, controlnet_cond=maps, return_dict=False
         )
-        down, mid = (
-            [F.pad(r, (0, 0, 0, 0, 0, 0, 0, batch - guided)) for r in part]
-            for part in (down, [mid])
-        )
+        bare = (0, 0) * 3 + (0, batch - guided)  # no residuals for the unguided rest
+        down, mid = [F.pad(r, bare) for r in down], F.pad(mid, bare)
         reader.bank, reader.readers = writer.recording, guided
         return unet(
             noisy,
