@@ -31,6 +31,13 @@ log = logging.getLogger(__name__)
 
 SIZE, CANVAS, FRAMES = 128, 384, 4
 DROP = 0.1  # share of samples without any condition, for guidance
+CARD = f"""# mini
+
+MagicPose's architecture at small size ({SIZE}x{SIZE} pixels), trained from scratch by
+`python -m magicpose_cli.training.mini` on people drawn by magicpose_cli/training, and on nothing
+else. It shows that everything works. It is not the released MagicPose model and has never seen a
+photograph.
+"""
 NETWORK: dict[str, Any] = {
     "sample_size": SIZE // 8,
     "block_out_channels": (48, 96, 144),
@@ -236,6 +243,7 @@ def export(folder: Path, vae: AutoencoderTiny, networks: dict[str, Any]) -> None
     )
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(folder)
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
 
 
 def main() -> None:
