@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -232,16 +233,15 @@ def predict_v(
 
 def export(folder: Path, vae: AutoencoderTiny, networks: dict[str, Any]) -> None:
     """Write the diffusers folder, weights in half precision."""
+    halved = {name: deepcopy(part).half() for name, part in {**networks, "vae": vae}.items()}
     pipeline = MagicPosePipeline(
-        **networks,
-        vae=vae,
+        **halved,
         scheduler=new_scheduler(),
         pose_canvas=CANVAS,
         sample_size=SIZE,
         default_steps=10,
         default_guidance=1.5,
     )
-    pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(folder)
     (folder / "README.md").write_text(CARD, encoding="utf-8")
 
