@@ -234,6 +234,8 @@ def predict_v(
 def export(folder: Path, vae: AutoencoderTiny, networks: dict[str, Any]) -> None:
     """Write the diffusers folder, weights in half precision."""
     halved = {name: deepcopy(part).half() for name, part in {**networks, "vae": vae}.items()}
+    for part in halved.values():  # where a part was read from is nobody's business
+        part.register_to_config(_name_or_path="mini")
     pipeline = MagicPosePipeline(
         **halved,
         scheduler=new_scheduler(),
