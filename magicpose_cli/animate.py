@@ -89,15 +89,15 @@ def animate(
     clock = _Clock()
     size = (plan.width, plan.height)
 
-    with clock("model"):
-        on_progress(Progress("model", 0, 1))
-        pipeline = load_model(preset)
-        on_progress(Progress("model", 1, 1))
     with clock("reference"):
         target = find_target(Path(reference), picture, opened, preset)
         framing = frame((picture.shape[1], picture.shape[0]), size, preset.frame.fit, _box(target))
         canvas = framing.picture(picture)
+    with clock("model"):
+        on_progress(Progress("model", 0, 1))
+        pipeline = load_model(preset)
         renderer = Renderer(pipeline, canvas, preset)
+        on_progress(Progress("model", 1, 1))
     missing: list[int] = []
     poses: list[Pose] = []
     if opened.kind != "pose-maps":
