@@ -110,6 +110,7 @@ def animate(
     maps = draw_maps(opened, poses, pipeline.config.pose_canvas, size, preset)
     saved = save_poses(output, poses, opened, overwrite) if preset.output.save_poses else None
     with clock("render"):
+        on_progress(Progress("render", 0, opened.frame_count))
         sound = _sound(opened) if plan.audio else None
         with VideoWriter(
             output, opened.rate, sound=sound, crf=preset.output.crf, overwrite=overwrite

@@ -87,6 +87,7 @@ def detect_poses(
     if driver.kind == "poses":
         poses = [driver.poses[source] for source in driver.selected.sources]
     else:
+        on_progress(Progress("poses", 0, driver.frame_count))
         detector = load_detector(motion.detector)
         try:
             for frame in driver.frames():

@@ -27,7 +27,7 @@ from magicpose_cli.video.ffmpeg import ffmpeg_exe
 from magicpose_cli.video.probe import timeline
 
 WIDTH, HEIGHT = 96, 64
-STEP = 4  # grey levels from one numbered frame to the next
+STEP = 4  # gray levels from one numbered frame to the next
 
 
 def ffmpeg(*arguments: object) -> None:
@@ -38,7 +38,7 @@ def ffmpeg(*arguments: object) -> None:
 
 
 def numbered(count: int) -> np.ndarray:
-    """Frames that tell their number: grey level STEP * k, and a red corner, top left."""
+    """Frames that tell their number: gray level STEP * k, and a red corner, top left."""
     frames = np.zeros((count, HEIGHT, WIDTH, 3), np.uint8)
     frames += (np.arange(count) * STEP % 256).astype(np.uint8)[:, None, None, None]
     frames[:, :24, :24] = (255, 0, 0)

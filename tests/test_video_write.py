@@ -32,7 +32,7 @@ STEP = 4
 
 
 def frames(count: int, height: int = 64, width: int = 96) -> Iterator[np.ndarray]:
-    """Frames that tell their number by their grey, with a red corner, top left."""
+    """Frames that tell their number by their gray, with a red corner, top left."""
     for number in range(count):
         frame = np.full((height, width, 3), number * STEP % 256, np.uint8)
         frame[:24, :24] = (255, 0, 0)

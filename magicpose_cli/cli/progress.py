@@ -37,16 +37,21 @@ def _bars() -> Iterator[OnProgress]:
     from rich import progress as bars
     from rich.console import Console
 
-    class Speed(bars.ProgressColumn):
+    class Pace(bars.ProgressColumn):
+        """Over the whole stage: frames come in batches, a momentary rate would jump."""
+
         def render(self, task: bars.Task) -> str:
-            return f"{task.finished_speed or task.speed or 0:.1f} frames/s"
+            elapsed = task.finished_time or task.elapsed
+            if task.total == 1 or not task.completed or not elapsed:
+                return ""
+            rate = task.completed / elapsed
+            return f"{rate:.1f} frames/s, {(task.remaining or 0) / rate:.0f} s left"
 
     columns = (
         bars.TextColumn("{task.description:>16}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
-        Speed(),
-        bars.TimeRemainingColumn(elapsed_when_finished=True),
+        Pace(),
     )
     with bars.Progress(*columns, console=Console(stderr=True)) as drawn:
         tasks: dict[str, bars.TaskID] = {}
@@ -79,7 +84,8 @@ class _Lines:
             return
         self._said = now
         line = f"{name}: {progress.done}/{progress.total} frames"
-        if (elapsed := now - self._start) > 0.5:  # before, a rate would mean nothing
+        elapsed = now - self._start
+        if progress.done and elapsed > 0.5:  # before, a rate would mean nothing
             rate = progress.done / elapsed
             left = (progress.total - progress.done) / rate
             line += f", {rate:.1f} frames/s, {left:.0f} s left"

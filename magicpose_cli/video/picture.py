@@ -27,7 +27,7 @@ DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError
 def read_picture(path: str | Path) -> np.ndarray:
     """Read any picture Pillow knows as uint8 RGB (H, W, 3).
 
-    The EXIF rotation is applied, transparency is laid on white, 16-bit, grey, palette and CMYK
+    The EXIF rotation is applied, transparency is laid on white, 16-bit, gray, palette and CMYK
     pictures are converted; of an animation the first frame is taken. Raises InputError.
     """
     from PIL import Image
@@ -92,7 +92,7 @@ def to_rgb(picture: Image) -> np.ndarray:
 
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
-        return np.repeat(_deep_grey(np.asarray(picture))[..., None], 3, axis=2)
+        return np.repeat(_deep_gray(np.asarray(picture))[..., None], 3, axis=2)
     if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
@@ -100,16 +100,16 @@ def to_rgb(picture: Image) -> np.ndarray:
     return np.array(picture.convert("RGB"))
 
 
-def _deep_grey(values: np.ndarray) -> np.ndarray:
-    """Bring 16-bit, 32-bit or float grey (H, W) to uint8.
+def _deep_gray(values: np.ndarray) -> np.ndarray:
+    """Bring 16-bit, 32-bit or float gray (H, W) to uint8.
 
     Integers count as 16-bit (what PNG and TIFF hold) and floats as 0..1, unless a value is beyond
     that; then the largest value becomes white.
     """
     white = 65535.0 if values.dtype.kind in "iu" else 1.0
-    grey = np.nan_to_num(values.astype(np.float64))
-    white = max(white, float(grey.max()))
-    return np.clip(np.rint(grey * (255.0 / white)), 0, 255).astype(np.uint8)
+    gray = np.nan_to_num(values.astype(np.float64))
+    white = max(white, float(gray.max()))
+    return np.clip(np.rint(gray * (255.0 / white)), 0, 255).astype(np.uint8)
 
 
 def write_picture(path: str | Path, picture: np.ndarray, overwrite: bool = False) -> None:

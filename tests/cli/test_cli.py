@@ -68,7 +68,7 @@ def test_wrong_settings_are_one_line_and_exit_1(media, tmp_path, options, said):
 
 def test_wrong_usage_is_exit_2(tmp_path):
     assert magicpose("animate", cwd=tmp_path).returncode == 2
-    assert magicpose("animate", "a", "b", "--colour", cwd=tmp_path).returncode == 2
+    assert magicpose("animate", "a", "b", "--nonsense", cwd=tmp_path).returncode == 2
 
 
 def test_presets_are_listed_with_the_default_marked(tmp_path):
