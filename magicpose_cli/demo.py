@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,18 +88,13 @@ def dance(seconds: np.ndarray, calm: bool = False) -> Motion:
     """A dance: arms, elbows, hips, head and mouth swing at beats of one second."""
     import torch
 
-    from magicpose_cli.training.sampling import sample_motions
+    from magicpose_cli.training.people import Motion
 
     t = torch.tensor(seconds, dtype=torch.float32) * math.pi
-    still = sample_motions(1, torch.Generator().manual_seed(0))
     n, zero = len(t), torch.zeros(len(t))
-    rest = {name: value.expand(n, *value.shape[1:]).clone() for name, value in vars(still).items()}
-    for name, value in rest.items():
-        rest[name] = torch.zeros_like(value)
     swing = 0.0 if calm else 1.0
     up = 0.5 - 0.5 * t.cos()
-    moves = replace(
-        type(still)(**rest),
+    return Motion(
         shift=torch.stack([0.03 * (t * 0.5).sin(), 0.008 * t.sin()], 1) * swing,
         lean=0.07 * (t * 0.5).sin() * swing,
         turn=0.25 * (t * 0.5).sin() * swing,
@@ -109,16 +103,19 @@ def dance(seconds: np.ndarray, calm: bool = False) -> Motion:
         arm_depth=torch.ones(n, 2, 2),
         arm_in_front=torch.ones(n, 2, dtype=torch.bool),
         leg=torch.full((n, 2), 0.08),
+        knee=torch.zeros(n, 2),
         leg_depth=torch.ones(n, 2, 2),
         head_turn=0.3 * (t * 0.5).cos() * swing,
+        head_nod=zero,
         head_tilt=0.1 * t.sin() * swing,
+        brow=zero,
         eye_open=zero + 0.85,
+        gaze=torch.zeros(n, 2),
         mouth_open=0.4 * up * swing,
         smile=zero + 0.6,
         curl=torch.full((n, 2), 0.15),
         spread=torch.full((n, 2), 0.9),
     )
-    return moves
 
 
 def contact_sheet(reference: Path, driver: Path, out: Path) -> np.ndarray:

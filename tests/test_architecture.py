@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {"errors", "config", "progress"},
+    {"errors", "config", "progress", "stderr"},
     {"video", "pose", "diffusion", "framing"},
     {"driver", "render", "training"},
     {"animate"},

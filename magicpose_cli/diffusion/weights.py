@@ -130,8 +130,7 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
 
         from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
-        if dtype is None:
-            dtype = "float16" if device.startswith("cuda") else "float32"
+        dtype = dtype or default_dtype(device)
         if dtype not in DTYPES:
             raise ModelError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
         unreadable = (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError)
@@ -149,6 +148,11 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
                 f"model {folder}: cannot be loaded ({reason}); convert or copy it again"
             ) from error
         return pipeline.to(device)
+
+
+def default_dtype(device: str) -> str:
+    """Half precision on CUDA, full precision elsewhere."""
+    return "float16" if device.startswith("cuda") else "float32"
 
 
 def read_index(folder: Path) -> dict[str, Any]:

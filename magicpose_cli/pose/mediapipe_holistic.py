@@ -8,15 +8,13 @@ below pick the OpenPose points out of them.
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.stderr import native_stderr_silenced
 
 # MediaPipe's body point for each OpenPose joint; the neck (-1) is the middle of the shoulders.
 BODY_FROM_33 = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
@@ -65,7 +63,7 @@ class MediaPipeHolistic:
             )
         self._still = still
         self._warned = False
-        with _native_stderr_silenced():
+        with native_stderr_silenced():
             self._graph: Any = mediapipe.solutions.holistic.Holistic(
                 static_image_mode=still,
                 model_complexity=1,
@@ -99,7 +97,7 @@ class MediaPipeHolistic:
 
     def _look(self, frame: np.ndarray) -> Pose:
         # The C++ side has one more thing to say when it finds its first person.
-        with contextlib.nullcontext() if self._warned else _native_stderr_silenced():
+        with contextlib.nullcontext() if self._warned else native_stderr_silenced():
             found = self._graph.process(np.ascontiguousarray(frame))
         self._warned = self._warned or found.pose_landmarks is not None
         height, width = frame.shape[:2]
@@ -172,23 +170,3 @@ def _within_picture(pose: Pose) -> Pose:
 def _points(landmarks: Any, width: int, height: int) -> np.ndarray:
     """(n, 3) x, y in pixels and a score of 1, which MediaPipe does not give for hands and faces."""
     return np.array([(p.x * width, p.y * height, 1.0) for p in landmarks.landmark])
-
-
-@contextlib.contextmanager
-def _native_stderr_silenced() -> Iterator[None]:
-    """MediaPipe's C++ side writes to file descriptor 2 whatever its log level is set to."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    try:
-        saved = os.dup(2)
-    except OSError:  # started without a standard error
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(null)
-        os.close(saved)

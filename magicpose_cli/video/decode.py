@@ -7,16 +7,15 @@ decoded further ends the generator early.
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.stderr import native_stderr_silenced
 from magicpose_cli.video.ffmpeg import QUIET, ffmpeg_exe, file_url
 from magicpose_cli.video.picture import DAMAGED, pictures_in, read_picture, to_rgb
 
@@ -50,21 +49,8 @@ def _open_decord(path: Path) -> Any:
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
-    with _silent_stderr():
+    with native_stderr_silenced():
         return decord.VideoReader(str(path))
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """decord's C++ writes some complaints past its own log level, straight to the descriptor."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def decord_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
