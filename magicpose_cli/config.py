@@ -7,27 +7,11 @@ the model's own: its size, its steps, its guidance.
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, StringConstraints
 
-from magicpose_cli.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MAX_PRESET_BYTES = 1 << 20
+from magicpose_cli.settings import Section, find_toml, presets_folder, read_toml, validated
 
 
 def _check_size(text: str | int) -> str:
@@ -55,11 +39,7 @@ Steps = Annotated[str | int, AfterValidator(_check_steps)]
 Name = Annotated[str, StringConstraints(min_length=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """Which networks, and on what they run."""
 
     name: Name = "auto"
@@ -72,7 +52,7 @@ class ModelSettings(_Section):
     """What waits in main memory while it is not at work (CUDA only)."""
 
 
-class SamplingSettings(_Section):
+class SamplingSettings(Section):
     """How a frame is made from noise."""
 
     steps: Steps | None = None
@@ -84,14 +64,14 @@ class SamplingSettings(_Section):
     negative_prompt: str = ""
 
 
-class FrameSettings(_Section):
+class FrameSettings(Section):
     """What the network sees of reference and driver."""
 
     size: Size | None = None
     fit: Literal["crop", "pad", "stretch"] = "crop"
 
 
-class MotionSettings(_Section):
+class MotionSettings(Section):
     """How the driver is read."""
 
     driver_kind: Literal["auto", "video", "poses", "pose-maps"] = "auto"
@@ -105,7 +85,7 @@ class MotionSettings(_Section):
     """Longest time without a detection that is bridged by interpolation; longer ones are held."""
 
 
-class OutputSettings(_Section):
+class OutputSettings(Section):
     """What is written."""
 
     audio: bool = True
@@ -115,7 +95,7 @@ class OutputSettings(_Section):
     save_poses: bool = False
 
 
-class Preset(_Section):
+class Preset(Section):
     """All settings of a run."""
 
     description: str = ""
@@ -135,7 +115,7 @@ class Preset(_Section):
             if value is not None:
                 section, name = key.split("__")
                 data[section][name] = value
-        return _validated(data, "options")
+        return validated(Preset, data, "options")
 
     def size_for(self, sample_size: int) -> tuple[int, int]:
         """(width, height) in pixels for a model trained on squares of this side."""
@@ -150,12 +130,6 @@ class Preset(_Section):
         return int(text)
 
 
-def presets_folder() -> Path:
-    """Where the presets that ship with the program lie."""
-    inside = Path(__file__).parent / "presets"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "presets"
-
-
 def list_presets() -> dict[str, Preset]:
     """All shipped presets by name."""
     return {path.stem: load_preset(str(path)) for path in sorted(presets_folder().glob("*.toml"))}
@@ -163,53 +137,5 @@ def list_presets() -> dict[str, Preset]:
 
 def load_preset(name: str) -> Preset:
     """A shipped preset by its name, or any TOML file by its path. Raises ConfigError."""
-    path = presets_folder() / f"{name}.toml"
-    if name.endswith(".toml") or "/" in name or "\\" in name or not path.is_file():
-        path = Path(name).expanduser()
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in presets_folder().glob("*.toml")))
-        raise ConfigError(f"preset {name!r}: expected one of {known}, or the path of a TOML file")
-    try:
-        if path.stat().st_size > MAX_PRESET_BYTES:
-            raise ConfigError(f"preset {path}: larger than 1 MB; expected a short TOML file")
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"preset {path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"preset {path}: no UTF-8 text; expected TOML") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"preset {path}: no valid TOML: {error}") from error
-    return _validated(data, f"preset {path}")
-
-
-def _validated(data: dict[str, Any], origin: str) -> Preset:
-    try:
-        return Preset.model_validate(data)
-    except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(str(part) for part in e['loc'] if not _is_type_tag(part))}: {_said(e)}"
-            for e in _first_of_each(error)
-        )
-        raise ConfigError(f"{origin}: {mistakes}") from error
-
-
-def _first_of_each(error: ValidationError) -> list[Any]:
-    """One complaint a setting: a union complains once for each of its members."""
-    seen: dict[tuple, Any] = {}
-    for e in error.errors():
-        seen.setdefault(tuple(part for part in e["loc"] if not _is_type_tag(part)), e)
-    return list(seen.values())
-
-
-def _is_type_tag(part: str | int) -> bool:
-    """Pydantic names a union's member in the path (str, int, function-after[...])."""
-    return isinstance(part, str) and (part in ("str", "int") or "[" in part)
-
-
-def _said(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "no such setting"
-    if error["type"] == "value_error":
-        return f"{error['input']!r}: {error['ctx']['error']}"
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{error['input']!r}: {message}"
+    path = find_toml(name, presets_folder(), "preset")
+    return validated(Preset, read_toml(path, "preset"), f"preset {path}")

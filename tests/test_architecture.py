@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {"errors", "config", "progress", "stderr"},
+    {"errors", "settings", "config", "progress", "stderr"},
     {"video", "pose", "diffusion", "framing"},
-    {"driver", "render", "training"},
+    {"driver", "render", "training", "evaluation"},
     {"animate"},
     {"demo"},
     {"cli"},
