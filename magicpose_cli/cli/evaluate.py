@@ -1,0 +1,146 @@
+"""`magicpose evaluate`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from magicpose_cli.evaluation.evaluate import Evaluation
+
+ONLY_ON_THE_PAGE = ("psnr_wrapped", "l1_inside")
+TABLE_WIDTH = 120
+
+
+def command(
+    result: Annotated[Path | None, typer.Argument(metavar="[RESULT]",
+        help="Finished video, or a folder of videos or picture sequences.")] = None,
+    truth: Annotated[Path | None, typer.Argument(metavar="[TRUTH]",
+        help="True videos of the same names and lengths.")] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", "-m", metavar="NAME|FOLDER",
+        help="Model to evaluate; several times for one table of several.")] = None,
+    drawn: Annotated[int | None, typer.Option(min=1, max=100_000, metavar="N",
+        help="Pairs of drawn people that no training has seen (default: 256).")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DATA",
+        help="Clips of a folder written by `magicpose dataset` instead.")] = None,
+    reference: Annotated[Path | None, typer.Option(metavar="PICTURE",
+        help="Reference that RESULT was made of: what copying it reaches is told.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER",
+        help="Where report.html and metrics.json go.")] = Path("magicpose-evaluation"),
+    grid: Annotated[Path | None, typer.Option(metavar="PNG",
+        help="Also draw one person in 8 poses and 8 people in one, by the first model.")] = None,
+    json_to: Annotated[Path | None, typer.Option("--json", metavar="FILE",
+        help="Also write metrics.json here.")] = None,
+    steps: Annotated[str | None, typer.Option(metavar="N|N%", help="As for animate.")] = None,
+    guidance: Annotated[float | None, typer.Option(metavar="SCALE",
+        help="Image guidance; 1 is none (default: the model's own).")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="As for animate.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="N",
+        help="Pixels of the pictures (default: the models' own).")] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N",
+        help="Pictures made at once.")] = None,
+    detector: Annotated[str, typer.Option(metavar="NAME",
+        help="auto, mediapipe, or none to go without pose following.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:  # fmt: skip
+    """Measure generated pictures against the truth, as a table, JSON and a page.
+
+    With --model, models make pairs of drawn people (or of DATA) and are compared; with RESULT and
+    TRUTH, finished videos are.
+
+    Example: magicpose evaluate --model mini --model runs/mine/model --drawn 64
+    """
+    import shlex
+    import sys
+    from contextlib import closing
+
+    from magicpose_cli.animate import versions
+    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.config import Preset
+    from magicpose_cli.errors import OutputError
+    from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
+    from magicpose_cli.evaluation.report import check_report, write_json, write_report
+    from magicpose_cli.evaluation.strips import Album
+
+    _check_usage(result, truth, model, drawn, data, reference, grid)
+    check_report(out, overwrite)
+    for path in (grid, json_to):
+        if path is not None and path.exists() and not overwrite:
+            raise OutputError(f"{path} exists; choose another name or give --overwrite")
+    settings = Preset().with_options(
+        model__device=device,
+        model__batch_size=batch_size,
+        sampling__steps=steps,
+        sampling__guidance=guidance,
+        sampling__seed=seed,
+        frame__size=size,
+    )
+    with closing(Album()) as album:
+        with shown(quiet) as on_progress:
+            if result is not None and truth is not None:
+                evaluation = evaluate_videos(
+                    result, truth, album, reference=reference, device=settings.model.device,
+                    detector=detector, on_progress=on_progress,
+                )  # fmt: skip
+            else:
+                evaluation = evaluate_models(
+                    model or ["auto"], settings, album, drawn=drawn or 256, data=data,
+                    detector=detector, grid=grid, on_progress=on_progress,
+                )  # fmt: skip
+        run = {"command": shlex.join(["magicpose", *sys.argv[1:]]), "versions": versions()}
+        numbers = write_report(out, evaluation, album, run, overwrite)
+    if json_to is not None:
+        write_json(json_to, numbers)
+    _print(evaluation)
+    if not quiet:
+        typer.echo(f"{out / 'report.html'}: the same with plots and pictures", err=True)
+
+
+def _check_usage(
+    result: Path | None,
+    truth: Path | None,
+    model: list[str] | None,
+    drawn: int | None,
+    data: Path | None,
+    reference: Path | None,
+    grid: Path | None,
+) -> None:
+    """Either models or finished videos; a mixture is wrong usage."""
+    if (result is None) != (truth is None):
+        raise typer.BadParameter("RESULT needs a TRUTH to be held against")
+    if result is not None and (model or drawn or data or grid):
+        raise typer.BadParameter("give either RESULT and TRUTH, or --model with --drawn or --data")
+    if result is None and reference:
+        raise typer.BadParameter("--reference goes with RESULT and TRUTH")
+    if drawn and data:
+        raise typer.BadParameter("give either --drawn or --data")
+
+
+def _print(evaluation: Evaluation) -> None:
+    """The table on stdout, wide enough for every column; what was not measured on stderr."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from magicpose_cli.evaluation.table import heads, table_rows
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(evaluation.description, ratio=1)
+    columns = heads(evaluation)
+    shown = [index for index, head in enumerate(columns) if head.key not in ONLY_ON_THE_PAGE]
+    for head in (columns[index] for index in shown):
+        name = head.name.replace(" ", "\n")
+        table.add_column(f"{name} {head.arrow}\n{head.unit}", justify="right", no_wrap=True)
+    for row in table_rows(evaluation):
+        cells = [row.cells[index] for index in shown]
+        lines = ["\n".join(filter(None, (cell.value, cell.against))) for cell in cells]
+        table.add_row(row.name, *lines, style="dim" if row.base else "")
+    console = Console()
+    console.width = max(console.width, TABLE_WIDTH)  # a narrow terminal wraps, nothing is cut off
+    console.print(table)
+    for line in evaluation.missing.values():
+        typer.echo(line, err=True)

@@ -1,0 +1,56 @@
+"""Flicker: what changes from frame to frame along the truth's own motion."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from magicpose_cli.evaluation.seen import Seen
+
+
+def flicker(seen: Seen) -> float | None:
+    """Mean absolute change in gray levels between a frame and the one before, moved to its place.
+
+    The optical flow is the truth's, so a picture that moves as the truth does and keeps its
+    colors has none. Pixels whose flow does not lead back (they were hidden before) do not count.
+    None at the start of a clip.
+    """
+    if seen.before is None or seen.case.before is None:
+        return None
+    sources, valid = flow_sources(seen.case.before, seen.case.truth)
+    return change_along(seen.before, seen.picture, sources, valid)
+
+
+def flow_sources(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each pixel of `after` was in `before`: (H, W, 2) float32 x and y, and whether it was.
+
+    before, after: (H, W, 3) uint8 RGB. DIS optical flow (Kroeger et al., 2016) both ways; a pixel
+    counts where the two agree (the rule of Ruder et al., 2016).
+    """
+    import cv2
+
+    one, other = (cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in (before, after))
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    height, width = one.shape
+    back, forth = (
+        dis.calc(start, end, np.zeros((height, width, 2), np.float32))
+        for start, end in ((other, one), (one, other))
+    )
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+    sources = grid + back
+    returned = cv2.remap(forth, sources[..., 0], sources[..., 1], cv2.INTER_LINEAR)
+    lengths = np.square(back).sum(-1) + np.square(returned).sum(-1)
+    agreed = np.square(back + returned).sum(-1) < 0.01 * lengths + 0.5
+    inside = ((sources >= 0) & (sources <= (width - 1, height - 1))).all(-1)
+    return sources, agreed & inside
+
+
+def change_along(
+    before: np.ndarray, after: np.ndarray, sources: np.ndarray, valid: np.ndarray
+) -> float | None:
+    """Mean |after - before at its sources| over the valid pixels; None where there are none."""
+    import cv2
+
+    if not valid.any():
+        return None
+    moved = cv2.remap(before.astype(np.float32), sources[..., 0], sources[..., 1], cv2.INTER_LINEAR)
+    return float(np.abs(after.astype(np.float32) - moved)[valid].mean())

@@ -1,0 +1,101 @@
+"""A model at work on cases: every case has a reference of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from magicpose_cli.evaluation.seen import Case
+
+if TYPE_CHECKING:
+    import torch
+
+    from magicpose_cli.config import Preset
+
+
+class ModelMaker:
+    """A loaded model that makes the picture of a case; `facts` says which and with what settings.
+
+    A batch holds as many references as poses: the appearance network reads them all at once, so
+    the bank has a row for each. Every picture starts from the same noise.
+    """
+
+    def __init__(self, name: str, folder: Path, preset: Preset, size: tuple[int, int]):
+        import torch
+
+        from magicpose_cli.diffusion.weights import model_hash
+        from magicpose_cli.render import batch_size_for, load_model
+
+        self.name = name
+        self.pipeline = load_model(preset)
+        width, height = size
+        config, sampling = self.pipeline.config, preset.sampling
+        self._steps = preset.steps_for(config.default_steps)
+        self._guidance = sampling.guidance or config.default_guidance
+        self._batch = preset.model.batch_size or batch_size_for(self.pipeline, width, height)
+        self._noise = self.pipeline.initial_noise(
+            height, width, torch.Generator().manual_seed(sampling.seed)
+        )
+        self._prompt = self.pipeline.encode_prompt(sampling.prompt)
+        self.facts: dict[str, Any] = {
+            "folder": str(folder),
+            "sha256": model_hash(folder),
+            "steps": self._steps,
+            "guidance": self._guidance,
+            "scheduler": type(self.pipeline.scheduler).__name__,
+            "seed": sampling.seed,
+            "size": [width, height],
+            "dtype": str(self.pipeline.unet.dtype).removeprefix("torch."),
+            "device": str(self.pipeline._execution_device),
+        }
+
+    def make(self, cases: Iterable[Case]) -> Iterator[tuple[Case, np.ndarray]]:
+        """Each case with its picture (H, W, 3) uint8 RGB, in order."""
+        cases = iter(cases)
+        while batch := list(islice(cases, self._batch)):
+            yield from zip(batch, self.pictures(batch), strict=True)
+
+    def pictures(self, batch: list[Case]) -> np.ndarray:
+        """(n, H, W, 3) uint8 RGB of n cases at once."""
+        from magicpose_cli.pose.pose_map import pose_map
+        from magicpose_cli.render import _memory_explained
+
+        canvas = self.pipeline.config.pose_canvas
+        maps = _tensor([pose_map(case.pose, canvas) for case in batch if case.pose is not None])
+        references = [case.reference for case in batch if case.reference is not None]
+        if all(reference is references[0] for reference in references):
+            references = references[:1]
+        with _memory_explained():
+            latents = self.pipeline.encode_reference(_tensor(references) * 2 - 1)
+            prompt = self._prompt.expand(len(references), -1, -1)
+            made = self.pipeline.denoise(
+                self._noise,
+                latents,
+                maps,
+                self._prompt,
+                num_inference_steps=self._steps,
+                guidance_scale=self._guidance,
+                bank=self.pipeline.appearance_bank(latents, prompt),
+            )
+            frames = self.pipeline.decode(made)
+        return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+
+
+def unique_names(folders: list[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart: full, or full/model and bare/model."""
+    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{index + 1} {folder.name}" for index, folder in enumerate(folders)]
+
+
+def _tensor(pictures: list[np.ndarray]) -> torch.Tensor:
+    """n pictures (H, W, 3) uint8 -> (n, 3, H, W) float32 in 0..1"""
+    import torch
+
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,50 @@
+"""Identity: does a picture show the truth's colors where the truth has them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.evaluation.seen import Seen
+
+MIN_SHARE = 0.001  # of the picture that a region must cover to have a color
+
+
+def color_error(seen: Seen) -> float | None:
+    """CIEDE2000 between picture and truth, mean over the person's regions; None without any."""
+    errors = region_errors(seen)
+    return float(np.mean(list(errors.values()))) if errors else None
+
+
+def region_errors(seen: Seen) -> dict[str, float]:
+    """CIEDE2000 of each region that both the truth and the picture show enough of.
+
+    The truth's colors are taken under the truth's labels, the picture's under `seen.labels`.
+    """
+    if seen.case.labels is None or seen.labels is None:
+        return {}
+    from magicpose_cli.training.drawing import LABELS
+
+    truth = region_colors(seen.case.truth, seen.case.labels)
+    made = region_colors(seen.picture, seen.labels)
+    common = [label for label in truth if label in made]
+    if not common:
+        return {}
+    difference = needed("skimage.color").deltaE_ciede2000(
+        np.stack([truth[label] for label in common]), np.stack([made[label] for label in common])
+    )
+    return {LABELS[label]: float(d) for label, d in zip(common, difference, strict=True)}
+
+
+def region_colors(picture: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:
+    """Mean CIELAB color (D65) of each of the person's regions that is large enough.
+
+    picture: (H, W, 3) uint8 RGB. labels: (H, W) index into training.drawing.LABELS.
+    """
+    lab = needed("skimage.color").rgb2lab(picture)
+    enough = max(4, MIN_SHARE * labels.size)
+    return {
+        int(label): lab[labels == label].mean(0)
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
+        if label > 0 and count >= enough
+    }

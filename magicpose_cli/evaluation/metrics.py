@@ -1,0 +1,96 @@
+"""The table of metrics that are measured picture by picture; a metric is one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from magicpose_cli.evaluation import flicker, identity, pixels, pose_following
+from magicpose_cli.evaluation.seen import Seen
+
+COPY, TRUTH = "copying the reference", "the truth itself"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured, how, and what it is held against.
+
+    better: "higher" or "lower". baseline: COPY (the difference to it is told) or TRUTH (the ratio
+    is told), None where neither says anything. function: None where a picture has no such value.
+    """
+
+    key: str
+    name: str
+    unit: str
+    better: str
+    baseline: str | None
+    function: Callable[[Seen], float | None]
+    protocol: str
+
+
+INSIDE = "inside the union of the reference's and the truth's person masks"
+METRICS = (
+    Metric(
+        "psnr", "PSNR", "dB", "higher", COPY, pixels.psnr,
+        "10 log10(255^2 / MSE) of each picture, MSE over all pixels and channels of float RGB in "
+        "0..255; mean over the pictures, identical ones count as 100 dB. This is what later "
+        "papers print as PSNR*",
+    ),
+    Metric(
+        "psnr_inside", "PSNR inside", "dB", "higher", COPY, pixels.psnr_inside,
+        f"the same {INSIDE}",
+    ),
+    Metric(
+        "psnr_wrapped", "PSNR 8-bit", "dB", "higher", COPY, pixels.psnr_wrapped,
+        "for comparison with tables whose PSNR is near 29 only: difference and square are taken "
+        "in 8 bits and wrap around, as in the code those papers share. It says little: no "
+        "picture can fall below 24 dB",
+    ),
+    Metric(
+        "ssim", "SSIM", "", "higher", COPY, pixels.ssim,
+        "Wang et al. 2004 on float RGB in 0..255: Gaussian window of 11 pixels, sigma 1.5, "
+        "K1 0.01, K2 0.03, range 255, population covariance, each channel alone, mean over "
+        "channels and over pixels whose window lies in the picture (scikit-image)",
+    ),
+    Metric(
+        "ssim_inside", "SSIM inside", "", "higher", COPY, pixels.ssim_inside,
+        f"mean of the SSIM map {INSIDE}",
+    ),
+    Metric(
+        "l1", "L1", "levels", "lower", COPY, pixels.l1,
+        "mean absolute difference of float RGB in 0..255 over pixels and channels",
+    ),
+    Metric(
+        "l1_inside", "L1 inside", "levels", "lower", COPY, pixels.l1_inside,
+        f"the same {INSIDE}",
+    ),
+    Metric(
+        "body", "body", "% height", "lower", TRUTH, pose_following.body_error,
+        "mean distance between the joints asked for and those a detector reads off the picture "
+        "(18 OpenPose joints, those seen in both, 3 at least) in % of the asked person's body "
+        "height, which is told from the longest-looking bone; pictures with a shorter side below "
+        "512 pixels are enlarged to it before detection; pictures without a person are left out "
+        "and counted under `found`",
+    ),
+    Metric(
+        "face", "face", "% eyes", "lower", TRUTH, pose_following.face_error,
+        "mean distance of the 68 face points, asked for and detected, in % of the asked distance "
+        "between the centers of the eyes; pictures without a detected face are left out",
+    ),
+    Metric(
+        "found", "found", "%", "higher", TRUTH, pose_following.found_share,
+        "share of the pictures in which the detector finds a person",
+    ),
+    Metric(
+        "color", "color", "dE00", "lower", COPY, identity.color_error,
+        "CIEDE2000 between the mean CIELAB (D65) colors of result and truth in each region of "
+        "the person (skin, hair, top, bottom, shoes) under the truth's masks, regions above 0.1 % "
+        "of the picture, mean over the regions. Copying the reference is measured under the "
+        "reference's own masks: what the same person differs by in another pose, the floor",
+    ),
+    Metric(
+        "flicker", "flicker", "levels", "lower", TRUTH, flicker.flicker,
+        "mean absolute change in 0..255 from frame to frame along the truth's DIS optical flow, "
+        "where forward and backward flow agree; clips only",
+    ),
+)  # fmt: skip

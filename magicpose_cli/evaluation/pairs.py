@@ -1,0 +1,122 @@
+"""Pairs to be made by a model: drawn people of the test seeds, or clips of a data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.evaluation.seen import Case, Cases
+
+if TYPE_CHECKING:
+    from magicpose_cli.training.clips import ClipFolder
+    from magicpose_cli.training.people import Identity, Motion
+
+CHUNK = 8  # people drawn at once; decides who is drawn, so it must not change
+FIRST_SEED = 1 << 20  # behind the test seeds that tests use
+
+
+def drawn_pairs(count: int, size: tuple[int, int]) -> Cases:
+    """`count` people of the test seeds, each in two poses; the first `count` of an endless row."""
+    width, height = size
+    if width != height:
+        raise ConfigError(
+            f"size {width}x{height}: drawn people come in squares; give one side, such as {width}"
+        )
+
+    def opened() -> Iterator[Case]:
+        from magicpose_cli.training.people import TEST_SEEDS, draw_people
+
+        for start in range(0, count, CHUNK):
+            people = draw_people(TEST_SEEDS + FIRST_SEED + start // CHUNK, CHUNK, 2, width)
+            pictures, labels, poses = to_uint8(people.images), people.labels, people.poses()
+            for index in range(min(CHUNK, count - start)):
+                one, other = 2 * index, 2 * index + 1
+                name = f"drawn {start + index:04d}"
+                yield Case(
+                    name=name,
+                    clip=name,
+                    reference=pictures[one],
+                    truth=pictures[other],
+                    pose=poses[other],
+                    reference_pose=poses[one],
+                    labels=labels[other].cpu().numpy(),
+                    reference_labels=labels[one].cpu().numpy(),
+                )
+
+    return Cases("drawn", f"{count} drawn people of the test seeds, two poses each", count, opened)
+
+
+def data_pairs(folder: Path, size: tuple[int, int]) -> Cases:
+    """The clips of a data folder: the first frame is the reference, the others are the truth.
+
+    Raises InputError for a folder that cannot be read or holds no clip of two frames.
+    """
+    from magicpose_cli.errors import InputError
+    from magicpose_cli.training.clips import open_clips
+
+    clips = [clip for clip in open_clips(folder) if len(clip) > 1]
+    if not clips:
+        raise InputError(
+            f"{folder}: no clip with two frames in it; expected a folder that `magicpose dataset` "
+            "has written"
+        )
+    count = sum(len(clip) - 1 for clip in clips)
+
+    def opened() -> Iterator[Case]:
+        for clip in clips:
+            yield from _clip_pairs(clip, size)
+
+    return Cases("data", f"{len(clips)} clips of {folder}, first frame to the rest", count, opened)
+
+
+def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
+    from PIL import Image
+
+    from magicpose_cli.framing import frame
+
+    first = clip.frame(0)
+    framing = frame((first.shape[1], first.shape[0]), size, "crop")
+
+    def labels(index: int) -> np.ndarray | None:
+        found = clip.labels(index)
+        return None if found is None else framing.picture(found, Image.Resampling.NEAREST)
+
+    reference, before = framing.picture(first), None
+    for index in range(1, len(clip)):
+        truth = framing.picture(clip.frame(index))
+        yield Case(
+            name=f"{clip.name} {index:04d}",
+            clip=clip.name,
+            reference=reference,
+            truth=truth,
+            pose=framing.pose(clip.pose(index)),
+            reference_pose=framing.pose(clip.pose(0)),
+            labels=labels(index),
+            reference_labels=labels(0),
+            before=before,
+        )
+        before = truth
+
+
+def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[Case]:
+    """One case a row: the identity in the reference's motion is given, in `motion` is asked for."""
+    from magicpose_cli.training.people import render
+
+    given, asked = render(identity, reference), render(identity, motion)
+    pictures = zip(to_uint8(given.images), to_uint8(asked.images), asked.poses(), strict=True)
+    return [
+        Case(name=f"drawn {index}", clip=f"drawn {index}", reference=r, truth=t, pose=p)
+        for index, (r, t, p) in enumerate(pictures)
+    ]
+
+
+def to_uint8(images: object) -> np.ndarray:
+    """(N, 3, S, S) tensor in 0..1 -> (N, S, S, 3) uint8."""
+    import torch
+
+    assert isinstance(images, torch.Tensor)
+    return (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()

@@ -1,0 +1,110 @@
+"""Pose following: how far the pose a detector reads off a picture is from the pose asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from magicpose_cli.evaluation.seen import Seen
+from magicpose_cli.pose.detect import PoseDetector, load_detector
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+
+SHORT_SIDE = 512  # pixels to which smaller pictures are enlarged before detection
+MIN_JOINTS = 3
+RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
+# Bones between joints, as shares of the body height (rounded from anthropometric tables). Seen from
+# the side or bent toward the camera a bone looks shorter, never longer: the longest one counts.
+BONE_SHARES = {
+    ("neck", "right_hip"): 0.295,
+    ("neck", "left_hip"): 0.295,
+    ("right_shoulder", "left_shoulder"): 0.22,
+    ("right_shoulder", "right_elbow"): 0.18,
+    ("left_shoulder", "left_elbow"): 0.18,
+    ("right_elbow", "right_wrist"): 0.146,
+    ("left_elbow", "left_wrist"): 0.146,
+    ("right_hip", "right_knee"): 0.245,
+    ("left_hip", "left_knee"): 0.245,
+    ("right_knee", "right_ankle"): 0.246,
+    ("left_knee", "left_ankle"): 0.246,
+}
+EYES_SHARE = 0.04  # of heads that fill the picture, where no bone is seen
+
+
+class PoseReader:
+    """Reads the pose off any picture; keeps the detector's models until closed."""
+
+    def __init__(self, detector: str):
+        self._detector: PoseDetector = load_detector(detector, still=True)
+
+    def read(self, picture: np.ndarray) -> Pose:
+        """Pose in the pixels of `picture` (H, W, 3) uint8 RGB; empty where nobody was found."""
+        import cv2
+
+        height, width = picture.shape[:2]
+        factor = max(1.0, SHORT_SIDE / min(width, height))
+        if factor == 1.0:
+            return self._detector.detect(picture)
+        size = (round(width * factor), round(height * factor))
+        found = self._detector.detect(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC))
+        scale = np.array([width / size[0], height / size[1]])
+        return found.map_points(lambda points: points * scale, width, height)
+
+    def close(self) -> None:
+        """Give the models back."""
+        self._detector.close()
+
+
+def body_error(seen: Seen) -> float | None:
+    """Mean distance of the joints seen in both poses, in % of the asked person's body height."""
+    return None if seen.found is None else body_distance(seen.case.pose, seen.found)
+
+
+def face_error(seen: Seen) -> float | None:
+    """Mean distance of the 68 face points, in % of the asked person's distance between the eyes."""
+    asked, found = seen.case.pose, seen.found
+    if asked is None or found is None:
+        return None
+    apart = np.linalg.norm(asked.face[LEFT_EYE].mean(0) - asked.face[RIGHT_EYE].mean(0))
+    distances = np.linalg.norm(asked.face - found.face, axis=1)
+    distances = distances[np.isfinite(distances)]
+    if not np.isfinite(apart) or apart <= 0 or len(distances) < MIN_JOINTS:
+        return None
+    return float(100 * distances.mean() / apart)
+
+
+def found_share(seen: Seen) -> float | None:
+    """100 where the detector found a person, else 0; the mean is the share of pictures in %."""
+    if seen.found is None:
+        return None
+    return 0.0 if seen.found.is_empty else 100.0
+
+
+def body_distance(one: Pose | None, other: Pose | None) -> float | None:
+    """Mean distance of the joints seen in both, in % of the first one's body height.
+
+    None where fewer than MIN_JOINTS are seen in both.
+    """
+    if one is None or other is None:
+        return None
+    height = body_height(one)
+    distances = np.linalg.norm(one.body - other.body, axis=1)
+    distances = distances[np.isfinite(distances)]
+    if height is None or len(distances) < MIN_JOINTS:
+        return None
+    return float(100 * distances.mean() / height)
+
+
+def body_height(pose: Pose) -> float | None:
+    """Height of the whole person in pixels, told from what is seen of them; None where too little.
+
+    On drawn people within 10 % of their true height, 25 % where only head and shoulders are seen.
+    """
+    joints = {name: pose.body[index] for index, name in enumerate(BODY_JOINTS)}
+
+    def height(one: str, other: str, share: float) -> float:
+        return float(np.linalg.norm(joints[one] - joints[other])) / share
+
+    heights = np.array([height(*bone, share) for bone, share in BONE_SHARES.items()])
+    if not (heights > 0).any():  # NaN compares false
+        heights = np.array([height("right_eye", "left_eye", EYES_SHARE)])
+    heights = heights[heights > 0]
+    return float(heights.max()) if len(heights) else None

@@ -1,0 +1,98 @@
+"""The table, as data: heads and rows that the terminal and the page show alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from magicpose_cli.evaluation.evaluate import Evaluation, Subject
+from magicpose_cli.evaluation.learned import PROTOCOLS_OF_SETS
+from magicpose_cli.evaluation.metrics import COPY, Metric
+from magicpose_cli.evaluation.totals import Total
+
+SET_NAMES = {"fid": "FID", "fid_vid": "FID-VID", "fvd": "FVD"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column: one metric."""
+
+    key: str
+    name: str
+    unit: str
+    arrow: str
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as text; interval and against are empty where there is none."""
+
+    value: str
+    interval: str = ""
+    against: str = ""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A model, a set of videos or a baseline."""
+
+    name: str
+    cells: list[Cell]
+    base: bool
+
+
+def heads(evaluation: Evaluation) -> list[Head]:
+    """Columns of everything that at least one row has."""
+    everyone = (*evaluation.subjects, *evaluation.baselines.values())
+    measured = {key for subject in everyone for key in evaluation.totals(subject)}
+    found = [
+        Head(m.key, m.name, m.unit, "↑" if m.better == "higher" else "↓", m.protocol)
+        for m in evaluation.metrics
+        if m.key in measured
+    ]
+    sets = {key for subject in evaluation.subjects for key in subject.sets}
+    return found + [
+        Head(key, SET_NAMES[key], "", "↓", PROTOCOLS_OF_SETS[key])
+        for key in SET_NAMES
+        if key in sets
+    ]
+
+
+def table_rows(evaluation: Evaluation) -> list[TableRow]:
+    """Models first, in the order they were given, then the baselines."""
+    metrics = {metric.key: metric for metric in evaluation.metrics}
+    bases = [base for base in evaluation.baselines.values() if evaluation.totals(base)]
+    rows = []
+    for subject in (*evaluation.subjects, *bases):
+        totals = evaluation.totals(subject)
+        cells = [
+            _set_cell(subject, head.key)
+            if head.key not in metrics
+            else _cell(metrics[head.key], totals.get(head.key))
+            for head in heads(evaluation)
+        ]
+        rows.append(TableRow(subject.name, cells, subject in bases))
+    return rows
+
+
+def number(value: float | None, key: str) -> str:
+    """As many digits as mean something."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if "ssim" in key or key in ("lpips", "face_cosine") else f"{value:.2f}"
+
+
+def _cell(metric: Metric, total: Total | None) -> Cell:
+    if total is None:
+        return Cell("–")
+    interval = against = ""
+    if total.low is not None and total.high is not None:
+        interval = f"{number(total.low, metric.key)} to {number(total.high, metric.key)}"
+    if total.against is not None:
+        sign = f"{'+' if total.against > 0 else ''}{number(total.against, metric.key)}"
+        against = sign if metric.baseline == COPY else f"×{total.against:.2f}"
+    return Cell(number(total.mean, metric.key), interval, against)
+
+
+def _set_cell(subject: Subject, key: str) -> Cell:
+    return Cell(number(subject.sets.get(key), key))

@@ -1,0 +1,88 @@
+"""From numbers picture by picture to totals with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from magicpose_cli.evaluation.metrics import COPY, Metric
+
+RESAMPLES = 1000
+Row = dict[str, float | None]
+"""Values by metric key of one picture."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """One metric over all pictures that have it.
+
+    low, high: 95 % interval of the mean, by resampling whole clips; None with a single clip.
+    against: the mean minus copying's, or the mean over the truth's (both over the pictures that
+    have both values); None without a baseline.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    median: float
+    count: int
+    against: float | None = None
+
+
+def total(
+    metric: Metric, rows: Sequence[Row], clips: Sequence[str], baseline: Sequence[Row] | None
+) -> Total | None:
+    """Sum a metric up; None where no picture has it. rows, clips and baseline go together."""
+    values = column(rows, metric.key)
+    there = np.isfinite(values)
+    if not there.any():
+        return None
+    low, high = interval(values[there], [c for c, t in zip(clips, there, strict=True) if t])
+    against = None
+    if baseline is not None:
+        other = column(baseline, metric.key)
+        both = there & np.isfinite(other)
+        if both.any():
+            against = _against(metric, values[both].mean(), other[both].mean())
+    return Total(
+        mean=float(values[there].mean()),
+        low=low,
+        high=high,
+        median=float(np.median(values[there])),
+        count=int(there.sum()),
+        against=against,
+    )
+
+
+def column(rows: Sequence[Row], key: str) -> np.ndarray:
+    """Values of one metric, float64, NaN where a picture has none."""
+    return np.array([np.nan if row.get(key) is None else row[key] for row in rows], np.float64)
+
+
+def interval(values: np.ndarray, clips: Sequence[str]) -> tuple[float | None, float | None]:
+    """95 % interval of the mean; pictures of a clip are alike, so whole clips are drawn."""
+    _, index = np.unique(np.array(clips), return_inverse=True)
+    counts = np.bincount(index)
+    if len(counts) < 2:
+        return None, None
+    sums = np.bincount(index, weights=values)
+    drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> tuple[float | None, int]:
+    """Pearson's r over the pairs without NaN, and how many there are; None below three."""
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3 or one[both].std() == 0 or other[both].std() == 0:
+        return None, int(both.sum())
+    return float(np.corrcoef(one[both], other[both])[0, 1]), int(both.sum())
+
+
+def _against(metric: Metric, mean: float, baseline: float) -> float | None:
+    if metric.baseline == COPY:
+        return float(mean - baseline)
+    return float(mean / baseline) if baseline else None

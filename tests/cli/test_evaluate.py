@@ -1,0 +1,53 @@
+"""`magicpose evaluate` as a shell meets it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def evaluate(*arguments, cwd):
+    code = "from magicpose_cli.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "evaluate", *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_a_model_end_to_end(tiny_model, tmp_path):
+    run = evaluate(
+        "--model", tiny_model, "--drawn", 2, "--steps", 2, "--detector", "none", "-o", "report",
+        "--json", "all.json", cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "PSNR" in run.stdout and tiny_model.name in run.stdout
+    assert "copying the reference" in run.stdout
+    assert "fid not measured: no file" in run.stderr
+    assert (tmp_path / "report/report.html").exists()
+    numbers = json.loads((tmp_path / "all.json").read_text())
+    assert numbers["command"].startswith("magicpose evaluate --model")
+    assert numbers["models"][0]["steps"] == 2 and numbers["versions"]["torch"]
+    again = evaluate("--model", tiny_model, "--drawn", 2, "-o", "report", cwd=tmp_path)
+    assert again.returncode == 1 and again.stderr.count("\n") == 1
+    assert "--overwrite" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--model", "nowhere"], 1, "model 'nowhere'"),
+        (["--detector", "psychic", "--drawn", "2"], 1, "detector: 'psychic'"),
+        (["--size", "100"], 1, "frame.size"),
+        (["a.mp4", "b.mp4"], 1, "a.mp4"),
+        (["a.mp4"], 2, "TRUTH"),
+        (["a.mp4", "b.mp4", "--model", "mini"], 2, "either"),
+        (["--drawn", "2", "--data", "x"], 2, "either"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is(tmp_path, arguments, code, said):
+    run = evaluate(*arguments, cwd=tmp_path)
+    assert run.returncode == code and said in run.stderr, run.stderr
+    if code == 1:
+        assert run.stderr.startswith("error: ") and run.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,33 @@
+"""Pictures with a known truth."""
+
+import numpy as np
+import pytest
+import torch
+
+from magicpose_cli.evaluation.seen import Case, Seen
+
+
+@pytest.fixture
+def texture() -> np.ndarray:
+    """(96, 96, 3) uint8 with something to see everywhere, in 20..230."""
+    from magicpose_cli.training.drawing import photo_noise
+
+    noise = photo_noise(1, 96, 3, torch.Generator().manual_seed(0), "cpu")[0]
+    return (125 + 40 * noise.permute(1, 2, 0)).clamp(20, 230).byte().numpy()
+
+
+@pytest.fixture
+def seen(texture):
+    """A function that makes a Seen of a truth and a picture."""
+
+    def make(picture=None, truth=texture, **case) -> Seen:
+        picture = truth if picture is None else picture
+        named = {"name": "a", "clip": "a", "reference": truth, "truth": truth}
+        return Seen(Case(**(named | case)), picture, case.get("labels"))
+
+    return make
+
+
+@pytest.fixture
+def pose(people):
+    return people.poses()[0]

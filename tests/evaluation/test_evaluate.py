@@ -1,0 +1,189 @@
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from magicpose_cli.config import Preset
+from magicpose_cli.errors import ConfigError, InputError, OutputError
+from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
+from magicpose_cli.evaluation.generate import ModelMaker, unique_names
+from magicpose_cli.evaluation.grid import grid, grid_cases
+from magicpose_cli.evaluation.metrics import COPY, TRUTH
+from magicpose_cli.evaluation.pairs import drawn_pairs
+from magicpose_cli.evaluation.report import write_report
+from magicpose_cli.evaluation.strips import Album
+from magicpose_cli.evaluation.table import table_rows
+from magicpose_cli.render import Renderer
+from magicpose_cli.video import write_picture, write_video
+
+
+@pytest.fixture
+def album():
+    album = Album()
+    yield album
+    album.close()
+
+
+@pytest.fixture(scope="module")
+def fast():
+    return Preset().with_options(sampling__steps="2", model__batch_size=3)
+
+
+def test_drawn_pairs_are_the_same_people_in_other_poses_and_fixed(fast):
+    few, more = drawn_pairs(3, (64, 64)), drawn_pairs(9, (64, 64))
+    first, again = list(few.open()), list(more.open())
+    assert (len(first), len(again)) == (3, 9)
+    for one, other in zip(first, again, strict=False):
+        assert np.array_equal(one.truth, other.truth) and one.pose.equals(other.pose)
+        assert not np.array_equal(one.reference, one.truth)
+        corner = np.abs(one.reference[0, 0].astype(int) - one.truth[0, 0]).max()
+        assert corner <= 1 or one.mask[0, 0]
+    assert len({case.truth.tobytes() for case in again}) == 9
+    with pytest.raises(ConfigError, match="64x128"):
+        drawn_pairs(3, (64, 128))
+
+
+def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
+    preset = fast.with_options(model__name=str(tiny_model))
+    maker = ModelMaker("tiny", tiny_model, preset, (64, 64))
+    cases = list(drawn_pairs(3, (64, 64)).open())
+    together = [picture for _, picture in maker.make(cases)]
+    for case, picture in zip(cases, together, strict=True):
+        (alone,) = maker.pictures([case])
+        assert np.abs(picture.astype(int) - alone).max() <= 1
+    same_person = [replace(case, reference=cases[0].reference) for case in cases]
+    from magicpose_cli.pose.pose_map import pose_map
+
+    renderer = Renderer(maker.pipeline, cases[0].reference, preset)
+    maps = (pose_map(case.pose, maker.pipeline.config.pose_canvas) for case in cases)
+    for rendered, (_, made) in zip(renderer.render(maps), maker.make(same_person), strict=True):
+        assert np.abs(rendered.astype(int) - made).max() <= 1
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.outside, self.pictures = set(), [], 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+                inside = value.startswith(("#", "data:image/"))
+                self.pictures += value.startswith("data:image/jpeg;base64,")
+                self.outside += [] if inside else [value]
+
+
+def test_two_models_on_drawn_pairs(tiny_model, fast, album, tmp_path):
+    other = tmp_path / "other"
+    other.symlink_to(tiny_model)
+    evaluation = evaluate_models(
+        [str(tiny_model), str(other)], fast, album, drawn=4, detector="none",
+        grid=tmp_path / "grid.png",
+    )  # fmt: skip
+    one, two = evaluation.subjects
+    assert one.rows == two.rows and len(one.rows) == 4
+    assert (two.name, two.facts["steps"], two.facts["sha256"]) == ("other", 2, one.facts["sha256"])
+    assert [row.name for row in table_rows(evaluation)] == [one.name, "other", COPY]
+    total = evaluation.totals(one)["psnr_inside"]
+    copied = evaluation.totals(evaluation.baselines[COPY])["psnr_inside"]
+    assert total.against == pytest.approx(total.mean - copied.mean)
+    assert "body" not in evaluation.totals(one)
+    assert (tmp_path / "grid.png").exists()
+
+    folder = tmp_path / "report"
+    written = write_report(folder, evaluation, album, {"command": "magicpose <b>"}, False)
+    text = (folder / "report.html").read_text()
+    page = Page(text)
+    assert not page.outside and not page.tags & {"script", "link", "iframe", "object"}
+    assert "@import" not in text and "url(http" not in text and "<b>" not in text
+    assert page.pictures == 8 and "svg" in page.tags  # four strips a model
+    numbers = json.loads((folder / "metrics.json").read_text())
+    assert numbers == json.loads(json.dumps(written))
+    assert len(numbers["models"]) == 2 and len(numbers["pictures"]) == 4
+    assert set(numbers["models"][0]["totals"]) <= set(numbers["protocol"])
+    assert numbers["models"][0]["color_against_pose"]["count"] == 4
+    assert set(numbers["not_measured"]) >= {"fid", "lpips"}
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "report.html"]
+
+    with pytest.raises(OutputError, match="--overwrite"):
+        write_report(folder, evaluation, album, {}, False)
+    write_report(folder, evaluation, album, {}, True)
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"mine\.txt"):
+        write_report(folder, evaluation, album, {}, True)
+
+
+def test_mini_keeps_the_clothes_better_than_chance(album):
+    preset = Preset().with_options(sampling__steps="4")
+    evaluation = evaluate_models(["mini"], preset, album, drawn=4)
+    totals = evaluation.totals(evaluation.subjects[0])
+    assert totals["psnr_inside"].against > 1  # dB above copying
+    assert totals["color"].mean < 25
+    truth = evaluation.totals(evaluation.baselines[TRUTH])
+    assert truth["found"].mean > 50 and truth["body"].mean < 5
+    assert all(distance > 0 for distance in evaluation.pose_distances)
+
+
+def test_models_of_different_sizes_need_a_size(tiny_model, album):
+    with pytest.raises(ConfigError, match="give one --size"):
+        evaluate_models(["mini", str(tiny_model)], Preset(), album, drawn=2)
+
+
+def test_names_are_as_short_as_they_can_be(tmp_path):
+    assert unique_names([tmp_path / "a/model", tmp_path / "b/model"]) == ["a/model", "b/model"]
+    assert unique_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+    assert unique_names([tmp_path / "a"] * 2) == ["1 a", "2 a"]
+
+
+def test_a_video_against_itself(media, album):
+    dance = media / "dance.mp4"
+    evaluation = evaluate_videos(dance, dance, album, reference=media / "ref.png")
+    totals = evaluation.totals(evaluation.subjects[0])
+    assert totals["psnr"].mean == 100 and totals["psnr"].low is None  # one clip
+    assert totals["flicker"].against == pytest.approx(1) and totals["flicker"].count == 7
+    assert totals["body"].mean == 0 and totals["found"].against == 1
+    assert evaluation.pose_distances[0] < 2 < max(evaluation.pose_distances)
+    assert "color" not in totals  # no masks
+
+
+def test_folders_of_clips_are_matched_by_name(frames, album, tmp_path):
+    for name in ("one", "two"):
+        write_video(tmp_path / f"true/{name}.mp4", iter(frames[:3]), 8, crf=0)
+        for index, frame in enumerate(frames[:3]):
+            darker = (frame * 0.5).astype(np.uint8)
+            write_picture(tmp_path / f"made/{name}/{index}.png", darker[::2, ::2])
+    evaluation = evaluate_videos(tmp_path / "made", tmp_path / "true", album, detector="none")
+    assert evaluation.clips == ["one"] * 3 + ["two"] * 3
+    totals = evaluation.totals(evaluation.subjects[0])
+    assert totals["l1"].mean == pytest.approx(frames[:3].mean() / 2, rel=0.05)
+    assert totals["flicker"].against == pytest.approx(0.5, rel=0.2)
+    assert totals["psnr"].against is None  # no reference
+    report = write_report(tmp_path / "report", evaluation, album, {}, False)
+    assert set(report["models"][0]["clips"]) == {"one", "two"}
+
+
+def test_clips_that_do_not_match_are_named(frames, album, tmp_path):
+    write_video(tmp_path / "true/one.mp4", iter(frames[:3]), 8)
+    write_video(tmp_path / "true/two.mp4", iter(frames[:3]), 8)
+    write_video(tmp_path / "made/three.mp4", iter(frames[:3]), 8)
+    write_video(tmp_path / "short/one.mp4", iter(frames[:2]), 8)
+    write_video(tmp_path / "short/two.mp4", iter(frames[:2]), 8)
+    with pytest.raises(InputError, match="no clip 'three'"):
+        evaluate_videos(tmp_path / "made", tmp_path / "true", album)
+    with pytest.raises(InputError, match=r"2 frames, but .* has 3"):
+        evaluate_videos(tmp_path / "short", tmp_path / "true", album)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="neither videos nor pictures"):
+        evaluate_videos(tmp_path / "empty", tmp_path / "true", album)
+
+
+def test_the_grid_shows_one_person_and_one_pose():
+    one_person, one_pose = grid_cases(64)
+    assert len({case.reference.tobytes() for case in one_person}) == 1
+    assert len({case.reference.tobytes() for case in one_pose}) == 8
+    picture = grid(one_person, one_pose, lambda cases: ((c, c.truth) for c in cases))
+    assert picture.shape[1] == 9 * 132 + 4 and picture.shape[0] == 6 * 152

@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from magicpose_cli.evaluation.pose_following import (
+    PoseReader,
+    body_distance,
+    body_error,
+    body_height,
+    face_error,
+    found_share,
+)
+from magicpose_cli.pose.keypoints import Pose
+
+
+def shifted(pose, dx, dy=0.0):
+    return pose.map_points(lambda p: p + np.float32((dx, dy)), pose.width, pose.height)
+
+
+def test_a_shift_of_three_percent_is_three_percent(pose):
+    height = body_height(pose)
+    assert body_distance(pose, shifted(pose, 0.03 * height)) == pytest.approx(3, abs=1e-3)
+    assert body_distance(pose, pose) == 0
+
+
+def test_of_a_face_alone_the_eyes_tell_the_height(pose):
+    score = pose.body_score.copy()
+    score[1:14] = 0
+    face = Pose.of(pose.width, pose.height, body=np.column_stack([pose.body, score]))
+    assert body_height(face) == pytest.approx(body_height(pose), rel=0.3)
+    assert body_height(Pose.of(64, 64)) is None
+
+
+def test_the_height_is_near_the_drawn_persons():
+    from magicpose_cli.training.people import TEST_SEEDS, render
+    from magicpose_cli.training.sampling import FRAMINGS, sample_identities, sample_motions
+
+    for framing, tolerance in zip(FRAMINGS, (0.1, 0.2, 0.3), strict=True):
+        generator = torch.Generator().manual_seed(TEST_SEEDS)
+        identity = sample_identities(8, 128, generator, framing=framing)
+        poses = render(identity, sample_motions(8, generator)).poses()
+        true = identity.camera[:, 0].tolist()
+        wrong = [abs(body_height(p) / s - 1) for p, s in zip(poses, true, strict=True)]
+        assert max(wrong) < tolerance
+
+
+def test_the_face_is_measured_in_eye_distances(seen, pose):
+    eyes = np.linalg.norm(pose.face[42:48].mean(0) - pose.face[36:42].mean(0))
+    found = replace(seen(pose=pose), found=shifted(pose, 0, 0.25 * eyes))
+    assert face_error(found) == pytest.approx(25, abs=0.01)
+
+
+def test_nobody_found_is_no_distance_but_counts(seen, pose):
+    empty = replace(seen(pose=pose), found=Pose.of(pose.width, pose.height))
+    assert body_error(empty) is None and face_error(empty) is None
+    assert found_share(empty) == 0
+    assert found_share(replace(empty, found=pose)) == 100
+    assert found_share(seen(pose=pose)) is None  # no detector
+
+
+def test_two_joints_are_too_few(pose):
+    score = pose.body_score.copy()
+    score[2:] = 0
+    few = Pose.of(pose.width, pose.height, body=np.column_stack([pose.body, score]))
+    assert body_distance(pose, few) is None
+
+
+def test_small_pictures_are_read_in_their_own_pixels(people, frames):
+    import cv2
+
+    reader = PoseReader("auto")
+    small = cv2.resize(frames[0], (128, 128), interpolation=cv2.INTER_AREA)
+    found = reader.read(small)
+    reader.close()
+    asked = people.poses()[0].map_points(lambda p: p / 2, 128, 128)
+    assert (found.width, found.height) == (128, 128)
+    assert body_distance(asked, found) < 4
