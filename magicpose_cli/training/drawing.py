@@ -1,12 +1,14 @@
 """Painting soft-edged, shaded shapes on a batch of pictures, in torch, on any device.
 
-A shape is a signed distance field over the pixels, (B, S, S): negative inside, in pixels. Points
+A shape is a signed distance field over the pixels, (B, H, W): negative inside, in pixels. Points
 and lengths are (B, 2) and (B,) in pixels, x right, y down, pixel centers at half integers.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,19 +17,50 @@ LABELS = ("background", "skin", "hair", "top", "bottom", "shoes")
 
 
 class Canvas:
-    """A batch of pictures being painted.
+    """A batch of pictures being painted, or a window on each of them.
 
-    image: (B, 3, S, S) RGB in 0..1. labels: (B, S, S) uint8, index into LABELS.
+    image: (B, 3, H, W) RGB in 0..1. labels: (B, H, W) uint8, index into LABELS. x: (B or 1, 1, W)
+    and y: (B or 1, H, 1) are where the pixels' centers lie. light: (B,) where the light comes
+    from, -1 left .. 1 right.
     """
 
-    def __init__(self, background: Tensor, light: Tensor):
-        """background: (B, 3, S, S). light: (B,) where the light comes from, -1 left .. 1 right."""
-        self.image = background.clone()
+    def __init__(self, image: Tensor, labels: Tensor, x: Tensor, y: Tensor, light: Tensor):
+        self.image, self.labels, self.x, self.y, self.light = image, labels, x, y, light
+
+    @classmethod
+    def of(cls, background: Tensor, light: Tensor) -> Canvas:
+        """Whole pictures: background (B, 3, S, S) is copied."""
         count, _, size, _ = background.shape
-        self.labels = torch.zeros(count, size, size, dtype=torch.uint8, device=background.device)
+        labels = torch.zeros(count, size, size, dtype=torch.uint8, device=background.device)
         axis = torch.arange(size, device=background.device, dtype=background.dtype) + 0.5
-        self.x, self.y = axis[None, None, :], axis[None, :, None]
-        self.light = light
+        return cls(background.clone(), labels, axis[None, None, :], axis[None, :, None], light)
+
+    @contextmanager
+    def window(self, points: Tensor, margin: Tensor, rows: Tensor) -> Iterator[Canvas]:
+        """Paint some rows (n,), near some points (n, k, 2) with a margin (n,) in pixels.
+
+        Every row has a window at a place of its own and of a common size, for they are painted as
+        one batch. Only whole pictures have windows, a window has none.
+        """
+        height, width = self.image.shape[-2:]
+        limit = points.new_tensor([width, height])
+        low = (points.amin(1) - margin[:, None] - 1).floor().clamp_min(0).minimum(limit)
+        high = (points.amax(1) + margin[:, None] + 1).ceil().clamp_min(0).minimum(limit)
+        extent = (high - low).amax(0).clamp_min(1)
+        left, top = torch.minimum(low, limit - extent).long().unbind(1)
+        w, h = (int(side) for side in extent.tolist())  # the only wait for the device
+        images = self.image.unfold(2, h, 1).unfold(3, w, 1)
+        labels = self.labels.unfold(1, h, 1).unfold(2, w, 1)
+        near = Canvas(
+            images[rows, :, top, left],
+            labels[rows, top, left],
+            self.x[..., :w] + left[:, None, None],
+            self.y[:, :h] + top[:, None, None],
+            self.light[rows],
+        )
+        yield near
+        images[rows, :, top, left] = near.image
+        labels[rows, top, left] = near.labels
 
     def local(self, origin: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
         """Pixel coordinates relative to origin (B, 2), turned by angle (B,) radians."""
@@ -36,18 +69,31 @@ class Canvas:
         return dx * c + dy * s, dy * c - dx * s
 
     def limb(
-        self, start: Tensor, end: Tensor, start_radius: Tensor, end_radius: Tensor
+        self,
+        start: Tensor,
+        end: Tensor,
+        start_radius: Tensor,
+        end_radius: Tensor,
+        bulge: float = 0.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """A tapered capsule: (distance, position along in 0..1, position across in -1..1)."""
-        along = end - start
+        """A tapered capsule: (distance, position along, position across in -1..1).
+
+        Along is 0 at the start and 1 at the end, less and more beyond them. bulge: how much
+        thicker a third of the way down is, as a muscle, in shares of the radius.
+        """
+        ex, ey = (end - start).unbind(1)
+        squared = (ex * ex + ey * ey).clamp_min(1e-3)
         dx, dy = self.x - _grid(start[:, 0]), self.y - _grid(start[:, 1])
-        ax, ay = _grid(along[:, 0]), _grid(along[:, 1])
-        squared = (ax * ax + ay * ay).clamp_min(1e-3)
-        h = ((dx * ax + dy * ay) / squared).clamp(0, 1)
-        radius = _grid(start_radius) + h * _grid(end_radius - start_radius)
-        distance = torch.hypot(dx - h * ax, dy - h * ay) - radius
-        across = (dx * ay - dy * ax) / (squared.sqrt() * radius)
-        return distance, h, across.clamp(-1, 1)
+        along = dx * _grid(ex / squared) + dy * _grid(ey / squared)
+        h = along.clamp(0, 1)
+        radius = torch.addcmul(_grid(start_radius), h, _grid(end_radius - start_radius))
+        if bulge:
+            radius = radius * (1 + (6.75 * bulge) * h * (1 - h).square())
+        length = squared.sqrt()
+        side = dx * _grid(ey / length) - dy * _grid(ex / length)  # of the axis, in pixels
+        beyond = (along - h) * _grid(length)
+        distance = torch.addcmul(side * side, beyond, beyond).sqrt_() - radius
+        return distance, along, (side / radius).clamp_(-1, 1)
 
     def ellipse(
         self, center: Tensor, half_width: Tensor, half_height: Tensor, angle: Tensor
@@ -61,29 +107,39 @@ class Canvas:
 
     def polyline(self, points: Tensor, radius: Tensor) -> Tensor:
         """Distance to a chain of points (B, n, 2) drawn with a round pen of this radius (B,)."""
-        distance = None
-        for i in range(points.shape[1] - 1):
-            d = self.limb(points[:, i], points[:, i + 1], radius, radius)[0]
-            distance = d if distance is None else torch.minimum(distance, d)
-        assert distance is not None
-        return distance
+        squared = None
+        for start, end in zip(points.unbind(1)[:-1], points.unbind(1)[1:], strict=True):
+            d = self._to_segment(start, end)[0]
+            squared = d if squared is None else torch.minimum(squared, d)
+        assert squared is not None
+        return squared.sqrt() - _grid(radius)
+
+    def _to_segment(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+        """(squared distance to the segment, vertical distance to its start)"""
+        ax, ay = self.x - _grid(start[:, 0]), self.y - _grid(start[:, 1])
+        along = end - start
+        ex, ey = along.unbind(1)
+        squared = (ex * ex + ey * ey).clamp_min(1e-6)
+        h = ax * _grid(ex / squared) + ay * _grid(ey / squared)
+        h.clamp_(0, 1)
+        dx = torch.addcmul(ax, h, _grid(ex), value=-1)
+        dy = torch.addcmul(ay, h, _grid(ey), value=-1)
+        return dx.square_().addcmul_(dy, dy), ay
 
     def polygon(self, points: Tensor) -> Tensor:
         """Signed distance to a simple polygon (B, n, 2)."""
-        n = points.shape[1]
         squared, inside = None, None
-        for i in range(n):
-            a, b = points[:, i], points[:, (i + 1) % n]
-            ax, ay = self.x - _grid(a[:, 0]), self.y - _grid(a[:, 1])
-            ex, ey = _grid((b - a)[:, 0]), _grid((b - a)[:, 1])
-            h = ((ax * ex + ay * ey) / (ex * ex + ey * ey).clamp_min(1e-6)).clamp(0, 1)
-            d = (ax - h * ex).square() + (ay - h * ey).square()
+        for a, b in zip(points.unbind(1), points.roll(-1, 1).unbind(1), strict=True):
+            d, ay = self._to_segment(a, b)
             squared = d if squared is None else torch.minimum(squared, d)
-            crossing = ((ay >= 0) & (ay < ey)) | ((ay < 0) & (ay >= ey))
-            crossing = crossing & ((ex * ay - ax * ey) * ey.sign() > 0)
+            ex, ey = (b - a).unbind(1)
+            # the ray to the right crosses the edge: rows between its ends, left of it there
+            between = (ay >= 0) ^ (ay >= _grid(ey))
+            slope = _grid(ex / torch.where(ey.abs() < 1e-9, 1e-9, ey))
+            crossing = (self.x < _grid(a[:, 0]) + ay * slope) & between
             inside = crossing if inside is None else inside ^ crossing
         assert squared is not None and inside is not None
-        distance = squared.clamp_min(1e-8).sqrt()
+        distance = squared.clamp_min_(1e-8).sqrt_()
         return torch.where(inside, -distance, distance)
 
     def paint(
@@ -93,25 +149,26 @@ class Canvas:
         label: str | None = None,
         across: Tensor | None = None,
         opacity: Tensor | float = 1.0,
-        softness: float = 1.0,
+        softness: Tensor | float = 1.0,
     ) -> None:
         """Lay a shape on the pictures.
 
-        color: (B, 3) or (B, 3, S, S). label: region it belongs to; None keeps what lies below.
-        across: (B, S, S) in -1..1 shades the shape as something round. opacity: 0..1, (B,) or
-        number. softness: width of the edge in pixels.
+        color: (B, 3) or (B, 3, H, W). label: region it belongs to; None keeps what lies below.
+        across: (B, H, W) in -1..1 shades the shape as something round. opacity: 0..1, (B,),
+        (B, H, W) or number. softness: width of the edge in pixels, (B,) or number.
         """
-        if isinstance(opacity, Tensor):
-            opacity = _grid(opacity)
-        alpha = (0.5 - distance / softness).clamp(0, 1) * opacity
+        if isinstance(softness, Tensor):
+            softness = _grid(softness)
+        alpha = (0.5 - distance / softness).clamp_(0, 1)
+        alpha *= _grid(opacity) if isinstance(opacity, Tensor) else opacity
         if label is not None:
-            self.labels[alpha > 0.5] = LABELS.index(label)
+            self.labels.masked_fill_(alpha > 0.5, LABELS.index(label))
         alpha = alpha[:, None]
         if color.dim() == 2:
             color = color[:, :, None, None]
         if across is not None:
             color = color * self.roundness(across)[:, None]
-        self.image = self.image + alpha * (color - self.image)
+        self.image.lerp_(color, alpha)
 
     def roundness(self, across: Tensor) -> Tensor:
         """Brightness of a round thing: lit from the side of the light, dark toward its edges."""
@@ -119,19 +176,51 @@ class Canvas:
 
 
 def pattern(kind: Tensor, u: Tensor, v: Tensor, frequency: Tensor) -> Tensor:
-    """How much of the second color a garment shows, (B, S, S) in 0..1.
+    """How much of the second color a garment shows, (B, H, W) in 0..1.
 
     kind: (B,) integer: 0 plain, 1 stripes across, 2 stripes along, 3 checks, 4 dots.
-    u, v: (B, S, S) position along and across the garment in body heights.
+    u, v: (B, H, W) position along and across the garment in body heights.
     frequency: (B,) repeats for one body height.
     """
-    f = _grid(frequency) * 2 * math.pi
-    a, b = (u * f).sin(), (v * f).sin()
-    shapes = (torch.zeros_like(a), a, b, a * b * 2, a * b.abs() + a.abs() * b - 0.9)
-    chosen = torch.zeros_like(a)
-    for index, shape in enumerate(shapes):
-        chosen = chosen + (kind == index)[:, None, None] * (shape * 4).clamp(-0.5, 0.5)
-    return torch.where(kind[:, None, None] == 0, 0.0, chosen + 0.5)
+    f = _grid(frequency)
+    a, b = ((x * f).sub_(0.25).frac_().abs_() for x in (u, v))
+    a, b = a.sub_(0.5).abs_(), b.sub_(0.5).abs_()  # triangle waves, 0..0.5
+    across, along, checks, dots = (_grid((kind == k).to(u.dtype)) for k in (1, 2, 3, 4))
+    shape = (a - 0.25) * across + (b - 0.25) * along
+    shape = shape + ((a - 0.25) * (b - 0.25)) * (checks * 4)
+    shape = shape + (0.09 - a * a - b * b) * (dots * 3)
+    plain = _grid((kind == 0).to(u.dtype))
+    return (shape * 12 + 0.5 - plain).clamp_(0, 1)
+
+
+def spline(knots: tuple[float, ...], widths: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """A smooth curve through (knots, widths): its height and slope at every pixel.
+
+    widths: (B, len(knots)). t: (B, H, W) in the unit of the knots, constant beyond the ends.
+    """
+    table = widths @ _spline_weights(knots).to(widths)
+    step = (knots[-1] - knots[0]) / (table.shape[1] - 1)
+    index = ((t - knots[0]) * (1 / step)).clamp_(0, table.shape[1] - 2).long().flatten(1)
+    slopes = torch.diff(table, dim=1) / step
+    return table.gather(1, index).view_as(t), slopes.gather(1, index).view_as(t)
+
+
+@lru_cache
+def _spline_weights(knots: tuple[float, ...], samples: int = 1024) -> Tensor:
+    """(len(knots), samples): heights at the knots to heights along a cubic Hermite spline."""
+    at = torch.tensor(knots, dtype=torch.float64)
+    heights = torch.eye(len(knots), dtype=torch.float64)
+    slope = torch.zeros_like(heights)
+    slope[1:-1] = (heights[2:] - heights[:-2]) / (at[2:] - at[:-2])[:, None]
+    slope[0] = (heights[1] - heights[0]) / (at[1] - at[0])
+    slope[-1] = (heights[-1] - heights[-2]) / (at[-1] - at[-2])
+    t = torch.linspace(knots[0], knots[-1], samples, dtype=torch.float64)
+    left = torch.searchsorted(at, t, right=True).clamp(1, len(knots) - 1) - 1
+    gap = (at[left + 1] - at[left])[:, None]
+    x = (t - at[left])[:, None] / gap
+    curve = (1 + 2 * x) * (1 - x) ** 2 * heights[left] + x**2 * (3 - 2 * x) * heights[left + 1]
+    curve = curve + gap * x * (1 - x) * ((1 - x) * slope[left] - x * slope[left + 1])
+    return curve.T.float()
 
 
 def photo_noise(
@@ -148,5 +237,5 @@ def photo_noise(
 
 
 def _grid(values: Tensor) -> Tensor:
-    """(B,) or (B, S, S) -> broadcastable against (B, S, S)"""
+    """(B,) or (B, H, W) -> broadcastable against (B, H, W)"""
     return values[:, None, None] if values.dim() == 1 else values

@@ -1,56 +1,112 @@
-"""From points to a painted person: body, clothes, face, hair and hands on a Canvas."""
+"""From points to a painted person: body, clothes, hands and shadows on a Canvas."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from magicpose_cli.training.drawing import Canvas, pattern
+from magicpose_cli.training.drawing import Canvas, pattern, spline
+from magicpose_cli.training.face import paint_head, paint_locks, paint_long_hair
 
 if TYPE_CHECKING:
     from magicpose_cli.training.people import Identity, Motion, Points
 
-Layer = tuple[Tensor, Tensor, str, Tensor]  # distance, color, label, across
+ARM = (0.029, 0.025, 0.0175)  # radii at the joints in body heights
+LEG = (0.050, 0.037, 0.025)
 
 
-def paint_person(canvas: Canvas, i: Identity, m: Motion, points: Points) -> None:
+@dataclass
+class Sitter:
+    """The rows that are being painted; index: (n,) their rows on the canvas."""
+
+    identity: Identity
+    motion: Motion
+    points: Points
+    index: Tensor
+
+    def where(self, chosen: Tensor) -> Sitter:
+        """Those rows for which chosen (n,) is true."""
+        rows = chosen.nonzero()[:, 0]
+        return Sitter(
+            self.identity.rows(rows),
+            self.motion.rows(rows),
+            self.points.rows(rows),
+            self.index[rows],
+        )
+
+
+def paint_person(canvas: Canvas, sitter: Sitter) -> None:
     """From the back to the front; what is nearer hides what is farther."""
+    i, m = sitter.identity, sitter.motion
+    everyone = torch.ones_like(m.arm_in_front[:, 0])
+    right_leg_first = m.turn > 0  # turned to the picture's right, the left leg is nearer
+    cast_shadow(canvas, sitter)
+    steps: list[tuple[Tensor, Callable[..., None], tuple[int, ...]]] = [
+        (i.hair_length > 1, paint_long_hair, ()),
+        (~m.arm_in_front[:, 0], _arm, (0,)),
+        (~m.arm_in_front[:, 1], _arm, (1,)),
+        (right_leg_first, _leg, (0,)),
+        (everyone, _leg, (1,)),
+        (~right_leg_first, _leg, (0,)),
+        (i.skirt > 0, _skirt, ()),
+        (everyone, _torso, ()),
+        (everyone, paint_head, ()),
+        (i.hair_length > 1, paint_locks, ()),
+        (m.arm_in_front[:, 0], _arm, (0,)),
+        (m.arm_in_front[:, 1], _arm, (1,)),
+    ]
+    for chosen, paint, arguments in steps:
+        some = sitter.where(chosen)
+        if len(some.index):
+            paint(canvas, some, *arguments)
+
+
+def cast_shadow(canvas: Canvas, sitter: Sitter) -> None:
+    """Darken the wall behind the person and the floor below the feet.
+
+    A shadow is soft, so that it is drawn at a quarter of the size.
+    """
+    i, body = sitter.identity, sitter.points.body
     scale = i.camera[:, 0]
-    body = points.body
-    feet = body[:, (10, 13)].mean(1)
-    canvas.paint(
-        canvas.ellipse(feet, 0.16 * scale, 0.025 * scale, 0 * scale),
-        torch.full_like(i.skin, 0.05),
-        opacity=0.45,
-        softness=0.03 * float(scale.mean()),
-    )
-    arms = [_arm(canvas, i, points, side) for side in (0, 1)]
-    if bool((i.hair_length > 1).any()):
-        _long_hair(canvas, i, points)
-    for side in (0, 1):
-        _paint_layers(canvas, arms[side], (~m.arm_in_front[:, side]).float())
-    for side in (0, 1):
-        _leg(canvas, i, points, side)
-    _torso(canvas, i, points)
-    _head(canvas, i, m, points)
-    for side in (0, 1):
-        _paint_layers(canvas, arms[side], m.arm_in_front[:, side].float())
+    size = canvas.image.shape[-1]
+    side = max(size // 4, 16)
+    axis = (torch.arange(side, device=body.device) + 0.5) * (size / side)
+    low = Canvas(canvas.image[:, :, :1, :1], canvas.labels, axis[None, None], axis[None, :, None],
+                 canvas.light)  # fmt: skip
+    away = -0.10 * torch.where(canvas.light < 0, -1.0, 1.0) * (0.4 + canvas.light.abs())
+    offset = torch.stack([away, torch.full_like(away, 0.03)], 1) * scale[:, None]
+    hips = body[:, (8, 11)].mean(1)
+    thick = scale * i.bulk
+    bones = [(2, 3, 0.03), (3, 4, 0.03), (5, 6, 0.03), (6, 7, 0.03)]
+    bones += [(8, 9, 0.045), (9, 10, 0.04), (11, 12, 0.045), (12, 13, 0.04)]
+    dark = low.limb(body[:, 1] + offset, hips + offset, 0.1 * thick, 0.085 * thick)[0]
+    head = sitter.points.face.mean(1) + offset
+    dark = torch.minimum(dark, low.ellipse(head, 0.06 * scale, 0.085 * scale, 0 * scale))
+    for start, end, radius in bones:
+        pen = radius * thick
+        bone = low.limb(body[:, start] + offset, body[:, end] + offset, pen, pen)[0]
+        dark = torch.minimum(dark, bone)
+    soft = (0.05 * scale)[:, None, None]
+    wall = (0.5 - dark / soft).clamp(0, 1) * i.shadow[:, None, None]
+    feet = body[:, (10, 13)].mean(1) + offset * 0.3
+    width = (body[:, 10, 0] - body[:, 13, 0]).abs() * 0.5 + 0.09 * scale
+    ground = low.ellipse(feet, width, 0.025 * scale, 0 * scale)
+    floor = 0.5 * (0.5 - ground / (0.04 * scale)[:, None, None]).clamp(0, 1)
+    light = (1 - torch.maximum(wall, floor))[:, None]
+    canvas.image *= F.interpolate(light, size=(size, size), mode="bilinear")
 
 
-def _paint_layers(canvas: Canvas, layers: list[Layer], opacity: Tensor) -> None:
-    for distance, color, label, across in layers:
-        canvas.paint(distance, color, label, across, opacity)
-
-
-def _cloth(i: Identity, which: str, u: Tensor, v: Tensor) -> Tensor:
-    """(N, 3, S, S) color of the top or bottom at u along, v across in body heights."""
+def cloth(i: Identity, which: str, u: Tensor, v: Tensor) -> Tensor:
+    """(N, 3, H, W) color of the top or bottom at u along, v across in body heights."""
     colors = getattr(i, which)
     amount = pattern(getattr(i, f"{which}_pattern"), u, v, i.frequency)[:, None]
     first, second = colors[:, 0, :, None, None], colors[:, 1, :, None, None]
-    return first + amount * (second - first)
+    return torch.addcmul(first, amount, second - first)
 
 
 def _sleeved(
@@ -58,231 +114,181 @@ def _sleeved(
     i: Identity,
     joints: Tensor,
     radii: tuple[float, float, float],
-    lengths: tuple[Tensor, Tensor],
     covered: Tensor,
     which: str,
-) -> list[Layer]:
+) -> None:
     """Two bones (N, 3, 2) of skin under a garment that covers 0..2 of them."""
     thick = [r * i.bulk * i.camera[:, 0] for r in radii]
-    layers: list[Layer] = []
     for k in (1, 0):  # the outer bone first: the garment's upper part lies over it
         start, end = joints[:, k], joints[:, k + 1]
-        distance, _, across = canvas.limb(start, end, thick[k], thick[k + 1])
-        layers.append((distance, i.skin, "skin", across))
+        distance, along, across = canvas.limb(start, end, thick[k], thick[k + 1], 0.12)
+        if k == 0:  # where the limb leaves the trunk there is no edge to shade
+            across = across * (0.25 + 2.5 * along.clamp(0, 0.3))
+        canvas.paint(distance, i.skin, "skin", across)
         share = (covered - k).clamp(0, 1)
-        hem = start + (end - start) * share[:, None]
-        hem_radius = thick[k] + (thick[k + 1] - thick[k]) * share
-        distance, h, across = canvas.limb(start, hem, thick[k] * 1.15, hem_radius * 1.2)
-        distance = distance + (share < 0.02)[:, None, None] * 1e4
-        color = _cloth(
-            i, which, h * (lengths[k] * share)[:, None, None] + k * 0.15, across * radii[k]
-        )
-        layers.append((distance, color, which, across))
-    return layers
+        length = (end - start).norm(dim=1)
+        end_of_cloth = torch.where(share < 0.04, -9.0, share)
+        if k == 0:  # round an elbow or a knee the cloth goes on
+            end_of_cloth = torch.where(share > 0.98, 9.0, end_of_cloth)
+        hem = (along - end_of_cloth[:, None, None]) * length[:, None, None]
+        distance = torch.maximum(distance - (0.16 * thick[k + 1])[:, None, None], hem)
+        bone = (length / i.camera[:, 0])[:, None, None]
+        color = cloth(i, which, along * bone + k * 0.15, across * radii[k])
+        canvas.paint(distance, color, which, across)
 
 
-def _arm(canvas: Canvas, i: Identity, points: Points, side: int) -> list[Layer]:
-    first = 2 if side == 0 else 5
-    joints = points.body[:, first : first + 3]
-    layers = _sleeved(
-        canvas, i, joints, (0.030, 0.024, 0.017), (i.upper_arm, i.forearm), i.sleeve, "top"
+def _contact(canvas: Canvas, i: Identity, joints: Tensor, radius: Tensor) -> None:
+    """What a limb darkens of the person behind it."""
+    offset = (0.012 * i.camera[:, 0])[:, None] * torch.stack(
+        [-canvas.light.sign(), torch.ones_like(canvas.light)], 1
     )
-    return [*_hand(canvas, i, points.hands[:, side]), *layers]
+    points = joints + offset[:, None]
+    points = torch.cat([points[:, :1].lerp(points[:, 1:2], 0.45), points[:, 1:]], 1)
+    distance = canvas.polyline(points, radius)
+    opacity = 0.42 * (canvas.labels > 0)
+    black = torch.zeros_like(i.skin)
+    canvas.paint(distance, black, opacity=opacity, softness=0.028 * i.camera[:, 0])
 
 
-def _hand(canvas: Canvas, i: Identity, hand: Tensor) -> list[Layer]:
+def _arm(canvas: Canvas, sitter: Sitter, side: int) -> None:
+    i, hand = sitter.identity, sitter.points.hands[:, side]
+    first = 2 if side == 0 else 5
+    joints = sitter.points.body[:, first : first + 3]
     scale = i.camera[:, 0]
-    finger = 0.0062 * scale
-    palm = canvas.limb(hand[:, 0], hand[:, 9], 0.016 * scale, 0.021 * scale)
+    reach = torch.cat([joints, hand[:, ::4]], 1)
+    with canvas.window(reach, 0.06 * scale * i.bulk, sitter.index) as near:
+        _contact(near, i, torch.cat([joints, hand[:, 9:10]], 1), 0.022 * scale)
+    with canvas.window(hand, 0.03 * scale, sitter.index) as near:
+        _hand(near, i, hand)
+    with canvas.window(joints, 0.05 * scale * i.bulk, sitter.index) as near:
+        shoulder = joints[:, 0] * 0.86 + joints[:, 1] * 0.06 + sitter.points.body[:, 1] * 0.08
+        rooted = torch.cat([shoulder[:, None], joints[:, 1:]], 1)
+        _sleeved(near, i, rooted, ARM, i.sleeve, "top")
+
+
+def _hand(canvas: Canvas, i: Identity, hand: Tensor) -> None:
+    scale = i.camera[:, 0]
+    palm, _, across = canvas.limb(hand[:, 0], hand[:, 9], 0.016 * scale, 0.021 * scale)
     fingers = None
     for root in (1, 5, 9, 13, 17):
-        distance = canvas.polyline(hand[:, root : root + 4], finger)
+        distance = canvas.polyline(hand[:, root : root + 4], 0.0064 * scale)
         fingers = distance if fingers is None else torch.minimum(fingers, distance)
     assert fingers is not None
-    dark = i.skin * 0.8
-    return [
-        (
-            torch.minimum(fingers, palm[0]) - 0.0025 * scale[:, None, None],
-            dark,
-            "skin",
-            palm[2] * 0,
-        ),
-        (palm[0], i.skin, "skin", palm[2]),
-        (fingers, i.skin * 0.97, "skin", palm[2] * 0),
-    ]
+    outline = torch.minimum(fingers, palm) - (0.0025 * scale)[:, None, None]
+    canvas.paint(outline, i.skin * 0.72, "skin")
+    canvas.paint(palm, i.skin, "skin", across)
+    canvas.paint(fingers, i.skin * 0.98, "skin")
 
 
-def _leg(canvas: Canvas, i: Identity, points: Points, side: int) -> None:
-    first = 8 if side == 0 else 11
-    joints = points.body[:, first : first + 3]
-    scale, sign = i.camera[:, 0], (-1.0 if side == 0 else 1.0)
+def _leg(canvas: Canvas, sitter: Sitter, side: int) -> None:
+    i, first, sign = sitter.identity, (8, 11)[side], (-1.0, 1.0)[side]
+    joints = sitter.points.body[:, first : first + 3]
+    scale = i.camera[:, 0]
     ankle = joints[:, 2]
-    toe = ankle + torch.stack([sign * 0.035 * scale, 0.030 * scale], 1)
-    layers = _sleeved(
-        canvas, i, joints, (0.049, 0.036, 0.023), (i.thigh, i.shin), i.trousers, "bottom"
-    )
-    _paint_layers(canvas, layers, torch.ones_like(scale))
-    distance, _, across = canvas.limb(ankle, toe, 0.022 * scale, 0.019 * scale)
-    canvas.paint(distance, i.shoes, "shoes", across)
+    heel = ankle + torch.stack([0 * scale, 0.012 * scale], 1)
+    toe = ankle + torch.stack([sign * 0.030 * scale, 0.034 * scale], 1)
+    with canvas.window(torch.stack([heel, toe], 1), 0.04 * scale, sitter.index) as near:
+        distance, _, across = near.limb(heel, toe, 0.024 * scale, 0.021 * scale)
+        near.paint(distance - (0.004 * scale)[:, None, None], i.sole, "shoes")
+        near.paint(distance, i.shoes, "shoes", across)
+    with canvas.window(joints, 0.075 * scale * i.bulk, sitter.index) as near:
+        pen = 0.035 * scale
+        _contact(near, i, joints, pen)
+        _sleeved(near, i, joints, LEG, i.trousers, "bottom")
 
 
-def _torso(canvas: Canvas, i: Identity, points: Points) -> None:
+class _Trunk:
+    """The torso's own axes over a window: t 0 at the neck and 1 at the hips, v across in pixels."""
+
+    def __init__(self, canvas: Canvas, sitter: Sitter):
+        body = sitter.points.body
+        self.neck, self.hips = body[:, 1], body[:, (8, 11)].mean(1)
+        self.shoulder = (body[:, 2] - body[:, 5]).norm(dim=1) / 2
+        self.hip = (body[:, 8] - body[:, 11]).norm(dim=1) / 2
+        down = self.hips - self.neck
+        self.length = down.norm(dim=1).clamp_min(1e-3)
+        u, self.v = canvas.local(self.neck, torch.atan2(down[:, 1], down[:, 0]))
+        self.t = u / self.length[:, None, None]
+
+    def between(self, start: Tensor | float, end: Tensor | float) -> Tensor:
+        """Distance to the part of the axis from start to end, numbers or (n,), in pixels."""
+        start, end = (x[:, None, None] if isinstance(x, Tensor) else x for x in (start, end))
+        return torch.maximum(start - self.t, self.t - end) * self.length[:, None, None]
+
+    def outline(self, knots: tuple[float, ...], widths: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """(distance, across) of the body between smooth outlines of these half widths."""
+        width, slope = spline(knots, torch.stack(widths, 1), self.t)
+        slope = slope / self.length[:, None, None]
+        distance = (self.v.abs() - width) / (1 + slope * slope).sqrt()
+        return distance, (self.v / width.clamp_min(1)).clamp(-1, 1)
+
+
+def _torso(canvas: Canvas, sitter: Sitter) -> None:
+    i, points = sitter.identity, sitter.points
     body, scale = points.body, i.camera[:, 0]
-    neck = body[:, 1]
-    hips = (body[:, 8] + body[:, 11]) / 2
-    shoulder = (body[:, 2] - body[:, 5]).norm(dim=1) / 2
-    hip = (body[:, 8] - body[:, 11]).norm(dim=1) / 2
-    down = hips - neck
-    length = down.norm(dim=1).clamp_min(1e-3)
-    angle = torch.atan2(down[:, 1], down[:, 0])
-    u, v = canvas.local(neck, angle)
-    t = u / length[:, None, None]
+    corners = body[:, (1, 2, 5, 8, 11)]
+    chin = points.face[:, 8]
+    with canvas.window(
+        torch.cat([corners, chin[:, None]], 1), 0.05 * scale * i.bulk, sitter.index
+    ) as near:
+        trunk = _Trunk(near, sitter)
+        shoulder, hip, pad = trunk.shoulder, trunk.hip, i.bulk * scale
+        waist = (0.66 * shoulder + 0.36 * hip) * (0.78 + 0.22 * i.bulk) * i.waist
+        neck = torch.full_like(scale, 0.030) * scale
+        knots = (-0.22, -0.14, -0.06, 0.06, 0.35, 0.68, 0.88, 1.05)
+        widths = [neck, neck * 1.3, shoulder * 0.78 + pad * 0.008, shoulder + pad * 0.012,
+                  shoulder * 0.90 + pad * 0.008, waist, hip + pad * 0.040,
+                  hip + pad * 0.047]  # fmt: skip
+        distance, across = trunk.outline(knots, widths)
+        folds = 1 + 0.035 * torch.sin(trunk.t * 17 + across * (4 * near.light)[:, None, None])
+        across = across * (0.4 + 2.0 * trunk.t.clamp(0, 0.3))  # flat where the arms begin
+        along, aside = trunk.t * 0.29, trunk.v / scale[:, None, None]
+        lower = torch.maximum(distance, trunk.between(0.75, 1.12))
+        fade = ((1.10 - trunk.t) * 8).clamp(0, 1)  # into the legs
+        color = cloth(i, "bottom", along, aside)
+        near.paint(lower, color, "bottom", across, opacity=fade)
+        puff = (0.004 * scale)[:, None, None]
+        top = torch.maximum(distance - puff, trunk.between(-0.13, i.hem))
+        hem = torch.maximum(distance, trunk.between(i.hem - 0.02, i.hem + 0.06))
+        near.paint(hem, torch.zeros_like(i.skin), opacity=0.25, softness=0.02 * scale)
+        near.paint(top, cloth(i, "top", along, aside) * folds[:, None], "top", across)
+        _neck(near, sitter, trunk, top)
 
-    def widths(*knots: tuple[float, Tensor]) -> Tensor:
-        """Half width along the torso, linear between (t, width) knots."""
-        result = knots[0][1][:, None, None].expand_as(t)
-        for (t0, w0), (t1, w1) in pairwise(knots):
-            share = ((t - t0) / (t1 - t0)).clamp(0, 1)
-            result = result + share * (w1 - w0)[:, None, None]
-        return result
 
-    def between(start: float, end: float) -> Tensor:
-        """Distance to the part of the axis from start to end, in pixels."""
-        return torch.maximum(start - t, t - end) * length[:, None, None]
-
-    def garment(which: str) -> Tensor:
-        return _cloth(i, which, t * 0.29, v / scale[:, None, None])
-
-    pad = 0.022 * i.bulk * scale
-    waist = (0.62 * shoulder + 0.25 * hip) * (0.75 + 0.25 * i.bulk)
-    # bottom garment: the pelvis, or a skirt that widens to above the knee
-    pelvis = widths((0.7, waist), (1.05, hip + pad * 1.6), (1.2, hip * 0.9))
-    distance = torch.maximum(v.abs() - pelvis, between(0.72, 1.13))
-    canvas.paint(distance, garment("bottom"), "bottom", v / pelvis)
-    flare = widths((0.75, waist), (1.0, hip + pad * 1.7), (1.6, hip + pad * 3.2))
-    distance = torch.maximum(v.abs() - flare, between(0.75, 1.55))
-    canvas.paint(distance, garment("bottom"), "bottom", (v / flare).clamp(-1, 1), i.skirt)
-    # neck before the top, whose collar lies over it
-    chin = points.face[:, 8] * 0.55 + body[:, 1] * 0.45
-    distance, _, across = canvas.limb(neck, chin, 0.030 * scale, 0.028 * scale)
-    canvas.paint(distance, i.skin * 0.86, "skin", across)
-    chest = widths(
-        (-0.13, shoulder * 0.30),
-        (-0.04, shoulder * 0.82),
-        (0.05, shoulder + pad * 0.3),
-        (0.3, shoulder * 0.93 + pad * 0.2),
-        (0.68, waist),
-        (1.0, hip + pad * 1.3),
+def _neck(canvas: Canvas, sitter: Sitter, trunk: _Trunk, top: Tensor) -> None:
+    """The neckline, cut into the top, and the neck with the shadow of the chin."""
+    i, scale = sitter.identity, sitter.identity.camera[:, 0]
+    chin = sitter.points.face[:, 8]
+    down = trunk.hips - trunk.neck
+    cut = canvas.ellipse(
+        trunk.neck - down * 0.10,
+        (0.036 + 0.012 * i.neckline) * scale,
+        (0.030 + 0.045 * i.neckline) * scale,
+        torch.zeros_like(scale),
     )
-    distance = torch.maximum(v.abs() - chest, between(-0.13, 0.92))
-    collar = canvas.ellipse(neck - down * 0.12, 0.036 * scale, 0.042 * scale, 0 * scale)
-    distance = torch.maximum(distance, -collar)
-    canvas.paint(distance, garment("top"), "top", (v / chest).clamp(-1, 1))
-
-
-def _head(canvas: Canvas, i: Identity, m: Motion, points: Points) -> None:
-    face, body = points.face, points.body
-    unit = i.head * i.camera[:, 0]
-    tilt = m.head_tilt + 0.5 * m.lean
-    middle = _head_center(i, points)
-    ear = 0.16 * unit
-    for side in (16, 17):
-        canvas.paint(canvas.ellipse(body[:, side], ear, ear * 1.7, tilt), i.skin * 0.85, "skin")
-    u, v = canvas.local(middle, tilt)
-    h = i.head_height
-    skull = canvas.ellipse(middle, unit, unit * h, tilt)
-    chin = canvas.ellipse(
-        face[:, 8] * 0.62 + middle * 0.38, unit * (0.55 + 0.12 * i.jaw), unit * 0.50 * h / 1.3, tilt
+    rim = torch.maximum(cut - (0.006 * scale)[:, None, None], top)
+    canvas.paint(rim, i.top[:, 1] * 0.9, "top")
+    canvas.paint(torch.maximum(cut, top), i.skin * 0.94, "skin")
+    upper = torch.lerp(trunk.neck, chin, 0.55)
+    distance, _, across = canvas.limb(trunk.neck - down * 0.05, upper, 0.032 * scale, 0.028 * scale)
+    canvas.paint(distance, i.skin * 0.92, "skin", across)
+    shade = canvas.ellipse(
+        chin + (trunk.neck - chin) * 0.12, 0.040 * scale, 0.030 * scale, 0 * scale
     )
-    across = (u / unit[:, None, None]).clamp(-1, 1)
-    down = (v / (unit * h)[:, None, None]).clamp(-1, 1)
-    tone = i.skin[:, :, None, None] * (1.03 - 0.10 * down.clamp_min(0).square())[:, None]
-    canvas.paint(torch.minimum(skull, chin), tone, "skin", across * 0.9)
-    _features(canvas, i, m, face, unit, tilt)
-    _hair(canvas, i, m, skull, u / unit[:, None, None], v / unit[:, None, None], unit)
+    on_skin = 0.45 * (canvas.labels == 1)
+    canvas.paint(shade, i.skin * 0.4, opacity=on_skin, softness=0.03 * scale)
 
 
-def _head_center(i: Identity, points: Points) -> Tensor:
-    neck, hips = points.body[:, 1], (points.body[:, 8] + points.body[:, 11]) / 2
-    up = neck - hips
-    up = up / up.norm(dim=1, keepdim=True).clamp_min(1e-3)
-    return neck + up * ((0.045 + i.head * i.head_height) * i.camera[:, 0])[:, None]
-
-
-def _features(
-    canvas: Canvas, i: Identity, m: Motion, face: Tensor, unit: Tensor, tilt: Tensor
-) -> None:
-    dark = i.skin * 0.55
-    for eye in (slice(36, 42), slice(42, 48)):
-        center = face[:, eye].mean(1)
-        socket = canvas.ellipse(center, 0.30 * unit, 0.20 * unit, tilt)
-        canvas.paint(socket, i.skin * 0.78, softness=_soft(unit, 0.25), opacity=0.6)
-        lids = canvas.polygon(face[:, eye])
-        canvas.paint(lids, torch.full_like(i.skin, 0.93))
-        gaze = center + m.gaze * torch.tensor([0.08, 0.03], device=unit.device) * unit[:, None]
-        iris = torch.maximum(canvas.ellipse(gaze, 0.10 * unit, 0.10 * unit, tilt), lids)
-        canvas.paint(iris, i.iris)
-        pupil = torch.maximum(canvas.ellipse(gaze, 0.045 * unit, 0.045 * unit, tilt), lids)
-        canvas.paint(pupil, torch.full_like(i.skin, 0.03))
-        upper = face[:, eye][:, :4]
-        canvas.paint(canvas.polyline(upper, 0.022 * unit), dark * 0.5, opacity=0.9)
-    brow_color = (i.hair * 0.6 + i.skin * 0.12).clamp(0, 1)
-    for brow in (slice(17, 22), slice(22, 27)):
-        canvas.paint(canvas.polyline(face[:, brow], 0.042 * unit), brow_color, opacity=0.85)
-    side = torch.where(canvas.light > 0, -0.07, 0.07) * unit
-    offset = torch.stack([side, 0 * side], 1)
-    ridge = face[:, 27:31] + offset[:, None]
-    canvas.paint(
-        canvas.polyline(ridge, 0.06 * unit), i.skin * 0.80, softness=_soft(unit, 0.12), opacity=0.7
-    )
-    tip = canvas.ellipse(face[:, 30], 0.13 * unit * i.nose, 0.10 * unit, tilt)
-    canvas.paint(tip, (i.skin * 1.06).clamp(0, 1), softness=_soft(unit, 0.1), opacity=0.8)
-    base = canvas.polyline(face[:, 31:36], 0.028 * unit)
-    canvas.paint(base, dark, opacity=0.6, softness=_soft(unit, 0.03))
-    for nostril in (32, 34):
-        hole = canvas.ellipse(face[:, nostril], 0.045 * unit, 0.03 * unit, tilt)
-        canvas.paint(hole, dark * 0.5, opacity=0.8)
-    red = torch.tensor([0.92, 0.58, 0.58], device=unit.device)
-    canvas.paint(canvas.polygon(face[:, 48:60]), i.skin * red)
-    canvas.paint(canvas.polyline(face[:, 60:65], 0.012 * unit), dark * 0.6, opacity=0.8)
-    mouth = canvas.polygon(face[:, 60:68])
-    canvas.paint(mouth, torch.tensor([[0.22, 0.05, 0.06]], device=unit.device).expand_as(i.skin))
-    teeth = torch.maximum(mouth, canvas.polyline(face[:, 60:65], 0.06 * unit))
-    canvas.paint(teeth, torch.full_like(i.skin, 0.9), opacity=(m.mouth_open > 0.15).float())
-
-
-def _soft(unit: Tensor, share: float) -> float:
-    """Edge width of soft shading: a share of the batch's mean head size, at least a pixel."""
-    return max(1.0, share * float(unit.mean()))
-
-
-def _hair(
-    canvas: Canvas, i: Identity, m: Motion, skull: Tensor, u: Tensor, v: Tensor, unit: Tensor
-) -> None:
-    """The cap on the skull; u, v: position on the head in half head widths."""
-    volume = (0.05 + 0.10 * i.hair_length.clamp(max=1)) * unit
-    toward = (m.head_turn.sin() * 0.75)[:, None, None]
-    nod = (m.head_nod.sin() * 0.9)[:, None, None]
-    line = i.hairline[:, None, None] + nod + 0.75 * (u - toward).square()
-    sides = (0.55 * i.hair_length.clamp(max=1) - 0.45)[:, None, None]
-    line = torch.minimum(line, sides.expand_as(line) + nod * 0.3)
-    cap = torch.maximum(skull - volume[:, None, None], (v - line) * unit[:, None, None])
-    strands = 1 + 0.10 * (u * 9 + v * 2).sin() - 0.25 * v.clamp(-1.5, 0.5) * 0.4
-    color = (i.hair[:, :, None, None] * strands[:, None]).clamp(0, 1)
-    canvas.paint(cap, color, "hair", u.clamp(-1, 1) * 0.8, (i.hair_length > 0.02).float())
-    falling = (i.hair_length > 1).float()
-    drop = (i.hair_length - 1).clamp(0, 1)[:, None, None]
-    locks = torch.maximum(
-        (u.abs() - 1.02).abs() - 0.17, torch.maximum(-0.7 - v, v - 0.5 - 1.3 * drop)
-    )
-    canvas.paint(locks * unit[:, None, None], color, "hair", opacity=falling)
-
-
-def _long_hair(canvas: Canvas, i: Identity, points: Points) -> None:
-    """What falls behind the neck."""
-    unit = i.head * i.camera[:, 0]
-    middle = _head_center(i, points)
-    length = (0.6 + 1.4 * (i.hair_length - 1).clamp(0, 1)) * unit
-    end = middle + torch.stack([0 * length, length], 1)
-    distance, _, across = canvas.limb(middle, end, 1.15 * unit, 1.05 * unit)
-    canvas.paint(distance, i.hair * 0.75, "hair", across, (i.hair_length > 1).float())
+def _skirt(canvas: Canvas, sitter: Sitter) -> None:
+    i, scale = sitter.identity, sitter.identity.camera[:, 0]
+    body = sitter.points.body
+    with canvas.window(body[:, (1, 8, 11, 9, 12)], 0.08 * scale, sitter.index) as near:
+        trunk = _Trunk(near, sitter)
+        hip, pad = trunk.hip, i.bulk * scale
+        knots = (0.7, 1.0, 1.3, 1.6)
+        widths = [hip, hip + pad * 0.05, hip + pad * 0.065, hip + pad * 0.08]
+        distance, across = trunk.outline(knots, widths)
+        distance = torch.maximum(distance, trunk.between(0.75, 1.55))
+        pleats = 1 + 0.08 * torch.sin(across * 14)
+        color = cloth(i, "bottom", trunk.t * 0.29, trunk.v / scale[:, None, None])
+        near.paint(distance, color * pleats[:, None], "bottom", across)

@@ -21,7 +21,9 @@ from magicpose_cli.pose.keypoints import Pose
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-TEST_SEEDS = 1 << 40  # seeds from here on are for testing; training draws from below
+TEST_SEEDS = 1 << 31  # seeds from here on are for testing; training draws from below
+_CPU_PIXELS = 1 << 19  # painted at a time on a CPU
+_MAX_SEED = 1 << 32  # a CPU generator looks at the lower 32 bits of its seed only
 
 
 @dataclass
@@ -51,10 +53,16 @@ class Identity(_Rows):
     nose: Tensor
     lips: Tensor
     bulk: Tensor  # thickness of limbs and waist
+    waist: Tensor  # width of the waist, 1 usual
+    blush: Tensor  # 0..1
+    beard: Tensor  # 0 shaved .. 1
+    glasses: Tensor  # 0 or 1
     skin: Tensor
     hair: Tensor
     hair_length: Tensor  # 0 bald, 0..1 short, above 1 falls on the shoulders
+    hair_style: Tensor  # integer: 0 smooth, 1 curly, 2 with a knot
     hairline: Tensor
+    part: Tensor  # where the hair is parted, -1..1
     iris: Tensor
     top: Tensor  # (N, 2, 3) two colors
     bottom: Tensor
@@ -64,8 +72,12 @@ class Identity(_Rows):
     sleeve: Tensor  # 0 none .. 2 to the wrist
     trousers: Tensor  # 0 shorts .. 2 to the ankle
     skirt: Tensor  # 0 or 1
+    hem: Tensor  # of the top, along the torso
+    neckline: Tensor  # 0 at the neck .. 1 low
     shoes: Tensor
-    light: Tensor
+    sole: Tensor
+    shadow: Tensor  # on the wall, 0 none .. 1 black
+    light: Tensor  # where it comes from, -1 left .. 1 right
     background: Tensor  # (N, 3, S, S)
     camera: Tensor  # (N, 3) pixels a body height, x and y of the standing person's hips
 
@@ -97,7 +109,7 @@ class Motion(_Rows):
 
 
 @dataclass
-class Points:
+class Points(_Rows):
     """Exact points in pixels: body (N, 18, 2), face (N, 68, 2), hands (N, 2, 21, 2) right, left."""
 
     body: Tensor
@@ -138,9 +150,14 @@ class People:
 def draw_people(
     seed: int, count: int, frames: int, size: int, device: torch.device | str = "cpu"
 ) -> People:
-    """`count` new people in `frames` motions each, row `i * frames + k`; fixed by the seed."""
+    """`count` new people in `frames` motions each, row `i * frames + k`; fixed by the seed.
+
+    seed: 0 <= seed < 2**32.
+    """
     from magicpose_cli.training.sampling import sample_identities, sample_motions
 
+    if not 0 <= seed < _MAX_SEED:
+        raise ValueError(f"seed {seed} repeats the people of another one: take 0 <= seed < 2**32")
     generator = torch.Generator().manual_seed(seed)
     identity = sample_identities(count, size, generator, device)
     rows = torch.arange(count, device=device).repeat_interleave(frames)
@@ -149,12 +166,31 @@ def draw_people(
 
 
 def render(identity: Identity, motion: Motion) -> People:
-    """Paint each row; the painter's order is from the back to the front."""
-    from magicpose_cli.training.drawing import Canvas
-    from magicpose_cli.training.figure import paint_person
+    """Paint each row with its identity in its motion.
+
+    On a CPU a few rows of similar size at a time: their shapes then have windows of similar size,
+    and what is worked on stays in the cache.
+    """
     from magicpose_cli.training.skeleton import place
 
     points = place(identity, motion)
-    canvas = Canvas(identity.background, identity.light)
-    paint_person(canvas, identity, motion, points)
-    return People(canvas.image.clamp(0, 1), canvas.labels, points)
+    background = identity.background
+    count, _, size, _ = background.shape
+    images = torch.empty_like(background)
+    labels = torch.empty(count, size, size, dtype=torch.uint8, device=background.device)
+    together = count if background.is_cuda else max(4, _CPU_PIXELS // size**2)
+    for index in torch.argsort(identity.camera[:, 0], stable=True).split(together):
+        images[index], labels[index] = _paint(
+            identity.rows(index), motion.rows(index), points.rows(index)
+        )
+    return People(images, labels, points)
+
+
+def _paint(identity: Identity, motion: Motion, points: Points) -> tuple[Tensor, Tensor]:
+    from magicpose_cli.training.drawing import Canvas
+    from magicpose_cli.training.figure import Sitter, paint_person
+
+    canvas = Canvas.of(identity.background, identity.light)
+    everyone = torch.arange(len(identity.light), device=identity.light.device)
+    paint_person(canvas, Sitter(identity, motion, points, everyone))
+    return canvas.image.clamp_(0, 1), canvas.labels

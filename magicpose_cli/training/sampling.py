@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from torch import Tensor
 
-from magicpose_cli.training.drawing import Canvas, photo_noise
+from magicpose_cli.training.background import backgrounds
 from magicpose_cli.training.people import Identity, Motion
 
 FRAMINGS = ("full", "half", "portrait")
@@ -42,8 +44,10 @@ def sample_identities(
         return torch.randint(high, (count,), generator=generator)
 
     leg = uniform(0.44, 0.50)
-    hair_length = uniform(0.25, 2.0) * (uniform(0, 1) > 0.06)
+    hair_length = uniform(0.15, 2.0) * (uniform(0, 1) > 0.06)
+    bearded = ((uniform(0, 1) > 0.6) & (hair_length < 1)).float()
     torso = uniform(0.27, 0.31)
+    background, light = backgrounds(count, size, generator, device)
     values = {
         "shoulder": uniform(0.088, 0.122),
         "hip": uniform(0.047, 0.064),
@@ -58,23 +62,33 @@ def sample_identities(
         "eye_distance": uniform(0.38, 0.45),
         "nose": uniform(0.8, 1.2),
         "lips": uniform(0.7, 1.3),
-        "bulk": uniform(0.8, 1.3),
+        "bulk": uniform(0.8, 1.35),
+        "waist": uniform(0.88, 1.12),
+        "blush": uniform(0, 1),
+        "beard": uniform(0.3, 1) * bearded,
+        "glasses": (uniform(0, 1) > 0.85).float(),
         "skin": pick(SKIN),
         "hair": pick(HAIR),
         "hair_length": hair_length,
+        "hair_style": integers(3) * (uniform(0, 1) > 0.45).long(),
+        "part": uniform(-0.45, 0.45),
         "hairline": uniform(-0.85, -0.6),
         "iris": uniform(0.05, 0.45, 3),
         "top": garment(),
         "bottom": garment(),
         "top_pattern": integers(5) * (uniform(0, 1) > 0.5).long(),
-        "bottom_pattern": integers(4) * (uniform(0, 1) > 0.85).long(),
+        "bottom_pattern": integers(4) * (uniform(0, 1) > 0.7).long(),
         "frequency": uniform(9, 22),
         "sleeve": uniform(0.3, 2.2).clamp(max=2),
         "trousers": uniform(0.3, 2.6).clamp(max=2),
         "skirt": (uniform(0, 1) > 0.82).float(),
+        "hem": uniform(0.86, 1.08),
+        "neckline": uniform(0, 1).square(),
         "shoes": uniform(0.03, 0.9, 3),
-        "light": uniform(-1, 1),
-        "background": _backgrounds(count, size, generator, device),
+        "sole": uniform(0.1, 0.95, 1).expand(-1, 3),
+        "shadow": uniform(0.05, 0.45),
+        "light": light,
+        "background": background,
         "camera": _cameras(count, size, torso, generator, framing),
     }
     return Identity(**{name: value.to(device) for name, value in values.items()})
@@ -102,34 +116,35 @@ def _cameras(
     return torch.stack([scale, x, (top + crown_to_hips) * scale], 1)
 
 
-def _backgrounds(
-    count: int, size: int, generator: torch.Generator, device: torch.device | str
-) -> Tensor:
-    """Wall and floor of 1/f texture with a few things standing about, (N, 3, S, S)."""
-    noise = photo_noise(count, size, 2, generator, device)
-    rand = torch.rand(count, 64, generator=generator).to(device)
-    colors = torch.stack([rand[:, 0:3] * 0.85 + 0.08, rand[:, 3:6] * 0.85 + 0.05])
-    gray = colors.mean(2, keepdim=True)
-    wall, floor = gray + (colors - gray) * rand[:, 9:10]
-    blend = rand[:, 6:7]
-    floor = floor * blend + wall * (1 - blend)
-    canvas = Canvas(wall[:, :, None, None].expand(-1, -1, size, size), rand[:, 7] * 2 - 1)
-    horizon = canvas.y - (0.45 + 0.5 * rand[:, 8])[:, None, None] * size
-    canvas.paint(-horizon.expand(-1, -1, size), floor, softness=2.0)
-    for k in range(3):
-        r = rand[:, 10 + 12 * k : 22 + 12 * k]
-        center = torch.stack([r[:, 0], r[:, 1]], 1) * size
-        width, height = (0.03 + 0.18 * r[:, 2]) * size, (0.03 + 0.3 * r[:, 3]) * size
-        u, v = canvas.local(center, (r[:, 4] - 0.5) * 0.3)
-        box = torch.maximum(u.abs() - width[:, None, None], v.abs() - height[:, None, None])
-        shape = torch.where(
-            (r[:, 5] > 0.5)[:, None, None], box, canvas.ellipse(center, width, height, r[:, 4])
-        )
-        canvas.paint(shape, r[:, 6:9], opacity=(r[:, 9] > 0.4).float() * 0.9, softness=1.5)
-    strength = (0.02 + 0.10 * rand[:, 60])[:, None, None, None]
-    slope = (canvas.x / size - 0.5) * (rand[:, 61] - 0.5)[:, None, None] * 0.4
-    tint = torch.cat([noise[:, :1], noise[:, :1] * 0.8 + noise[:, 1:] * 0.3, noise[:, :1]], 1)
-    return (canvas.image + tint * strength + slope[:, None]).clamp(0, 1)
+KEY_EVERY = 12  # frames from one key pose of a clip to the next
+
+
+def animate_motions(
+    count: int, frames: int, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Motion:
+    """`count` clips of `frames` frames that move smoothly, row `i * frames + k`.
+
+    Each goes from one random pose to the next in KEY_EVERY frames, slow at both ends; which arm is
+    in front stays the same, for an arm cannot pass through the trunk.
+    """
+    keys = 2 + (frames - 1) // KEY_EVERY
+    poses = sample_motions(count * keys, generator, device)
+    time = torch.arange(frames, device=device) / KEY_EVERY
+    before = time.long()
+    share = time - before
+    share = share * share * (3 - 2 * share)
+    clip = torch.arange(count, device=device)[:, None] * keys
+    start, end = (clip + before).flatten(), (clip + before + 1).flatten()
+    share = share.repeat(count)
+
+    def between(name: str) -> Tensor:
+        values = getattr(poses, name)
+        if values.dtype == torch.bool:
+            return values[clip.expand(-1, frames).flatten()]
+        weight = share.view(-1, *[1] * (values.dim() - 1))
+        return torch.lerp(values[start], values[end], weight)
+
+    return Motion(**{field.name: between(field.name) for field in fields(Motion)})
 
 
 def sample_motions(
@@ -146,18 +161,24 @@ def sample_motions(
     lively = uniform(0, 1, 1)  # calm people keep their arms low
     arm = uniform(-0.15, 1, 2) * (0.5 + 2.2 * lively) * (uniform(0, 1, 2) > 0.15)
     elbow = torch.where(uniform(0, 1, 2) > 0.35, uniform(-0.1, 2.2, 2), -uniform(0.0, 2.0, 2))
+    elbow = elbow * (0.25 + 0.75 * lively)
+    folded = uniform(0, 1, 2) > 0.88  # the forearm before or behind the trunk
+    arm = torch.where(folded, uniform(0.05, 0.4, 2), arm)
+    elbow = torch.where(folded, -uniform(1.2, 2.1, 2), elbow)
+    crossed = uniform(0, 1, 1) > 0.9
+    leg = torch.where(crossed, -uniform(0.02, 0.16, 2), 0.06 + normal(0.16, 2).abs())
     values = {
         "shift": normal(0.015, 2),
         "lean": normal(0.07),
         "turn": normal(0.3),
         "arm": arm,
-        "elbow": elbow * (0.25 + 0.75 * lively),
+        "elbow": elbow,
         "arm_depth": 1 - uniform(0, 0.4, 2, 2) * (uniform(0, 1, 2, 2) > 0.5),
         "arm_in_front": uniform(0, 1, 2) > 0.25,
-        "leg": 0.06 + normal(0.16, 2).abs(),
+        "leg": leg,
         "knee": -uniform(0, 0.5, 2) * (uniform(0, 1, 2) > 0.4),
         "leg_depth": 1 - uniform(0, 0.2, 2, 2) * (uniform(0, 1, 2, 2) > 0.6),
-        "head_turn": normal(0.3),
+        "head_turn": normal(0.36),
         "head_nod": normal(0.14),
         "head_tilt": normal(0.1),
         "brow": normal(0.5),
