@@ -29,11 +29,11 @@ class Canvas:
 
     @classmethod
     def of(cls, background: Tensor, light: Tensor) -> Canvas:
-        """Whole pictures: background (B, 3, S, S) is copied."""
+        """Whole pictures: background (B, 3, S, S), which is painted on."""
         count, _, size, _ = background.shape
         labels = torch.zeros(count, size, size, dtype=torch.uint8, device=background.device)
         axis = torch.arange(size, device=background.device, dtype=background.dtype) + 0.5
-        return cls(background.clone(), labels, axis[None, None, :], axis[None, :, None], light)
+        return cls(background, labels, axis[None, None, :], axis[None, :, None], light)
 
     @contextmanager
     def window(self, points: Tensor, margin: Tensor, rows: Tensor) -> Iterator[Canvas]:

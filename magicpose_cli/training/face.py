@@ -267,10 +267,12 @@ def paint_locks(canvas: Canvas, sitter: Sitter) -> None:
     i, head = sitter.identity, _Head(sitter)
     drop = (0.55 + 1.6 * (i.hair_length - 1).clamp(0, 1)) * head.unit
     for side in (-1.0, 1.0):
-        start = head.seen(0.90 * side, -0.30, 0.10, i.head_height)
+        start = head.seen(0.92 * side, -0.30, -0.25, i.head_height)
+        shown = -0.25 * head.turn.cos() - 0.92 * side * head.turn.sin()  # toward the viewer
+        opacity = (2.2 + 4 * shown).clamp(0, 1)  # a turned head hides the farther one
         swing = side * 0.12 * head.unit
         end = start + torch.stack([swing, drop], 1)
         with canvas.window(torch.stack([start, end], 1), 0.4 * head.unit, sitter.index) as near:
             distance, along, across = near.limb(start, end, 0.24 * head.unit, 0.13 * head.unit)
             strand = (0.96 + 0.10 * torch.sin(across * 6 + along * 3))[:, None]
-            near.paint(distance, i.hair[:, :, None, None] * strand, "hair", across * 0.8)
+            near.paint(distance, i.hair[:, :, None, None] * strand, "hair", across * 0.8, opacity)

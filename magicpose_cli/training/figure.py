@@ -32,6 +32,8 @@ class Sitter:
     def where(self, chosen: Tensor) -> Sitter:
         """Those rows for which chosen (n,) is true."""
         rows = chosen.nonzero()[:, 0]
+        if len(rows) == len(chosen):
+            return self
         return Sitter(
             self.identity.rows(rows),
             self.motion.rows(rows),

@@ -9,7 +9,7 @@ the person's own, which is the picture's left when they face the camera.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -171,6 +171,8 @@ def render(identity: Identity, motion: Motion) -> People:
     On a CPU a few rows of similar size at a time: their shapes then have windows of similar size,
     and what is worked on stays in the cache.
     """
+    from magicpose_cli.training.drawing import Canvas
+    from magicpose_cli.training.figure import Sitter, paint_person
     from magicpose_cli.training.skeleton import place
 
     points = place(identity, motion)
@@ -179,18 +181,12 @@ def render(identity: Identity, motion: Motion) -> People:
     images = torch.empty_like(background)
     labels = torch.empty(count, size, size, dtype=torch.uint8, device=background.device)
     together = count if background.is_cuda else max(4, _CPU_PIXELS // size**2)
+    person = replace(identity, background=background[..., :1, :1])  # picked without its room
     for index in torch.argsort(identity.camera[:, 0], stable=True).split(together):
-        images[index], labels[index] = _paint(
-            identity.rows(index), motion.rows(index), points.rows(index)
+        canvas = Canvas.of(background[index], identity.light[index])
+        everyone = torch.arange(len(index), device=index.device)
+        paint_person(
+            canvas, Sitter(person.rows(index), motion.rows(index), points.rows(index), everyone)
         )
+        images[index], labels[index] = canvas.image.clamp_(0, 1), canvas.labels
     return People(images, labels, points)
-
-
-def _paint(identity: Identity, motion: Motion, points: Points) -> tuple[Tensor, Tensor]:
-    from magicpose_cli.training.drawing import Canvas
-    from magicpose_cli.training.figure import Sitter, paint_person
-
-    canvas = Canvas.of(identity.background, identity.light)
-    everyone = torch.arange(len(identity.light), device=identity.light.device)
-    paint_person(canvas, Sitter(identity, motion, points, everyone))
-    return canvas.image.clamp_(0, 1), canvas.labels
