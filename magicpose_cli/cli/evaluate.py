@@ -61,16 +61,18 @@ def command(
     from magicpose_cli.animate import versions
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.config import Preset
-    from magicpose_cli.errors import OutputError
     from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
+    from magicpose_cli.evaluation.grid import check_grid
     from magicpose_cli.evaluation.report import check_report, write_json, write_report
     from magicpose_cli.evaluation.strips import Album
+    from magicpose_cli.video.place import check_writable
 
     _check_usage(result, truth, model, drawn, data, reference, grid)
     check_report(out, overwrite)
-    for path in (grid, json_to):
-        if path is not None and path.exists() and not overwrite:
-            raise OutputError(f"{path} exists; choose another name or give --overwrite")
+    if grid is not None:
+        check_grid(grid, overwrite)
+    if json_to is not None:
+        check_writable(json_to, overwrite)
     settings = Preset().with_options(
         model__device=device,
         model__batch_size=batch_size,

@@ -13,9 +13,10 @@ import numpy as np
 
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError
+from magicpose_cli.evaluation.extras import check_extras
 from magicpose_cli.evaluation.learned import Frechet, Learned
 from magicpose_cli.evaluation.metrics import COPY, METRICS, TRUTH, Metric
-from magicpose_cli.evaluation.pose_following import PoseReader, body_distance
+from magicpose_cli.evaluation.pose_following import PoseReader, body_distance, body_height
 from magicpose_cli.evaluation.seen import Case, Cases, Seen
 from magicpose_cli.evaluation.strips import Album
 from magicpose_cli.evaluation.totals import Row, Total, total
@@ -48,9 +49,10 @@ class Subject:
 
 @dataclass
 class Evaluation:
-    """Every number of a run. names, clips, pose_distances go with the rows of each subject.
+    """Every number of a run. names, clips and poses go with the rows of each subject.
 
-    pose_distances: between the reference's and the asked pose, in % of body height.
+    poses: pose_distance, between the reference's and the asked pose in % of body height, and
+    person_height in pixels.
     baselines: by COPY and TRUTH. missing: what was not measured, and why.
     """
 
@@ -60,7 +62,7 @@ class Evaluation:
     missing: dict[str, str]
     names: list[str] = field(default_factory=list)
     clips: list[str] = field(default_factory=list)
-    pose_distances: list[float | None] = field(default_factory=list)
+    poses: list[Row] = field(default_factory=list)
     baselines: dict[str, Subject] = field(default_factory=dict)
     subjects: list[Subject] = field(default_factory=list)
 
@@ -162,6 +164,7 @@ def _measured(
     on_progress: OnProgress,
 ) -> Evaluation:
     """First the truth and the copied reference, then one maker after the other."""
+    check_extras()
     learned = Learned(device, detector != "none")
     metrics = METRICS + learned.metrics
     evaluation = Evaluation(cases.kind, cases.description, metrics, learned.missing)
@@ -199,8 +202,12 @@ def _measure_truth(
         evaluation.names.append(case.name)
         evaluation.clips.append(case.clip)
         asked = case.pose or found
-        moved = None if asked is None else body_distance(asked, case.reference_pose)
-        evaluation.pose_distances.append(moved)
+        evaluation.poses.append(
+            {
+                "pose_distance": body_distance(asked, case.reference_pose),
+                "person_height": None if asked is None else body_height(asked),
+            }
+        )
         on_progress(Progress("truth", len(poses), cases.count))
     evaluation.baselines = {COPY: copy, TRUTH: truth}
     return poses

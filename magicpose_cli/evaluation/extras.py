@@ -7,6 +7,14 @@ from typing import Any
 
 from magicpose_cli.errors import ConfigError
 
+PACKAGES = ("skimage", "matplotlib", "jinja2")  # of every evaluation; torchmetrics at times
+
+
+def check_extras() -> None:
+    """Raise ConfigError where a package is missing: before the work, not after it."""
+    for package in PACKAGES:
+        needed(package)
+
 
 def needed(module: str) -> Any:
     """Import a module of the extra `train`. Raises ConfigError where it is not installed."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.errors import OutputError
 from magicpose_cli.evaluation.seen import Case
 
 COLUMNS = 8
@@ -15,6 +16,18 @@ GRID_SEED = 1 << 21  # behind the test seeds of the pairs
 GAP, LABEL_HEIGHT, LEAST_SIDE = 4, 20, 128
 
 Make = Callable[[Iterable[Case]], Iterator[tuple[Case, np.ndarray]]]
+
+
+def check_grid(path: Path, overwrite: bool) -> None:
+    """Raise OutputError where the grid cannot be written."""
+    from magicpose_cli.video.picture import WRITTEN_SUFFIXES
+    from magicpose_cli.video.place import check_writable
+
+    if path.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise OutputError(
+            f"{path}: a picture is written as {', '.join(WRITTEN_SUFFIXES)}; name the grid so"
+        )
+    check_writable(path, overwrite)
 
 
 def draw_grid(path: Path, make: Make, size: int) -> None:

@@ -41,12 +41,6 @@ METRICS = (
         f"the same {INSIDE}",
     ),
     Metric(
-        "psnr_wrapped", "PSNR 8-bit", "dB", "higher", COPY, pixels.psnr_wrapped,
-        "for comparison with tables whose PSNR is near 29 only: difference and square are taken "
-        "in 8 bits and wrap around, as in the code those papers share. It says little: no "
-        "picture can fall below 24 dB",
-    ),
-    Metric(
         "ssim", "SSIM", "", "higher", COPY, pixels.ssim,
         "Wang et al. 2004 on float RGB in 0..255: Gaussian window of 11 pixels, sigma 1.5, "
         "K1 0.01, K2 0.03, range 255, population covariance, each channel alone, mean over "
@@ -84,7 +78,7 @@ METRICS = (
     Metric(
         "color", "color", "dE00", "lower", COPY, identity.color_error,
         "CIEDE2000 between the mean CIELAB (D65) colors of result and truth in each region of "
-        "the person (skin, hair, top, bottom, shoes) under the truth's masks, regions above 0.1 % "
+        "the person (skin, hair, clothes) under the truth's masks, regions above 0.1 % "
         "of the picture, mean over the regions. Copying the reference is measured under the "
         "reference's own masks: what the same person differs by in another pose, the floor",
     ),
@@ -92,5 +86,11 @@ METRICS = (
         "flicker", "flicker", "levels", "lower", TRUTH, flicker.flicker,
         "mean absolute change in 0..255 from frame to frame along the truth's DIS optical flow, "
         "where forward and backward flow agree; clips only",
+    ),
+    Metric(
+        "psnr_wrapped", "PSNR 8-bit", "dB", "higher", COPY, pixels.psnr_wrapped,
+        "for comparison with tables whose PSNR is near 29 only: difference and square are taken "
+        "in 8 bits and wrap around, as in the code those papers share. It says little: no "
+        "picture can fall below 24 dB",
     ),
 )  # fmt: skip

@@ -85,7 +85,7 @@ def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
         found = clip.labels(index)
         return None if found is None else framing.picture(found, Image.Resampling.NEAREST)
 
-    reference, before = framing.picture(first), None
+    reference, reference_labels, before = framing.picture(first), labels(0), None
     for index in range(1, len(clip)):
         truth = framing.picture(clip.frame(index))
         yield Case(
@@ -96,7 +96,7 @@ def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
             pose=framing.pose(clip.pose(index)),
             reference_pose=framing.pose(clip.pose(0)),
             labels=labels(index),
-            reference_labels=labels(0),
+            reference_labels=reference_labels,
             before=before,
         )
         before = truth

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from magicpose_cli.evaluation.extras import needed
-from magicpose_cli.evaluation.totals import column, correlation
+from magicpose_cli.evaluation.totals import Row, column, correlation, without
 
 COLORS = ("#3366aa", "#dd7722", "#338855", "#aa3377", "#777777", "#bb9911")
 
@@ -48,13 +49,16 @@ def distributions(metric: Any, columns: dict[str, np.ndarray], baseline: str | N
 
 
 def identity_against_pose(
-    pose_distances: list[float | None], rows: dict[str, list[dict[str, float | None]]]
+    poses: Sequence[Row], rows: dict[str, list[Row]]
 ) -> tuple[str | None, dict[str, Any]]:
     """SVG of color error over pose distance, and the correlation of each row of the table.
 
-    Identity and pose come apart where the error does not grow with the distance: r near 0.
+    poses: pose_distance and person_height of each picture. Identity and pose come apart where the
+    error does not grow with the distance: r near 0. Small people have more joints in the picture,
+    hence larger distances, and smaller regions: so r is also told with the part of both that
+    follows the person's height (its logarithm) taken out.
     """
-    distance = column([{"d": d} for d in pose_distances], "d")
+    distance, size = column(poses, "pose_distance"), np.log(column(poses, "person_height"))
     figure, axes = _figure(wide=True)
     found: dict[str, Any] = {}
     for (name, own), color in zip(rows.items(), COLORS * len(rows), strict=False):
@@ -64,10 +68,16 @@ def identity_against_pose(
             continue
         both = np.isfinite(distance) & np.isfinite(error)
         slope, start = np.polyfit(distance[both], error[both], 1)
-        found[name] = {"r": r, "slope_per_percent": float(slope), "count": count}
+        alike, _ = correlation(without(distance, size), without(error, size))
+        found[name] = {
+            "r": r,
+            "r_at_equal_size": alike,
+            "slope_per_percent": float(slope),
+            "count": count,
+        }
         axes.plot(distance, error, ".", markersize=4, alpha=0.6, color=color)
         ends = np.array([distance[both].min(), distance[both].max()])
-        axes.plot(ends, start + slope * ends, color=color, label=f"{name}: r = {r:+.2f}")
+        axes.plot(ends, start + slope * ends, color=color, label=_told(name, r, alike))
     axes.set_xlabel("distance between the reference's and the asked pose [% of body height]")
     axes.set_ylabel("color error [dE00]")
     axes.set_ylim(bottom=0)
@@ -82,6 +92,10 @@ def _figure(wide: bool = False) -> tuple[Any, Any]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _told(name: str, r: float, alike: float | None) -> str:
+    return f"{name}: r = {r:+.2f}" + ("" if alike is None else f", at equal size {alike:+.2f}")
 
 
 def _legend(axes: Any) -> None:

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from magicpose_cli.errors import OutputError
 from magicpose_cli.evaluation.evaluate import Evaluation, Subject
 from magicpose_cli.evaluation.extras import needed
@@ -21,7 +19,7 @@ from magicpose_cli.evaluation.plots import distributions, identity_against_pose
 from magicpose_cli.evaluation.strips import Album, parts_of_strip
 from magicpose_cli.evaluation.table import heads, number, table_rows
 from magicpose_cli.evaluation.totals import column
-from magicpose_cli.video.place import hidden_beside, place
+from magicpose_cli.video.place import check_writable, hidden_beside, place
 
 JSON_NAME, HTML_NAME = "metrics.json", "report.html"
 SHOWN = 4  # strips of each group
@@ -31,7 +29,7 @@ MOST_CLIPS = 200  # listed one by one on the page; metrics.json has all
 def check_report(folder: Path, overwrite: bool) -> None:
     """Raise OutputError where a report cannot be put, or would replace what is no report."""
     if not os.path.lexists(folder):
-        return
+        return check_writable(folder, overwrite, folder=True)
     if not folder.is_dir():
         raise OutputError(f"{folder} is a file; name a folder for the report")
     inside = {path.name for path in folder.iterdir()}
@@ -52,7 +50,7 @@ def write_report(
     """
     check_report(folder, overwrite)
     scatter, correlations = identity_against_pose(
-        evaluation.pose_distances,
+        evaluation.poses,
         {subject.name: subject.rows for subject in evaluation.subjects},
     )
     numbers = as_json(evaluation, correlations, run)
@@ -60,7 +58,9 @@ def write_report(
     hidden = hidden_beside(folder, "")
     try:
         hidden.mkdir(parents=True)
-        (hidden / JSON_NAME).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        (hidden / JSON_NAME).write_text(
+            json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
         (hidden / HTML_NAME).write_text(page, encoding="utf-8")
         place(hidden, folder, overwrite)
     except OSError as error:
@@ -75,7 +75,7 @@ def write_json(path: Path, numbers: dict[str, Any]) -> None:
     hidden = hidden_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        hidden.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        hidden.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         hidden.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -104,7 +104,7 @@ def as_json(
             "pictures": subject.rows,
         }
 
-    names = zip(evaluation.names, evaluation.clips, evaluation.pose_distances, strict=True)
+    pictures = zip(evaluation.names, evaluation.clips, evaluation.poses, strict=True)
     return {
         **run,
         "kind": evaluation.kind,
@@ -125,10 +125,7 @@ def as_json(
             if key not in evaluation.missing
         },
         "not_measured": evaluation.missing,
-        "pictures": [
-            {"name": name, "clip": clip, "pose_distance": distance}
-            for name, clip, distance in names
-        ],
+        "pictures": [{"name": name, "clip": clip, **pose} for name, clip, pose in pictures],
         "models": [told(subject) for subject in evaluation.subjects],
         "baselines": [told(subject) for subject in evaluation.baselines.values()],
     }
@@ -155,7 +152,7 @@ def as_html(
         missing=list(evaluation.missing.values()),
         scatter=scatter,
         plots=_plots(evaluation),
-        albums=[_chosen(evaluation, subject, album) for subject in evaluation.subjects],
+        albums=_albums(evaluation, album),
         clips=_clip_tables(evaluation),
         facts=facts,
     )
@@ -175,34 +172,46 @@ def _plots(evaluation: Evaluation) -> list[str]:
     return plots
 
 
-def _chosen(evaluation: Evaluation, subject: Subject, album: Album) -> dict[str, Any]:
-    """The worst, the middle and the best strips by PSNR, inside the masks where there are any."""
-    inside = any(row.get("psnr_inside") is not None for row in subject.rows)
+def _albums(evaluation: Evaluation, album: Album) -> list[dict[str, Any]]:
+    """The same pairs by every model, then each one's worst, median and best by PSNR."""
+    first = evaluation.subjects[0]
+    inside = any(row.get("psnr_inside") is not None for row in first.rows)
     key = "psnr_inside" if inside else "psnr"
-    values = column(subject.rows, key)
-    kept = [i for i in album.kept(subject.name, len(values)) if np.isfinite(values[i])]
-    ranked = sorted(kept, key=lambda index: values[index])
-    groups = []
-    for name, indices in _groups(ranked):
-        strips = [
-            {
-                "caption": f"{evaluation.names[index]}: {_told(evaluation, subject, index)}",
-                "data": base64.b64encode(album.jpeg(subject.name, index)).decode(),
-            }
-            for index in indices
-        ]
-        groups.append({"name": name, "strips": strips})
     reference = any(row.get("psnr") is not None for row in evaluation.baselines[COPY].rows)
-    pose = any(row.get("body") is not None for row in subject.rows) or evaluation.kind != "videos"
-    by = "by PSNR inside the masks" if inside else "by PSNR"
+    pose = any(row["person_height"] is not None for row in evaluation.poses)
     parts = parts_of_strip(reference, pose)
-    return {"name": subject.name, "parts": parts, "groups": groups, "ranked_by": by}
+
+    def strip(subject: Subject, index: int, named: bool = False) -> dict[str, str]:
+        told = f"{evaluation.names[index]}: {_told(evaluation, subject, index)}"
+        return {
+            "caption": f"{subject.name}, {told}" if named else told,
+            "data": base64.b64encode(album.jpeg(subject.name, index)).decode(),
+        }
+
+    albums = []
+    if len(evaluation.subjects) > 1:
+        kept = album.kept(first.name, len(first.rows))
+        same = kept[:: max(1, len(kept) // SHOWN)][:SHOWN]
+        strips = [strip(s, index, named=True) for index in same for s in evaluation.subjects]
+        albums.append({"title": f"The same by everyone: {parts}", "groups": [{"strips": strips}]})
+    for subject in evaluation.subjects:
+        values = column(subject.rows, key)
+        ranked = sorted(album.kept(subject.name, len(values)), key=lambda i: values[i])
+        groups = [
+            {
+                "name": f"{name} by PSNR{' inside the masks' if inside else ''}",
+                "strips": [strip(subject, index) for index in indices],
+            }
+            for name, indices in _groups(ranked)
+        ]
+        albums.append({"title": f"{subject.name}: {parts}", "groups": groups})
+    return albums
 
 
 def _groups(ranked: list[int]) -> list[tuple[str, list[int]]]:
     """Worst, middle and best of indices in rising order, none of them twice."""
     if len(ranked) <= 3 * SHOWN:
-        return [("All, the worst first,", ranked)]
+        return [("All, the worst first", ranked)]
     middle = (len(ranked) - SHOWN) // 2
     return [
         ("Worst", ranked[:SHOWN]),

@@ -44,7 +44,13 @@ class TableRow:
 def heads(evaluation: Evaluation) -> list[Head]:
     """Columns of everything that at least one row has."""
     everyone = (*evaluation.subjects, *evaluation.baselines.values())
-    measured = {key for subject in everyone for key in evaluation.totals(subject)}
+    measured = {
+        key
+        for subject in everyone
+        for row in subject.rows
+        for key, value in row.items()
+        if value is not None
+    }
     found = [
         Head(m.key, m.name, m.unit, "↑" if m.better == "higher" else "↓", m.protocol)
         for m in evaluation.metrics
@@ -87,7 +93,7 @@ def _cell(metric: Metric, total: Total | None) -> Cell:
         return Cell("–")
     interval = against = ""
     if total.low is not None and total.high is not None:
-        interval = f"{number(total.low, metric.key)} to {number(total.high, metric.key)}"
+        interval = f"{number(total.low, metric.key)}–{number(total.high, metric.key)}"
     if total.against is not None:
         sign = f"{'+' if total.against > 0 else ''}{number(total.against, metric.key)}"
         against = sign if metric.baseline == COPY else f"×{total.against:.2f}"

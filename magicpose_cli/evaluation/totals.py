@@ -82,6 +82,17 @@ def correlation(one: np.ndarray, other: np.ndarray) -> tuple[float | None, int]:
     return float(np.corrcoef(one[both], other[both])[0, 1]), int(both.sum())
 
 
+def without(values: np.ndarray, cause: np.ndarray) -> np.ndarray:
+    """What a straight line over `cause` leaves of the values; NaN where either is missing."""
+    both = np.isfinite(values) & np.isfinite(cause)
+    if both.sum() < 3 or cause[both].std() == 0:
+        return values
+    left = np.full_like(values, np.nan)
+    line = np.polyfit(cause[both], values[both], 1)
+    left[both] = values[both] - np.polyval(line, cause[both])
+    return left
+
+
 def _against(metric: Metric, mean: float, baseline: float) -> float | None:
     if metric.baseline == COPY:
         return float(mean - baseline)

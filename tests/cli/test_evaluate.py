@@ -40,6 +40,8 @@ def test_a_model_end_to_end(tiny_model, tmp_path):
         (["--detector", "psychic", "--drawn", "2"], 1, "detector: 'psychic'"),
         (["--size", "100"], 1, "frame.size"),
         (["a.mp4", "b.mp4"], 1, "a.mp4"),
+        (["--drawn", "2", "--grid", "grid.gif"], 1, "grid.gif: a picture is written as"),
+        (["--drawn", "2", "-o", "/proc/report"], 1, "/proc/report"),
         (["a.mp4"], 2, "TRUTH"),
         (["a.mp4", "b.mp4", "--model", "mini"], 2, "either"),
         (["--drawn", "2", "--data", "x"], 2, "either"),

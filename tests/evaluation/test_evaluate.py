@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -11,11 +12,14 @@ from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
 from magicpose_cli.evaluation.generate import ModelMaker, unique_names
 from magicpose_cli.evaluation.grid import grid, grid_cases
 from magicpose_cli.evaluation.metrics import COPY, TRUTH
-from magicpose_cli.evaluation.pairs import drawn_pairs
+from magicpose_cli.evaluation.pairs import data_pairs, drawn_pairs
 from magicpose_cli.evaluation.report import write_report
 from magicpose_cli.evaluation.strips import Album
 from magicpose_cli.evaluation.table import table_rows
 from magicpose_cli.render import Renderer
+from magicpose_cli.training.clips import open_clips
+from magicpose_cli.training.dataset import make_dataset
+from magicpose_cli.training.dataset_config import DatasetSettings
 from magicpose_cli.video import write_picture, write_video
 
 
@@ -100,7 +104,7 @@ def test_two_models_on_drawn_pairs(tiny_model, fast, album, tmp_path):
     page = Page(text)
     assert not page.outside and not page.tags & {"script", "link", "iframe", "object"}
     assert "@import" not in text and "url(http" not in text and "<b>" not in text
-    assert page.pictures == 8 and "svg" in page.tags  # four strips a model
+    assert page.pictures == 16 and "svg" in page.tags  # four a model, side by side and alone
     numbers = json.loads((folder / "metrics.json").read_text())
     assert numbers == json.loads(json.dumps(written))
     assert len(numbers["models"]) == 2 and len(numbers["pictures"]) == 4
@@ -125,7 +129,35 @@ def test_mini_keeps_the_clothes_better_than_chance(album):
     assert totals["color"].mean < 25
     truth = evaluation.totals(evaluation.baselines[TRUTH])
     assert truth["found"].mean > 50 and truth["body"].mean < 5
-    assert all(distance > 0 for distance in evaluation.pose_distances)
+    assert all(pose["pose_distance"] > 0 for pose in evaluation.poses)
+
+
+def test_the_clips_of_a_data_folder(tiny_model, fast, album, tmp_path):
+    settings = DatasetSettings().with_options(frames__size=128, drawn__frames=4)
+    make_dataset([], tmp_path / "data", settings, synthetic=2, workers=1)
+    clips = open_clips(tmp_path / "data")
+    cases = data_pairs(tmp_path / "data", (64, 64))
+    assert cases.count == sum(len(clip) - 1 for clip in clips)
+    first, second, *_ = cases.open()
+    assert first.truth.shape == (64, 64, 3) and first.labels.shape == (64, 64)
+    assert first.reference is second.reference and not np.array_equal(first.truth, second.truth)
+    assert first.before is None and second.before is first.truth
+    on_person = first.pose.body[[1, 2, 5]].round().astype(int)
+    assert all(first.labels[y, x] for x, y in on_person)
+    evaluation = evaluate_models(
+        [str(tiny_model)], fast, album, data=tmp_path / "data", detector="none"
+    )
+    totals = evaluation.totals(evaluation.subjects[0])
+    assert totals["psnr_inside"].count == cases.count and totals["psnr_inside"].low is not None
+    assert totals["flicker"].count == cases.count - len(clips)
+    with pytest.raises(InputError, match="no data folder"):
+        data_pairs(tmp_path, (64, 64))
+
+
+def test_a_missing_package_is_said_before_the_work(tiny_model, fast, album, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(ConfigError, match=r"'skimage'.*pip install 'magicpose\[train\]'"):
+        evaluate_models([str(tiny_model)], fast, album, drawn=2)
 
 
 def test_models_of_different_sizes_need_a_size(tiny_model, album):
@@ -146,7 +178,8 @@ def test_a_video_against_itself(media, album):
     assert totals["psnr"].mean == 100 and totals["psnr"].low is None  # one clip
     assert totals["flicker"].against == pytest.approx(1) and totals["flicker"].count == 7
     assert totals["body"].mean == 0 and totals["found"].against == 1
-    assert evaluation.pose_distances[0] < 2 < max(evaluation.pose_distances)
+    distances = [pose["pose_distance"] for pose in evaluation.poses]
+    assert distances[0] < 2 < max(distances)
     assert "color" not in totals  # no masks
 
 

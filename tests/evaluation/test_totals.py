@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from magicpose_cli.evaluation.metrics import METRICS
-from magicpose_cli.evaluation.totals import correlation, interval, total
+from magicpose_cli.evaluation.totals import correlation, interval, total, without
 
 PSNR = next(metric for metric in METRICS if metric.key == "psnr")
 BODY = next(metric for metric in METRICS if metric.key == "body")
@@ -37,4 +37,7 @@ def test_baselines_are_subtracted_or_divided_by_over_common_pictures():
 def test_correlation():
     x = np.array([0, 1, 2, 3, np.nan])
     assert correlation(x, 5 - 2 * x) == (pytest.approx(-1), 4)
+    y = np.array([2.0, 1, 4, 3, 7])
+    assert correlation(without(x + y, y), without(x - y, y))[0] == pytest.approx(1)
+    assert np.allclose(without(3 * y + 1, y), 0)
     assert correlation(x, np.array([1, np.nan, np.nan, 2, 3])) == (None, 2)
