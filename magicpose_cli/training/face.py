@@ -221,7 +221,7 @@ def _hair(canvas: Canvas, sitter: Sitter) -> None:
     length = i.hair_length.clamp(max=1)
     swell = 0.03 + 0.09 * length + 0.16 * curly * length
     unit, h = head.unit[:, None, None], i.head_height
-    with canvas.window(head.middle[:, None], 1.75 * head.unit, sitter.index) as near:
+    with canvas.window(head.middle[:, None], 1.95 * head.unit, sitter.index) as near:
         shell = near.ellipse(
             head.middle, head.unit * (1 + swell), head.unit * h * (1 + swell), head.tilt
         )

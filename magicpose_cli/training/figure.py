@@ -231,7 +231,7 @@ def _torso(canvas: Canvas, sitter: Sitter) -> None:
     corners = body[:, (1, 2, 5, 8, 11)]
     chin = points.face[:, 8]
     with canvas.window(
-        torch.cat([corners, chin[:, None]], 1), 0.05 * scale * i.bulk, sitter.index
+        torch.cat([corners, chin[:, None]], 1), 0.06 * scale * i.bulk, sitter.index
     ) as near:
         trunk = _Trunk(near, sitter)
         shoulder, hip, pad = trunk.shoulder, trunk.hip, i.bulk * scale
@@ -284,7 +284,7 @@ def _neck(canvas: Canvas, sitter: Sitter, trunk: _Trunk, top: Tensor) -> None:
 def _skirt(canvas: Canvas, sitter: Sitter) -> None:
     i, scale = sitter.identity, sitter.identity.camera[:, 0]
     body = sitter.points.body
-    with canvas.window(body[:, (1, 8, 11, 9, 12)], 0.08 * scale, sitter.index) as near:
+    with canvas.window(body[:, (1, 8, 11, 9, 12)], 0.09 * scale * i.bulk, sitter.index) as near:
         trunk = _Trunk(near, sitter)
         hip, pad = trunk.hip, i.bulk * scale
         knots = (0.7, 1.0, 1.3, 1.6)
