@@ -31,3 +31,7 @@ class DetectionError(MagicPoseError):
 
 class DeviceError(MagicPoseError):
     """The device cannot do what was asked, most often for lack of memory."""
+
+
+class TrainingError(MagicPoseError):
+    """A training run cannot go on; its last checkpoint is intact."""

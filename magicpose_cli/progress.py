@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Something got done: `done` of `total` frames of a stage."""
+    """Something got done: `done` of `total` units of a stage; note: what else is worth saying."""
 
     stage: str
     done: int
     total: int
+    unit: str = "frames"
+    note: str = ""
 
 
 OnProgress = Callable[[Progress], None]

@@ -42,7 +42,7 @@ class Renderer:
         self._noise = pipeline.initial_noise(
             height, width, torch.Generator().manual_seed(sampling.seed)
         )
-        with _memory_explained():
+        with memory_explained():
             self._prompt = pipeline.encode_prompt(sampling.prompt)
             self._negative = pipeline.encode_prompt(sampling.negative_prompt)
             self._reference = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
@@ -52,7 +52,7 @@ class Renderer:
         """(H, W, 3) uint8 RGB pose maps -> frames of the same kind, one each, in order."""
         maps = iter(maps)
         while chunk := list(islice(maps, self.batch_size)):
-            with _memory_explained():
+            with memory_explained():
                 latents = self.pipeline.denoise(
                     self._noise,
                     self._reference,
@@ -129,7 +129,7 @@ def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
 
 
 @contextmanager
-def _memory_explained() -> Iterator[None]:
+def memory_explained() -> Iterator[None]:
     """Turns the device's out-of-memory into one line that says what to do."""
     import torch
 

@@ -14,6 +14,7 @@ LAYERS = (  # each may import those before it, and itself
     {"animate"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 )
 STRANGERS = {
     "pose": {"diffusion", "video"},

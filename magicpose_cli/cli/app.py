@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from magicpose_cli.cli import animate, demo, models, poses, presets
+from magicpose_cli.cli import animate, dataset, demo, evaluate, models, poses, presets, train
 from magicpose_cli.cli.outcome import with_exit_code
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ app.command("animate")(with_exit_code(animate.command))
 app.command("demo")(with_exit_code(demo.command))
 app.command("poses")(with_exit_code(poses.command))
 app.command("presets")(with_exit_code(presets.command))
+app.command("dataset")(with_exit_code(dataset.command))
+app.command("train")(with_exit_code(train.command))
+app.command("evaluate")(with_exit_code(evaluate.command))
 app.add_typer(models.app, name="models")
 
 

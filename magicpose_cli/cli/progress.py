@@ -44,8 +44,8 @@ def _bars() -> Iterator[OnProgress]:
             elapsed = task.finished_time or task.elapsed
             if task.total == 1 or not task.completed or not elapsed:
                 return ""
-            rate = task.completed / elapsed
-            return f"{rate:.1f} frames/s, {(task.remaining or 0) / rate:.0f} s left"
+            progress = task.fields["progress"]
+            return _pace(task.completed - task.fields["first"], elapsed, progress)
 
     columns = (
         bars.TextColumn("{task.description:>16}"),
@@ -59,8 +59,15 @@ def _bars() -> Iterator[OnProgress]:
         def draw(progress: Progress) -> None:
             if progress.stage not in tasks:
                 name = NAMES.get(progress.stage, progress.stage)
-                tasks[progress.stage] = drawn.add_task(name, total=progress.total)
-            drawn.update(tasks[progress.stage], completed=progress.done, total=progress.total)
+                tasks[progress.stage] = drawn.add_task(
+                    name, total=progress.total, progress=progress, first=progress.done
+                )
+            drawn.update(
+                tasks[progress.stage],
+                completed=progress.done,
+                total=progress.total,
+                progress=progress,
+            )
 
         yield draw
 
@@ -69,12 +76,13 @@ class _Lines:
     """A line when a stage starts and ends, and every few seconds between."""
 
     def __init__(self) -> None:
-        self._stage, self._start, self._said = "", 0.0, 0.0
+        self._stage, self._start, self._said, self._first = "", 0.0, 0.0, 0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.stage != self._stage:
             self._stage, self._start, self._said = progress.stage, now, 0.0
+            self._first = progress.done
         name = NAMES.get(progress.stage, progress.stage)
         if progress.total <= 1:
             if progress.done == 0:
@@ -83,11 +91,20 @@ class _Lines:
         if progress.done < progress.total and now - self._said < LINE_EVERY_S:
             return
         self._said = now
-        line = f"{name}: {progress.done}/{progress.total} frames"
+        line = f"{name}: {progress.done}/{progress.total} {progress.unit}"
         elapsed = now - self._start
         if progress.done and elapsed > 0.5:  # before, a rate would mean nothing
-            rate = progress.done / elapsed
-            left = (progress.total - progress.done) / rate
-            line += f", {rate:.1f} frames/s, {left:.0f} s left"
+            line += f", {_pace(progress.done - self._first, elapsed, progress)}"
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
+
+
+def _pace(done: float, elapsed: float, progress: Progress) -> str:
+    """How fast it goes, in the stage's own words where it has some, and when it ends.
+
+    done: what has been done in `elapsed` seconds; a resumed stage does not begin at 0.
+    """
+    rate = done / elapsed
+    told = progress.note or f"{rate:.1f} {progress.unit}/s"
+    left = progress.total - progress.done
+    return f"{told}, {left / rate:.0f} s left" if rate else told

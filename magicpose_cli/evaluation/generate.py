@@ -62,14 +62,14 @@ class ModelMaker:
     def pictures(self, batch: list[Case]) -> np.ndarray:
         """(n, H, W, 3) uint8 RGB of n cases at once."""
         from magicpose_cli.pose.pose_map import pose_map
-        from magicpose_cli.render import _memory_explained
+        from magicpose_cli.render import memory_explained
 
         canvas = self.pipeline.config.pose_canvas
         maps = _tensor([pose_map(case.pose, canvas) for case in batch if case.pose is not None])
         references = [case.reference for case in batch if case.reference is not None]
         if all(reference is references[0] for reference in references):
             references = references[:1]
-        with _memory_explained():
+        with memory_explained():
             latents = self.pipeline.encode_reference(_tensor(references) * 2 - 1)
             prompt = self._prompt.expand(len(references), -1, -1)
             made = self.pipeline.denoise(

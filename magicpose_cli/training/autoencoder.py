@@ -13,20 +13,26 @@ from diffusers import AutoencoderTiny
 from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
 from torch import Tensor
 
-PATCH, LATENTS, WIDTH = 8, 4, 32
+LATENTS = 4
 RAW_STD = 0.25  # of the latents in the file: AutoencoderTiny's decoder bends values beyond 1
 
 
-@torch.no_grad()
-def fit_autoencoder(images: np.ndarray) -> AutoencoderTiny:
-    """The encoder of (n, S, S, 3) uint8 pictures, with an untrained decoder."""
-    vae = AutoencoderTiny(
+def new_autoencoder(width: int, blocks: tuple[int, int, int, int]) -> AutoencoderTiny:
+    """An AutoencoderTiny whose encoder is nothing but a patch projection, yet to be fitted."""
+    return AutoencoderTiny(
         encoder_block_out_channels=(48,) * 4,
         num_encoder_blocks=(0, 0, 0, 0),
-        decoder_block_out_channels=(WIDTH,) * 4,
-        num_decoder_blocks=(3, 2, 2, 1),
+        decoder_block_out_channels=(width,) * 4,
+        num_decoder_blocks=blocks,
         latent_channels=LATENTS,
+        scaling_factor=1 / RAW_STD,
+        shift_factor=0.0,
     )
+
+
+@torch.no_grad()
+def fit_autoencoder(vae: AutoencoderTiny, images: np.ndarray) -> None:
+    """Set the encoder from the statistics of (n, S, S, 3) uint8 pictures; start the decoder."""
     pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     patches = _unshuffle(pictures).permute(0, 2, 3, 1).flatten(0, 2)  # (patches, 192)
     mean = patches.mean(0)
@@ -37,8 +43,6 @@ def fit_autoencoder(images: np.ndarray) -> AutoencoderTiny:
     scale = RAW_STD / std.clamp_min(0.35 * float(std[0]))
     _set_encoder(vae, axes * scale, mean)
     _start_decoder(vae, axes / scale, mean)
-    vae.register_to_config(scaling_factor=1 / RAW_STD, shift_factor=0.0)
-    return vae
 
 
 def _unshuffle(pictures: Tensor) -> Tensor:
@@ -99,27 +103,21 @@ def _bias(layer: torch.nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-@torch.no_grad()
-def encode(vae: AutoencoderTiny, images: np.ndarray, device: str) -> Tensor:
-    """(n, S, S, 3) uint8 -> latents (n, 4, S / 8, S / 8), scaled for the denoiser."""
-    parts = np.array_split(images, -(-len(images) // 32))
-    latents = [vae.encode(to_tensor(part, device) * 2 - 1).latents for part in parts]
-    return torch.cat(latents) * vae.config.scaling_factor
+class Rebuilding(torch.nn.Module):
+    """The decoder's task: pictures from their latents."""
 
+    def __init__(self, vae: AutoencoderTiny):
+        super().__init__()
+        self.vae = vae
 
-def to_tensor(images: np.ndarray, device: str) -> Tensor:
-    """(n, S, S, 3) uint8 -> (n, 3, S, S) in 0..1"""
-    channels_last = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
-    return channels_last.float() / 255
+    def forward(self, target: Tensor, noise: Tensor) -> Tensor:
+        """L1 of colors and of their differences.
 
-
-def decoder_loss(vae: AutoencoderTiny, target: Tensor) -> tuple[Tensor, float]:
-    """L1 of colors and of their differences for (n, 3, s, s) in 0..1; and the PSNR in dB."""
-    with torch.no_grad():
-        latents = vae.encode(target * 2 - 1).latents
-        # the denoiser's latents are never exact
-        latents = latents + 0.15 * RAW_STD * torch.randn_like(latents)
-    error = (vae.decode(latents).sample + 1) / 2 - target
-    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    psnr = -10 * float(error.detach().square().mean().log10())
-    return error.abs().mean() + edges, psnr
+        target: (n, 3, s, s) in 0..1. noise: unit noise (n, 4, s / 8, s / 8); a little of it is
+        added to the latents, as those of a denoiser are never exact.
+        """
+        with torch.no_grad():
+            latents = self.vae.encode(target * 2 - 1).latents + 0.15 * RAW_STD * noise
+        error = (self.vae.decode(latents).sample + 1) / 2 - target
+        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        return error.abs().mean() + edges

@@ -1,6 +1,8 @@
 """A pool of drawn clips in memory that is renewed while the training runs.
 
-Drawing costs more than reading, so a clip is used several times before a new one takes its place.
+Drawing costs more than reading, so a clip serves several steps before a new one takes its place.
+What the pool holds at a step depends on the step alone, however fast the drawing was: a resumed
+training sees what the uninterrupted one would have seen.
 """
 
 from __future__ import annotations
@@ -8,13 +10,22 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from magicpose_cli.errors import TrainingError
 from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.progress import OnProgress, Progress, silent
+
+CHUNK = 8  # clips drawn by one task
+DEATHS = 3  # of drawing workers, before the run is given up
 
 Clips = tuple[np.ndarray, np.ndarray]
 """images and pose maps, each (n, frames, S, S, 3) uint8 RGB."""
@@ -22,8 +33,6 @@ Clips = tuple[np.ndarray, np.ndarray]
 
 def draw_clips(seed: int, count: int, frames: int, size: int, canvas: int) -> Clips:
     """`count` clips of one drawn person each, with the pose maps a detector might have given."""
-    import torch
-
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.training.people import draw_people
 
@@ -51,58 +60,106 @@ def imperfect(pose: Pose, rng: np.random.Generator) -> Pose:
 
 
 class Pool:
-    """`clips` drawn clips of `frames` pictures; `renew` replaces some by new people.
+    """The clips of `slots` chunks; after every `renew_every` steps the oldest chunk is renewed.
 
-    images, maps: (clips, frames, S, S, 3) uint8. Seeds count up from first_seed, never reused.
+    images, maps: (clips, frames, S, S, 3) uint8 on `device`. Chunk c is drawn from the seed
+    first_seed + c, which no other chunk has.
     """
 
-    CHUNK = 8  # clips drawn by one task
-
     def __init__(
-        self, clips: int, frames: int, size: int, canvas: int, first_seed: int, workers: int = 2
+        self,
+        clips: int,
+        frames: int,
+        size: int,
+        canvas: int,
+        first_seed: int,
+        *,
+        renew_every: int,
+        workers: int = 0,
+        device: torch.device | str = "cpu",
     ):
-        self.images = np.zeros((clips, frames, size, size, 3), np.uint8)
-        self.maps = np.zeros_like(self.images)
-        self._shape = (self.CHUNK, frames, size, canvas)
-        self._next_seed = first_seed
-        self._cursor = 0
-        self._pending: deque[Future[Clips]] = deque()
-        context = multiprocessing.get_context("spawn")
-        self._workers = ProcessPoolExecutor(workers, context, initializer=_calm_worker)
-        for _ in range(-(-clips // self.CHUNK)):
-            self._order()
-        while self._pending:
-            self._take(self._pending.popleft())
+        self.slots = -(-clips // CHUNK)
+        shape = (self.slots * CHUNK, frames, size, size, 3)
+        self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
+        self.maps = torch.zeros_like(self.images)
+        self.renewed: Callable[[Tensor], None] = lambda index: None
+        """Called with the indices of clips that have changed."""
+        self._task = (CHUNK, frames, size, canvas)
+        self._first_seed = first_seed
+        self._renew_every = renew_every
+        self._count = workers or os.cpu_count() or 1
+        self._pending: deque[tuple[int, Future[Clips]]] = deque()
+        self._next = 0  # chunk to be ordered
+        self._oldest = -1  # chunk that is held
+        self._deaths = 0
+        self._start_workers()
 
-    def renew(self) -> np.ndarray:
-        """Take in the clips that are ready, order new ones; the indices that changed."""
-        if not self._pending:
-            self._order()
-        if not self._pending[0].done():
-            return np.zeros(0, np.int64)
-        changed = self._take(self._pending.popleft())
-        self._order()
-        return changed
+    def seek(self, step: int, on_progress: OnProgress = silent) -> None:
+        """Hold what belongs to this step, which may be drawn already."""
+        if self._oldest == step // self._renew_every:
+            return
+        for _, future in self._pending:
+            future.cancel()
+        self._pending.clear()
+        self._next = step // self._renew_every
+        for done in range(self.slots):
+            self._take()
+            if done % 8 == 7 or done + 1 == self.slots:
+                on_progress(Progress("people", (done + 1) * CHUNK, self.slots * CHUNK, "clips"))
+        self._oldest = step // self._renew_every
+
+    def advance(self, step: int) -> None:
+        """Go on to this step, one further than the last."""
+        if step // self._renew_every > self._oldest:
+            self._take()
+            self._oldest += 1
 
     def close(self) -> None:
         """Stop drawing."""
-        self._workers.shutdown(cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _start_workers(self) -> None:
+        context = multiprocessing.get_context("spawn")  # fork and threads do not go together
+        self._workers = ProcessPoolExecutor(self._count, context, initializer=_calm_worker)
+
+    def _take(self) -> None:
+        """Put the oldest ordered chunk into its slot and keep the workers busy."""
+        chunk = self._pending[0][0] if self._pending else self._next
+        while True:
+            try:
+                self._order()
+                images, maps = self._pending[0][1].result()
+                break
+            except BrokenProcessPool as error:
+                self._revive(error)
+                self._next = chunk
+        self._pending.popleft()
+        slot = chunk % self.slots
+        index = torch.arange(slot * CHUNK, (slot + 1) * CHUNK, device=self.images.device)
+        self.images[index] = torch.from_numpy(images).to(self.images.device)
+        self.maps[index] = torch.from_numpy(maps).to(self.images.device)
+        self.renewed(index)
 
     def _order(self) -> None:
-        self._pending.append(self._workers.submit(draw_clips, self._next_seed, *self._shape))
-        self._next_seed += 1
+        while len(self._pending) < 2 * self._count:
+            future = self._workers.submit(draw_clips, self._first_seed + self._next, *self._task)
+            self._pending.append((self._next, future))
+            self._next += 1
 
-    def _take(self, future: Future[Clips]) -> np.ndarray:
-        images, maps = future.result()
-        index = (self._cursor + np.arange(len(images))) % len(self.images)
-        self.images[index], self.maps[index] = images, maps
-        self._cursor = int(index[-1] + 1) % len(self.images)
-        return index
+    def _revive(self, error: BrokenProcessPool) -> None:
+        """A killed worker takes all of them along; what they drew is drawn again."""
+        self._deaths += 1
+        if self._deaths > DEATHS:
+            raise TrainingError(
+                f"the processes that draw people were killed {self._deaths} times (for lack of "
+                "memory?); set data.workers or data.clips lower and run the same command again"
+            ) from error
+        self._pending.clear()
+        self.close()
+        self._start_workers()
 
 
 def _calm_worker() -> None:
     """One thread a worker, and the training goes first."""
-    import torch
-
     torch.set_num_threads(1)
     os.nice(10)

@@ -1,0 +1,80 @@
+"""`magicpose train`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="mini, mini-cpu, magicpose, ablation, toy, or a TOML file."
+        ),
+    ],
+    run: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="Checkpoints, sheets and models.")
+    ] = Path("magicpose-run"),
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="A folder made by `magicpose dataset`, or drawn."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Stable Diffusion 1.5 folder or MagicPose model."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Stop after so long, leaving a checkpoint to go on from."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    benchmark: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="STEPS", help="Time so many steps of each stage and keep nothing."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "-y", help="Begin anew where RUN exists.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train MagicPose in its stages; the same command again goes on where it stopped.
+
+    Examples:
+
+    magicpose dataset films/ -o data && magicpose train magicpose --data data --start sd15 -o run
+
+    magicpose train mini-cpu -o run && magicpose animate ref.png driver.mp4 --model run/model
+
+    Several GPUs: accelerate launch -m magicpose_cli train magicpose --data data -o run
+    """
+    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.training.recipe import load_recipe
+
+    settings = load_recipe(recipe, data__source=data, model__start=start)
+    with shown(quiet) as on_progress:
+        if benchmark is not None:
+            from magicpose_cli.training.benchmark import measure_training
+
+            rows = measure_training(settings, benchmark, device=device, on_progress=on_progress)
+            for row in rows:
+                typer.echo(row.line())
+            return
+        from magicpose_cli.training.train import train
+
+        result = train(
+            settings,
+            run,
+            device=device,
+            minutes=minutes,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+    for folder in result.models.values():
+        typer.echo(str(folder))
+    if not result.complete and not quiet:
+        typer.echo(f"not finished yet; the same command goes on from {run}", err=True)

@@ -1,0 +1,280 @@
+"""The networks under training: built or loaded, predicting as one module, written as a model."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    DDIMScheduler,
+    UNet2DConditionModel,
+)
+from diffusers.models.attention import FeedForward
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+
+from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
+from magicpose_cli.diffusion.weights import load_pipeline, model_folder, quiet
+from magicpose_cli.errors import ModelError
+from magicpose_cli.training.autoencoder import new_autoencoder
+from magicpose_cli.training.recipe import PARTS, ModelSettings, NetworkSettings, Recipe
+
+
+class Networks(nn.Module):
+    """Denoiser, appearance network and pose ControlNet, and the autoencoder beside them.
+
+    Attention stays installed for the module's life, because gradient checkpointing runs parts of
+    the forward pass again during the backward pass.
+    """
+
+    text: Tensor
+
+    def __init__(
+        self,
+        parts: dict[str, Any],
+        scheduler: Any,
+        vae: Any,
+        text: Tensor,
+        language: dict[str, Any] | None = None,
+    ):
+        """text: (1, tokens, width) embedding of the empty prompt.
+
+        language: text encoder and tokenizer, which only travel along.
+        """
+        super().__init__()
+        self.language = language or {}
+        self.complete = False
+        """Whether all parts come from a MagicPose model, so that no stage begins with a copy."""
+        self.unet = parts["unet"]
+        self.appearance_unet = parts["appearance_unet"]
+        self.pose_controlnet = parts["pose_controlnet"]
+        self.vae = vae.requires_grad_(False)
+        self.scheduler = scheduler
+        self.register_buffer("text", text, persistent=False)
+        self._reader = ReferenceAttention(self.unet).__enter__()
+        self._writer = ReferenceAttention(self.appearance_unet).__enter__()
+
+    def forward(
+        self, noisy: Tensor, t: Tensor, reference: Tensor | None, maps: Tensor | None
+    ) -> Tensor:
+        """The denoiser's word on noisy latents (B, c, h, w) at timesteps (B,).
+
+        reference: (R, c, h, w) clean latents of the first R samples, or None.
+        maps: (P, 3, H, W) pose maps of the first P samples in 0..1, or None.
+        """
+        batch = len(noisy)
+        residuals: dict[str, Any] = {}
+        self._reader.bank = None
+        if reference is not None and len(reference):
+            bank: Bank = {}
+            self._writer.recording = bank
+            some = len(reference)
+            self.appearance_unet(reference, t[:some], self.text.expand(some, -1, -1))
+            self._reader.bank, self._reader.readers = dict(bank), some
+        if maps is not None and len(maps):
+            some = len(maps)
+            down, mid = self.pose_controlnet(
+                noisy[:some],
+                t[:some],
+                self.text.expand(some, -1, -1),
+                controlnet_cond=maps,
+                return_dict=False,
+            )
+            bare = (0, 0) * 3 + (0, batch - some)  # no residuals for the rest
+            residuals["down_block_additional_residuals"] = [F.pad(r, bare) for r in down]
+            residuals["mid_block_additional_residual"] = F.pad(mid, bare)
+        return self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(n, 3, H, W) in 0..1 -> the clean latents that the denoiser works on."""
+        encoded = self.vae.encode((pictures * 2 - 1).to(self.vae.dtype))
+        latents = encoded.latent_dist.sample() if "latent_dist" in encoded else encoded.latents
+        config = self.vae.config
+        return ((latents - (config.shift_factor or 0.0)) * config.scaling_factor).float()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parts are."""
+        return next(self.unet.parameters()).device
+
+    def part(self, name: str) -> Any:
+        """A part by the name that recipes use."""
+        return self.get_submodule(name)
+
+    def start_from_denoiser(self, name: str) -> None:
+        """Make a part what the paper starts it from: a copy of the denoiser (or of its encoder)."""
+        if name == "appearance_unet":
+            self.appearance_unet.load_state_dict(self.unet.state_dict())
+        elif name == "pose_controlnet":
+            self.pose_controlnet.load_state_dict(_pose_network_of(self.unet, self.pose_controlnet))
+
+    def pipeline(self) -> MagicPosePipeline:
+        """The same parts as a pipeline, for sample sheets; settings are the caller's affair."""
+        return MagicPosePipeline(
+            **{name: self.part(name) for name in PARTS}, scheduler=deepcopy(self.scheduler),
+            vae=self.vae,
+        )  # fmt: skip
+
+
+def build_networks(recipe: Recipe) -> Networks:
+    """The networks before the first step; an autoencoder of mini's kind is not fitted yet."""
+    model = recipe.model
+    torch.manual_seed(recipe.seed)
+    if model.start:
+        networks = _load_networks(model)
+    else:
+        vae = new_autoencoder(model.autoencoder.width, model.autoencoder.blocks)
+        unet = UNet2DConditionModel(**_shape(model))
+        text = torch.zeros(1, 1, model.network.text_width)
+        networks = Networks(_with_twins(unet, model.network), small_scheduler(), vae, text)
+    if recipe.gradient_checkpointing:
+        for name in PARTS:
+            networks.part(name).enable_gradient_checkpointing()
+    return networks
+
+
+def compile_blocks(networks: Networks) -> None:
+    """Compile the convolutional blocks and feed-forwards, where fusing pays; attention is fused."""
+    for module in networks.modules():
+        if isinstance(module, ResnetBlock2D | FeedForward):
+            module.compile()
+
+
+def small_scheduler() -> DDIMScheduler:
+    """DDIM for a small model: v, few steps, the first of them from pure noise."""
+    return DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        timestep_spacing="trailing",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        set_alpha_to_one=True,
+        clip_sample=False,
+    )
+
+
+def _shape(model: ModelSettings) -> dict[str, Any]:
+    network = model.network
+    down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in network.attention]
+    up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(network.attention)]
+    return {
+        "sample_size": model.size // 8,
+        "block_out_channels": network.widths,
+        "layers_per_block": network.resnets,
+        "down_block_types": tuple(down),
+        "up_block_types": tuple(up),
+        "cross_attention_dim": network.text_width,
+        "attention_head_dim": network.heads,  # diffusers' name for the number of heads
+        "norm_num_groups": network.norm_groups,
+    }
+
+
+def _with_twins(unet: UNet2DConditionModel, network: NetworkSettings | None) -> dict[str, Any]:
+    appearance = UNet2DConditionModel.from_config(unet.config)
+    appearance.load_state_dict(unet.state_dict())
+    hint = network.hint_widths if network else (16, 32, 96, 256)
+    pose = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=hint)
+    return {"unet": unet, "appearance_unet": appearance, "pose_controlnet": pose}
+
+
+def _pose_network_of(unet: UNet2DConditionModel, pose: ControlNetModel) -> dict[str, Tensor]:
+    hint = pose.config.conditioning_embedding_out_channels
+    fresh = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=hint)
+    return fresh.state_dict()
+
+
+def _load_networks(model: ModelSettings) -> Networks:
+    """A MagicPose folder as it is, or Stable Diffusion with twins of its denoiser."""
+    folder = model_folder(model.start)
+    if not folder.is_dir():
+        raise ModelError(
+            f"model.start {model.start!r}: no folder {folder}; expected an installed MagicPose "
+            "model or a Stable Diffusion 1.5 diffusers folder"
+        )
+    if (folder / "appearance_unet").is_dir():
+        pipeline = load_pipeline(folder, "float32")
+        if pipeline.vae is None:
+            raise ModelError(f"model.start {folder}: has no vae; training needs one")
+        parts = {name: getattr(pipeline, name) for name in PARTS}
+        text = pipeline.encode_prompt("")
+        language = {"text_encoder": pipeline.text_encoder, "tokenizer": pipeline.tokenizer}
+        networks = Networks(parts, pipeline.scheduler, pipeline.vae, text, language)
+        networks.complete = True
+        return networks
+    return _networks_of_stable_diffusion(folder)
+
+
+def _networks_of_stable_diffusion(folder: Path) -> Networks:
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    local: dict[str, Any] = {"local_files_only": True}
+    try:
+        with quiet():
+            unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **local)
+            vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **local)
+            language = {
+                "text_encoder": CLIPTextModel.from_pretrained(folder / "text_encoder", **local),
+                "tokenizer": CLIPTokenizer.from_pretrained(folder / "tokenizer", **local),
+            }
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"model.start {folder}: no Stable Diffusion 1.5 diffusers folder ({reason}); expected "
+            "unet, vae, text_encoder and tokenizer in it"
+        ) from error
+    parts = _with_twins(unet, None)
+    scheduler = DDIMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
+        timestep_spacing="leading", steps_offset=1, set_alpha_to_one=False, clip_sample=False,
+    )  # fmt: skip
+    # encode_prompt of the pipeline knows how CLIP spells an empty prompt
+    speaker = MagicPosePipeline(**parts, scheduler=scheduler, **language)
+    return Networks(parts, scheduler, vae, speaker.encode_prompt(""), language)
+
+
+CARD = """# {name}
+
+MagicPose's architecture, trained by `magicpose train` ({stages}) at {size}x{size} pixels.
+{description}
+"""
+
+
+def write_model(
+    networks: Networks, recipe: Recipe, folder: Path, stages: tuple[str, ...], guidance: float
+) -> None:
+    """A diffusers folder that `magicpose --model FOLDER` takes; floats in half precision."""
+    model = recipe.model
+    with quiet():
+        halved = {name: _halved(networks.part(name), model.name) for name in (*PARTS, "vae")}
+    pipeline = MagicPosePipeline(
+        **halved,
+        **networks.language,
+        scheduler=networks.scheduler,
+        pose_canvas=model.pose_canvas,
+        sample_size=model.size,
+        default_steps=model.default_steps,
+        default_guidance=guidance,
+    )
+    pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
+    card = CARD.format(
+        name=model.name,
+        stages=", ".join(stages),
+        size=model.size,
+        description=recipe.description,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _halved(part: Any, name: str) -> Any:
+    copy = type(part).from_config(part.config).half()
+    copy.load_state_dict(part.state_dict())
+    copy.register_to_config(_name_or_path=name)  # where it was read from is nobody's business
+    return copy

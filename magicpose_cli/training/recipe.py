@@ -1,0 +1,214 @@
+"""A training recipe: the network, the data and the stages, as TOML in `presets/training/`.
+
+The defaults are the paper's (MagicPose, section 4 and appendix): 512x512, AdamW, a rate of 1e-4.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from magicpose_cli.settings import Section, find_toml, presets_folder, read_toml, validated
+
+PARTS = ("unet", "appearance_unet", "pose_controlnet")
+Part = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]
+Kind = Literal["autoencoder", "base", "appearance", "pose", "joint"]
+
+TRAINS: dict[str, tuple[Part, ...]] = {
+    "autoencoder": ("vae.decoder",),
+    "base": ("unet",),
+    "appearance": ("appearance_unet",),
+    "pose": ("appearance_unet", "pose_controlnet"),
+    "joint": ("unet", "appearance_unet", "pose_controlnet"),
+}
+"""Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
+
+
+class NetworkSettings(Section):
+    """The denoiser of a model without a pretrained Stable Diffusion; the twins have its shape."""
+
+    widths: tuple[int, ...] = (48, 96, 144)
+    resnets: int = Field(1, ge=1)
+    attention: tuple[bool, ...] = (True, True, False)
+    """Which resolutions have attention, from the finest to the coarsest."""
+    heads: int = Field(4, ge=1)
+    text_width: int = Field(32, ge=1)
+    norm_groups: int = Field(24, ge=1)
+    hint_widths: tuple[int, int, int, int] = (16, 32, 64, 96)
+    """Of the convolutions that read the pose map; each after the first halves its size."""
+
+    @model_validator(mode="after")
+    def _check(self) -> NetworkSettings:
+        if len(self.attention) != len(self.widths):
+            raise ValueError("expected as many values in attention as in widths")
+        if any(width % self.norm_groups or width % self.heads for width in self.widths):
+            raise ValueError("expected widths that norm_groups and heads divide")
+        return self
+
+
+class AutoencoderSettings(Section):
+    """mini's autoencoder: principal components of 8x8 patches, and a decoder that is trained."""
+
+    width: int = Field(32, ge=4)
+    blocks: tuple[int, int, int, int] = (3, 2, 2, 1)
+    """Residual blocks from the coarsest resolution to the finest."""
+
+
+class ModelSettings(Section):
+    """What is trained."""
+
+    name: str = "magicpose"
+    start: str = ""
+    """A MagicPose model or a Stable Diffusion 1.5 diffusers folder; empty draws new weights."""
+    size: int = Field(512, ge=32, multiple_of=8)
+    pose_canvas: int = Field(604, ge=32)
+    default_steps: int = Field(50, ge=1)
+    default_guidance: float = Field(7.0, ge=1)
+    network: NetworkSettings = NetworkSettings()
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
+
+
+class DataSettings(Section):
+    """Where clips come from."""
+
+    source: str = "drawn"
+    """"drawn", or a folder made by `magicpose dataset`."""
+    clips: int = Field(1500, ge=1)
+    """Drawn clips kept at a time."""
+    frames: int = Field(4, ge=2)
+    """Pictures of one drawn clip."""
+    renew_every: int = Field(8, ge=1)
+    """Steps after which eight clips give way to new people."""
+    workers: int = Field(0, ge=0)
+    """Processes that draw or read; 0 means one a core."""
+
+
+class OptimizerSettings(Section):
+    """AdamW."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.9999, ge=0, lt=1)
+    """Decay of the moving average that checkpoints hold; it warms up."""
+
+
+class StageSettings(Section):
+    """One stage of the training."""
+
+    kind: Kind
+    train: tuple[Part, ...] = ()
+    """Parts to train; those of the kind by default."""
+    steps: int | None = Field(None, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    """Time instead of steps, for a machine whose speed is unknown."""
+    batch: int = Field(16, ge=1)
+    """Samples of one step on one device, before accumulation."""
+    accumulate: int = Field(1, ge=1)
+    rate: float = Field(1e-4, gt=0)
+    warmup: int = Field(100, ge=0)
+    """Steps in which the rate rises."""
+    cooldown: float = Field(0.0, ge=0, le=1)
+    """Share of the stage in which the rate falls to nothing."""
+    drop: float = Field(0.1, ge=0, lt=1)
+    """Share of samples without reference; and without pose where the denoiser learns, because the
+    unconditional pass of the guidance sees neither."""
+    noise_bias: float = Field(1.0, gt=0)
+    """Timesteps are drawn as 1000 u^(1 / noise_bias): above 1, noisy ones more often."""
+
+    @model_validator(mode="after")
+    def _check(self) -> StageSettings:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("expected either steps or minutes")
+        return self
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Parts that are trained."""
+        return self.train or TRAINS[self.kind]
+
+
+class Recipe(Section):
+    """All settings of a training run."""
+
+    description: str = ""
+    seed: int = Field(0, ge=0, lt=2**31)
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """auto: bf16 on CUDA devices that have it, else full."""
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    checkpoint_minutes: float = Field(10.0, gt=0)
+    keep: int = Field(2, ge=1)
+    """Checkpoints of the running stage that are kept."""
+    max_file_mb: int = Field(5000, ge=1)
+    sheet_every: int = Field(500, ge=1)
+    """Steps between sample sheets."""
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    order: tuple[str, ...] = ()
+    """Names of the stages, in order; all of them in the file's order by default."""
+    stages: dict[str, StageSettings]
+    variants: dict[str, VariantSettings] = Field(default_factory=dict)
+    """Several models from one recipe; equal beginnings are trained once."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if not self.stages:
+            raise ValueError("expected at least one table [stages.NAME]")
+        for names in (self.order, *(variant.order for variant in self.variants.values())):
+            for name in names:
+                if name not in self.stages:
+                    raise ValueError(f"order names {name!r}, which is no stage")
+        return self
+
+    def models(self) -> dict[str, VariantSettings]:
+        """What comes out, by folder name, each with the order of its stages."""
+        order = self.order or tuple(self.stages)
+        if not self.variants:
+            return {"model": VariantSettings(order=order)}
+        return {
+            name: variant if variant.order else variant.model_copy(update={"order": order})
+            for name, variant in self.variants.items()
+        }
+
+    def fingerprint(self) -> str:
+        """What identifies the settings that decide on the numbers of a run."""
+        told = self.model_dump_json(exclude={"description", "checkpoint_minutes", "keep"})
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+class VariantSettings(Section):
+    """How one model of several differs."""
+
+    order: tuple[str, ...] = ()
+    default_guidance: float | None = Field(None, ge=1)
+
+
+Recipe.model_rebuild()
+
+
+def load_recipe(name: str, **options: Any) -> Recipe:
+    """A shipped recipe by its name, or any TOML file by its path.
+
+    options: `section__name=value` laid over the file; None is not typed. Raises ConfigError.
+    """
+    path = find_toml(name, presets_folder() / "training", "recipe")
+    data = read_toml(path, "recipe")
+    for key, value in options.items():
+        if value is not None:
+            *tables, last = key.split("__")
+            table = data
+            for part in tables:
+                table = table.setdefault(part, {})
+            table[last] = value
+    return validated(Recipe, _with_tuples(data), f"recipe {path}")
+
+
+def _with_tuples(data: Any) -> Any:
+    """TOML's arrays as the tuples that frozen settings hold."""
+    if isinstance(data, dict):
+        return {key: _with_tuples(value) for key, value in data.items()}
+    return tuple(data) if isinstance(data, list) else data

@@ -1,0 +1,95 @@
+"""What the stages differ in: what the networks are shown and what they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from magicpose_cli.training.autoencoder import Rebuilding
+from magicpose_cli.training.networks import Networks
+from magicpose_cli.training.recipe import StageSettings
+from magicpose_cli.training.source import Batch, Source
+
+CROP = 64
+"""Side in pixels of what the decoder is trained on: its sight is short, and crops are cheap."""
+
+
+class Denoising(nn.Module):
+    """Predict the noise (or v) of a target from its reference and pose, as the stage shows them."""
+
+    signal: Tensor
+    noise: Tensor
+
+    def __init__(self, networks: Networks, stage: StageSettings):
+        super().__init__()
+        self.networks = networks
+        self._stage = stage
+        alphas = networks.scheduler.alphas_cumprod
+        self.register_buffer("signal", alphas.sqrt(), persistent=False)
+        self.register_buffer("noise", (1 - alphas).sqrt(), persistent=False)
+        self._velocity = networks.scheduler.config.prediction_type == "v_prediction"
+
+    def forward(self, batch: Batch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
+        """Mean squared error.
+
+        dropped: the last so many samples have no reference. t: (n,) timesteps. noise: as target.
+        """
+        kind, target = self._stage.kind, batch.target
+        seen = len(target) - dropped
+        reference = None if kind == "base" else batch.reference[:seen]
+        # the unconditional pass sees neither, and a frozen denoiser knows that already
+        posed = seen if "unet" in self._stage.parts else len(target)
+        maps = batch.maps[:posed] if kind in ("pose", "joint") else None
+        a, s = (x[t].view(-1, 1, 1, 1) for x in (self.signal, self.noise))
+        wanted = a * noise - s * target if self._velocity else noise
+        predicted = self.networks(a * target + s * noise, t, reference, maps)
+        return F.mse_loss(predicted.float(), wanted)
+
+
+def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
+    """The module whose loss the stage lowers."""
+    if stage.kind == "autoencoder":
+        return Rebuilding(networks.vae)
+    return Denoising(networks, stage)
+
+
+def examples(
+    networks: Networks, stage: StageSettings, source: Source, seed: int, first: int
+) -> Iterator[tuple[Any, ...]]:
+    """Arguments for the task, one tuple a batch, from batch `first` of the run, without end.
+
+    All chance is drawn from (seed, number of the batch).
+    """
+    device = networks.device
+    generator = torch.Generator(device)
+    if stage.kind == "autoencoder":
+        stream: Iterator[Any] = source.pictures(stage.batch, first)
+    else:
+        stream = source.pairs(stage.batch, networks.encode, first)
+    for number, batch in enumerate(stream, first):
+        generator.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+        if stage.kind == "autoencoder":
+            yield _crops(batch, generator)
+            continue
+        n = len(batch.target)
+        u = torch.rand(n + 1, generator=generator, device=device)
+        dropped = int(n * stage.drop + float(u[n])) if stage.kind != "base" else 0
+        t = (1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999)
+        noise = torch.randn(batch.target.shape, generator=generator, device=device)
+        yield batch, dropped, t, noise
+
+
+def _crops(pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same window of each picture, on the grid of the 8x8 patches, and noise for latents."""
+    side = min(CROP, pictures.shape[-1])
+    places = (pictures.shape[-1] - side) // 8 + 1
+    device = pictures.device
+    x, y = torch.randint(places, (2,), generator=generator, device=device).tolist()
+    target = pictures[..., 8 * y : 8 * y + side, 8 * x : 8 * x + side]
+    shape = (len(target), 4, side // 8, side // 8)
+    return target, torch.randn(shape, generator=generator, device=device)

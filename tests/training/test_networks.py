@@ -1,0 +1,136 @@
+"""The networks under training: built, loaded, and showing each sample what it is to see."""
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from magicpose_cli.diffusion.weights import load_pipeline
+from magicpose_cli.errors import ModelError
+from magicpose_cli.training.networks import build_networks, write_model
+from magicpose_cli.training.recipe import PARTS, Recipe
+
+
+@pytest.fixture
+def networks(toy):
+    return build_networks(toy)
+
+
+def starting_from(recipe: Recipe, folder) -> Recipe:
+    model = recipe.model.model_copy(update={"start": str(folder)})
+    return recipe.model_copy(update={"model": model})
+
+
+def arguments(readers: int):
+    torch.manual_seed(1)
+    noisy, reference = torch.randn(4, 4, 8, 8), torch.randn(4, 4, 8, 8)
+    return noisy, torch.full((4,), 500), reference[:readers], torch.rand(readers, 3, 64, 64)
+
+
+def wake(networks):
+    """Zero layers, as the pose network begins with, would hide what it sees."""
+    for name, weight in networks.pose_controlnet.named_parameters():
+        if "controlnet_" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+
+
+@torch.no_grad()
+def test_samples_without_conditions_see_none(networks):
+    wake(networks)
+    noisy, t, reference, maps = arguments(3)
+    one = networks(noisy, t, reference, maps)
+    other = networks(noisy, t, reference.flip(0), maps)
+    third = networks(noisy, t, reference, maps.flip(0))
+    assert torch.equal(one[3], other[3]) and torch.equal(one[3], third[3])
+    assert not torch.allclose(one[0], other[0]) and not torch.allclose(one[0], third[0])
+    assert torch.allclose(one[3], networks(noisy, t, None, None)[3], atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_part_begins_as_a_copy_of_the_denoiser(networks):
+    for weight in networks.unet.parameters():
+        weight.add_(1.0)
+    for name in ("appearance_unet", "pose_controlnet"):
+        networks.start_from_denoiser(name)
+        shared = dict(networks.unet.named_parameters())
+        copied = [n for n, p in networks.part(name).named_parameters() if n in shared]
+        assert len(copied) > 40
+        assert all(torch.equal(networks.part(name).get_parameter(n), shared[n]) for n in copied)
+
+
+def test_checkpointing_gradients_changes_none_of_them(toy):
+    gradients = []
+    for asked in (False, True):
+        networks = build_networks(toy.model_copy(update={"gradient_checkpointing": asked}))
+        networks.train()
+        torch.manual_seed(2)
+        wake(networks)
+        networks(*arguments(3)).square().mean().backward()
+        gradients.append({n: p.grad for n, p in networks.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        assert torch.allclose(gradient, gradients[1][name], atol=1e-6), name
+
+
+def test_a_magicpose_model_goes_on_as_it_is(toy, tiny_model):
+    networks = build_networks(starting_from(toy, tiny_model))
+    pipeline = load_pipeline(tiny_model, "float32")
+    assert networks.complete
+    for part in PARTS:
+        for name, weight in getattr(pipeline, part).named_parameters():
+            assert torch.equal(weight, networks.part(part).get_parameter(name))
+
+
+@pytest.fixture
+def stable_diffusion(tmp_path):
+    """A diffusers folder with the parts of Stable Diffusion 1.5, at toy size."""
+    torch.manual_seed(0)
+    UNet2DConditionModel(
+        block_out_channels=(16, 32), layers_per_block=1, cross_attention_dim=8,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=2, norm_num_groups=8, sample_size=8,
+    ).save_pretrained(tmp_path / "unet")  # fmt: skip
+    AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    ).save_pretrained(tmp_path / "vae")  # fmt: skip
+    text = CLIPTextConfig(
+        vocab_size=100, hidden_size=8, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, bos_token_id=98, eos_token_id=99,
+    )  # fmt: skip
+    CLIPTextModel(text).save_pretrained(tmp_path / "text_encoder")
+    words = {"!": 0, "<|startoftext|>": 98, "<|endoftext|>": 99}
+    CLIPTokenizer(vocab=words, merges=[], model_max_length=77).save_pretrained(
+        tmp_path / "tokenizer"
+    )
+    return tmp_path
+
+
+def test_stable_diffusion_gives_denoiser_autoencoder_and_language(toy, stable_diffusion, tmp_path):
+    recipe = starting_from(toy, stable_diffusion)
+    networks = build_networks(recipe)
+    assert not networks.complete and networks.text.shape == (1, 77, 8)
+    assert networks.encode(torch.rand(2, 3, 64, 64)).shape == (2, 4, 8, 8)
+    write_model(networks, recipe, tmp_path / "model", ("pose",), 7.0)
+    pipeline = load_pipeline(tmp_path / "model", "float32")
+    told = pipeline.encode_prompt("")
+    assert torch.allclose(told, networks.text, atol=1e-2)
+
+
+def test_a_folder_that_is_neither_is_refused_in_one_line(toy, tmp_path):
+    with pytest.raises(ModelError, match="unet, vae, text_encoder and tokenizer") as caught:
+        build_networks(starting_from(toy, tmp_path))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="no folder"):
+        build_networks(starting_from(toy, tmp_path / "none"))
+
+
+def test_a_written_model_names_no_path_and_halves_its_weights(toy, networks, tmp_path):
+    write_model(networks, toy, tmp_path / "model", ("joint",), 1.5)
+    pipeline = load_pipeline(tmp_path / "model", "float32")
+    config = pipeline.config
+    assert (config.sample_size, config.default_steps, config.default_guidance) == (64, 4, 1.5)
+    for name, weight in networks.unet.named_parameters():
+        assert torch.equal(weight.half(), pipeline.unet.get_parameter(name).half())
+    assert str(tmp_path) not in (tmp_path / "model" / "unet" / "config.json").read_text()
