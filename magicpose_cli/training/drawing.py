@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 LABELS = ("background", "skin", "hair", "top", "bottom", "shoes")
+SKIN = LABELS.index("skin")
 
 
 class Canvas:

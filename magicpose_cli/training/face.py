@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from magicpose_cli.training.drawing import Canvas
+from magicpose_cli.training.drawing import SKIN, Canvas
 
 if TYPE_CHECKING:
     from magicpose_cli.training.figure import Sitter
@@ -269,10 +269,11 @@ def paint_locks(canvas: Canvas, sitter: Sitter) -> None:
     for side in (-1.0, 1.0):
         start = head.seen(0.92 * side, -0.30, -0.25, i.head_height)
         shown = -0.25 * head.turn.cos() - 0.92 * side * head.turn.sin()  # toward the viewer
-        opacity = (2.2 + 4 * shown).clamp(0, 1)  # a turned head hides the farther one
+        before = (3.7 + 10 * shown).clamp(0, 1)  # a turned head hides the farther one
         swing = side * 0.12 * head.unit
         end = start + torch.stack([swing, drop], 1)
         with canvas.window(torch.stack([start, end], 1), 0.4 * head.unit, sitter.index) as near:
             distance, along, across = near.limb(start, end, 0.24 * head.unit, 0.13 * head.unit)
             strand = (0.96 + 0.10 * torch.sin(across * 6 + along * 3))[:, None]
+            opacity = torch.maximum(before[:, None, None], (near.labels != SKIN).float())
             near.paint(distance, i.hair[:, :, None, None] * strand, "hair", across * 0.8, opacity)

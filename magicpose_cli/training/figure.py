@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from magicpose_cli.training.drawing import Canvas, pattern, spline
+from magicpose_cli.training.drawing import SKIN, Canvas, pattern, spline
 from magicpose_cli.training.face import paint_head, paint_locks, paint_long_hair
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def _neck(canvas: Canvas, sitter: Sitter, trunk: _Trunk, top: Tensor) -> None:
     shade = canvas.ellipse(
         chin + (trunk.neck - chin) * 0.12, 0.040 * scale, 0.030 * scale, 0 * scale
     )
-    on_skin = 0.45 * (canvas.labels == 1)
+    on_skin = 0.45 * (canvas.labels == SKIN)
     canvas.paint(shade, i.skin * 0.4, opacity=on_skin, softness=0.03 * scale)
 
 
