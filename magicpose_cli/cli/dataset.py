@@ -75,6 +75,9 @@ def _print(report: Report, new: int, out: Path) -> None:
             numbers = (record.looked_at, record.kept, record.clips)
             table.add_row(_plain(record.file), *map(str, numbers), _plain(_dropped(record)))
         console.print(table)
+        for record in report.sources.values():
+            if record.error:
+                console.print(f"cannot be read: {record.error}", markup=False)
     drawn = f", {report.drawn_clips} of drawn people" if report.drawn_clips else ""
     console.print(
         f"{out}: {report.kept} frames in {report.clips} clips ({new} new{drawn})", markup=False
@@ -82,9 +85,8 @@ def _print(report: Report, new: int, out: Path) -> None:
 
 
 def _dropped(record: Record) -> str:
-    if record.error:
-        return f"cannot be read: {record.error}"
-    return ", ".join(f"{count} {reason}" for reason, count in record.dropped.items())
+    reasons = [f"{count} {reason}" for reason, count in record.dropped.items()]
+    return ", ".join([*reasons, "cannot be read"] if record.error else reasons)
 
 
 def _plain(text: str) -> str:

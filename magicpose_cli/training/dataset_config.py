@@ -6,12 +6,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from magicpose_cli.config import Name
+from magicpose_cli.pose.detect import DETECTORS
 from magicpose_cli.settings import Section, read_toml, validated
+
+
+def _check_detector(name: str) -> str:
+    known = ("auto", *DETECTORS)
+    if name not in known:
+        raise ValueError(f"expected one of {', '.join(known)}")
+    return name
 
 
 class FrameSettings(Section):
@@ -27,7 +34,7 @@ class FrameSettings(Section):
     """Of a person that no square within the film holds: cut off, or black bars."""
     margin: float = Field(0.1, ge=0, le=1)
     """Room around the moving person, as a share of the crop."""
-    detector: Name = "auto"
+    detector: Annotated[str, AfterValidator(_check_detector)] = "auto"
 
 
 class PersonSettings(Section):
