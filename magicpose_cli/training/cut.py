@@ -86,7 +86,7 @@ def cut_piece(piece: Piece, folder: Path, settings: DatasetSettings) -> Record:
     from magicpose_cli.pose.detect import load_detector
 
     record = Record(piece.source, piece.clip.path.name, piece.frame_count)
-    detector = load_detector(settings.frames.detector)
+    detector = load_detector(settings.frames.detector, still=True)
     try:
         frames = read_frames(piece.clip, piece.selection)
         chosen = choose(frames, detector, piece.fps, settings)

@@ -50,6 +50,8 @@ class PersonSettings(Section):
     """The same over the face, where it is seen, at most 128 pixels long."""
     min_change: float = Field(0.008, ge=0, le=1)
     """Mean difference (of 1) within that box from the frame kept before."""
+    second_every_s: float = Field(2.0, gt=0)
+    """How often a second person is looked for, who ends the clip until the next look."""
 
 
 class ClipSettings(Section):
