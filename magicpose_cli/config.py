@@ -7,11 +7,11 @@ the model's own: its size, its steps, its guidance.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from magicpose_cli.settings import Section, find_toml, presets_folder, read_toml, validated
+from magicpose_cli.settings import Section, Tables, find_toml, presets_folder, read_toml, validated
 
 
 def _check_size(text: str | int) -> str:
@@ -95,7 +95,7 @@ class OutputSettings(Section):
     save_poses: bool = False
 
 
-class Preset(Section):
+class Preset(Tables):
     """All settings of a run."""
 
     description: str = ""
@@ -104,18 +104,6 @@ class Preset(Section):
     frame: FrameSettings = FrameSettings()
     motion: MotionSettings = MotionSettings()
     output: OutputSettings = OutputSettings()
-
-    def with_options(self, **options: Any) -> Preset:
-        """The preset with typed options, `section__name=value`, laid over it; None is not typed.
-
-        Raises ConfigError that names every wrong option.
-        """
-        data = self.model_dump()
-        for key, value in options.items():
-            if value is not None:
-                section, name = key.split("__")
-                data[section][name] = value
-        return validated(Preset, data, "options")
 
     def size_for(self, sample_size: int) -> tuple[int, int]:
         """(width, height) in pixels for a model trained on squares of this side."""

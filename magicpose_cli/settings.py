@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from magicpose_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,6 +25,22 @@ class Section(BaseModel):
     """A table of settings: nothing unknown, nothing converted, nothing changed afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Tables(Section):
+    """A whole file: sections by name."""
+
+    def with_options(self, **options: Any) -> Self:
+        """The file with typed options, `section__name=value`, laid over it; None is not typed.
+
+        Raises ConfigError that names every wrong option.
+        """
+        data = self.model_dump()
+        for key, value in options.items():
+            if value is not None:
+                section, name = key.split("__")
+                data[section][name] = value
+        return validated(type(self), data, "options")
 
 
 AnySection = TypeVar("AnySection", bound=Section)

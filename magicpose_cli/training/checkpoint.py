@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,10 +64,8 @@ def save_checkpoint(
     folder: Path, networks: Networks, moving: Moving, standing: Standing, recipe: Recipe
 ) -> None:
     """Write a checkpoint to `folder`. Raises OutputError where the disk does not take it."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "state").mkdir(parents=True)
+    standing.recipe = recipe.model_dump(mode="json")
+    with whole_folder(folder) as partial:
         moving.average.store(moving.parameters)
         moving.average.copy_to(moving.parameters)
         try:
@@ -73,22 +73,35 @@ def save_checkpoint(
             write_model(networks, recipe, partial, standing.stages, guidance)
         finally:
             moving.average.restore(moving.parameters)
+        (partial / "state").mkdir()
         save_torch_state_dict(
             _state(networks, moving, standing),
             partial / "state",
             filename_pattern="state{suffix}.safetensors",
             max_shard_size=f"{recipe.max_file_mb}MB",
         )
-        standing.recipe = recipe.model_dump(mode="json")
         text = json.dumps(asdict(standing), indent=2)
         (partial / NAME).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A hidden folder to fill, that takes this name once it is whole.
+
+    Raises OutputError where the disk does not take what is written.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise OutputError(
-            f"{folder}: the checkpoint cannot be written ({reason_of(error)}); make room "
-            "and run the same command again, it goes on from the last one"
+            f"{folder}: cannot be written ({reason_of(error)}); make room and run the same "
+            "command again, it goes on from the last checkpoint"
         ) from error
 
 

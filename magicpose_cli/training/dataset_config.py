@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from magicpose_cli.pose.detect import DETECTORS
-from magicpose_cli.settings import Section, read_toml, validated
+from magicpose_cli.settings import Section, Tables, read_toml, validated
 
 
 def _check_detector(name: str) -> str:
@@ -73,30 +73,18 @@ class DrawnSettings(Section):
 
     frames: int = Field(8, ge=2, le=1000)
     """Pictures of each person."""
-    first_seed: int = Field(0, ge=0, lt=1 << 39)
+    first_seed: int = Field(0, ge=0, lt=1 << 30)
     held_out: bool = False
     """Draw from the seeds that are kept for testing."""
 
 
-class DatasetSettings(Section):
+class DatasetSettings(Tables):
     """All settings of a data folder."""
 
     frames: FrameSettings = FrameSettings()
     person: PersonSettings = PersonSettings()
     clips: ClipSettings = ClipSettings()
     drawn: DrawnSettings = DrawnSettings()
-
-    def with_options(self, **options: Any) -> DatasetSettings:
-        """The settings with typed options, `section__name=value`, laid over; None is not typed.
-
-        Raises ConfigError that names every wrong option.
-        """
-        data = self.model_dump()
-        for key, value in options.items():
-            if value is not None:
-                section, name = key.split("__")
-                data[section][name] = value
-        return validated(DatasetSettings, data, "options")
 
 
 def load_settings(path: Path | None) -> DatasetSettings:

@@ -82,7 +82,7 @@ class Pool:
         shape = (self.slots * CHUNK, frames, size, size, 3)
         self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.maps = torch.zeros_like(self.images)
-        self.renewed: Callable[[Tensor], None] = lambda index: None
+        self.renewed: Callable[[Tensor], None] = _nobody
         """Called with the indices of clips that have changed."""
         self._task = (CHUNK, frames, size, canvas)
         self._first_seed = first_seed
@@ -95,18 +95,20 @@ class Pool:
         self._start_workers()
 
     def seek(self, step: int, on_progress: OnProgress = silent) -> None:
-        """Hold what belongs to this step, which may be drawn already."""
-        if self._oldest == step // self._renew_every:
-            return
-        for _, future in self._pending:
-            future.cancel()
-        self._pending.clear()
-        self._next = step // self._renew_every
-        for done in range(self.slots):
+        """Hold what belongs to this step; what is held already is not drawn again."""
+        self.renewed = _nobody
+        oldest = step // self._renew_every
+        missing = oldest - self._oldest
+        if not (self._oldest >= 0 and 0 <= missing < self.slots):
+            for _, future in self._pending:
+                future.cancel()
+            self._pending.clear()
+            self._next, missing = oldest, self.slots
+        for done in range(missing):
             self._take()
-            if done % 8 == 7 or done + 1 == self.slots:
-                on_progress(Progress("people", (done + 1) * CHUNK, self.slots * CHUNK, "clips"))
-        self._oldest = step // self._renew_every
+            if done % 8 == 7 or done + 1 == missing:
+                on_progress(Progress("people", (done + 1) * CHUNK, missing * CHUNK, "clips"))
+        self._oldest = oldest
 
     def advance(self, step: int) -> None:
         """Go on to this step, one further than the last."""
@@ -157,6 +159,10 @@ class Pool:
         self._pending.clear()
         self.close()
         self._start_workers()
+
+
+def _nobody(index: Tensor) -> None:
+    """Waits for no change."""
 
 
 def _calm_worker() -> None:

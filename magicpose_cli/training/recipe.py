@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from magicpose_cli.settings import Section, find_toml, presets_folder, read_toml, validated
+from magicpose_cli.settings import Section, Tables, find_toml, presets_folder, read_toml, validated
 
 PARTS = ("unet", "appearance_unet", "pose_controlnet")
 Part = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]
@@ -81,6 +81,10 @@ class DataSettings(Section):
     """Pictures of one drawn clip."""
     renew_every: int = Field(8, ge=1)
     """Steps after which eight clips give way to new people."""
+    flip: float = Field(0.0, ge=0, le=1)
+    """How often filmed pairs are mirrored, left and right of the pose changing places."""
+    jitter: float = Field(0.0, ge=0, le=1)
+    """How far brightness, contrast and saturation of filmed pairs stray, alike in both pictures."""
     workers: int = Field(0, ge=0)
     """Processes that draw or read; 0 means one a core."""
 
@@ -130,7 +134,7 @@ class StageSettings(Section):
         return self.train or TRAINS[self.kind]
 
 
-class Recipe(Section):
+class Recipe(Tables):
     """All settings of a training run."""
 
     description: str = ""
@@ -193,18 +197,11 @@ Recipe.model_rebuild()
 def load_recipe(name: str, **options: Any) -> Recipe:
     """A shipped recipe by its name, or any TOML file by its path.
 
-    options: `section__name=value` laid over the file; None is not typed. Raises ConfigError.
+    options: `section__name=value` laid over it; None is not typed. Raises ConfigError.
     """
     path = find_toml(name, presets_folder() / "training", "recipe")
-    data = read_toml(path, "recipe")
-    for key, value in options.items():
-        if value is not None:
-            *tables, last = key.split("__")
-            table = data
-            for part in tables:
-                table = table.setdefault(part, {})
-            table[last] = value
-    return validated(Recipe, _with_tuples(data), f"recipe {path}")
+    recipe = validated(Recipe, _with_tuples(read_toml(path, "recipe")), f"recipe {path}")
+    return recipe.with_options(**options)
 
 
 def _with_tuples(data: Any) -> Any:

@@ -70,11 +70,14 @@ class DrawnPeople:
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
         pool, device = self._pool, self._device
         pool.seek(first, self._on_progress)
-        latents = torch.stack([encode(_to_float(clip)) for clip in pool.images])
+        example = encode(_to_float(pool.images[0]))
+        latents = example.new_empty(len(pool.images), *example.shape)
 
         def renew(index: Tensor) -> None:
-            latents[index] = torch.stack([encode(_to_float(clip)) for clip in pool.images[index]])
+            for clip in index.tolist():
+                latents[clip] = encode(_to_float(pool.images[clip]))
 
+        renew(torch.arange(len(latents)))
         pool.renewed = renew
         step = first
         while True:
@@ -90,7 +93,6 @@ class DrawnPeople:
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
         pool = self._pool
         pool.seek(first, self._on_progress)
-        pool.renewed = lambda index: None
         step = first
         while True:
             rng = np.random.default_rng([*self._seed, step])
@@ -151,11 +153,14 @@ class _Pairs(Dataset):
     """Pair number i, whenever and wherever it is asked for."""
 
     def __init__(self, clips: list[ClipFolder], recipe: Recipe, seed: tuple[int, int]):
-        self._clips, self._model, self._seed = clips, recipe.model, seed
+        self._clips, self._recipe, self._seed = clips, recipe, seed
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng([*self._seed, index])
-        return sample_pair(self._clips, rng, self._model.size, self._model.pose_canvas)
+        model, data = self._recipe.model, self._recipe.data
+        return sample_pair(
+            self._clips, rng, model.size, model.pose_canvas, flip=data.flip, jitter=data.jitter
+        )
 
 
 class _From:

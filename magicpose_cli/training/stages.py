@@ -59,37 +59,39 @@ def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
 
 
 def examples(
-    networks: Networks, stage: StageSettings, source: Source, seed: int, first: int
+    networks: Networks, stage: StageSettings, source: Source, seed: tuple[int, ...], first: int
 ) -> Iterator[tuple[Any, ...]]:
     """Arguments for the task, one tuple a batch, from batch `first` of the run, without end.
 
     All chance is drawn from (seed, number of the batch).
     """
     device = networks.device
-    generator = torch.Generator(device)
+    chance, noises = torch.Generator(), torch.Generator(device)
     if stage.kind == "autoencoder":
         stream: Iterator[Any] = source.pictures(stage.batch, first)
     else:
         stream = source.pairs(stage.batch, networks.encode, first)
     for number, batch in enumerate(stream, first):
-        generator.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+        # seeds of 32 bits, as a CPU generator looks at no more
+        for generator, state in zip(
+            (chance, noises), np.random.SeedSequence([*seed, number]).generate_state(2), strict=True
+        ):
+            generator.manual_seed(int(state))
         if stage.kind == "autoencoder":
-            yield _crops(batch, generator)
+            target = _crops(batch, chance)
+            shape: tuple[int, ...] = (len(target), 4, *(side // 8 for side in target.shape[2:]))
+            yield target, torch.randn(shape, generator=noises, device=device)
             continue
         n = len(batch.target)
-        u = torch.rand(n + 1, generator=generator, device=device)
+        u = torch.rand(n + 1, generator=chance)
         dropped = int(n * stage.drop + float(u[n])) if stage.kind != "base" else 0
-        t = (1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999)
-        noise = torch.randn(batch.target.shape, generator=generator, device=device)
-        yield batch, dropped, t, noise
+        t = (1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999).to(device)
+        yield batch, dropped, t, torch.randn(batch.target.shape, generator=noises, device=device)
 
 
-def _crops(pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The same window of each picture, on the grid of the 8x8 patches, and noise for latents."""
+def _crops(pictures: Tensor, chance: torch.Generator) -> Tensor:
+    """The same window of each picture, on the grid of the 8x8 patches."""
     side = min(CROP, pictures.shape[-1])
     places = (pictures.shape[-1] - side) // 8 + 1
-    device = pictures.device
-    x, y = torch.randint(places, (2,), generator=generator, device=device).tolist()
-    target = pictures[..., 8 * y : 8 * y + side, 8 * x : 8 * x + side]
-    shape = (len(target), 4, side // 8, side // 8)
-    return target, torch.randn(shape, generator=generator, device=device)
+    x, y = torch.randint(places, (2,), generator=chance).tolist()
+    return pictures[..., 8 * y : 8 * y + side, 8 * x : 8 * x + side]

@@ -1,0 +1,208 @@
+"""The steps of one stage: rate, update, average; what is said, drawn and saved on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from magicpose_cli.errors import TrainingError
+from magicpose_cli.progress import OnProgress, Progress
+from magicpose_cli.training.checkpoint import (
+    Moving,
+    Standing,
+    checkpoints,
+    keep_last,
+    save_checkpoint,
+)
+from magicpose_cli.training.networks import Networks
+from magicpose_cli.training.recipe import Recipe, StageSettings
+from magicpose_cli.training.sheet import Sheet
+from magicpose_cli.training.source import Source
+from magicpose_cli.training.stages import examples, task_of
+
+CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device
+
+
+@dataclass
+class Run:
+    """What all stages of a run share."""
+
+    recipe: Recipe
+    folder: Path
+    accelerator: Accelerator
+    source: Source
+    on_progress: OnProgress
+    deadline: float
+    """Of time.monotonic()."""
+
+    @cached_property
+    def sheet(self) -> Sheet:
+        """The pairs of the sample sheets, drawn once."""
+        return Sheet(self.recipe)
+
+
+class Loop:
+    """The steps of one stage."""
+
+    def __init__(
+        self,
+        run: Run,
+        networks: Networks,
+        stage: StageSettings,
+        moving: Moving,
+        standing: Standing,
+        folder: Path,
+    ):
+        self._run, self.networks, self.stage, self.moving = run, networks, stage, moving
+        self.standing, self.folder = standing, folder
+        self.name = standing.stages[-1]
+        self._waited_s = 0.0
+        self._writer = _tensorboard(run.folder / "tensorboard" / folder.name, run.accelerator)
+
+    def to_the_end(self) -> None:
+        """Step until the stage is done or the run's time is up; then leave a checkpoint."""
+        run, standing, stage = self._run, self.standing, self.stage
+        accelerator = run.accelerator
+        task, optimizer = accelerator.prepare(task_of(self.networks, stage), self.moving.optimizer)
+        seed = (run.recipe.seed, accelerator.process_index)
+        stream = examples(self.networks, stage, run.source, seed, first=standing.tick)
+        batches = chain([next(stream)], stream)  # gathering the first data is no training time
+        losses = torch.zeros((), device=accelerator.device)
+        counted, since, mark = 0, time.monotonic(), time.monotonic()
+        saved = mark
+        while self._progress() < 1 and mark < run.deadline:
+            losses += self._step(task, optimizer, batches)
+            counted += 1
+            now = time.monotonic()
+            standing.used_s += now - mark
+            mark = now
+            standing.done = self._progress() >= 1
+            if standing.step % CHECK_EVERY == 0 or standing.done:
+                self._look(float(losses) / counted, counted, now - since)
+                losses.zero_()
+                counted, since = 0, now
+            if standing.step % run.recipe.sheet_every == 0:
+                self._draw_sheet()
+                mark = since = time.monotonic()
+            if mark - saved > 60 * run.recipe.checkpoint_minutes:
+                self.save()
+                mark = saved = since = time.monotonic()
+        if counted:
+            self._look(float(losses) / counted, counted, mark - since)
+        self.save()
+        if standing.done:
+            self._draw_sheet()
+        accelerator.free_memory()
+
+    def save(self) -> None:
+        """Leave a checkpoint, unless it is there already."""
+        run = self._run
+        path = self.folder / f"step-{self.standing.step:08d}"
+        if run.accelerator.is_main_process and self.standing.step:
+            save_checkpoint(path, self.networks, self.moving, self.standing, run.recipe)
+            keep_last(self.folder, run.recipe.keep)
+        run.accelerator.wait_for_everyone()
+
+    def _step(self, task: Any, optimizer: Any, batches: Iterator[tuple[Any, ...]]) -> torch.Tensor:
+        """One update from `accumulate` batches; the mean loss, still on the device."""
+        stage, standing, accelerator = self.stage, self.standing, self._run.accelerator
+        for group in optimizer.param_groups:
+            group["lr"] = self._rate()
+        total = torch.zeros((), device=accelerator.device)
+        for part in range(stage.accumulate):
+            asked = time.monotonic()
+            arguments = next(batches)
+            self._waited_s += time.monotonic() - asked
+            standing.tick += 1
+            last = part == stage.accumulate - 1
+            # gradients of several devices are summed at the last of the batches only
+            with nullcontext() if last else accelerator.no_sync(task):
+                loss = task(*arguments) / stage.accumulate
+                accelerator.backward(loss)
+            total += loss.detach()
+        accelerator.clip_grad_norm_(self.moving.parameters, self._run.recipe.optimizer.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        self.moving.average.step(self.moving.parameters)
+        standing.step += 1
+        return total
+
+    def _progress(self) -> float:
+        """Share of the stage that is done, 0..1."""
+        stage, standing = self.stage, self.standing
+        if stage.steps is not None:
+            return standing.step / stage.steps
+        assert stage.minutes is not None
+        return standing.used_s / (60 * stage.minutes)
+
+    def _rate(self) -> float:
+        """The rate rises, holds, and falls to nothing over the cooldown."""
+        stage = self.stage
+        rise = min(1.0, (self.standing.step + 1) / max(1, stage.warmup))
+        left = 1 - self._progress()
+        fall = min(1.0, left / stage.cooldown) if stage.cooldown else 1.0
+        return stage.rate * rise * max(fall, 0.01)
+
+    def _look(self, loss: float, steps: int, seconds: float) -> None:
+        """Note the loss of the last steps. Raises TrainingError where it is no number."""
+        run, standing, stage = self._run, self.standing, self.stage
+        if not math.isfinite(loss):
+            kept = checkpoints(self.folder)
+            raise TrainingError(
+                f"stage {self.name}: the loss is {loss} at step {standing.step}; the last "
+                f"checkpoint is {kept[-1] if kept else 'that of the stage before'}; set a lower "
+                f'stages.{self.name}.rate (it is {stage.rate:g}) or precision = "no" and begin '
+                "a new run"
+            )
+        samples = steps * stage.batch * stage.accumulate * run.accelerator.num_processes
+        standing.loss = loss
+        standing.samples_per_s = samples / max(seconds, 1e-9)
+        standing.data_wait_share = min(1.0, self._waited_s / max(seconds, 1e-9))
+        self._waited_s = 0.0
+        if stage.steps is not None:
+            done, total, unit = standing.step, stage.steps, "steps"
+        else:
+            done, total, unit = int(standing.used_s), int(60 * (stage.minutes or 0)), "s"
+        note = f"loss {loss:.4f}, {standing.samples_per_s:.1f} samples/s"
+        run.on_progress(Progress(self.name, min(done, total), total, unit, note))
+        if self._writer is not None:
+            for key, value in (
+                ("loss", loss),
+                ("rate", self._rate()),
+                ("samples_per_s", standing.samples_per_s),
+                ("data_wait_share", standing.data_wait_share),
+            ):
+                self._writer.add_scalar(key, value, standing.step)
+
+    def _draw_sheet(self) -> None:
+        if not self._run.accelerator.is_main_process:
+            return
+        average, parameters = self.moving.average, self.moving.parameters
+        average.store(parameters)
+        average.copy_to(parameters)
+        try:
+            path = self.folder / f"sheet-{self.standing.step:08d}.png"
+            self._run.sheet.write(path, self.networks, self.stage.kind)
+        finally:
+            average.restore(parameters)
+
+
+def _tensorboard(folder: Path, accelerator: Accelerator) -> Any:
+    """A writer of scalars where tensorboard is installed."""
+    if not accelerator.is_main_process:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))
