@@ -7,16 +7,12 @@ drawn people adds them.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from magicpose_cli.errors import DetectionError, DeviceError, InputError
 from magicpose_cli.progress import OnProgress, Progress, silent
@@ -31,6 +27,7 @@ from magicpose_cli.training.data_folder import (
     writing,
 )
 from magicpose_cli.training.dataset_config import DatasetSettings
+from magicpose_cli.training.processes import worker_processes
 
 FILM_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv",
@@ -151,8 +148,7 @@ def _useful(report: Report, folder: Path) -> Report:
 @contextmanager
 def _processes(workers: int | None) -> Iterator[ProcessPoolExecutor]:
     """Started when there is work for them; what waits is given up when something goes wrong."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers or _cores(), context, initializer=_start_worker) as pool:
+    with worker_processes(workers) as pool:
         try:
             yield pool
         except BrokenProcessPool as error:
@@ -168,31 +164,3 @@ def _processes(workers: int | None) -> Iterator[ProcessPoolExecutor]:
 def _finished(futures: Iterable[Future[T]]) -> Iterator[T]:
     for future in as_completed(futures):
         yield future.result()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # what this process may use, which may be less
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _start_worker() -> None:
-    """One thread; ended by Ctrl-C without a word, and with the process that started it."""
-    import cv2
-
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # read when torch is imported
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, _leave)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave(*_: Any) -> None:
-    os._exit(130)
-
-
-def _leave_with_parent() -> None:
-    """A killed parent ends nobody; its workers would wait for ever, or write into the next run."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

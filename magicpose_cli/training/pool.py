@@ -7,11 +7,9 @@ training sees what the uninterrupted one would have seen.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any
@@ -23,6 +21,7 @@ from torch import Tensor
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.training.processes import cores, worker_processes
 
 CHUNK = 8  # clips drawn by one task
 DEATHS = 3  # of drawing workers, before the run is given up
@@ -87,7 +86,7 @@ class Pool:
         self._task = (CHUNK, frames, size, canvas)
         self._first_seed = first_seed
         self._renew_every = renew_every
-        self._count = workers or os.cpu_count() or 1
+        self._count = workers or cores()
         self._pending: deque[tuple[int, Future[Clips]]] = deque()
         self._next = 0  # chunk to be ordered
         self._oldest = -1  # chunk that is held
@@ -121,8 +120,7 @@ class Pool:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _start_workers(self) -> None:
-        context = multiprocessing.get_context("spawn")  # fork and threads do not go together
-        self._workers = ProcessPoolExecutor(self._count, context, initializer=_calm_worker)
+        self._workers = worker_processes(self._count)
 
     def _take(self) -> None:
         """Put the oldest ordered chunk into its slot and keep the workers busy."""
@@ -163,9 +161,3 @@ class Pool:
 
 def _nobody(index: Tensor) -> None:
     """Waits for no change."""
-
-
-def _calm_worker() -> None:
-    """One thread a worker, and the training goes first."""
-    torch.set_num_threads(1)
-    os.nice(10)
