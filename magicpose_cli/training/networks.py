@@ -243,7 +243,7 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
 CARD = """# {name}
 
 MagicPose's architecture, trained by `magicpose train` ({stages}) at {size}x{size} pixels.
-{description}
+{description}.
 """
 
 
