@@ -100,12 +100,12 @@ class Loop:
         if counted:
             self._look(float(losses) / counted, counted, mark - since)
         self.save()
-        if standing.done:
+        if standing.done and standing.step % run.recipe.sheet_every:  # else it is drawn already
             self._draw_sheet()
         accelerator.free_memory()
 
     def save(self) -> None:
-        """Leave a checkpoint, unless it is there already."""
+        """Leave a checkpoint; before the first step there is nothing to keep."""
         run = self._run
         path = self.folder / f"step-{self.standing.step:08d}"
         if run.accelerator.is_main_process and self.standing.step:

@@ -11,6 +11,7 @@ from PIL import Image
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import Recipe
+from magicpose_cli.training.source import to_float
 
 ROWS = 6
 
@@ -31,7 +32,8 @@ class Sheet:
         lines = []
         for reference, maps, truth in self._rows:
             if kind == "autoencoder":
-                latents = networks.encode(_to_tensor(truth).to(networks.device))
+                pictures = torch.from_numpy(truth.copy())[None].to(networks.device)
+                latents = networks.encode(to_float(pictures))
                 result = pipeline.decode(latents)[0].permute(1, 2, 0).numpy()
             else:
                 (result,) = pipeline(
@@ -64,8 +66,3 @@ def _row(recipe: Recipe, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     people = draw_people(TEST_SEEDS + 7000 + index, 1, 2, model.size)
     pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     return pictures[0], pose_map(people.poses()[1], model.pose_canvas), pictures[1]
-
-
-def _to_tensor(picture: np.ndarray) -> torch.Tensor:
-    """(S, S, 3) uint8 -> (1, 3, S, S) in 0..1"""
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255

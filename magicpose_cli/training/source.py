@@ -70,12 +70,12 @@ class DrawnPeople:
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
         pool, device = self._pool, self._device
         pool.seek(first, self._on_progress)
-        example = encode(_to_float(pool.images[0]))
+        example = encode(to_float(pool.images[0]))
         latents = example.new_empty(len(pool.images), *example.shape)
 
         def renew(index: Tensor) -> None:
             for clip in index.tolist():
-                latents[clip] = encode(_to_float(pool.images[clip]))
+                latents[clip] = encode(to_float(pool.images[clip]))
 
         renew(torch.arange(len(latents)))
         pool.renewed = renew
@@ -85,7 +85,7 @@ class DrawnPeople:
             clips = torch.from_numpy(rng.integers(len(latents), size=count)).to(device)
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
             one, other = torch.from_numpy(frames[:, :2].T.copy()).to(device)
-            maps = _to_float(pool.maps[clips, other])
+            maps = to_float(pool.maps[clips, other])
             yield Batch(latents[clips, one], latents[clips, other], maps)
             step += 1
             pool.advance(step)
@@ -98,7 +98,7 @@ class DrawnPeople:
             rng = np.random.default_rng([*self._seed, step])
             clips = torch.from_numpy(rng.integers(len(pool.images), size=count)).to(self._device)
             frames = torch.from_numpy(rng.integers(pool.images.shape[1], size=count))
-            yield _to_float(pool.images[clips, frames.to(self._device)])
+            yield to_float(pool.images[clips, frames.to(self._device)])
             step += 1
             pool.advance(step)
 
@@ -121,12 +121,12 @@ class FilmedPeople:
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
         for reference, target, maps in self._load(count, first):
-            one, other = (encode(_to_float(p)) for p in (reference, target))
-            yield Batch(one, other, _to_float(maps))
+            one, other = (encode(to_float(p)) for p in (reference, target))
+            yield Batch(one, other, to_float(maps))
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
         for _, target, _ in self._load(count, first):
-            yield _to_float(target)
+            yield to_float(target)
 
     def examples(self, count: int) -> np.ndarray:
         pairs = _Pairs(self._clips, self._recipe, self._seed)
@@ -183,6 +183,6 @@ def open_source(recipe: Recipe, rank: int, device: torch.device, on_progress: On
     return FilmedPeople(recipe, rank, device)
 
 
-def _to_float(pictures: Tensor) -> Tensor:
+def to_float(pictures: Tensor) -> Tensor:
     """(n, S, S, 3) uint8 -> (n, 3, S, S) in 0..1"""
     return pictures.permute(0, 3, 1, 2).float() / 255
