@@ -202,11 +202,11 @@ def find_target(path: Path, picture: np.ndarray, driver: Driver, preset: Preset)
     """
     if driver.kind == "pose-maps" or preset.motion.retarget == "none":
         return None
-    from magicpose_cli.pose.detect import load_detector
+    from magicpose_cli.pose.detect import detect_one, load_detector
 
     detector = load_detector(preset.motion.detector, still=True)
     try:
-        target = detector.detect(picture)
+        target = detect_one(detector, picture)
     finally:
         detector.close()
     if target.is_empty:

@@ -81,7 +81,7 @@ def detect_poses(
     A pose takes 1.5 kB, so an hour of film takes 130 MB; frames are never kept.
     Raises DetectionError where nobody is found in any frame.
     """
-    from magicpose_cli.pose.detect import load_detector
+    from magicpose_cli.pose.detect import detect_one, load_detector
 
     poses: list[Pose] = []
     if driver.kind == "poses":
@@ -91,7 +91,7 @@ def detect_poses(
         detector = load_detector(motion.detector)
         try:
             for frame in driver.frames():
-                poses.append(detector.detect(frame))
+                poses.append(detect_one(detector, frame))
                 on_progress(Progress("poses", len(poses), driver.frame_count))
         finally:
             detector.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from magicpose_cli.evaluation.seen import Seen
-from magicpose_cli.pose.detect import PoseDetector, load_detector
+from magicpose_cli.pose.detect import PoseDetector, detect_one, load_detector
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 SHORT_SIDE = 512  # pixels to which smaller pictures are enlarged before detection
@@ -42,9 +42,10 @@ class PoseReader:
         height, width = picture.shape[:2]
         factor = max(1.0, SHORT_SIDE / min(width, height))
         if factor == 1.0:
-            return self._detector.detect(picture)
+            return detect_one(self._detector, picture)
         size = (round(width * factor), round(height * factor))
-        found = self._detector.detect(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC))
+        enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+        found = detect_one(self._detector, enlarged)
         scale = np.array([width / size[0], height / size[1]])
         return found.map_points(lambda points: points * scale, width, height)
 

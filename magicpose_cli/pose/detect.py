@@ -16,13 +16,19 @@ DEFAULT_DETECTOR = "mediapipe"
 
 
 class PoseDetector(Protocol):
-    """Finds one person. Frames of a film come in order; `still=True` detectors take any picture."""
+    """Finds people. Frames of a film come in order; `still=True` detectors take any picture."""
 
-    def detect(self, frame: np.ndarray) -> Pose:
-        """Pose in `frame` (H, W, 3) uint8 RGB, in its pixels; an empty Pose where nobody is."""
+    def detect(self, frame: np.ndarray) -> list[Pose]:
+        """Everybody in `frame` (H, W, 3) uint8 RGB, in its pixels, the largest first."""
 
     def close(self) -> None:
         """Give the models back."""
+
+
+def detect_one(detector: PoseDetector, frame: np.ndarray) -> Pose:
+    """The largest person in `frame`; an empty Pose where nobody is."""
+    people = detector.detect(frame)
+    return people[0] if people else Pose.of(frame.shape[1], frame.shape[0])
 
 
 def load_detector(name: str = "auto", *, still: bool = False) -> PoseDetector:

@@ -30,6 +30,11 @@ class Pose:
     body (18, 2), face (68, 2), left_hand (21, 2), right_hand (21, 2): float32 pixels, x right,
     y down, origin at the picture's top left corner; `*_score` (n,) in 0..1. A point that was not
     seen has score 0 and NaN coordinates. Points may lie outside of the picture.
+
+    body_3d (18, 3), face_3d (68, 3), float32: the same points in space, where the detector knows
+    them, else None; x right, y down, z away from the camera, up to a scale and a shift, so that
+    lengths may be compared within one pose only. NaN where unknown. They tell how much a bone is
+    foreshortened and how a head is turned; nothing is drawn from them.
     """
 
     width: int
@@ -42,6 +47,8 @@ class Pose:
     left_hand_score: np.ndarray
     right_hand: np.ndarray
     right_hand_score: np.ndarray
+    body_3d: np.ndarray | None = None
+    face_3d: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for part, count in PARTS.items():
@@ -51,9 +58,21 @@ class Pose:
                     f"{part}: expected points ({count}, 2) and scores ({count},), "
                     f"got {points.shape} and {score.shape}"
                 )
+        for part in ("body", "face"):
+            space = getattr(self, f"{part}_3d")
+            if space is not None and space.shape != (PARTS[part], 3):
+                raise ValueError(f"{part}_3d: expected ({PARTS[part]}, 3), got {space.shape}")
 
     @classmethod
-    def of(cls, width: int, height: int, **parts: np.ndarray) -> Pose:
+    def of(
+        cls,
+        width: int,
+        height: int,
+        *,
+        body_3d: np.ndarray | None = None,
+        face_3d: np.ndarray | None = None,
+        **parts: np.ndarray,
+    ) -> Pose:
         """Build from (n, 3) arrays of x, y, score; absent parts, points of score 0 are unseen."""
         values: dict[str, np.ndarray] = {}
         for part, count in PARTS.items():
@@ -62,7 +81,7 @@ class Pose:
             data[unseen] = (np.nan, np.nan, 0.0)
             values[part] = data[:, :2].copy()
             values[f"{part}_score"] = np.clip(data[:, 2], 0.0, 1.0)
-        return cls(width, height, **values)
+        return cls(width, height, **values, body_3d=body_3d, face_3d=face_3d)
 
     @property
     def is_empty(self) -> bool:
@@ -79,6 +98,11 @@ class Pose:
     def equals(self, other: Pose) -> bool:
         """Same size, same points (NaN equals NaN), same scores."""
         return all(
-            np.array_equal(getattr(self, f.name), getattr(other, f.name), equal_nan=True)
-            for f in fields(self)
+            _equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
         )
+
+
+def _equal(one: np.ndarray | int | None, other: np.ndarray | int | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=True)

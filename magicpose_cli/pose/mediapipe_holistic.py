@@ -72,17 +72,17 @@ class MediaPipeHolistic:
             )
             self._graph.process(np.zeros((64, 64, 3), np.uint8))  # its parts start lazily
 
-    def detect(self, frame: np.ndarray) -> Pose:
-        """Pose in `frame` (H, W, 3) uint8 RGB; a point outside of the picture is unseen.
+    def detect(self, frame: np.ndarray) -> list[Pose]:
+        """One person at most; a point outside of the picture is unseen.
 
         Where nobody is found in a single picture, it is searched again in VIEWS and the surest is
         taken.
         """
         pose = self._look(frame)
         if self._still and pose.is_empty:
-            surest = max((self._look_at(frame, view) for view in VIEWS), key=_confidence)
-            return surest if _confidence(surest) >= MIN_VIEW_CONFIDENCE else pose
-        return pose
+            pose = max((self._look_at(frame, view) for view in VIEWS), key=_confidence)
+            return [pose] if _confidence(pose) >= MIN_VIEW_CONFIDENCE else []
+        return [] if pose.is_empty else [pose]
 
     def close(self) -> None:
         self._graph.close()

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.framing import Box, Framing, person_box
-from magicpose_cli.pose.detect import PoseDetector
+from magicpose_cli.pose.detect import PoseDetector, detect_one
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.training.dataset_config import ClipSettings, DatasetSettings, PersonSettings
 
@@ -76,7 +76,7 @@ def look(
     kept: np.ndarray | None = None  # the last frame that was
     searched, second = -math.inf, False
     for tick, frame in enumerate(frames):
-        pose = detector.detect(frame)
+        pose = detect_one(detector, frame)
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         before, glance = glance, _shrunk(gray, (GLANCE, GLANCE))
         new_scene = before is not None and (
@@ -110,7 +110,7 @@ def has_second_person(
     assert box is not None
     person = tuple(v - o for v, o in zip(box, (left, top, left, top), strict=True))
     rest[_inside(rest, person)] = rest.mean(axis=(0, 1))
-    found = detector.detect(rest).body_score >= settings.person.min_score
+    found = detect_one(detector, rest).body_score >= settings.person.min_score
     return int(found.sum()) >= settings.person.min_joints
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose import mediapipe_holistic as holistic
-from magicpose_cli.pose.detect import DETECTORS, load_detector
+from magicpose_cli.pose.detect import DETECTORS, detect_one, load_detector
 
 
 def test_an_unknown_detector_lists_the_known():
@@ -25,7 +25,9 @@ def test_a_missing_package_names_what_to_install(monkeypatch):
 def test_a_picture_without_anybody_gives_an_empty_pose_in_silence(name, still, capfd):
     detector = load_detector(name, still=still)
     for width, height in ((320, 240), (97, 161)):
-        pose = detector.detect(np.full((height, width, 3), 127, np.uint8))
+        picture = np.full((height, width, 3), 127, np.uint8)
+        assert detector.detect(picture) == []
+        pose = detect_one(detector, picture)
         assert pose.is_empty
         assert (pose.width, pose.height) == (width, height)
     detector.close()

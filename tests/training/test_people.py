@@ -246,7 +246,7 @@ def test_animated_people_move_smoothly():
 
 
 def test_the_detector_finds_most_drawn_people():
-    from magicpose_cli.pose.detect import load_detector
+    from magicpose_cli.pose.detect import detect_one, load_detector
 
     detector = load_detector(still=True)
     found, errors = 0, []
@@ -256,7 +256,7 @@ def test_the_detector_finds_most_drawn_people():
         people = render(identity, sample_motions(8, generator))
         pictures = (people.images.permute(0, 2, 3, 1) * 255).byte().numpy()
         for picture, truth in zip(pictures, people.poses(), strict=True):
-            pose = detector.detect(np.ascontiguousarray(picture))
+            pose = detect_one(detector, np.ascontiguousarray(picture))
             if not pose.is_empty:
                 found += 1
                 errors.append(np.nanmean(np.linalg.norm(pose.body - truth.body, axis=1)[:8]))
