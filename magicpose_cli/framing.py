@@ -32,6 +32,7 @@ LENGTH_PERCENTILE = 90.0  # of a length over a clip: the longest may be a mistak
 # frames than MIN_FRAMES none is left out.
 MISTAKES = 0.01
 MIN_FRAMES = 21
+FADE = 0.05  # of a zoomed window's short side, around the person: there, what is pasted back fades
 MAX_ENLARGEMENT = 4.0  # of a small person: beyond, the network would see nothing but blur
 
 
@@ -98,8 +99,9 @@ def frame_clip(
     """One framing for a whole clip: of the reference picture and of everything moved onto it.
 
     person: the reference's own pose. poses: the motion, in the reference picture's pixels.
-    zoom: take the smallest window that holds the moving person, enlarged MAX_ENLARGEMENT times at
-        most, in place of the largest that fits; for results that are pasted back.
+    zoom: take the smallest window that holds the moving person and room to FADE around them, but
+        enlarged MAX_ENLARGEMENT times at most, in place of the largest that fits; for results that
+        are pasted back.
 
     A crop stays inside the picture: what leaves the picture is lost, black borders would be worse.
     Where it cannot hold all of the motion, it holds the person as the reference shows them, and of
@@ -118,7 +120,7 @@ def frame_clip(
     scale = min(w / width, h / height)
     if zoom:
         needed = max((held.right - held.left) / width, (held.bottom - held.top) / height)
-        scale = min(scale, max(needed, 1 / MAX_ENLARGEMENT))
+        scale = min(scale, max(needed / (1 - 2 * FADE), 1 / MAX_ENLARGEMENT))
     return _crop(source, target, scale, held, found[0])
 
 

@@ -7,9 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from magicpose_cli.framing import Framing
-
-FEATHER = 0.06  # of the window's short side: less than the margin around a person
+from magicpose_cli.framing import FADE, Framing
 
 
 class Paster:
@@ -20,7 +18,7 @@ class Paster:
     edge, or beyond it, does not fade.
     """
 
-    def __init__(self, picture: np.ndarray, framing: Framing, feather: float = FEATHER) -> None:
+    def __init__(self, picture: np.ndarray, framing: Framing, feather: float = FADE) -> None:
         self._picture = Image.fromarray(picture)
         self._framing = framing
         left, top, right, bottom = framing.window

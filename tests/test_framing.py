@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magicpose_cli.framing import MAX_ENLARGEMENT, extent, frame, frame_clip, person_box
+from magicpose_cli.framing import FADE, MAX_ENLARGEMENT, extent, frame, frame_clip, person_box
 from magicpose_cli.pose.keypoints import Pose
 
 
@@ -140,8 +140,11 @@ def test_zoom_is_the_smallest_window_of_the_targets_shape(target):
     assert all(holds(near.window, pose) for pose in way)
     assert right - left < 0.6 * (wide.window[2] - wide.window[0])
     box = person_box([*way, start])
-    assert min((box[2] - box[0]) / (right - left), (box[3] - box[1]) / (bottom - top)) < 1
-    assert max((box[2] - box[0]) / (right - left), (box[3] - box[1]) / (bottom - top)) > 0.93
+    shares = (box[2] - box[0]) / (right - left), (box[3] - box[1]) / (bottom - top)
+    assert max(shares) == pytest.approx(1 - 2 * FADE, abs=0.02)
+    room = FADE * min(right - left, bottom - top) - 1  # where the result fades when pasted back
+    assert left + room <= box[0] and box[2] <= right - room
+    assert top + room <= box[1] and box[3] <= bottom - room
 
 
 def test_a_tiny_person_is_not_blown_up_to_a_blur():
