@@ -223,7 +223,7 @@ def place_poses(
     """The driver's poses on the network's canvas, moved onto the reference's body."""
     from magicpose_cli.pose.retarget import retarget
 
-    moved = retarget(poses, target, preset.motion.retarget)
+    moved = retarget(poses, target, preset.motion.retarget).poses
     if target is None:  # the poses keep their place in the driver's own picture
         first = moved[0]
         framing = frame((first.width, first.height), size, preset.frame.fit)

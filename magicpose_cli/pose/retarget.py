@@ -1,139 +1,130 @@
 """The driver's motion on the reference's body.
 
-Each mode is a function (poses, target) -> poses in the table MODES. `align` moves and scales the
-whole clip at once, so proportions and motion stay the driver's.
+`align` moves and scales the whole clip at once, so proportions stay the driver's. `skeleton` puts
+the motion on the reference's bones. `full` puts the expression and the turn of the head on the
+reference's own face as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from magicpose_cli.errors import ConfigError, DetectionError
-from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.align import align
+from magicpose_cli.pose.anchor import find_anchor
+from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.lacking import lacking
+from magicpose_cli.pose.points import FACE, HANDS, INDEX, named_points
+from magicpose_cli.pose.proportions import alike_lines, compare
+from magicpose_cli.pose.skeleton import find_root, on_bones
 
-# Lengths that tell how large a person is in the picture, with their weights: high for those that
-# change little as the person moves. "mid_hip" is made here; "face_n" is point n of the 68.
-BONES = (
-    ("neck", "mid_hip", 4.0),
-    ("right_shoulder", "left_shoulder", 3.0),
-    ("right_hip", "left_hip", 1.0),
-    ("neck", "nose", 2.0),
-    ("right_eye", "left_eye", 1.0),
-    ("right_ear", "left_ear", 1.0),
-    ("face_27", "face_8", 1.0),  # between the eyes to the chin
-    ("face_0", "face_16", 1.0),  # ear to ear along the jaw's ends
-    *((f"{side}_{a}", f"{side}_{b}", weight)
-      for side in ("right", "left")
-      for a, b, weight in (
-          ("shoulder", "elbow", 1.0), ("elbow", "wrist", 1.0),
-          ("hip", "knee", 2.0), ("knee", "ankle", 2.0),
-      )),
-)  # fmt: skip
-_NAMES = (*BODY_JOINTS, "mid_hip", *(f"face_{n}" for n in range(68)))
-INDEX = {name: index for index, name in enumerate(_NAMES)}
-# What is laid onto the reference, the best first.
-ANCHOR_GROUPS = (
-    ("neck", "right_hip", "left_hip"),
-    ("nose", "right_eye", "left_eye"),
-    tuple(f"face_{n}" for n in range(68)),
-    BODY_JOINTS,
-)
-# A bone looks shorter whenever it points at the camera, so the driver's true length is near its
-# greatest; not the greatest itself, which may be a mistake of the detector.
-LENGTH_PERCENTILE = 90.0
+MODES = ("auto", "none", "align", "skeleton", "full")
+# What the face brings along: nose, eyes, ears, in the order of `retarget_face`.
+HEAD = [0, 14, 15, 16, 17]
+TRUNK = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
+LIMBS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
 
 
-def retarget(poses: Sequence[Pose], target: Pose | None, mode: str = "align") -> list[Pose]:
+@dataclass(frozen=True)
+class Retargeted:
+    """The poses in the reference's picture, and what was decided.
+
+    mode: what "auto" became. anchor: the driver's frame that was laid onto the reference; None
+    where there is none. dropped: parts of the driver that the reference lacks.
+    """
+
+    poses: list[Pose]
+    mode: str
+    anchor: int | None = None
+    dropped: tuple[str, ...] = ()
+
+
+def retarget(
+    poses: Sequence[Pose],
+    target: Pose | None,
+    mode: str = "auto",
+    *,
+    anchor: str = "best",
+    expression: float = 1.0,
+    head: float = 1.0,
+) -> Retargeted:
     """Move the clip `poses` onto the person of the reference picture, `target`.
 
-    `align`: one scale and one shift for the whole clip; results are in the target's pixels and
-    size. `none`: the poses as they are, in the driver's pixels; `target` is not looked at.
-    Errors: DetectionError where `target` is empty or shares no points with the driver,
-    ConfigError for an unknown mode.
+    mode:
+        none: the poses as they are, in the driver's pixels; `target` is not looked at.
+        align: one scale and one shift for the whole clip.
+        skeleton: every bone in the driver's direction with the reference's length.
+        full: also the face; `expression` and `head` (0..2) scale expression and turn of the head.
+        auto: skeleton where both show a body, else align. So become skeleton and full where the
+            two have no joint in common to begin at.
+    anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
+
+    Results are in the target's pixels and size; a part that the target lacks because the picture
+    ends there is dropped. Errors: DetectionError where `target` is empty or shares no two points
+    with the driver, ConfigError for an unknown mode or anchor.
     """
     if mode not in MODES:
         raise ConfigError(f"retarget: {mode!r} is not known; expected one of {', '.join(MODES)}")
-    return MODES[mode](poses, target)
-
-
-def _align(poses: Sequence[Pose], target: Pose | None) -> list[Pose]:
+    if mode == "none":
+        return Retargeted(list(poses), mode)
     if target is None or target.is_empty:
         raise DetectionError(
             "reference: no person was found in the picture to align the driver with; "
             "take a clearer picture, or pass --retarget none to use the driver's poses as they are"
         )
-    reference = _named_points(target)
-    driver = np.stack([_named_points(pose) for pose in poses])
-    scale = _scale(reference, driver)
-    shift = _shift(reference, driver * scale)
-    return [
-        pose.map_points(lambda points: points * scale + shift, target.width, target.height)
-        for pose in poses
-    ]
+    frame = find_anchor(poses, target, anchor)
+    ratios = compare(target, poses, frame)
+    root = find_root(target, poses)
+    if mode == "auto":
+        mode = "skeleton" if _shows_body([target]) and _shows_body(poses) else "align"
+    seen = named_points(poses)
+    if mode == "align" or ratios is None or root is None:
+        mode = "align"
+        moved = align(poses, target, ratios, None if anchor == "best" else frame)(seen)
+    else:
+        # Where the best frame does not stand as the reference does, the whole clip tells the place.
+        laid = frame if anchor != "best" or alike_lines(target, poses[frame]).any() else None
+        moved = on_bones(poses, target, ratios, root, laid)
+    if mode == "full":
+        from magicpose_cli.pose.face import retarget_face
+
+        _put_on_face(moved, retarget_face(poses, target, frame, expression=expression, head=head))
+    moved[~np.isfinite(seen)] = np.nan
+    dropped, indices = lacking(target, seen, ratios.whole if ratios else 1.0)
+    moved[:, indices] = np.nan
+    placed = [_posed(pose, points, target) for pose, points in zip(poses, moved, strict=True)]
+    return Retargeted(placed, mode, frame, dropped)
 
 
-def _none(poses: Sequence[Pose], target: Pose | None) -> list[Pose]:
-    return list(poses)
-
-
-MODES: dict[str, Callable[[Sequence[Pose], Pose | None], list[Pose]]] = {
-    "align": _align,
-    "none": _none,
-}
-
-
-def _named_points(pose: Pose) -> np.ndarray:
-    """(87, 2) float64 points in the order of INDEX; NaN where unseen."""
-    hips = pose.body[[BODY_JOINTS.index("right_hip"), BODY_JOINTS.index("left_hip")]]
-    return np.concatenate([pose.body, hips.mean(axis=0, keepdims=True), pose.face], dtype=float)
-
-
-def _scale(reference: np.ndarray, driver: np.ndarray) -> float:
-    """Reference length over driver length: the weighted median over the bones both show."""
-    ratios = _ratios(reference, driver, BONES)
-    if not ratios:  # odd pieces of a body: whatever two joints both show
-        pairs = [(a, b, 1.0) for a, b in combinations(_NAMES, 2)]
-        ratios = _ratios(reference, driver, pairs)
-    if not ratios:
-        raise DetectionError(
-            "retarget: the reference and the driver show no two points of the body in common; "
-            "take pictures of the same parts, or pass --retarget none"
-        )
-    values, weights = np.array(sorted(ratios)).T
-    return float(values[np.searchsorted(np.cumsum(weights), weights.sum() / 2)])
-
-
-def _ratios(
-    reference: np.ndarray, driver: np.ndarray, bones: Sequence[tuple[str, str, float]]
-) -> list[tuple[float, float]]:
-    """(ratio, weight) of every bone that both show at some length; what the driver shows in few
-    frames weighs little."""
-    ratios = []
-    for a, b, weight in bones:
-        wanted = float(np.linalg.norm(reference[INDEX[a]] - reference[INDEX[b]]))
-        lengths = np.linalg.norm(driver[:, INDEX[a]] - driver[:, INDEX[b]], axis=1)
-        lengths = lengths[np.isfinite(lengths)]
-        if wanted > 0 and len(lengths):  # NaN compares false
-            length = float(np.percentile(lengths, LENGTH_PERCENTILE))
-            if length > 0:
-                ratios.append((wanted / length, weight * len(lengths) / len(driver)))
-    return ratios
-
-
-def _shift(reference: np.ndarray, driver: np.ndarray) -> np.ndarray:
-    """(2,) pixels: for each anchor the median over the clip, then the mean over the anchors."""
-    differences = reference - driver  # (frames, points, 2)
-    frames_seen = np.isfinite(differences).all(axis=2).sum(axis=0)
-    # The first group that is seen about as often as any: a talking head that shows its shoulders
-    # in two frames is laid onto the reference by its face.
-    group = next(
-        indices
-        for indices in ([INDEX[name] for name in group] for group in ANCHOR_GROUPS)
-        if 2 * frames_seen[indices].max() >= frames_seen.max()
+def _shows_body(poses: Sequence[Pose]) -> bool:
+    """Whether most frames show more of a body than a head on shoulders."""
+    body = np.isfinite(np.stack([pose.body for pose in poses])).all(axis=2)
+    trunk, limbs = (
+        body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1) for names in (TRUNK, LIMBS)
     )
-    anchors = [index for index in group if frames_seen[index]]
-    shifts = [np.nanmedian(differences[:, index], axis=0) for index in anchors]
-    return np.average(shifts, axis=0, weights=frames_seen[anchors])
+    return bool(2 * ((trunk >= 3) & (trunk + limbs >= 4)).sum() >= len(poses))
+
+
+def _put_on_face(moved: np.ndarray, offsets: np.ndarray) -> None:
+    """Face and head joints of (frames, points, 2) from their offsets to the nose, in place."""
+    new = moved[:, None, INDEX["nose"]] + offsets
+    indices = [*range(FACE.start, FACE.stop), *HEAD]
+    moved[:, indices] = np.where(np.isfinite(new), new, moved[:, indices])
+
+
+def _posed(pose: Pose, points: np.ndarray, target: Pose) -> Pose:
+    """The pose with its points moved to (points, 2) of NAMES, in the target's picture."""
+    slices = {
+        "body": slice(0, PARTS["body"]),
+        "face": FACE,
+        **{f"{side}_hand": hand for side, hand in HANDS.items()},
+    }
+    parts = {}
+    for part, where in slices.items():
+        score = getattr(pose, f"{part}_score")
+        lost = ~np.isfinite(points[where]).all(axis=1)
+        parts[part] = np.column_stack([points[where], np.where(lost, 0.0, score)])
+    return Pose.of(target.width, target.height, **parts)

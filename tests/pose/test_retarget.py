@@ -10,6 +10,10 @@ from magicpose_cli.pose.retarget import retarget
 FIXED_POSES = ("full_body", "half_body", "cut_off_close_up")
 
 
+def laid(*args, **options):
+    return retarget(*args, **options).poses
+
+
 def only(pose, *parts):
     kept = {p: np.column_stack([getattr(pose, p), getattr(pose, f"{p}_score")]) for p in parts}
     return Pose.of(pose.width, pose.height, **kept)
@@ -40,14 +44,14 @@ def dance(pose, frames=12):
 @pytest.mark.parametrize("name", FIXED_POSES)
 def test_the_reference_held_is_the_identity(name, request):
     target = request.getfixturevalue(name)
-    for pose in retarget([target] * 5, target):
+    for pose in laid([target] * 5, target):
         assert_close(pose, target)
 
 
 @pytest.mark.parametrize("name", FIXED_POSES)
 def test_the_reference_seen_at_another_size_comes_home(name, request):
     target = request.getfixturevalue(name)
-    (pose,) = retarget([scaled(target, 3.7, 400, -90)], target, "align")
+    (pose,) = laid([scaled(target, 3.7, 400, -90)], target, "align")
     assert_close(pose, target)
 
 
@@ -59,8 +63,8 @@ def test_the_reference_seen_at_another_size_comes_home(name, request):
 def test_how_the_driver_is_filmed_changes_nothing(full_body, request, scale, dx, dy, name):
     target = request.getfixturevalue(name)
     clip = dance(full_body)
-    straight = retarget(clip, target)
-    filmed = retarget([scaled(pose, scale, dx, dy) for pose in clip], target)
+    straight = laid(clip, target)
+    filmed = laid([scaled(pose, scale, dx, dy) for pose in clip], target)
     for a, b in zip(straight, filmed, strict=True):
         assert_close(a, b)
 
@@ -68,7 +72,7 @@ def test_how_the_driver_is_filmed_changes_nothing(full_body, request, scale, dx,
 def test_the_motion_is_kept(full_body):
     target = scaled(full_body, 2.0, 30, 40, 600, 600)
     clip = dance(full_body)
-    result = retarget(clip, target)
+    result = laid(clip, target, "align")
     step = result[3].body[0] - result[0].body[0]
     np.testing.assert_allclose(step, 2 * (clip[3].body[0] - clip[0].body[0]), rtol=0.02)
     noses = np.median([pose.body[1] for pose in result], axis=0)
@@ -77,9 +81,9 @@ def test_the_motion_is_kept(full_body):
 
 def test_a_face_is_enough(full_body):
     target = scaled(full_body, 2.0, 5, 6, 512, 512)
-    (pose,) = retarget([only(full_body, "face")], only(target, "face"))
+    (pose,) = laid([only(full_body, "face")], only(target, "face"))
     assert_close(pose, only(target, "face"))
-    (pose,) = retarget([only(full_body, "face")], target)  # a talking head onto a whole body
+    (pose,) = laid([only(full_body, "face")], target)  # a talking head onto a whole body
     assert_close(pose, only(target, "face"))
 
 
@@ -89,13 +93,13 @@ def test_a_shoulder_seen_in_few_frames_does_not_move_a_talking_head(full_body):
     head.body[0] = full_body.body[0]
     glimpse = only(full_body, "face")
     glimpse.body[:6] = full_body.body[:6] + np.float32([30, 10])  # a careless guess
-    result = retarget([glimpse] + [head] * 9, target)
+    result = laid([glimpse] + [head] * 9, target)
     np.testing.assert_allclose(result[5].face, target.face, atol=0.1)
 
 
 def test_one_good_frame_is_enough(full_body):
     empty = Pose.of(256, 256)
-    result = retarget([empty, scaled(full_body, 2.0), empty], full_body)
+    result = laid([empty, scaled(full_body, 2.0), empty], full_body)
     assert_close(result[1], full_body)
     assert result[0].is_empty
 
@@ -104,13 +108,13 @@ def test_a_few_wild_frames_change_little(full_body):
     clip = dance(full_body, 30)
     for index in (4, 17):
         clip[index] = scaled(clip[index], 6.0, -700, 300, 256, 256)
-    result = retarget(clip, full_body)
-    straight = retarget(dance(full_body, 30), full_body)
+    result = laid(clip, full_body)
+    straight = laid(dance(full_body, 30), full_body)
     assert_close(result[0], straight[0], tolerance=3.0)
 
 
 def test_none_leaves_the_poses_as_they_are(full_body, half_body):
-    result = retarget([full_body, half_body], None, "none")
+    result = laid([full_body, half_body], None, "none")
     assert result[0] is full_body
     assert result[1] is half_body
 
@@ -118,15 +122,17 @@ def test_none_leaves_the_poses_as_they_are(full_body, half_body):
 @pytest.mark.parametrize("target", [None, Pose.of(64, 64)])
 def test_an_empty_reference_is_an_error_that_knows_the_way_out(target, full_body):
     with pytest.raises(DetectionError, match="--retarget none") as caught:
-        retarget([full_body], target, "align")
+        laid([full_body], target, "align")
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_in_common_is_an_error(full_body):
     with pytest.raises(DetectionError, match=r"no two points.*--retarget none"):
-        retarget([only(full_body, "body")], only(full_body, "face"))
+        laid([only(full_body, "body")], only(full_body, "face"))
 
 
 def test_an_unknown_mode_lists_the_known(full_body):
-    with pytest.raises(ConfigError, match="'skeleton' is not known; expected one of align, none"):
-        retarget([full_body], full_body, "skeleton")
+    with pytest.raises(
+        ConfigError, match="'bones' is not known; expected one of auto, none, align"
+    ):
+        laid([full_body], full_body, "bones")
