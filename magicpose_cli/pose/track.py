@@ -1,85 +1,117 @@
-"""One person through time: frames and points that the detector missed."""
+"""One person through the clip, from what the detector saw to a motion without mistakes.
+
+The stages are files beside this one, in this order: `look` (what people wear), `follow` and `join`
+(who is who), `person` (which of them), `flips`, `jumps`, `gaps`, `smooth`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from magicpose_cli.errors import DetectionError
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.flips import mend_flips
+from magicpose_cli.pose.follow import Sighting
+from magicpose_cli.pose.gaps import bridge, fill_gaps, hold, nobody
+from magicpose_cli.pose.jumps import cuts, take_out_flicker, take_out_jumps
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.look import look_of
+from magicpose_cli.pose.person import parse_person, pick_person
+from magicpose_cli.pose.smooth import smooth as smooth_shot
+from magicpose_cli.pose.stack import COLUMNS, Stack, sizes
 
-# A missing face or hand moves along with this joint, where the joint itself is known.
-ANCHORS = {"face": "nose", "left_hand": "left_wrist", "right_hand": "right_wrist"}
-FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
+__all__ = ["Sighting", "TrackReport", "fill_gaps", "look_of", "parse_person", "track"]
 
 
-def fill_gaps(poses: Sequence[Pose], max_gap_frames: int) -> tuple[list[Pose], list[int]]:
-    """Fill what is missing from the frames around it.
+@dataclass(frozen=True)
+class TrackReport:
+    """What was found and mended in a clip.
 
-    A point (of any part) unseen for at most `max_gap_frames` frames is interpolated linearly
-    between the frames that saw it. A frame without anybody in a longer gap, or at either end of
-    the clip, holds the last person seen before it (after it, at the start). Filled points have
-    lower scores. Returns the poses and the indices of the frames that had nobody.
-    Errors: DetectionError where no frame has anybody.
+    missing: frames (indices) in which the person was not seen. held: (first, last) frames of those
+    that were too long to bridge and show the person as seen last. people: seen at once at most.
+    flips: frames in which left and right were exchanged. jumps: joints, hands and faces taken out
+    for a frame. jitter_before, jitter_after: mean second difference of the body joints in % of the
+    person's size (diagonal of the box around the joints), over the frames that were seen.
     """
-    missing = [index for index, pose in enumerate(poses) if pose.is_empty]
-    if len(missing) == len(poses):
-        raise DetectionError(
-            f"driver: no person was found in any of its {len(poses)} frames; "
-            "expected a film of one person, large enough and not cut off at the head"
-        )
-    points = {part: np.stack([getattr(pose, part) for pose in poses]) for part in PARTS}
-    scores = {part: np.stack([getattr(pose, f"{part}_score") for pose in poses]) for part in PARTS}
-    nowhere = np.zeros((len(poses), 2))
-    for part in PARTS:  # the body first: the others are anchored to it
-        joint = ANCHORS.get(part)
-        anchor = points["body"][:, BODY_JOINTS.index(joint)] if joint else nowhere
-        _bridge(points[part], scores[part], anchor, max_gap_frames)
-    _hold(points, scores, missing)
-    filled = [
-        replace(
-            pose,
-            **{part: points[part][index] for part in PARTS},
-            **{f"{part}_score": scores[part][index] for part in PARTS},
-        )
-        for index, pose in enumerate(poses)
+
+    frames: int
+    missing: tuple[int, ...]
+    held: tuple[tuple[int, int], ...]
+    people: int
+    flips: int
+    jumps: int
+    jitter_before: float
+    jitter_after: float
+
+
+def track(
+    sightings: Sequence[Sequence[Sighting]],
+    fps: float,
+    *,
+    person: str = "largest",
+    max_gap_s: float = 0.5,
+    smooth: float = 1.0,
+) -> tuple[list[Pose], TrackReport]:
+    """Follow one person through the clip, mend what the detector got wrong, smooth the motion.
+
+    sightings: everybody in each frame. person: see `parse_person` and `pick_person`. max_gap_s: the
+    longest gap in which a point is interpolated; a frame without anybody in a longer one holds the
+    person as seen last, a single point stays unseen. smooth: 0 off, 1 usual, 2 strong; without lag.
+    One pose a frame; scores are the detector's (lower where filled in), points in space too.
+    Errors: ConfigError for a bad `person`, DetectionError where there is no such person.
+    """
+    who, people = pick_person(sightings, fps, parse_person(person))
+    poses = _chosen(sightings, who)
+    stack = Stack.of(poses)
+    seen = stack.seen.any(axis=1)
+    if not seen.any():
+        raise nobody(len(poses))
+    size = sizes(stack, fps)
+    jitter_before = _jitter(stack, seen, size)
+    space = [pose.body_3d for pose in poses]
+    flips = mend_flips(stack, space, size, fps)
+    jumps = take_out_jumps(stack, size, fps) + take_out_flicker(stack, fps, max_gap_s)
+    for start, end in pairwise(cuts(stack, size, fps)):
+        shot = stack.between(start, end)
+        bridge(shot, round(max_gap_s * fps))
+        smooth_shot(shot, fps, smooth)
+    jitter_after = _jitter(stack, seen, size)
+    held = hold(stack)
+    report = TrackReport(
+        frames=len(poses),
+        missing=tuple(np.flatnonzero(~seen).tolist()),
+        held=_ranges(held),
+        people=people,
+        flips=flips,
+        jumps=jumps,
+        jitter_before=jitter_before,
+        jitter_after=jitter_after,
+    )
+    return stack.poses(poses, space), report
+
+
+def _chosen(sightings: Sequence[Sequence[Sighting]], who: np.ndarray) -> list[Pose]:
+    """The person's pose in each frame, an empty one of the film's size where they are not seen."""
+    known = next(people[0].pose for people in sightings if people)
+    return [
+        people[index].pose if index >= 0 else Pose.of(known.width, known.height)
+        for people, index in zip(sightings, who, strict=True)
     ]
-    return filled, missing
 
 
-def _bridge(
-    points: np.ndarray, scores: np.ndarray, anchor: np.ndarray, max_gap_frames: int
-) -> None:
-    """Interpolate short gaps in (frames, n, 2) points in place, relative to `anchor` (frames, 2)
-    where it is known all the way."""
-    for point in range(points.shape[1]):
-        seen = np.flatnonzero(scores[:, point] > 0)
-        for before, after in pairwise(seen):
-            if not 1 < after - before <= max_gap_frames + 1:
-                continue
-            base = anchor[before : after + 1]
-            if not np.isfinite(base).all():
-                base = np.zeros_like(base)
-            start, end = points[before, point] - base[0], points[after, point] - base[-1]
-            share = np.linspace(0.0, 1.0, after - before + 1)[1:-1, None]
-            inside = slice(before + 1, after)
-            points[inside, point] = base[1:-1] + (1 - share) * start + share * end
-            scores[inside, point] = FILLED_SCORE * min(scores[before, point], scores[after, point])
+def _jitter(stack: Stack, seen: np.ndarray, size: np.ndarray) -> float:
+    """Mean length of the joints' second differences in % of the person's size, over frames that
+    are `seen` with both neighbors; 0 where there are none."""
+    body = stack.points[:, COLUMNS["body"]]
+    bend = np.hypot(*np.moveaxis(np.diff(body, 2, axis=0), 2, 0))[seen[:-2] & seen[1:-1] & seen[2:]]
+    bend = 100 * bend / size[1:-1][seen[:-2] & seen[1:-1] & seen[2:], None]
+    known = np.isfinite(bend)
+    return round(float(bend[known].mean()), 3) if known.any() else 0.0
 
 
-def _hold(
-    points: dict[str, np.ndarray], scores: dict[str, np.ndarray], missing: Sequence[int]
-) -> None:
-    """Give the frames that are still empty the last person before them, or the first one."""
-    empty = [i for i in missing if not any((scores[part][i] > 0).any() for part in PARTS)]
-    nobody = set(missing)
-    first = next(index for index in range(len(points["body"])) if index not in nobody)
-    for index in empty:
-        source = index - 1 if index > first else first
-        share = 1.0 if source in nobody else FILLED_SCORE  # held already
-        for part in PARTS:
-            points[part][index] = points[part][source]
-            scores[part][index] = share * scores[part][source]
+def _ranges(frames: np.ndarray) -> tuple[tuple[int, int], ...]:
+    """Runs of following frames as (first, last)."""
+    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1) if len(frames) else []
+    return tuple((int(run[0]), int(run[-1])) for run in runs)

@@ -1,0 +1,103 @@
+"""What somebody wears: a small color histogram, to tell people apart who cross each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+
+REGIONS = 3  # torso, arms, legs
+LEVELS = 4  # of red, green and blue each
+BINS = LEVELS**3
+LOOK_SIZE = REGIONS * BINS
+REGION_WEIGHTS = np.array([2.0, 1.0, 1.0])  # the torso is seen best
+SMALLEST = 8.0  # pixels of torso or limb below which it has no color of its own
+MIN_SAMPLES = 12
+_TORSO = tuple(
+    BODY_JOINTS.index(n) for n in ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
+)
+_ARMS = ((2, 3), (3, 4), (5, 6), (6, 7))
+_LEGS = ((8, 9), (9, 10), (11, 12), (12, 13))
+# Where the torso is looked at, across and down, away from its edges; how far down it reaches in
+# shoulder widths where the hips are not seen.
+_ACROSS, _DOWN = (
+    g.ravel() for g in np.meshgrid(np.linspace(0.2, 0.8, 9), np.linspace(0.1, 0.9, 12))
+)
+_BUST = 0.8
+_ALONG = np.linspace(0.15, 0.85, 10)
+_ASIDE = (-0.06, 0.0, 0.06)  # of the limb's length, to both sides of the bone
+
+
+def look_of(frame: np.ndarray, pose: Pose) -> np.ndarray | None:
+    """Colors of torso, arms and legs: (LOOK_SIZE,) uint8, None where no region is seen.
+
+    frame: (H, W, 3) uint8 RGB, of the pose's own size. Some 350 pixels are looked at, which takes
+    a fifth of a millisecond whatever the frame's size. The values are square roots of shares
+    (255: all), so that a product of two looks is a Bhattacharyya coefficient; a region that is not
+    seen is all 0.
+    """
+    regions = (_torso(pose.body), _limbs(pose.body, _ARMS), _limbs(pose.body, _LEGS))
+    look = np.zeros((REGIONS, BINS))
+    for row, points in zip(look, regions, strict=True):
+        colors = _colors(frame, points)
+        if len(colors) >= MIN_SAMPLES:
+            row += np.sqrt(_histogram(colors))
+    return (look.ravel() * 255).round().astype(np.uint8) if look.any() else None
+
+
+def look_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """0 the same clothes .. 1 nothing in common; NaN where no region is seen in both.
+
+    one, other: (..., LOOK_SIZE) of any number type, broadcast against each other.
+    """
+    a = one.reshape(*one.shape[:-1], REGIONS, BINS).astype(np.float32) / 255
+    b = other.reshape(*other.shape[:-1], REGIONS, BINS).astype(np.float32) / 255
+    common = (a * b).sum(axis=-1)
+    weight = REGION_WEIGHTS * (a.any(axis=-1) & b.any(axis=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = (weight * np.sqrt(np.clip(1 - common, 0, 1))).sum(axis=-1) / weight.sum(axis=-1)
+    return apart
+
+
+def _torso(body: np.ndarray) -> np.ndarray:
+    right, left, right_hip, left_hip = body[list(_TORSO)].astype(np.float64)
+    across, down = left - right, right_hip - right
+    if not (np.hypot(*across) >= SMALLEST or np.hypot(*down) >= SMALLEST):  # NaN compares false
+        return np.empty((0, 2))
+    if not np.isfinite(right_hip + left_hip).all():
+        down = np.array([0.0, _BUST * np.abs(across[0])])
+        right_hip, left_hip = right + down, left + down
+    top = right + _ACROSS[:, None] * across
+    bottom = right_hip + _ACROSS[:, None] * (left_hip - right_hip)
+    return top + _DOWN[:, None] * (bottom - top)
+
+
+def _limbs(body: np.ndarray, bones: tuple[tuple[int, int], ...]) -> np.ndarray:
+    points = []
+    for a, b in bones:
+        start, bone = body[a].astype(np.float64), (body[b] - body[a]).astype(np.float64)
+        if np.hypot(*bone) >= SMALLEST:  # NaN compares false
+            normal = np.array([-bone[1], bone[0]])
+            line = start + _ALONG[:, None] * bone
+            points += [line + aside * normal for aside in _ASIDE]
+    return np.concatenate(points) if points else np.empty((0, 2))
+
+
+def _colors(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(n, 3) float in 0..1 at those of the points (m, 2) that lie within the frame."""
+    height, width = frame.shape[:2]
+    points = points[np.isfinite(points).all(axis=1)]
+    inside = ((points >= 0) & (points < (width, height))).all(axis=1)
+    x, y = points[inside].astype(np.intp).T
+    return frame[y, x].astype(np.float64) / 255
+
+
+def _histogram(colors: np.ndarray) -> np.ndarray:
+    """(BINS,) shares that sum to 1; a color between two levels counts for both."""
+    place = colors * (LEVELS - 1)
+    low = np.minimum(place.astype(np.intp), LEVELS - 2)
+    share = place - low
+    corners = np.stack(np.meshgrid(*3 * [(0, 1)], indexing="ij"), axis=-1).reshape(8, 1, 3)
+    weight = np.where(corners, share, 1 - share).prod(axis=2)
+    index = ((low + corners) * (LEVELS**2, LEVELS, 1)).sum(axis=2)
+    return np.bincount(index.ravel(), weight.ravel(), BINS) / len(colors)
