@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import re
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from magicpose_cli.catalog import models_home
 from magicpose_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -45,19 +45,6 @@ SETTINGS = {
     "default_guidance": 7.0,
 }
 """Settings of the pipeline that a model's index may hold, and what they are where it does not."""
-
-
-def models_home() -> Path:
-    """The folder of installed models: below $MAGICPOSE_HOME, or the platform's cache folder."""
-    if home := os.environ.get("MAGICPOSE_HOME"):
-        return Path(home).expanduser() / "models"
-    if sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
-    elif sys.platform == "darwin":
-        cache = Path.home() / "Library/Caches"
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return cache / "magicpose" / "models"
 
 
 def model_folder(name: str) -> Path:

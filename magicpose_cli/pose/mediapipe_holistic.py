@@ -1,172 +1,242 @@
-"""Pose detection with MediaPipe's holistic model, whose weights lie inside its wheel.
+"""Pose detection with MediaPipe's holistic models, whose weights lie inside its wheel.
+
+MediaPipe's own holistic graph reads one person and smooths them with a lag of a third of a frame.
+Its parts do better when joined anew: one graph finds everybody in a picture, another reads body,
+face and hands of the person in a region, unsmoothed, and says where to look in the next frame.
+People are found anew in every frame, for a region that follows from frame to frame slides off a
+fast limb at times; only who is not found is followed. The finder overlooks people beside or behind
+others, so now and then those who were found are painted over and the rest is searched.
 
 The wheel carries the pose model of complexity 1 alone; the other two would be downloaded, so they
-are not offered. MediaPipe gives 33 body points, 478 face points and 21 points a hand; the tables
-below pick the OpenPose points out of them.
+are not offered.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from magicpose_cli.errors import ConfigError
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.detect import box_of, largest_first
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.mediapipe_points import pose_of
+from magicpose_cli.pose.views import surest_in_views
 from magicpose_cli.stderr import native_stderr_silenced
 
-# MediaPipe's body point for each OpenPose joint; the neck (-1) is the middle of the shoulders.
-BODY_FROM_33 = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
-# MediaPipe's face mesh point for each of the 68 iBUG points. "right" is the person's own, so it
-# stands on the left of the picture.
-FACE_FROM_478 = (
-    127, 234, 132, 58, 172, 136, 150, 176, 152, # jaw, right ear to chin
-    400, 379, 365, 397, 288, 361, 454, 356,     # jaw, chin to left ear
-    70, 63, 105, 66, 107,                       # right brow, outer end to inner
-    336, 296, 334, 293, 300,                    # left brow, inner end to outer
-    168, 197, 5, 4,                             # nose bridge, down to the tip
-    98, 97, 2, 326, 327,                        # nose base, right to left
-    33, 160, 158, 133, 153, 144,                # right eye, from its outer corner over the top
-    362, 385, 387, 263, 373, 380,               # left eye, from its inner corner over the top
-    61, 40, 37, 0, 267, 270, 291,               # outer lips, right corner over the top to the left
-    321, 314, 17, 84, 91,                       # outer lips, back along the bottom
-    78, 81, 13, 311, 308,                       # inner lips, right corner over the top to the left
-    402, 14, 178,                               # inner lips, back along the bottom
-)  # fmt: skip
-# Head joints, where the face was found, from the mesh: the body model's are on the cheeks at times.
-HEAD_FROM_478 = {"nose": 4, "right_eye": 468, "left_eye": 473, "right_ear": 234, "left_ear": 454}
-MIN_VISIBILITY = 0.5  # MediaPipe invents the legs of a half body at about 0.0 to 0.3
-# An ear is hidden by the head once it stands nearer to the nose than this share of the other ear's
-# distance, measured along the line between the ears.
-HIDDEN_EAR_SHARE = 0.3
-# Where else to search a single picture, as left, top, right, bottom in parts of its size: with a
-# margin (a close-up fills the picture), then in overlapping windows (a small person).
-VIEWS = (
-    (-0.5, -0.5, 1.5, 1.5),
-    (0.2, 0.2, 0.8, 0.8),
-    *((x, y, x + 0.5, y + 0.5) for y in (0.0, 0.25, 0.5) for x in (0.0, 0.25, 0.5)),
-)
-MIN_VIEW_CONFIDENCE = 13.0  # textures without anybody reach 12.5 in one of the views
+# The parts by their names in the wheel, see mediapipe/modules in MediaPipe's sources.
+FIND = """
+input_stream: "image"  output_stream: "people"
+node {
+  calculator: "PoseDetectionCpu"
+  input_stream: "IMAGE:image"  output_stream: "DETECTIONS:people"
+}
+"""
+READ = """
+input_stream: "image"  input_stream: "region"
+input_side_packet: "complexity"  input_side_packet: "segment"  input_side_packet: "refine"
+output_stream: "body"  output_stream: "world"  output_stream: "face"
+output_stream: "left_hand"  output_stream: "right_hand"  output_stream: "next_region"
+node {
+  calculator: "ImagePropertiesCalculator"
+  input_stream: "IMAGE_CPU:image"  output_stream: "SIZE:size"
+}
+node {
+  calculator: "PoseLandmarkByRoiCpu"
+  input_stream: "IMAGE:image"  input_stream: "ROI:region"
+  input_side_packet: "MODEL_COMPLEXITY:complexity"  input_side_packet: "ENABLE_SEGMENTATION:segment"
+  output_stream: "LANDMARKS:body"  output_stream: "WORLD_LANDMARKS:world"
+  output_stream: "AUXILIARY_LANDMARKS:circle"
+}
+node {
+  calculator: "PoseLandmarksToRoi"
+  input_stream: "LANDMARKS:circle"  input_stream: "IMAGE_SIZE:size"
+  output_stream: "ROI:next_region"
+}
+node {
+  calculator: "HandLandmarksLeftAndRightCpu"
+  input_stream: "IMAGE:image"  input_stream: "POSE_LANDMARKS:body"
+  output_stream: "LEFT_HAND_LANDMARKS:left_hand"  output_stream: "RIGHT_HAND_LANDMARKS:right_hand"
+}
+node {
+  calculator: "SplitNormalizedLandmarkListCalculator"
+  input_stream: "body"  output_stream: "head"
+  options { [mediapipe.SplitVectorCalculatorOptions.ext] { ranges { begin: 0 end: 11 } } }
+}
+node {
+  calculator: "FaceLandmarksFromPoseCpu"
+  input_stream: "IMAGE:image"  input_stream: "FACE_LANDMARKS_FROM_POSE:head"
+  input_side_packet: "REFINE_LANDMARKS:refine"  output_stream: "FACE_LANDMARKS:face"
+}
+"""
+PARTS = ("body", "world", "face", "left_hand", "right_hand")
+MODEL = {"complexity": 1, "segment": False, "refine": True}  # refine: sharper eyes, lips, irises
+MIN_SCORE = 0.6  # of a find in a still picture or beside others; at 0.5 textures are people
+SEARCH_REST_EVERY = 8  # frames of a film: a twentieth of the time for one person
+PAINT_MARGIN = 0.1  # of a person's size, around the box of their points
+REGION_SCALE = 1.25  # of the circle around a body, as MediaPipe cuts it out
+SAME_PLACE = 0.25  # of a region's side: the hips move less from one frame to the next
+SAME_POSE = 0.03  # of a region's side: nearer joints, on average, are of one person
+
+
+@dataclass(frozen=True)
+class Region:
+    """A turned square in a picture, in its pixels; turn in radians, clockwise."""
+
+    x: float
+    y: float
+    side: float
+    turn: float
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """Somebody as read in one frame, and where to look for them in the next one."""
+
+    pose: Pose
+    region: Region
 
 
 class MediaPipeHolistic:
-    """PoseDetector on the CPU; tracks from frame to frame unless `still`."""
+    """PoseDetector on the CPU; follows people from frame to frame unless `still`."""
 
     def __init__(self, *, still: bool = False) -> None:
-        import mediapipe
-
-        if not hasattr(mediapipe, "solutions"):
-            raise ConfigError(
-                f"detector: mediapipe {mediapipe.__version__} comes without its holistic models; "
-                "run: pip install 'mediapipe==0.10.21'"
-            )
         self._still = still
         self._warned = False
+        self._people: list[Person] = []
+        self._frame_count = 0
         with native_stderr_silenced():
-            self._graph: Any = mediapipe.solutions.holistic.Holistic(
-                static_image_mode=still,
-                model_complexity=1,
-                refine_face_landmarks=True,
-                min_detection_confidence=0.6 if still else 0.5,  # 0.5 sees people in textures
-            )
-            self._graph.process(np.zeros((64, 64, 3), np.uint8))  # its parts start lazily
+            self._finder = _graph(FIND)
+            self._reader = _graph(READ, **MODEL)
+            nothing = np.zeros((64, 64, 3), np.uint8)  # the graphs' parts start lazily
+            self._find(nothing, MIN_SCORE)
+            self._read(nothing, Region(32, 32, 64, 0))
 
     def detect(self, frame: np.ndarray) -> list[Pose]:
-        """One person at most; a point outside of the picture is unseen.
+        """Everybody; a point outside of the picture is unseen.
 
-        Where nobody is found in a single picture, it is searched again in VIEWS and the surest is
-        taken.
+        A single picture where nobody is found is searched again in parts for the surest person.
         """
-        pose = self._look(frame)
-        if self._still and pose.is_empty:
-            pose = max((self._look_at(frame, view) for view in VIEWS), key=_confidence)
-            return [pose] if _confidence(pose) >= MIN_VIEW_CONFIDENCE else []
-        return [] if pose.is_empty else [pose]
+        picture = np.ascontiguousarray(frame)
+        people = self._look(picture, self._people)
+        if self._still:
+            poses = [person.pose for person in people]
+            return largest_first(poses or surest_in_views(picture, self._poses_in))
+        self._people = people
+        return largest_first(person.pose for person in people)
 
     def close(self) -> None:
-        self._graph.close()
+        self._finder.close()
+        self._reader.close()
 
-    def _look_at(self, frame: np.ndarray, view: tuple[float, float, float, float]) -> Pose:
-        height, width = frame.shape[:2]
-        sizes = (width, height, width, height)
-        left, top, right, bottom = (round(v * size) for v, size in zip(view, sizes, strict=True))
-        pose = self._look(_cut(frame, left, top, right, bottom))
-        corner = np.array([left, top], dtype=np.float32)
-        return _within_picture(pose.map_points(lambda points: points + corner, width, height))
+    def _look(self, picture: np.ndarray, followed: list[Person]) -> list[Person]:
+        """Who is found, and who is not found but still where they were about to be."""
+        people: list[Person] = []
+        lost = list(followed)
+        for region in self._find(picture, MIN_SCORE if self._still else 0.0):
+            if lost:
+                nearest = min(lost, key=lambda person: _distance(person.region, region))
+                if _distance(nearest.region, region) < SAME_PLACE * region.side:
+                    lost.remove(nearest)
+            _add(people, self._read(picture, region))
+        for person in lost:
+            _add(people, self._read(picture, person.region))
+        if people and self._frame_count % SEARCH_REST_EVERY == 0:
+            self._look_beside(picture, people)
+        self._frame_count += 0 if self._still else 1
+        return people
 
-    def _look(self, frame: np.ndarray) -> Pose:
+    def _look_beside(self, picture: np.ndarray, people: list[Person]) -> None:
+        """Add who is found once the others are painted over, until nobody more is."""
+        rest, known = picture.copy(), 0
+        color = picture.mean(axis=(0, 1))
+        while known < len(people):
+            for person in people[known:]:
+                rest[_around(person.pose)] = color
+            known = len(people)
+            for region in self._find(rest, MIN_SCORE):
+                _add(people, self._read(picture, region))
+
+    def _poses_in(self, picture: np.ndarray) -> list[Pose]:
+        return [person.pose for person in self._look(picture, [])]
+
+    def _find(self, picture: np.ndarray, min_score: float) -> list[Region]:
+        """The regions of the people in the picture, the surest first."""
+        height, width = picture.shape[:2]
+        regions = []
+        for found in self._finder.process(picture).people or []:
+            if found.score[0] >= min_score:
+                # The first two key points are the hips and a point of the circle above the head.
+                hips, top = found.location_data.relative_keypoints[:2]
+                x, y = hips.x * width, hips.y * height
+                dx, dy = top.x * width - x, top.y * height - y
+                side = 2 * REGION_SCALE * math.hypot(dx, dy)
+                regions.append(Region(x, y, side, math.atan2(dx, -dy)))
+        return regions
+
+    def _read(self, picture: np.ndarray, region: Region) -> Person | None:
+        """The person in the region; None where nobody is."""
+        from mediapipe.framework.formats.rect_pb2 import NormalizedRect
+
+        height, width = picture.shape[:2]
+        rect = NormalizedRect(
+            x_center=region.x / width,
+            y_center=region.y / height,
+            width=region.side / width,
+            height=region.side / height,
+            rotation=region.turn,
+        )
         # The C++ side has one more thing to say when it finds its first person.
         with contextlib.nullcontext() if self._warned else native_stderr_silenced():
-            found = self._graph.process(np.ascontiguousarray(frame))
-        self._warned = self._warned or found.pose_landmarks is not None
-        height, width = frame.shape[:2]
-        return _to_pose(found, width, height)
+            found = self._reader.process({"image": picture, "region": rect})
+        if found.body is None:
+            return None
+        self._warned = True
+        parts = {part: getattr(found, part) for part in PARTS if getattr(found, part) is not None}
+        pose = pose_of(width, height, **{part: list_.landmark for part, list_ in parts.items()})
+        if pose.is_empty:
+            return None
+        then = found.next_region
+        place = Region(
+            then.x_center * width, then.y_center * height, then.width * width, then.rotation
+        )
+        return Person(pose, place)
 
 
-def _cut(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
-    """The rectangle of `frame` in pixels; its border color continues outside of the picture."""
-    import cv2
+def _graph(text: str, **side_inputs: bool | int) -> Any:
+    # The options that the text names are known once the calculator's own module is imported.
+    import mediapipe.calculators.core.split_vector_calculator_pb2  # noqa: F401
+    from google.protobuf import text_format
+    from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
+    from mediapipe.python.solution_base import SolutionBase
 
-    height, width = frame.shape[:2]
-    inner = frame[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-    margins = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-    return cv2.copyMakeBorder(inner, *margins, cv2.BORDER_REPLICATE)
-
-
-def _to_pose(found: Any, width: int, height: int) -> Pose:
-    parts: dict[str, np.ndarray] = {}
-    if found.pose_landmarks:
-        points = _points(found.pose_landmarks, width, height)
-        points[:, 2] = [p.visibility for p in found.pose_landmarks.landmark]
-        points[points[:, 2] < MIN_VISIBILITY, 2] = 0.0
-        body = points[list(BODY_FROM_33)]
-        shoulders = points[[11, 12]]
-        body[1, :2], body[1, 2] = shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()
-        parts["body"] = body
-    if found.face_landmarks:
-        mesh = _points(found.face_landmarks, width, height)
-        parts["face"] = mesh[list(FACE_FROM_478)]
-        if "body" in parts:
-            for joint, point in HEAD_FROM_478.items():
-                parts["body"][BODY_JOINTS.index(joint)] = mesh[point]
-            hidden = _hidden_ear(mesh)
-            if hidden is not None:
-                parts["body"][BODY_JOINTS.index(hidden), 2] = 0.0
-    for side in ("left_hand", "right_hand"):
-        hand = getattr(found, f"{side}_landmarks")
-        if hand:
-            parts[side] = _points(hand, width, height)
-    return _within_picture(Pose.of(width, height, **parts))
+    config = text_format.Parse(text, CalculatorGraphConfig())
+    return SolutionBase(graph_config=config, side_inputs=side_inputs)
 
 
-def _confidence(pose: Pose) -> float:
-    """How sure a pose is: the visibility of its joints; a found face is worth eight of them."""
-    return float(pose.body_score.sum() + 8.0 * pose.face_score.max())
+def _add(people: list[Person], new: Person | None) -> None:
+    """Unless it is somebody who is there already: two regions can run into one person."""
+    if new is not None and not any(_same_pose(new, other) for other in people):
+        people.append(new)
 
 
-def _hidden_ear(mesh: np.ndarray) -> str | None:
-    """Name of the ear that the turned head hides, if any."""
-    nose, right, left = (mesh[HEAD_FROM_478[n], :2] for n in ("nose", "right_ear", "left_ear"))
-    to_right = float((nose - right) @ (left - right))
-    to_left = float((left - nose) @ (left - right))
-    if to_left < HIDDEN_EAR_SHARE * to_right:
-        return "left_ear"
-    if to_right < HIDDEN_EAR_SHARE * to_left:
-        return "right_ear"
-    return None
+def _distance(one: Region, other: Region) -> float:
+    return math.hypot(one.x - other.x, one.y - other.y)
 
 
-def _within_picture(pose: Pose) -> Pose:
-    """Drop the points outside of the picture: they are MediaPipe's guesses."""
-    parts = {}
-    for part in PARTS:
-        points, score = getattr(pose, part), getattr(pose, f"{part}_score")
-        inside = ((points >= 0) & (points < (pose.width, pose.height))).all(axis=1)
-        parts[part] = np.column_stack([points, np.where(inside, score, 0.0)])
-    return Pose.of(pose.width, pose.height, **parts)
+def _same_pose(one: Person, other: Person) -> bool:
+    both = (one.pose.body_score > 0) & (other.pose.body_score > 0)
+    if not both.any():
+        return False
+    apart = np.hypot(*(one.pose.body - other.pose.body)[both].T).mean()
+    return bool(apart < SAME_POSE * max(one.region.side, other.region.side))
 
 
-def _points(landmarks: Any, width: int, height: int) -> np.ndarray:
-    """(n, 3) x, y in pixels and a score of 1, which MediaPipe does not give for hands and faces."""
-    return np.array([(p.x * width, p.y * height, 1.0) for p in landmarks.landmark])
+def _around(pose: Pose) -> tuple[slice, slice]:
+    """Rows and columns of the box around a person's points, with room for hair and clothes."""
+    left, top, right, bottom = box_of(pose)
+    margin = PAINT_MARGIN * max(right - left, bottom - top)
+    rows = slice(max(int(top - margin), 0), int(bottom + margin) + 1)
+    return rows, slice(max(int(left - margin), 0), int(right + margin) + 1)
