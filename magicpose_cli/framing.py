@@ -95,13 +95,14 @@ def frame_clip(
     poses: Sequence[Pose],
     *,
     zoom: bool = False,
+    fade: float = FADE,
 ) -> Framing:
     """One framing for a whole clip: of the reference picture and of everything moved onto it.
 
     person: the reference's own pose. poses: the motion, in the reference picture's pixels.
-    zoom: take the smallest window that holds the moving person and room to FADE around them, but
-        enlarged MAX_ENLARGEMENT times at most, in place of the largest that fits; for results that
-        are pasted back.
+    zoom: take the smallest window that holds the moving person and room around them, `fade` of its
+        short side, but enlarged MAX_ENLARGEMENT times at most, in place of the largest that fits;
+        for results that are pasted back.
 
     A crop stays inside the picture: what leaves the picture is lost, black borders would be worse.
     Where it cannot hold all of the motion, it holds the person as the reference shows them, and of
@@ -120,7 +121,8 @@ def frame_clip(
     scale = min(w / width, h / height)
     if zoom:
         needed = max((held.right - held.left) / width, (held.bottom - held.top) / height)
-        scale = min(scale, max(needed / (1 - 2 * FADE), 1 / MAX_ENLARGEMENT))
+        needed /= max(1 - 2 * fade, 0.1)  # fades of half the window leave no room for anybody
+        scale = min(scale, max(needed, 1 / MAX_ENLARGEMENT))
     return _crop(source, target, scale, held, found[0])
 
 
