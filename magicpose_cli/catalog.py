@@ -163,6 +163,7 @@ def fetch(name: str, on_progress: OnProgress = silent) -> Path:
         unfinished.mkdir(parents=True, exist_ok=True)
         for file in entry.files:
             target = folder / file.name
+            on_bytes(0)
             if not _is_right(target, file):
                 with _told(file):
                     got = _from_hub if file.repository else _from_address
@@ -176,7 +177,7 @@ def fetch(name: str, on_progress: OnProgress = silent) -> Path:
                     )
                 part.replace(target)
             before += file.size
-            on_bytes(0)
+        on_bytes(0)
         shutil.rmtree(unfinished)
     except OSError as error:
         raise ModelError(
@@ -246,7 +247,8 @@ def _told(file: RemoteFile) -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPException, HTTPError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        cause = error.__cause__ or error  # the hub's client guesses what it means
+        reason = " ".join(str(cause).split())[:200] or type(cause).__name__
         raise ModelError(
             f"{file.name} cannot be fetched from {file.source} ({reason}); run the command again "
             "to go on, or put the file there by hand"
