@@ -22,6 +22,7 @@ class Backend:
 
     place: module and class. needs: packages, or paths inside of them. install: what to ask pip for
     where one is missing. weights: their name in the catalog, where they are not in a package.
+    automatic: whether "auto" may take it.
     """
 
     place: str
@@ -35,19 +36,25 @@ DETECTORS = {  # the best first
     "dwpose": Backend(
         "magicpose_cli.pose.dwpose:DWPose",
         ("rtmlib", "onnxruntime"),
-        "magicpose[dwpose]",
+        "'magicpose[dwpose]'",
         weights="dwpose",
     ),
     "mediapipe": Backend(
         "magicpose_cli.pose.mediapipe_holistic:MediaPipeHolistic",
         ("mediapipe", "mediapipe/python/solutions"),
-        "mediapipe==0.10.21",  # the last line of wheels that carry the holistic models
+        "'mediapipe==0.10.21'",  # the last line of wheels that carry the holistic models
     ),
     "mediapipe-tasks": Backend(
         "magicpose_cli.pose.mediapipe_tasks:MediaPipeTasks",
         ("mediapipe", "mediapipe/tasks"),
-        "mediapipe>=0.10.21",
+        "'mediapipe>=0.10.21'",
         weights="mediapipe-tasks",
+    ),
+    "dwpose-mm": Backend(
+        "magicpose_cli.pose.dwpose_mm:DWPoseMM",
+        ("controlnet_aux", "mmcv", "mmdet", "mmpose"),
+        "'magicpose[parity]' mmcv mmdet mmpose",
+        automatic=False,
     ),
 }
 
@@ -124,7 +131,7 @@ def _lacks(name: str) -> str:
         if not _is_installed(path):
             return (
                 f"needs the package {path!r}, which is not installed; "
-                f"run: pip install '{backend.install}'"
+                f"run: pip install {backend.install}"
             )
     missing = lacking(backend.weights) if backend.weights else []
     if missing:

@@ -160,3 +160,22 @@ def test_where_nobody_is_nobody_is_found_in_silence(load, drawn, still, capfd):
         (pose,) = detector.detect(odd)
         check_form(pose, 357, 479)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_film_of_two_people_of_whom_one_leaves(load, drawn):
+    pictures, truths, heights = drawn
+    one, other = pictures[0], pictures[4]
+    empty = np.broadcast_to(one[:, :1], one.shape)  # the wall behind, stretched
+    with load() as detector:
+        for shift in range(0, 24, 4):
+            both = np.concatenate([np.roll(one, shift, axis=1), other], axis=1)
+            people = detector.detect(both)
+            assert len(people) == 2, shift
+            left = min(people, key=lambda pose: np.nanmean(pose.body[:, 0]))
+            own = truths[0].body + np.array([shift, 0])
+            assert np.median(distances(left.body, own, heights[0])) < 2
+        for _ in range(2):
+            alone = np.concatenate([one, empty], axis=1)
+            (pose,) = detector.detect(alone)
+            assert np.median(distances(pose.body, truths[0].body, heights[0])) < 2
+        assert detector.detect(np.concatenate([empty, empty], axis=1)) == []

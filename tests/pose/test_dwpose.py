@@ -5,12 +5,14 @@ for how sure, green for how wide, red for how high. The reader has every third p
 brightest red, green or blue spot of its crop.
 """
 
+import sys
+
 import numpy as np
 import pytest
 
 from magicpose_cli import catalog
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.pose import dwpose
+from magicpose_cli.pose import dwpose, dwpose_mm
 from magicpose_cli.pose.detect import load_detector
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 
@@ -265,3 +267,25 @@ def test_missing_weights_name_the_command(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"run: magicpose models fetch dwpose$") as error:
         load_detector("dwpose")
     assert "yolox_l.onnx" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_without_openmmlab_one_line_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mmcv", None)
+    with pytest.raises(ConfigError, match=r"'dwpose-mm' needs the package .*mmcv mmdet mmpose$"):
+        load_detector("dwpose-mm")
+
+
+def test_controlnet_aux_order_is_the_same():
+    """Its own steps on 133 points, neck and order, then ours: the same as ours on the 133."""
+    generator = np.random.default_rng(7)
+    points, scores = generator.uniform(0, 300, (133, 2)), generator.uniform(0.1, 1, 133)
+    scores[[5, 6]] = 0.8
+    with_neck = np.insert(np.column_stack([points, scores]), 17, 0, axis=0)
+    with_neck[17] = *points[[5, 6]].mean(axis=0), 1
+    with_neck[[1, 2, 3, 4, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17]] = with_neck[
+        [17, 6, 8, 10, 7, 9, 12, 14, 16, 13, 15, 2, 1, 4, 3]
+    ]
+    theirs = dwpose_mm.pose_from_134(300, 300, with_neck[:, :2], with_neck[:, 2])
+    ours = dwpose.pose_from_133(300, 300, points, scores)
+    theirs.body_score[BODY_JOINTS.index("neck")] = ours.body_score[BODY_JOINTS.index("neck")]
+    assert theirs.equals(ours)
