@@ -3,53 +3,189 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from magicpose_cli.cli.animate import DriverFile
+if TYPE_CHECKING:
+    from magicpose_cli.poses import Extracted
+
+OUT, INPUT, TRACK, RETARGET = "Output", "Input", "Following one person", "Retargeting"
+
+
+def _option(*names: str, help: str, panel: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar)
 
 
 def command(
-    driver: DriverFile,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="OpenPose JSON (default: DRIVER.poses.json)."),
-    ] = None,
-    overlay: Annotated[
-        Path | None, typer.Option(help="Also write the driver with its poses drawn over it.")
-    ] = None,
-    detector: Annotated[str | None, typer.Option(help="auto or mediapipe.")] = None,
-    start: Annotated[float | None, typer.Option(help="Begin here, in seconds.")] = None,
-    end: Annotated[float | None, typer.Option(help="Stop here, in seconds.")] = None,
-    every: Annotated[int | None, typer.Option(help="Take every N-th frame.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Another frame rate; time is kept.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
-) -> None:
-    """Find the person in every frame of DRIVER and write OpenPose JSON.
+    source: Annotated[Path, typer.Argument(metavar="INPUT", show_default=False,
+        help="A video, an animated GIF, a folder of pictures, a single picture, a pose file "
+        "(.json, .npz, .npy) or a folder of OpenPose's JSON files.")],
+    out: Annotated[Path | None, _option("--out", "-o", panel=OUT, metavar="OUT",
+        help="Pose file: .json, .npz (compact, exact), .npy or .dwpose.npz (DWPose's arrays), or "
+        "a name without suffix for a folder of OpenPose's files (default: INPUT.poses.json; of a "
+        "pose file none is written).")] = None,
+    plot: Annotated[Path | None, _option("--plot", panel=OUT, metavar="PNG",
+        help="Draw what is seen when, how the joints move and where the gaps are.")] = None,
+    overlay: Annotated[Path | None, _option("--overlay", panel=OUT, metavar="VIDEO",
+        help="Draw the poses over the frames; over the reference with --retarget-to.")] = None,
+    detector: Annotated[str | None, _option("--detector", panel=INPUT, metavar="NAME",
+        help="auto, mediapipe or dwpose.")] = None,
+    canvas: Annotated[str | None, _option("--canvas", panel=INPUT, metavar="WxH",
+        help="Size of the picture, for pose files that do not tell it.")] = None,
+    start: Annotated[float | None, _option("--start", panel=INPUT, metavar="SECONDS",
+        help="Begin here.")] = None,
+    end: Annotated[float | None, _option("--end", panel=INPUT, metavar="SECONDS",
+        help="Stop here.")] = None,
+    every: Annotated[int | None, _option("--every", panel=INPUT, metavar="N",
+        help="Take every N-th frame; time is kept.")] = None,
+    fps: Annotated[float | None, _option("--fps", panel=INPUT, metavar="RATE",
+        help="Another frame rate, time is kept; or that of files that do not tell it.")] = None,
+    tracked: Annotated[bool | None, _option("--track/--raw", panel=TRACK,
+        help="Follow one person, mend and smooth; or take everybody as found (default: films are "
+        "tracked, pictures and pose files taken as they are; of these, the options below follow "
+        "one person without mending).")] = None,
+    person: Annotated[str | None, _option("--person", panel=TRACK, metavar="WHO",
+        help="largest, left, right, center, N from the left, or X,Y in pixels.")] = None,
+    smooth: Annotated[float | None, _option("--smooth", panel=TRACK, metavar="0..2",
+        help="How much jitter is taken out; 0 is none.")] = None,
+    max_gap: Annotated[float | None, _option("--max-gap", panel=TRACK, metavar="SECONDS",
+        help="Bridge gaps up to this long; longer ones hold the last pose.")] = None,
+    retarget_to: Annotated[Path | None, _option("--retarget-to", panel=RETARGET, metavar="REF",
+        help="Put the motion on the person of this picture or pose file.")] = None,
+    retarget: Annotated[str | None, _option("--retarget", panel=RETARGET, metavar="HOW",
+        help="auto, align (one scale and shift), skeleton (the reference's bones), full (its face "
+        "as well) or none.")] = None,
+    anchor: Annotated[str | None, _option("--anchor", panel=RETARGET, metavar="FRAME",
+        help="The frame that stands as the reference does: best, first or its number.")] = None,
+    expression: Annotated[float | None, _option("--expression", panel=RETARGET, metavar="0..2",
+        help="Strength of the expression in full.")] = None,
+    head: Annotated[float | None, _option("--head", panel=RETARGET, metavar="0..2",
+        help="Strength of the head's turn in full.")] = None,
+    overwrite: Annotated[bool, _option("--overwrite", "-y", panel=OUT,
+        help="Replace files.")] = False,
+    as_json: Annotated[bool, _option("--json", panel=OUT,
+        help="Print the summary as JSON on stdout.")] = False,
+    quiet: Annotated[bool, _option("--quiet", "-q", panel=OUT,
+        help="No progress and no summary.")] = False,
+) -> None:  # fmt: skip
+    """Find, convert, summarize, draw and retarget poses.
 
-    `animate` takes the file as its DRIVER, and so do ControlNet tools.
+    `animate` takes what is written as its DRIVER, and so do ControlNet tools.
 
-    Example: magicpose poses dance.mp4 -o dance.json --overlay dance_poses.mp4
+    Examples: magicpose poses dance.mp4 -o dance.json --overlay dance_poses.mp4;
+    magicpose poses dance.json --plot dance.png; magicpose poses dance.json -o dance.npz;
+    magicpose poses dance.json --retarget-to me.png -o mine.json
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.config import Preset
-    from magicpose_cli.driver import extract_poses
+    from magicpose_cli.pose.files import is_pose_file
+    from magicpose_cli.poses import extract_poses
 
+    asks = [option is not None for option in (person, smooth, max_gap)]
+    if tracked is False and any(asks):
+        raise typer.BadParameter("--raw follows nobody; leave out --person, --smooth, --max-gap")
+    if retarget_to is None and (retarget or anchor or expression is not None or head is not None):
+        raise typer.BadParameter("say with --retarget-to whom the motion is put on")
     settings = Preset().with_options(
         motion__detector=detector,
         motion__start_s=start,
         motion__end_s=end,
         motion__every=every,
         motion__fps=fps,
+        motion__person=person,
+        motion__smooth=smooth,
+        motion__max_gap_s=max_gap,
+        motion__retarget=retarget,
+        motion__anchor=anchor,
+        motion__expression=expression,
+        motion__head=head,
     )
-    target = out or Path(f"{driver.stem}.poses.json")
+    if out is None and not is_pose_file(source):
+        out = Path(f"{source.absolute().stem}.poses.json")
     with shown(quiet) as on_progress:
-        count, missing = extract_poses(
-            driver, target, settings.motion, overlay_to=overlay, overwrite=overwrite,
-            on_progress=on_progress,
+        result = extract_poses(
+            source, out, settings.motion, follow=True if any(asks) else tracked,
+            mend=True if tracked else None, canvas=_size(canvas), retarget_to=retarget_to,
+            overlay_to=overlay, plot_to=plot, overwrite=overwrite, on_progress=on_progress,
         )  # fmt: skip
-    if not quiet:
-        found = count - len(missing)
-        typer.echo(f"{target}: {count} frames, a person found in {found}", err=True)
+    if as_json:
+        _print_json(source, out, result)
+    elif not quiet:
+        _print(source, out, result)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    import re
+
+    from magicpose_cli.pose.clip import MAX_SIDE
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or not all(1 <= int(side) <= MAX_SIDE for side in match.groups()):
+        raise typer.BadParameter(f"--canvas {text!r}: expected WIDTHxHEIGHT such as 1280x720")
+    return int(match[1]), int(match[2])
+
+
+def _print_json(source: Path, out: Path | None, result: Extracted) -> None:
+    import json
+    from dataclasses import asdict
+
+    moved = result.retargeted
+    told = {
+        "input": str(source),
+        "output": str(out) if out else None,
+        **asdict(result.summary),
+        "tracked": asdict(result.tracked) if result.tracked else None,
+        "retargeted": moved
+        and {"mode": moved.mode, "anchor": moved.anchor, "dropped": moved.dropped},
+        "notes": result.notes,
+    }
+    typer.echo(json.dumps(told, indent=2))
+
+
+def _print(source: Path, out: Path | None, result: Extracted) -> None:
+    """The table on stdout; where the file is and what was assumed on stderr."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    told = result.summary
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+    for head in ("", "seen", "jitter", "gaps", "longest"):
+        table.add_column(head, justify="left" if not head else "right", no_wrap=True)
+
+    def lasting(frames: int) -> str:
+        if not frames:
+            return "–"
+        return f"{frames / told.fps:.2f} s" if told.fps else f"{frames} frames"
+
+    table.add_row(
+        "person", f"{100 * told.seen:.1f} %", "", str(told.gaps), lasting(told.longest_gap)
+    )
+    for name, part in told.parts.items():
+        jitter = "–" if part.jitter is None else f"{part.jitter:.2f} %"
+        table.add_row(
+            name.replace("_", " "), f"{100 * part.seen:.1f} %", jitter, str(part.gaps),
+            lasting(part.longest_gap),
+        )  # fmt: skip
+    Console().print(table)
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
+    length = f"{told.frames} frames" + (f" at {told.fps:g} fps" if told.fps else "")
+    people = f", up to {told.people_most} people" if told.people_most > 1 else ""
+    found = round(told.seen * told.frames)
+    typer.echo(
+        f"{out or source}: {length} of {told.width}x{told.height}, a person found in {found}"
+        f"{people}{_retargeted(result)}",
+        err=True,
+    )
+
+
+def _retargeted(result: Extracted) -> str:
+    if result.retargeted is None:
+        return ""
+    anchor = result.retargeted.anchor
+    where = "" if anchor is None else f", frame {anchor} laid onto the reference"
+    return f", retargeted ({result.retargeted.mode}{where})"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.detect import largest_first
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
 Person = dict[str, np.ndarray]
@@ -46,18 +47,6 @@ class PoseClip:
         """The largest person of each frame; an empty Pose where nobody is."""
         nobody = Pose.of(self.width, self.height)
         return [everybody[0] if everybody else nobody for everybody in self.people]
-
-
-def largest_first(people: Iterable[Pose]) -> list[Pose]:
-    """Sorted by the area of the box around all points, of equal ones as they came."""
-    return sorted(people, key=_extent, reverse=True)
-
-
-def _extent(pose: Pose) -> tuple[float, float]:
-    points = np.concatenate([getattr(pose, part) for part in PARTS])
-    points = points[np.isfinite(points).all(axis=1)].astype(np.float64)
-    width, height = np.ptp(points, axis=0) if len(points) else (0.0, 0.0)
-    return float(width * height), float(width + height)
 
 
 def seen_rows(pose: Pose, part: str) -> np.ndarray:
