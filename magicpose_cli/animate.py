@@ -7,6 +7,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import tee
@@ -16,10 +17,13 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.config import Preset, load_preset
-from magicpose_cli.driver import Driver, detect_poses, open_driver
-from magicpose_cli.errors import DetectionError, OutputError
-from magicpose_cli.framing import Framing, frame, person_box
+from magicpose_cli.driver import Driver, follow, open_driver, see
+from magicpose_cli.errors import ConfigError, DetectionError, OutputError
+from magicpose_cli.framing import Framing, frame, frame_clip
+from magicpose_cli.paste import Paster
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retarget import retarget
+from magicpose_cli.pose.track import TrackReport
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import Sound, VideoWriter, check_output, read_picture
 
@@ -48,13 +52,40 @@ class Plan:
 
 
 @dataclass
+class Motion:
+    """The driver's motion in the reference's picture, and how it came there.
+
+    poses: one a frame, in pixels of the network's canvas; [] for ready-drawn maps. framing: of the
+    reference's picture. retarget: the mode used. anchor: the driver's frame that was laid onto the
+    reference. dropped: parts that the reference lacks. track: what was mended.
+    """
+
+    poses: list[Pose]
+    framing: Framing
+    detector: str = ""
+    retarget: str = "none"
+    anchor: int | None = None
+    dropped: tuple[str, ...] = ()
+    track: TrackReport | None = None
+
+    def report(self) -> dict[str, Any]:
+        """All but the poses, for JSON."""
+        told = ("detector", "retarget", "anchor", "dropped")
+        return {
+            **{name: getattr(self, name) for name in told},
+            "window": self.framing.window,
+            "track": asdict(self.track) if self.track else None,
+        }
+
+
+@dataclass
 class Result:
     """What a run has made, and everything needed to make it again."""
 
     plan: Plan
     output: str
     frames: int
-    frames_without_detection: list[int]
+    motion: dict[str, Any]
     seconds: dict[str, float]
     preset: dict[str, Any]
     versions: dict[str, str]
@@ -80,7 +111,6 @@ def animate(
     Raises a MagicPoseError for everything the user can mend; the finished frames are kept.
     """
     from magicpose_cli.diffusion.weights import model_hash
-    from magicpose_cli.pose.track import fill_gaps
     from magicpose_cli.render import Renderer, load_model
 
     preset = resolve_preset(preset)
@@ -89,26 +119,24 @@ def animate(
     clock = _Clock()
     size = (plan.width, plan.height)
 
+    with ThreadPoolExecutor(1) as loader:  # the model loads while the driver is looked at
+        loading = loader.submit(load_model, preset)
+        with clock("poses"):
+            target = find_target(Path(reference), picture, opened, preset)
+            motion = read_motion(opened, target, picture, size, preset, on_progress)
+        with clock("model"):
+            on_progress(Progress("model", 0, 1))
+            pipeline = loading.result()
+    canvas = motion.framing.picture(picture)
     with clock("reference"):
-        target = find_target(Path(reference), picture, opened, preset)
-        framing = frame((picture.shape[1], picture.shape[0]), size, preset.frame.fit, _box(target))
-        canvas = framing.picture(picture)
-    with clock("model"):
-        on_progress(Progress("model", 0, 1))
-        pipeline = load_model(preset)
         renderer = Renderer(pipeline, canvas, preset)
         on_progress(Progress("model", 1, 1))
-    missing: list[int] = []
-    poses: list[Pose] = []
-    if opened.kind != "pose-maps":
-        with clock("poses"):
-            poses, missing = fill_gaps(
-                detect_poses(opened, preset.motion, on_progress),
-                round(preset.motion.max_gap_s * opened.rate),
-            )
-            poses = place_poses(poses, target, framing, size, preset)
-    maps = draw_maps(opened, poses, pipeline.config.pose_canvas, size, preset)
-    saved = save_poses(output, poses, opened, overwrite) if preset.output.save_poses else None
+    maps = draw_maps(opened, motion.poses, pipeline.config.pose_canvas, size, preset)
+    saved = None
+    if preset.output.save_poses:
+        saved = save_poses(output, motion.poses, opened, overwrite)
+    feather = preset.frame.feather
+    paster = Paster(picture, motion.framing, feather) if preset.frame.paste_back else None
     with clock("render"):
         on_progress(Progress("render", 0, opened.frame_count))
         sound = _sound(opened) if plan.audio else None
@@ -118,7 +146,9 @@ def animate(
             maps, shown = tee(maps)  # as far apart as a batch is long
             for made in renderer.render(maps):
                 pose_map = next(shown)
-                if preset.output.compare:
+                if paster:
+                    made = paster.paste(made)
+                elif preset.output.compare:
                     made = np.concatenate([canvas, pose_map, made], axis=1)
                 writer.write(made)
                 on_progress(Progress("render", writer.frame_count, opened.frame_count))
@@ -126,7 +156,7 @@ def animate(
         plan=plan,
         output=str(output),
         frames=writer.frame_count,
-        frames_without_detection=missing,
+        motion=motion.report(),
         seconds=clock.seconds,
         preset=preset.model_dump(),
         versions=versions(),
@@ -168,6 +198,8 @@ def make_plan(
     if output is None:
         output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
     check_output(output, overwrite)
+    if preset.output.compare and preset.frame.paste_back:
+        raise ConfigError("compare and paste-back exclude each other; leave one of them out")
     if preset.output.save_poses and not overwrite and poses_path(Path(output)).exists():
         raise OutputError(f"{poses_path(Path(output))}: exists already; pass --overwrite")
     picture = read_picture(reference)
@@ -217,17 +249,51 @@ def find_target(path: Path, picture: np.ndarray, driver: Driver, preset: Preset)
     return target
 
 
-def place_poses(
-    poses: list[Pose], target: Pose | None, framing: Framing, size: tuple[int, int], preset: Preset
-) -> list[Pose]:
-    """The driver's poses on the network's canvas, moved onto the reference's body."""
-    from magicpose_cli.pose.retarget import retarget
+def read_motion(
+    driver: Driver,
+    target: Pose | None,
+    picture: np.ndarray,
+    size: tuple[int, int],
+    preset: Preset,
+    on_progress: OnProgress = silent,
+) -> Motion:
+    """Detect, track, retarget and frame: the driver's motion on the network's canvas (width,
+    height), moved onto the reference's body.
 
-    moved = retarget(poses, target, preset.motion.retarget).poses
-    if target is None:  # the poses keep their place in the driver's own picture
-        first = moved[0]
-        framing = frame((first.width, first.height), size, preset.frame.fit)
-    return [framing.pose(pose) for pose in moved]
+    target: the person of the reference `picture`; None leaves the poses at their place in the
+    driver's own picture.
+    """
+    settings, fit = preset.motion, preset.frame.fit
+    whole = (picture.shape[1], picture.shape[0])
+    if driver.kind == "pose-maps":
+        return Motion([], frame(whole, size, fit))
+    seen = see(driver, settings, on_progress)
+    poses, report = follow(driver, seen.people, settings)
+    moved = retarget(
+        poses,
+        target,
+        settings.retarget,
+        anchor=str(settings.anchor),
+        expression=settings.expression,
+        head=settings.head,
+    )
+    framing = frame_clip(
+        whole, size, fit, target, moved.poses,
+        zoom=preset.frame.paste_back, fade=preset.frame.feather,
+    )  # fmt: skip
+    placing = framing
+    if target is None:
+        framing = frame(whole, size, fit)
+        placing = frame((poses[0].width, poses[0].height), size, fit)
+    return Motion(
+        poses=[placing.pose(pose) for pose in moved.poses],
+        framing=framing,
+        detector=seen.detector,
+        retarget=moved.mode,
+        anchor=moved.anchor,
+        dropped=moved.dropped,
+        track=report,
+    )
 
 
 def draw_maps(
@@ -279,10 +345,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-def _box(target: Pose | None) -> tuple[float, float, float, float] | None:
-    return None if target is None else person_box([target])
 
 
 def _sound(driver: Driver) -> Sound:

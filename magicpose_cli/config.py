@@ -34,8 +34,25 @@ def _check_steps(text: str | int) -> str:
     return str(text)
 
 
+def _check_anchor(text: str | int) -> str:
+    if not re.fullmatch(r"best|first|[0-9]{1,9}", str(text)):
+        raise ValueError("expected best, first or the number of a frame from 0")
+    return str(text)
+
+
+def _check_person(text: str | int) -> str:
+    point = r"\d{1,6}(\.\d{1,6})?"
+    if not re.fullmatch(rf"largest|left|right|center|[1-9]\d{{0,3}}|{point},{point}", str(text)):
+        raise ValueError(
+            'expected largest, left, right, center, a number that counts from the left, or "x,y"'
+        )
+    return str(text)
+
+
 Size = Annotated[str | int, AfterValidator(_check_size)]
 Steps = Annotated[str | int, AfterValidator(_check_steps)]
+Person = Annotated[str | int, AfterValidator(_check_person)]
+Anchor = Annotated[str | int, AfterValidator(_check_anchor)]
 Name = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -69,14 +86,29 @@ class FrameSettings(Section):
 
     size: Size | None = None
     fit: Literal["crop", "pad", "stretch"] = "crop"
+    paste_back: bool = False
+    """Put the result back into the whole reference picture; the window is then as small as holds
+    the moving person."""
+    feather: float = Field(0.05, ge=0, le=0.5)
+    """How much of the window's short side a pasted result takes to fade into the picture."""
 
 
 class MotionSettings(Section):
-    """How the driver is read."""
+    """How the driver is read, and how its motion is laid onto the reference."""
 
     driver_kind: Literal["auto", "video", "poses", "pose-maps"] = "auto"
     detector: Name = "auto"
-    retarget: Literal["align", "none"] = "align"
+    person: Person = "largest"
+    """largest, left, right, center, N from the left, or "x,y" in pixels of the driver."""
+    retarget: Literal["auto", "none", "align", "skeleton", "full"] = "auto"
+    anchor: Anchor = "best"
+    """The driver's frame that stands as the reference does: best, first or its number from 0."""
+    expression: float = Field(1.0, ge=0, le=2)
+    """Strength of the driver's expression in `full`."""
+    head: float = Field(1.0, ge=0, le=2)
+    """Strength of the driver's turn of the head in `full`."""
+    smooth: float | None = Field(None, ge=0, le=2)
+    """How much jitter is taken out: 0 none, 1 usual, 2 most; None is 1 for a film, 0 for a file."""
     fps: float | None = Field(None, gt=0, le=1000)
     every: int = Field(1, ge=1)
     start_s: float | None = Field(None, ge=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from magicpose_cli.config import MotionSettings
-from magicpose_cli.errors import DetectionError, InputError, OutputError
+from magicpose_cli.errors import DetectionError
+from magicpose_cli.pose.files import is_pose_file, read_clip
+from magicpose_cli.pose.follow import Sighting
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.track import TrackReport, look_of, track
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import Clip, SelectedClip, Selection, probe, read_frames, select
 
@@ -28,7 +31,8 @@ class Driver:
     kind: str
     selected: SelectedClip
     selection: Selection
-    poses: tuple[Pose, ...] = ()
+    people: tuple[list[Pose], ...] = ()
+    """Of a pose file: everybody in each of its frames."""
 
     @property
     def clip(self) -> Clip:
@@ -53,85 +57,78 @@ def open_driver(path: Path, motion: MotionSettings) -> Driver:
     selection = Selection(motion.start_s, motion.end_s, motion.every, motion.fps)
     kind = motion.driver_kind
     if kind == "auto":
-        kind = "poses" if path.suffix.lower() == ".json" else "video"
+        kind = "poses" if is_pose_file(path) else "video"
     if kind == "poses":
-        from magicpose_cli.pose.openpose_json import read_poses
-
-        poses, fps = read_poses(path)
-        rate = Fraction(fps or motion.fps or DEFAULT_FPS).limit_denominator(1001)
+        saved = read_clip(path)
+        rate = Fraction(saved.fps or motion.fps or DEFAULT_FPS).limit_denominator(1001)
         clip = Clip(
             path=path,
             kind="pictures",
-            width=poses[0].width,
-            height=poses[0].height,
+            width=saved.width,
+            height=saved.height,
             rate=rate,
-            frame_count=len(poses),
-            times=np.arange(len(poses)) / float(rate),
+            frame_count=len(saved.people),
+            times=np.arange(len(saved.people)) / float(rate),
         )
-        return Driver(kind, select(clip, selection), selection, tuple(poses))
+        return Driver(kind, select(clip, selection), selection, tuple(saved.people))
     clip = probe(path, pictures_fps=motion.fps or DEFAULT_FPS)
     return Driver(kind, select(clip, selection), selection)
 
 
-def detect_poses(
-    driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent
-) -> list[Pose]:
-    """One pose a frame as the detector gives it; empty where nobody was found.
+@dataclass(frozen=True)
+class Seen:
+    """Everybody in every chosen frame of a driver; the detector that saw them, "" for a file."""
 
-    A pose takes 1.5 kB, so an hour of film takes 130 MB; frames are never kept.
-    Raises DetectionError where nobody is found in any frame.
+    people: list[list[Sighting]]
+    detector: str
+
+
+def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent) -> Seen:
+    """Everybody in every frame.
+
+    A person takes 2.5 kB, so an hour of one takes 225 MB; frames are never kept. Raises
+    DetectionError where nobody is found in any frame.
     """
-    from magicpose_cli.pose.detect import detect_one, load_detector
+    from magicpose_cli.pose.detect import load_detector, pick_detector
 
-    poses: list[Pose] = []
+    people: list[list[Sighting]] = []
+    name = ""
     if driver.kind == "poses":
-        poses = [driver.poses[source] for source in driver.selected.sources]
+        for source in driver.selected.sources:
+            people.append([Sighting(pose, None) for pose in driver.people[source]])
     else:
         on_progress(Progress("poses", 0, driver.frame_count))
-        detector = load_detector(motion.detector)
+        name = pick_detector(motion.detector)
+        detector = load_detector(name)
         try:
             for frame in driver.frames():
-                poses.append(detect_one(detector, frame))
-                on_progress(Progress("poses", len(poses), driver.frame_count))
+                found = detector.detect(frame)
+                people.append([Sighting(pose, look_of(frame, pose)) for pose in found])
+                on_progress(Progress("poses", len(people), driver.frame_count))
         finally:
             detector.close()
-    if all(pose.is_empty for pose in poses):
+    if not any(people):
         raise DetectionError(
-            f"{driver.clip.path}: no person was found in any of its {len(poses)} frames; expected "
+            f"{driver.clip.path}: no person was found in any of its {len(people)} frames; expected "
             "a driver that shows one person (for ready-drawn poses say --driver-kind pose-maps)"
         )
-    return poses
+    return Seen(people, name)
 
 
-def extract_poses(
-    path: Path,
-    out: Path,
-    motion: MotionSettings,
-    *,
-    overlay_to: Path | None = None,
-    overwrite: bool = False,
-    on_progress: OnProgress = silent,
-) -> tuple[int, list[int]]:
-    """Write a driver's poses as OpenPose JSON, and a video of them over its frames where asked.
+def follow(
+    driver: Driver, people: Sequence[Sequence[Sighting]], motion: MotionSettings
+) -> tuple[list[Pose], TrackReport]:
+    """One person's motion out of what was seen, one pose a frame.
 
-    Returns how many frames there are and which of them show nobody.
+    What a detector saw is mended and smoothed; a pose file is what somebody meant, so that only the
+    person is chosen and gaps are filled. Raises DetectionError where there is no such person.
     """
-    from magicpose_cli.pose.draw import overlay
-    from magicpose_cli.pose.openpose_json import write_poses
-    from magicpose_cli.video import VideoWriter, check_output
-
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already; pass --overwrite to replace it")
-    if overlay_to is not None:
-        check_output(overlay_to, overwrite)
-    driver = open_driver(path, motion)
-    if overlay_to is not None and driver.kind == "poses":
-        raise InputError(f"{path}: a pose file has no pictures to draw over; leave out --overlay")
-    poses = detect_poses(driver, motion, on_progress)
-    write_poses(out, poses, float(driver.rate), overwrite=overwrite)
-    if overlay_to is not None:
-        with VideoWriter(overlay_to, driver.rate, overwrite=overwrite) as writer:
-            for frame, pose in zip(driver.frames(), poses, strict=True):
-                writer.write(overlay(frame, pose))
-                on_progress(Progress("overlay", writer.frame_count, driver.frame_count))
-    return len(poses), [index for index, pose in enumerate(poses) if pose.is_empty]
+    mend = driver.kind != "poses"
+    return track(
+        people,
+        float(driver.rate),
+        person=str(motion.person),
+        max_gap_s=motion.max_gap_s,
+        smooth=(1.0 if mend else 0.0) if motion.smooth is None else motion.smooth,
+        mend=mend,
+    )

@@ -7,8 +7,8 @@ import pytest
 
 from magicpose_cli.animate import animate, make_plan, sidecar_path
 from magicpose_cli.config import Preset
-from magicpose_cli.driver import extract_poses
-from magicpose_cli.errors import DetectionError, InputError, ModelError, OutputError
+from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
+from magicpose_cli.poses import extract_poses
 from magicpose_cli.video import probe, read_frames, write_picture, write_video
 
 
@@ -25,7 +25,8 @@ def test_from_two_files_to_a_video(media, preset, tmp_path):
     result = animate(media / "ref.png", media / "dance.mp4", out, preset, on_progress=seen.append)
     clip = probe(out)
     assert (clip.frame_count, clip.width, clip.height, float(clip.rate)) == (8, 64, 64, 8.0)
-    assert result.frames == 8 and result.frames_without_detection == []
+    assert result.frames == 8 and result.motion["track"]["missing"] == ()
+    assert (result.motion["detector"], result.motion["retarget"]) == ("mediapipe", "skeleton")
     assert [p.done for p in seen if p.stage == "render"] == list(range(9))
     assert {"model", "reference", "poses", "render"} == result.seconds.keys()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
@@ -64,12 +65,33 @@ def next_picture(folder, number):
 
 
 def test_poses_instead_of_a_film_give_the_same(media, preset, tmp_path):
-    extract_poses(media / "dance.mp4", tmp_path / "dance.json", preset.motion)
+    extract_poses(media / "dance.mp4", tmp_path / "dance.npz", preset.motion)
     animate(media / "ref.png", media / "dance.mp4", tmp_path / "film", preset)
-    animate(media / "ref.png", tmp_path / "dance.json", tmp_path / "file", preset)
+    animate(media / "ref.png", tmp_path / "dance.npz", tmp_path / "file", preset)
     film, file = (list(read_frames(probe(tmp_path / name))) for name in ("film", "file"))
     assert len(film) == 8
     assert all(np.array_equal(a, b) for a, b in zip(film, file, strict=True))
+
+
+def test_pasted_back_the_person_moves_inside_the_whole_picture(media, preset, tmp_path):
+    from magicpose_cli.video import read_picture
+
+    person = read_picture(media / "ref.png")
+    wide = np.full((300, 640, 3), 90, np.uint8)
+    wide[20:276, 200:456] = person
+    write_picture(tmp_path / "wide.png", wide)
+    preset = preset.with_options(frame__paste_back=True, motion__end_s=0.25)
+    result = animate(tmp_path / "wide.png", media / "dance.mp4", tmp_path / "out", preset)
+    left, top, right, bottom = result.motion["window"]
+    made = next_picture(tmp_path / "out", 0)
+    assert made.shape == wide.shape
+    outside = np.ones(wide.shape[:2], bool)
+    outside[int(top) : int(bottom) + 1, int(left) : int(right) + 1] = False
+    assert outside.any() and np.array_equal(made[outside], wide[outside])
+    assert not np.array_equal(made, wide)
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        make_plan(tmp_path / "wide.png", media / "dance.mp4", tmp_path / "b.mp4",
+                  preset.with_options(output__compare=True))  # fmt: skip
 
 
 def test_ready_drawn_maps_are_shown_as_they_are(media, preset, tmp_path):
@@ -99,7 +121,7 @@ def test_a_blank_frame_is_filled_and_reported(media, frames, preset, tmp_path):
     damaged[:2] = 80  # before the tracker has found anybody
     write_video(tmp_path / "gap.mp4", iter(damaged), 8)
     result = animate(media / "ref.png", tmp_path / "gap.mp4", tmp_path / "out.mp4", preset)
-    assert result.frames == 8 and result.frames_without_detection == [0, 1]
+    assert result.frames == 8 and result.motion["track"]["missing"] == (0, 1)
 
 
 def test_nothing_is_left_behind_by_what_cannot_be_used(media, preset, tmp_path):

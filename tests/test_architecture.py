@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {"errors", "settings", "config", "progress", "stderr"},
-    {"video", "pose", "diffusion", "framing"},
-    {"driver", "render", "training", "evaluation"},
+    {"catalog", "errors", "settings", "config", "progress", "stderr"},
+    {"video", "pose", "diffusion", "framing", "paste"},
+    {"driver", "poses", "render", "training", "evaluation"},
     {"animate"},
     {"demo"},
     {"cli"},
@@ -18,7 +18,7 @@ LAYERS = (  # each may import those before it, and itself
 )
 STRANGERS = {
     "pose": {"diffusion", "video"},
-    "diffusion": {"pose", "video", "framing"},
+    "diffusion": {"pose", "video", "framing", "paste"},
     "video": {"pose", "diffusion"},
 }
 HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "decord", "cv2", "PIL", "pydantic"}

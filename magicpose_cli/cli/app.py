@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from magicpose_cli.cli import animate, dataset, demo, evaluate, models, poses, presets, train
+from magicpose_cli.cli import animate, bench, dataset, demo, evaluate, models, poses, presets, train
 from magicpose_cli.cli.outcome import with_exit_code
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("presets")(with_exit_code(presets.command))
 app.command("dataset")(with_exit_code(dataset.command))
 app.command("train")(with_exit_code(train.command))
 app.command("evaluate")(with_exit_code(evaluate.command))
+app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
 
 

@@ -68,6 +68,7 @@ MIN_FORESHORTENING = 0.3  # what points at the camera more than this tells no le
 AGREEMENT = 0.9  # left over right from here on: the two sides look alike, neither is foreshortened
 WIDE_LOW, WIDE_HIGH = 0.5, 2.0  # believed where both sides agree: a cartoon's arms may be short
 NEAR_ANCHOR = 7  # frames on either side, for the person's size at the anchor
+SELDOM = 0.05  # of the most telling measure's weight: less is not listened to
 SAME_POSE = 0.12  # mean difference of the bones' directions in radians: the two stand alike
 SAME_BONE = 0.15  # and for one bone
 
@@ -97,8 +98,12 @@ def compare(target: Pose, poses: Sequence[Pose], anchor: int) -> Ratios | None:
     known = {name: direct[name] or raw[name] for name in MEASURES if direct[name] or raw[name]}
     if not known:
         return None
+    often = np.isfinite(apparent).mean(axis=0)  # of the frames
+    weights = {name: MEASURES[name].weight * often[_columns(name)].max() for name in known}
+    # What few frames show is a guess of the detector at what lies outside of the picture.
+    known = {n: v for n, v in known.items() if weights[n] >= SELDOM * max(weights.values())}
     whole = _weighted_median(
-        np.array(list(known.values())), np.array([MEASURES[name].weight for name in known]) + 1e-3
+        np.array(list(known.values())), np.array([weights[name] + 1e-9 for name in known])
     )
     ratios = {}
     for name in known:

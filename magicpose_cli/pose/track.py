@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from magicpose_cli.pose.flips import mend_flips
+from magicpose_cli.pose.flips import give_hands_to_wrists, mend_flips
 from magicpose_cli.pose.follow import Sighting
 from magicpose_cli.pose.gaps import bridge, fill_gaps, hold, nobody
 from magicpose_cli.pose.jumps import cuts, take_out_flicker, take_out_jumps
@@ -53,12 +53,14 @@ def track(
     person: str = "largest",
     max_gap_s: float = 0.5,
     smooth: float = 1.0,
+    mend: bool = True,
 ) -> tuple[list[Pose], TrackReport]:
     """Follow one person through the clip, mend what the detector got wrong, smooth the motion.
 
     sightings: everybody in each frame. person: see `parse_person` and `pick_person`. max_gap_s: the
     longest gap in which a point is interpolated; a frame without anybody in a longer one holds the
     person as seen last, a single point stays unseen. smooth: 0 off, 1 usual, 2 strong; without lag.
+    mend: take out flips, jumps and flicker; False leaves every point where it is.
     One pose a frame; scores are the detector's (lower where filled in), points in space too.
     Errors: ConfigError for a bad `person`, DetectionError where there is no such person.
     """
@@ -71,8 +73,13 @@ def track(
     size = sizes(stack, fps)
     jitter_before = _jitter(stack, seen, size)
     space = [pose.body_3d for pose in poses]
-    flips = mend_flips(stack, space, size, fps)
-    jumps = take_out_jumps(stack, size, fps) + take_out_flicker(stack, fps, max_gap_s)
+    flips = jumps = 0
+    if mend:
+        flips = mend_flips(stack, space, size, fps)
+        exchanged, strays = give_hands_to_wrists(stack)
+        flips += exchanged
+        jumps = strays + take_out_jumps(stack, size, fps)
+        jumps += take_out_flicker(stack, fps, max_gap_s)
     for start, end in pairwise(cuts(stack, size, fps)):
         shot = stack.between(start, end)
         bridge(shot, round(max_gap_s * fps))

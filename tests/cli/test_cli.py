@@ -28,7 +28,7 @@ def test_animate_end_to_end(media, tiny_model, tmp_path):
     assert probe(tmp_path / "ref_dance.mp4").frame_count == 4
     lines = run.stderr.splitlines()
     assert "rendering: 4/4 frames" in run.stderr
-    assert lines[-1].startswith("ref_dance.mp4: 4 frames at 8 fps (reference ")
+    assert lines[-1].startswith("ref_dance.mp4: 4 frames at 8 fps (poses ")
 
 
 def test_a_second_run_does_not_overwrite(media, tiny_model, tmp_path):
