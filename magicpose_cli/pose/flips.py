@@ -51,13 +51,14 @@ def mend_flips(stack: Stack, space: list[np.ndarray | None], size: np.ndarray, f
     """Swap back in place what is exchanged; space: the poses' body_3d, swapped along.
 
     size: (frames,) pixels, see `sizes`. Returns in how many frames something was exchanged.
+    Hands are for `give_hands_to_wrists` to see to, too.
     """
     mended = np.zeros(len(stack), dtype=bool)
     for telling, swapped in GROUPS:
         flipped = _flipped_frames(stack, telling, size, fps)
         swap_sides(stack, space, flipped, swapped)
         mended[flipped] ^= True
-    return int(mended.sum()) + _mend_hands(stack)
+    return int(mended.sum())
 
 
 def swap_sides(
@@ -83,20 +84,21 @@ def _flipped_frames(stack: Stack, pairs: np.ndarray, size: np.ndarray, fps: floa
     frames = np.flatnonzero(stack.seen[:, pairs.ravel()].any(axis=1))
     if len(frames) < 3:
         return np.empty(0, dtype=np.intp)
-    points = stack.points[frames][:, pairs] / size[frames, None, None, None]
     steps = np.diff(frames)
-    costs = _transition_costs(points.astype(np.float64), steps)
+    points = stack.points[frames][:, pairs].astype(np.float64)
+    costs = _transition_costs(points, steps, size[frames[1:]])
     if not (costs[:, 1, :].min(axis=1) < costs[:, 0, 0]).any():
         return np.empty(0, dtype=np.intp)
     return frames[_cheapest_path(costs, PER_S * np.append(1, steps) / fps)]
 
 
-def _transition_costs(points: np.ndarray, steps: np.ndarray) -> np.ndarray:
+def _transition_costs(points: np.ndarray, steps: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(n - 1, 2, 2) of going on from each frame to the next one, by whether the sides are exchanged
     between the two, and between the two before.
 
-    points: (n, pairs, 2 sides, 2) in sizes; steps: (n - 1,) frames between them. Half of a cost is
-    how far a joint moves, half how far it is from where its speed would have brought it.
+    points: (n, pairs, 2 sides, 2) pixels; steps: (n - 1,) frames between them; size: (n - 1,)
+    pixels. Half of a cost is how far a joint moves, half how far it is from where its speed would
+    have brought it.
     """
     before, after = points[:-1], points[1:]
     costs = np.empty((len(steps), 2, 2))
@@ -107,13 +109,13 @@ def _transition_costs(points: np.ndarray, steps: np.ndarray) -> np.ndarray:
         coming = before + np.nan_to_num(speed)
         for now in (0, 1):
             found = after[:, :, ::-1] if now else after
-            costs[:, now, earlier] = (_moved(before, found) + _moved(coming, found)) / 2
+            costs[:, now, earlier] = (_moved(before, found, size) + _moved(coming, found, size)) / 2
     return costs / steps[:, None, None]  # over a gap anybody may have turned around
 
 
-def _moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _moved(before: np.ndarray, after: np.ndarray, size: np.ndarray) -> np.ndarray:
     """(n,) mean cost over the joints that are seen in either frame."""
-    distance = np.hypot(*np.moveaxis(before - after, 3, 0))
+    distance = np.hypot(*np.moveaxis(before - after, 3, 0)) / size[:, None, None]
     one, both = np.isfinite(before[..., 0]), np.isfinite(distance)
     other = np.isfinite(after[..., 0])
     cost = np.where(both, np.minimum(distance, FARTHEST), APPEARING * (one ^ other))
@@ -149,10 +151,10 @@ def _cheapest_path(costs: np.ndarray, lasting: np.ndarray) -> np.ndarray:
     return np.array(path[::-1], dtype=bool)
 
 
-def _mend_hands(stack: Stack) -> int:
-    """Give each hand to the wrist it begins at; take out one that begins at neither.
+def give_hands_to_wrists(stack: Stack) -> tuple[int, int]:
+    """Give each hand, in place, to the wrist it begins at; take out one that begins at neither.
 
-    Returns in how many frames a hand was moved or taken out.
+    Returns in how many frames hands were exchanged, and how many were taken out.
     """
     sides = ("right", "left")
     columns = [COLUMNS[f"{side}_hand"] for side in sides]
@@ -180,4 +182,4 @@ def _mend_hands(stack: Stack) -> int:
     for hand, c in enumerate(columns):
         gone = lost[:, hand]
         stack.points[gone, c], stack.scores[gone, c] = np.nan, 0.0
-    return int((both | lost.any(axis=1)).sum())
+    return int(both.sum()), int(lost.sum())

@@ -34,8 +34,7 @@ def take_out_jumps(stack: Stack, size: np.ndarray, fps: float) -> int:
     longest = max(1, min(JUMP_FRAMES, round(JUMP_S * fps)))
     for frames, columns in columns_seen_alike(stack.seen):
         path = stack.points[np.ix_(frames, columns)].astype(np.float64)
-        path /= size[frames, None, None]
-        jumped[np.ix_(frames, columns)] = _off_path(path, frames, longest, fps)
+        jumped[np.ix_(frames, columns)] = _off_path(path, frames, size[frames], longest, fps)
     for columns_of_part in COLUMNS.values():
         part, seen = jumped[:, columns_of_part], stack.seen[:, columns_of_part]
         whole = (part.sum(axis=1) > WHOLE * seen.sum(axis=1))[:, None] & seen
@@ -94,10 +93,12 @@ def _row_medians(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, (ordered[rows, low] + ordered[rows, high]) / 2, np.nan)
 
 
-def _off_path(path: np.ndarray, frames: np.ndarray, longest: int, fps: float) -> np.ndarray:
-    """(n, columns) bool: which of the points (n, columns, 2), in sizes, are off their path.
+def _off_path(
+    path: np.ndarray, frames: np.ndarray, size: np.ndarray, longest: int, fps: float
+) -> np.ndarray:
+    """(n, columns) bool: which of the points (n, columns, 2) are off their path.
 
-    frames: (n,) in which they are seen.
+    frames: (n,) in which they are seen; size: (n,) of the person there.
     """
     off = np.zeros(path.shape[:2], dtype=bool)
     usual = _deviations(path, frames, 1).max(axis=0) if len(path) >= 3 else None
@@ -108,7 +109,7 @@ def _off_path(path: np.ndarray, frames: np.ndarray, longest: int, fps: float) ->
         away = _deviations(path, frames, length)
         least = away.min(axis=0)
         motion = np.hypot(*np.moveaxis(path[length + 1 :] - path[: -length - 1], 2, 0))
-        found = (least > JUMP) & (least > OVER_MOTION * motion)
+        found = (least > JUMP * size[1:-length, None]) & (least > OVER_MOTION * motion)
         found &= (frames[length + 1 :] - frames[: -length - 1] < 2 * length + 2)[:, None]
         for inside in range(1, length):
             step = path[inside + 1 : len(path) - length + inside]

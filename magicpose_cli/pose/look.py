@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
@@ -13,6 +15,8 @@ LOOK_SIZE = REGIONS * BINS
 REGION_WEIGHTS = np.array([2.0, 1.0, 1.0])  # the torso is seen best
 SMALLEST = 8.0  # pixels of torso or limb below which it has no color of its own
 MIN_SAMPLES = 12
+_STRIDES = np.array([LEVELS**2, LEVELS, 1])
+_CORNERS = np.array(list(product((0, 1), repeat=3)))[:, None]  # of the cube between the levels
 _TORSO = tuple(
     BODY_JOINTS.index(n) for n in ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
 )
@@ -37,12 +41,14 @@ def look_of(frame: np.ndarray, pose: Pose) -> np.ndarray | None:
     seen is all 0.
     """
     regions = (_torso(pose.body), _limbs(pose.body, _ARMS), _limbs(pose.body, _LEGS))
-    look = np.zeros((REGIONS, BINS))
-    for row, points in zip(look, regions, strict=True):
-        colors = _colors(frame, points)
-        if len(colors) >= MIN_SAMPLES:
-            row += np.sqrt(_histogram(colors))
-    return (look.ravel() * 255).round().astype(np.uint8) if look.any() else None
+    points = np.concatenate(regions)
+    region = np.repeat(np.arange(REGIONS), [len(points) for points in regions])
+    height, width = frame.shape[:2]
+    inside = ((points >= 0) & (points < (width, height))).all(axis=1)
+    x, y = points[inside].astype(np.intp).T
+    colors = frame[y, x] * ((LEVELS - 1) / 255)
+    shares = _histograms(colors, region[inside])
+    return (np.sqrt(shares).ravel() * 255).round().astype(np.uint8) if shares.any() else None
 
 
 def look_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -83,21 +89,15 @@ def _limbs(body: np.ndarray, bones: tuple[tuple[int, int], ...]) -> np.ndarray:
     return np.concatenate(points) if points else np.empty((0, 2))
 
 
-def _colors(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(n, 3) float in 0..1 at those of the points (m, 2) that lie within the frame."""
-    height, width = frame.shape[:2]
-    points = points[np.isfinite(points).all(axis=1)]
-    inside = ((points >= 0) & (points < (width, height))).all(axis=1)
-    x, y = points[inside].astype(np.intp).T
-    return frame[y, x].astype(np.float64) / 255
+def _histograms(colors: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """(REGIONS, BINS) shares that sum to 1 in each region, or to 0 where too little is seen.
 
-
-def _histogram(colors: np.ndarray) -> np.ndarray:
-    """(BINS,) shares that sum to 1; a color between two levels counts for both."""
-    place = colors * (LEVELS - 1)
-    low = np.minimum(place.astype(np.intp), LEVELS - 2)
-    share = place - low
-    corners = np.stack(np.meshgrid(*3 * [(0, 1)], indexing="ij"), axis=-1).reshape(8, 1, 3)
-    weight = np.where(corners, share, 1 - share).prod(axis=2)
-    index = ((low + corners) * (LEVELS**2, LEVELS, 1)).sum(axis=2)
-    return np.bincount(index.ravel(), weight.ravel(), BINS) / len(colors)
+    colors: (n, 3) in levels; one that lies between levels counts for all of them.
+    """
+    low = np.minimum(colors.astype(np.intp), LEVELS - 2)
+    share = colors - low
+    weight = np.where(_CORNERS, share, 1 - share).prod(axis=2)
+    index = region * BINS + low @ _STRIDES + _CORNERS @ _STRIDES
+    sums = np.bincount(index.ravel(), weight.ravel(), LOOK_SIZE).reshape(REGIONS, BINS)
+    samples = np.bincount(region, minlength=REGIONS)[:, None]
+    return np.where(samples >= MIN_SAMPLES, sums / np.maximum(samples, 1), 0.0)

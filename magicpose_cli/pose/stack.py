@@ -86,8 +86,9 @@ class Stack:
 def sizes(stack: Stack, fps: float) -> np.ndarray:
     """(frames,) pixels: how large the person is, told from what is seen of them around each frame.
 
-    The diagonal of the box around the body joints (around all points where no two joints are seen),
-    as the median over SIZE_WINDOW_S; 1 or more everywhere.
+    The diagonal of the box around the body joints (around all points where no two joints are seen):
+    its upper quartile over SIZE_WINDOW_S, for a part of the joints is hidden at times, and the mean
+    of that, for it must not leap; 1 or more everywhere. Lengths are measured by it, not places.
     """
     frames = np.flatnonzero(stack.seen.any(axis=1))
     if not len(frames):
@@ -96,7 +97,7 @@ def sizes(stack: Stack, fps: float) -> np.ndarray:
     half = max(1, round(SIZE_WINDOW_S * fps / 2))
     offsets = np.unique(np.linspace(-half, half, SIZE_SAMPLES).round().astype(int))
     around = np.clip(np.arange(len(frames))[:, None] + offsets, 0, len(frames) - 1)
-    typical = np.median(diagonal[around], axis=1)
+    typical = np.quantile(diagonal[around], 0.75, axis=1)[around].mean(axis=1)
     return np.maximum(np.interp(np.arange(len(stack)), frames, typical), 1.0)
 
 
