@@ -49,7 +49,7 @@ def lacking(target: Pose, driver: np.ndarray, scale: float) -> tuple[tuple[str, 
         if f"{side}_wrist" in lost and not np.isfinite(reference[hand]).any():
             lost[f"{side}_hand"] = list(range(hand.start, hand.stop))
     shown = np.isfinite(driver).all(axis=2).any(axis=0)
-    names = _named([name for name, indices in lost.items() if shown[indices].any()])
+    names = names_of({name for name, indices in lost.items() if shown[indices].any()})
     return names, [index for indices in lost.values() for index in indices]
 
 
@@ -72,7 +72,7 @@ def _length(driver: np.ndarray, joint: str, parent: str) -> float:
     return float(np.percentile(length, LENGTH_PERCENTILE)) if len(length) else 0.0
 
 
-def _named(lost: list[str]) -> tuple[str, ...]:
+def names_of(lost: set[str]) -> tuple[str, ...]:
     """Both sides under one name: right_knee and left_knee are knees."""
     names = {name for name in lost if not name.startswith(("right_", "left_"))}
     for name in (name.removeprefix("right_") for name in lost if name.startswith("right_")):

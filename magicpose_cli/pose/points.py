@@ -19,6 +19,11 @@ HANDS = {
     side: slice(INDEX[f"{side}_hand_0"], INDEX[f"{side}_hand_0"] + PARTS[f"{side}_hand"])
     for side in ("left", "right")
 }
+PLACES = {  # of a Pose's parts
+    "body": slice(0, PARTS["body"]),
+    "face": FACE,
+    **{f"{side}_hand": hand for side, hand in HANDS.items()},
+}
 _HIPS = [BODY_JOINTS.index("right_hip"), BODY_JOINTS.index("left_hip")]
 
 
@@ -26,10 +31,8 @@ def named_points(poses: Sequence[Pose]) -> np.ndarray:
     """(frames, 129, 2) float64 pixels in the order of NAMES; NaN where unseen."""
     points = np.empty((len(poses), len(NAMES), 2))
     for frame, pose in zip(points, poses, strict=True):
-        frame[: len(BODY_JOINTS)] = pose.body
-        frame[FACE] = pose.face
-        frame[HANDS["left"]] = pose.left_hand
-        frame[HANDS["right"]] = pose.right_hand
+        for part, where in PLACES.items():
+            frame[where] = getattr(pose, part)
     points[:, INDEX["mid_hip"]] = points[:, _HIPS].mean(axis=1)
     return points
 

@@ -15,9 +15,10 @@ import numpy as np
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.align import align
 from magicpose_cli.pose.anchor import find_anchor
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.holding import hold_rest
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.lacking import lacking
-from magicpose_cli.pose.points import FACE, HANDS, INDEX, named_points
+from magicpose_cli.pose.points import FACE, INDEX, NAMES, PLACES, named_points
 from magicpose_cli.pose.proportions import alike_lines, compare
 from magicpose_cli.pose.skeleton import find_root, on_bones
 
@@ -33,13 +34,15 @@ class Retargeted:
     """The poses in the reference's picture, and what was decided.
 
     mode: what "auto" became. anchor: the driver's frame that was laid onto the reference; None
-    where there is none. dropped: parts of the driver that the reference lacks.
+    where there is none. dropped: parts of the driver that the reference lacks. held: parts that the
+    driver does not show, kept as the reference has them.
     """
 
     poses: list[Pose]
     mode: str
     anchor: int | None = None
     dropped: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
 
 def retarget(
@@ -63,7 +66,8 @@ def retarget(
     anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
 
     Results are in the target's pixels and size; a part that the target lacks because the picture
-    ends there is dropped. Errors: DetectionError where `target` is empty or shares no two points
+    ends there is dropped, and a part that the driver hardly ever shows stays as the target has it.
+    Errors: DetectionError where `target` is empty or shares no two points
     with the driver, ConfigError for an unknown mode or anchor.
     """
     if mode not in MODES:
@@ -95,8 +99,12 @@ def retarget(
     moved[~np.isfinite(seen)] = np.nan
     dropped, indices = lacking(target, seen, ratios.whole if ratios else 1.0)
     moved[:, indices] = np.nan
-    placed = [_posed(pose, points, target) for pose, points in zip(poses, moved, strict=True)]
-    return Retargeted(placed, mode, frame, dropped)
+    held, still = hold_rest(moved, named_points([target])[0])
+    scores = np.where(still, _scores(target), 0.0)
+    placed = [
+        _posed(pose, points, scores, target) for pose, points in zip(poses, moved, strict=True)
+    ]
+    return Retargeted(placed, mode, frame, dropped, held)
 
 
 def _shows_body(poses: Sequence[Pose]) -> bool:
@@ -115,16 +123,21 @@ def _put_on_face(moved: np.ndarray, offsets: np.ndarray) -> None:
     moved[:, indices] = np.where(np.isfinite(new), new, moved[:, indices])
 
 
-def _posed(pose: Pose, points: np.ndarray, target: Pose) -> Pose:
-    """The pose with its points moved to (points, 2) of NAMES, in the target's picture."""
-    slices = {
-        "body": slice(0, PARTS["body"]),
-        "face": FACE,
-        **{f"{side}_hand": hand for side, hand in HANDS.items()},
-    }
-    parts = {}
-    for part, where in slices.items():
-        score = getattr(pose, f"{part}_score")
-        lost = ~np.isfinite(points[where]).all(axis=1)
-        parts[part] = np.column_stack([points[where], np.where(lost, 0.0, score)])
+def _scores(pose: Pose) -> np.ndarray:
+    """(points,) of NAMES."""
+    scores = np.zeros(len(NAMES))
+    for part, where in PLACES.items():
+        scores[where] = getattr(pose, f"{part}_score")
+    return scores
+
+
+def _posed(pose: Pose, points: np.ndarray, held: np.ndarray, target: Pose) -> Pose:
+    """The pose with its points moved to (points, 2) of NAMES, in the target's picture.
+
+    held: (points,) scores of those that are not the driver's, else 0.
+    """
+    scores = np.where(held > 0, held, _scores(pose))
+    scores[~np.isfinite(points).all(axis=1)] = 0.0
+    rows = np.column_stack([points, scores])
+    parts = {part: rows[where] for part, where in PLACES.items()}
     return Pose.of(target.width, target.height, **parts)
