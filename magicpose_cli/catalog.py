@@ -157,7 +157,7 @@ def fetch(name: str, on_progress: OnProgress = silent) -> Path:
 
     def on_bytes(count: int) -> None:
         megabytes = (before + count) // 1_000_000
-        on_progress(Progress("weights", megabytes, entry.size // 1_000_000, "MB", entry.title))
+        on_progress(Progress("weights", megabytes, entry.size // 1_000_000, "MB"))
 
     try:
         unfinished.mkdir(parents=True, exist_ok=True)

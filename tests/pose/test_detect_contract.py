@@ -13,7 +13,7 @@ from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.detect import DETECTORS, detect_one, load_detector
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
 from magicpose_cli.training.people import TEST_SEEDS, render
-from magicpose_cli.training.sampling import sample_identities, sample_motions
+from magicpose_cli.training.sampling import animate_motions, sample_identities, sample_motions
 
 SIZE = 512
 MIRRORED = [
@@ -179,3 +179,23 @@ def test_a_film_of_two_people_of_whom_one_leaves(load, drawn):
             (pose,) = detector.detect(alone)
             assert np.median(distances(pose.body, truths[0].body, heights[0])) < 2
         assert detector.detect(np.concatenate([empty, empty], axis=1)) == []
+
+
+def test_a_film_is_read_without_lag(load):
+    """After a sudden move the person is where they are, not on the way there."""
+    generator = torch.Generator().manual_seed(TEST_SEEDS + 6)
+    identity = sample_identities(1, 384, generator, framing="full")
+    motion = animate_motions(1, 13, generator)
+    people = render(identity.rows(torch.zeros(13, dtype=torch.long)), motion)
+    pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    before, after = pictures[4], pictures[8]
+    with load(still=True) as detector:
+        alone = detect_one(detector, after)
+    with load() as detector:
+        for _ in range(4):
+            start = detect_one(detector, before)
+        pose = detect_one(detector, after)
+    height = float(identity.camera[0, 0])
+    moved = distances(alone.body, start.body, height)
+    assert np.percentile(moved, 75) > 3
+    assert np.percentile(distances(pose.body, alone.body, height), 90) < 0.5

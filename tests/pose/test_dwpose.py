@@ -9,12 +9,15 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from magicpose_cli import catalog
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose import dwpose, dwpose_mm
 from magicpose_cli.pose.detect import load_detector
-from magicpose_cli.pose.keypoints import BODY_JOINTS
+from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("rtmlib")
@@ -289,3 +292,15 @@ def test_controlnet_aux_order_is_the_same():
     ours = dwpose.pose_from_133(300, 300, points, scores)
     theirs.body_score[BODY_JOINTS.index("neck")] = ours.body_score[BODY_JOINTS.index("neck")]
     assert theirs.equals(ours)
+
+
+@given(
+    arrays(np.float32, (133, 2), elements=st.floats(width=32)),
+    arrays(np.float32, 133, elements=st.floats(width=32)),
+)
+def test_whatever_the_network_says_a_pose_is_well_formed(points, scores):
+    pose = dwpose.pose_from_133(64, 48, points, scores)
+    for part in PARTS:
+        score = getattr(pose, f"{part}_score")
+        assert ((score >= 0) & (score <= 1)).all()
+        assert (np.isnan(getattr(pose, part)).any(axis=1) == (score == 0)).all()
