@@ -121,9 +121,8 @@ def lag(truth: np.ndarray, points: np.ndarray) -> float:
     exact, late = (np.where(known, speed, 0.0) for speed in speeds)
     count = len(exact) - 2 * MAX_LAG
     middle = exact[MAX_LAG : MAX_LAG + count]
-    scores = np.array(
-        [(middle * late[shift : shift + count]).sum() for shift in range(2 * MAX_LAG + 1)]
-    )
+    windows = [late[shift : shift + count] for shift in range(2 * MAX_LAG + 1)]
+    scores = np.array([(middle * w).sum() / max(np.linalg.norm(w), 1e-9) for w in windows])
     best = int(np.clip(np.argmax(scores), 1, 2 * MAX_LAG - 1))
     low, top, high = scores[best - 1 : best + 2]
     curve = low - 2 * top + high

@@ -164,6 +164,7 @@ def give_hands_to_wrists(stack: Stack) -> tuple[int, int]:
         [np.hypot(*(stack.points[:, c.start + 9] - stack.points[:, c.start]).T) for c in columns],
         axis=1,
     )
+    length[length == 0] = np.nan
     with np.errstate(invalid="ignore"):
         # [frame, hand, wrist]; the middle finger's root is half a hand away from the wrist
         away = (

@@ -5,6 +5,8 @@ What is taken out is a gap like any other and filled as one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from magicpose_cli.pose.stack import COLUMNS, Stack, columns_seen_alike
@@ -12,11 +14,11 @@ from magicpose_cli.pose.stack import COLUMNS, Stack, columns_seen_alike
 JUMP_FRAMES = 3  # the longest jump
 JUMP_S = 0.15  # and no longer than this, where frames are few
 JUMP = 0.07  # sizes of the person by which a point must leave its path
-# A point that comes back to elsewhere has moved, and one that is off as far all the time dances:
+# A point that comes back to elsewhere has moved, and one that is off as far all the time is shaken:
 # the deviation must be so many times as large as each.
 OVER_MOTION, OVER_USUAL = 1.2, 4.0
 NEIGHBORHOOD_S = 0.4  # to both sides, where the usual deviation is measured
-INNER = 0.5  # of the way in or out: what moves farther within the jump is a motion
+INNER = 0.5  # of the deviation: what moves farther in a frame within or around the jump is a motion
 WHOLE = 0.4  # share of a part's points whose jump is the jump of the part
 FLICKER_FRAMES = 2
 # Between two frames of one shot a person moves by less than this, in sizes, and by so much a second
@@ -24,25 +26,24 @@ FLICKER_FRAMES = 2
 CUT, CUT_PER_S = 0.4, 1.5
 
 
-def take_out_jumps(stack: Stack, size: np.ndarray, fps: float) -> int:
+def take_out_jumps(stack: Stack, parts: Sequence[str], size: np.ndarray, fps: float) -> int:
     """Forget, in place, points that leave their path for up to JUMP_FRAMES frames and come back.
 
     size: (frames,) pixels. Returns how many joints, hands and faces were taken out, counted by
     frames: a hand in one frame is one.
     """
-    jumped = np.zeros(stack.seen.shape, dtype=bool)
     longest = max(1, min(JUMP_FRAMES, round(JUMP_S * fps)))
-    for frames, columns in columns_seen_alike(stack.seen):
-        path = stack.points[np.ix_(frames, columns)].astype(np.float64)
-        jumped[np.ix_(frames, columns)] = _off_path(path, frames, size[frames], longest, fps)
-    for columns_of_part in COLUMNS.values():
-        part, seen = jumped[:, columns_of_part], stack.seen[:, columns_of_part]
-        whole = (part.sum(axis=1) > WHOLE * seen.sum(axis=1))[:, None] & seen
-        part |= whole
-    stack.forget(jumped)
-    joints = jumped[:, COLUMNS["body"]].sum()
-    others = [jumped[:, COLUMNS[part]].any(axis=1).sum() for part in COLUMNS if part != "body"]
-    return int(joints + sum(others))
+    count = 0
+    for part in parts:
+        points, seen = stack.points[:, COLUMNS[part]], stack.seen[:, COLUMNS[part]]
+        jumped = np.zeros(seen.shape, dtype=bool)
+        for frames, columns in columns_seen_alike(seen):
+            path = points[np.ix_(frames, columns)].astype(np.float64)
+            jumped[np.ix_(frames, columns)] = _off_path(path, frames, size[frames], longest, fps)
+        jumped |= (jumped.sum(axis=1) > WHOLE * seen.sum(axis=1))[:, None] & seen
+        count += int(jumped.sum() if part == "body" else jumped.any(axis=1).sum())
+        points[jumped], stack.scores[:, COLUMNS[part]][jumped] = np.nan, 0.0
+    return count
 
 
 def take_out_flicker(stack: Stack, fps: float, max_gap_s: float) -> int:
@@ -101,8 +102,9 @@ def _off_path(
     frames: (n,) in which they are seen; size: (n,) of the person there.
     """
     off = np.zeros(path.shape[:2], dtype=bool)
-    usual = _deviations(path, frames, 1).max(axis=0) if len(path) >= 3 else None
-    reach = max(2, round(NEIGHBORHOOD_S * fps))
+    reach = longest + max(2, round(NEIGHBORHOOD_S * fps))
+    steps = np.hypot(*np.moveaxis(np.diff(path, axis=0), 2, 0))
+    still = np.zeros((1, path.shape[1]))
     for length in range(1, longest + 1):
         if len(path) < length + 2:
             break
@@ -111,14 +113,15 @@ def _off_path(
         motion = np.hypot(*np.moveaxis(path[length + 1 :] - path[: -length - 1], 2, 0))
         found = (least > JUMP * size[1:-length, None]) & (least > OVER_MOTION * motion)
         found &= (frames[length + 1 :] - frames[: -length - 1] < 2 * length + 2)[:, None]
+        # A motion speeds up and slows down: it moves before the way out and after the way back.
+        coming, going = np.vstack([still, steps])[: len(least)], np.vstack([steps, still])
+        found &= np.minimum(coming, going[length + 1 :]) < INNER * least
         for inside in range(1, length):
-            step = path[inside + 1 : len(path) - length + inside]
-            step = step - path[inside : len(path) - length + inside - 1]
-            found &= np.hypot(*np.moveaxis(step, 2, 0)) < INNER * least
+            found &= steps[inside : inside + len(least)] < INNER * least
         for start, column in zip(*np.nonzero(found), strict=True):
-            near = np.r_[max(0, start - reach) : start, start + length : start + length + reach]
-            near = near[(near < len(path) - 2) & (np.abs(near - start) > length)]
-            typical = np.median(usual[near, column]) if len(near) and usual is not None else 0.0
+            near = np.r_[start - reach : start - length, start + length + 1 : start + reach]
+            near = near[(near >= 0) & (near < len(least))]
+            typical = np.median(least[near, column]) if len(near) else 0.0
             if least[start, column] > OVER_USUAL * typical:
                 off[start + 1 : start + 1 + length, column] = True
     return off

@@ -2,9 +2,9 @@
 
 Each point follows a parabola fitted to the frames around it (local polynomial regression, Savitzky
 and Golay 1964, Cleveland 1979), weighted by a Gaussian of the time and by the scores. As many
-frames after as before are looked at, so that nothing comes late. A narrow and a wide window are
-fitted: where both agree but for the detector's noise the wide one holds, where they do not the
-person moves fast and the narrow one does (as One-Euro does with its cutoff, Casiez et al. 2012).
+frames after as before are looked at, so that nothing comes late. Windows of several widths are
+fitted: where they agree but for the detector's noise the widest one holds, where they do not the
+person moves fast and a narrow one does (as One-Euro does with its cutoff, Casiez et al. 2012).
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ from magicpose_cli.pose.stack import COLUMNS, Stack
 
 # Standard deviations of the widest windows in seconds, for a strength of 1; faces and hands are
 # quick and small.
-WIDTHS_S = {"body": 0.16, "face": 0.08, "left_hand": 0.10, "right_hand": 0.10}
-NARROW = 0.3  # of the wide window's width
+WIDTHS_S = {"body": 0.16, "face": 0.12, "left_hand": 0.12, "right_hand": 0.12}
+SHARES = (0.25, 0.5, 1.0)  # of that, of the windows from the narrowest to the widest
 CUTOFF = 2.5  # standard deviations at which a window ends
-# Where narrow and wide differ by this many standard deviations of the noise, each has half a say.
-DOUBT = 1.3
+# Where a window and a wider one differ by this many standard deviations of the noise, each has half
+# a say.
+DOUBT = 1.4
+MOST_NOISE = 0.015  # sizes of the person; what seems to be more is a fast motion
 SPREAD_FRAMES = 2  # over which the say is averaged, so that it does not flicker itself
 LEAST_SPREAD = 1e-3  # of the sightings in a window in time, below which no parabola is sure
 _BLOCK = 16  # columns worked on at a time: an hour of film then takes some hundred megabytes
 
 
-def smooth(stack: Stack, fps: float, strength: float) -> None:
+def smooth(stack: Stack, size: float, fps: float, strength: float) -> None:
     """Smooth in place every point of one shot; unseen points stay unseen, scores stay as they are.
 
-    strength: 0 leaves the points alone, 1 is usual; windows widen with it.
+    size: of the person, pixels. strength: 0 leaves the points alone, 1 is usual; windows widen
+    with it.
     """
     if strength <= 0 or len(stack) < 3:
         return
@@ -41,17 +44,25 @@ def smooth(stack: Stack, fps: float, strength: float) -> None:
                     stack.points[:, block].astype(np.float64),
                     stack.scores[:, block].astype(np.float64),
                     width,
+                    MOST_NOISE * size,
                 )
 
 
-def _smoothed(points: np.ndarray, scores: np.ndarray, width: float) -> np.ndarray:
-    """points (frames, n, 2); width in frames."""
-    narrow = _fitted(points, scores, NARROW * width)
-    wide = _fitted(points, scores, width)
-    apart = np.hypot(*np.moveaxis(wide - narrow, 2, 0))
-    doubt = np.square(_window_mean(np.square(apart)) ** 0.5 / (DOUBT * _noise(points)))
-    say = (1 / (1 + doubt))[..., None]
-    return say * wide + (1 - say) * narrow
+def _smoothed(
+    points: np.ndarray, scores: np.ndarray, width: float, most_noise: float
+) -> np.ndarray:
+    """points (frames, n, 2); width in frames; most_noise in pixels."""
+    noise = np.minimum(_noise(points), most_noise)
+    current = points
+    for level, share in enumerate(SHARES):
+        wider = _fitted(points, scores, share * width)
+        if level == 0:
+            current = wider
+            continue
+        apart = _window_mean(np.square(wider - current).sum(axis=2))
+        say = 1 / (1 + np.square(apart / np.square(DOUBT * noise)))[..., None]
+        current = say * wider + (1 - say) * current
+    return current
 
 
 def _noise(points: np.ndarray) -> np.ndarray:

@@ -45,6 +45,19 @@ class TrackReport:
     jitter_before: float
     jitter_after: float
 
+    def notes(self) -> list[str]:
+        """What a user should know of it, a line each."""
+        lines = []
+        if self.missing:
+            held = sum(last - first + 1 for first, last in self.held)
+            lines.append(
+                f"the person was not found in {len(self.missing)} of {self.frames} frames: "
+                f"{len(self.missing) - held} filled from neighbors, {held} held still"
+            )
+        if self.people > 1:
+            lines.append(f"up to {self.people} people are in the driver (--person chooses one)")
+        return lines
+
 
 def track(
     sightings: Sequence[Sequence[Sighting]],
@@ -76,14 +89,15 @@ def track(
     flips = jumps = 0
     if mend:
         flips = mend_flips(stack, space, size, fps)
+        jumps = take_out_jumps(stack, ["body"], size, fps)  # before hands are judged by wrists
         exchanged, strays = give_hands_to_wrists(stack)
         flips += exchanged
-        jumps = strays + take_out_jumps(stack, size, fps)
+        jumps += strays + take_out_jumps(stack, ["face", "left_hand", "right_hand"], size, fps)
         jumps += take_out_flicker(stack, fps, max_gap_s)
     for start, end in pairwise(cuts(stack, size, fps)):
         shot = stack.between(start, end)
         bridge(shot, round(max_gap_s * fps))
-        smooth_shot(shot, fps, smooth)
+        smooth_shot(shot, float(np.median(size[start:end])), fps, smooth)
     jitter_after = _jitter(stack, seen, size)
     held = hold(stack)
     report = TrackReport(
