@@ -57,7 +57,7 @@ class Motion:
 
     poses: one a frame, in pixels of the network's canvas; [] for ready-drawn maps. framing: of the
     reference's picture. retarget: the mode used. anchor: the driver's frame that was laid onto the
-    reference. dropped: parts that the reference lacks. track: what was mended.
+    reference. track: what was mended. notes: what a user should know, a line each.
     """
 
     poses: list[Pose]
@@ -65,12 +65,12 @@ class Motion:
     detector: str = ""
     retarget: str = "none"
     anchor: int | None = None
-    dropped: tuple[str, ...] = ()
     track: TrackReport | None = None
+    notes: tuple[str, ...] = ()
 
     def report(self) -> dict[str, Any]:
         """All but the poses, for JSON."""
-        told = ("detector", "retarget", "anchor", "dropped")
+        told = ("detector", "retarget", "anchor", "notes")
         return {
             **{name: getattr(self, name) for name in told},
             "window": self.framing.window,
@@ -291,8 +291,8 @@ def read_motion(
         detector=seen.detector,
         retarget=moved.mode,
         anchor=moved.anchor,
-        dropped=moved.dropped,
         track=report,
+        notes=(*driver.notes, *report.notes(), *moved.notes()),
     )
 
 

@@ -49,10 +49,18 @@ def _check_person(text: str | int) -> str:
     return str(text)
 
 
+def _check_canvas(text: str) -> str:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or not all(1 <= int(side) <= 16384 for side in match.groups()):
+        raise ValueError("expected WIDTHxHEIGHT in pixels such as 1280x720")
+    return text
+
+
 Size = Annotated[str | int, AfterValidator(_check_size)]
 Steps = Annotated[str | int, AfterValidator(_check_steps)]
 Person = Annotated[str | int, AfterValidator(_check_person)]
 Anchor = Annotated[str | int, AfterValidator(_check_anchor)]
+Canvas = Annotated[str, AfterValidator(_check_canvas)]
 Name = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -97,6 +105,8 @@ class MotionSettings(Section):
     """How the driver is read, and how its motion is laid onto the reference."""
 
     driver_kind: Literal["auto", "video", "poses", "pose-maps"] = "auto"
+    canvas: Canvas | None = None
+    """Size of the picture, for pose files that do not tell it."""
     detector: Name = "auto"
     person: Person = "largest"
     """largest, left, right, center, N from the left, or "x,y" in pixels of the driver."""
@@ -115,6 +125,14 @@ class MotionSettings(Section):
     end_s: float | None = Field(None, gt=0)
     max_gap_s: float = Field(0.5, ge=0)
     """Longest time without a detection that is bridged by interpolation; longer ones are held."""
+
+    @property
+    def canvas_size(self) -> tuple[int, int] | None:
+        """(width, height) in pixels."""
+        if self.canvas is None:
+            return None
+        width, height = self.canvas.split("x")
+        return int(width), int(height)
 
 
 class OutputSettings(Section):

@@ -11,6 +11,7 @@ import numpy as np
 
 from magicpose_cli.config import MotionSettings
 from magicpose_cli.errors import DetectionError
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.files import is_pose_file, read_clip
 from magicpose_cli.pose.follow import Sighting
 from magicpose_cli.pose.keypoints import Pose
@@ -33,6 +34,8 @@ class Driver:
     selection: Selection
     people: tuple[list[Pose], ...] = ()
     """Of a pose file: everybody in each of its frames."""
+    notes: tuple[str, ...] = ()
+    """What was assumed in reading a pose file, a line each."""
 
     @property
     def clip(self) -> Clip:
@@ -59,20 +62,25 @@ def open_driver(path: Path, motion: MotionSettings) -> Driver:
     if kind == "auto":
         kind = "poses" if is_pose_file(path) else "video"
     if kind == "poses":
-        saved = read_clip(path)
-        rate = Fraction(saved.fps or motion.fps or DEFAULT_FPS).limit_denominator(1001)
-        clip = Clip(
-            path=path,
-            kind="pictures",
-            width=saved.width,
-            height=saved.height,
-            rate=rate,
-            frame_count=len(saved.people),
-            times=np.arange(len(saved.people)) / float(rate),
-        )
-        return Driver(kind, select(clip, selection), selection, tuple(saved.people))
+        saved = read_clip(path, canvas=motion.canvas_size)
+        selected = select(clip_of_poses(path, saved, motion.fps), selection)
+        return Driver(kind, selected, selection, tuple(saved.people), tuple(saved.notes))
     clip = probe(path, pictures_fps=motion.fps or DEFAULT_FPS)
     return Driver(kind, select(clip, selection), selection)
+
+
+def clip_of_poses(path: Path, saved: PoseClip, fps: float | None) -> Clip:
+    """A pose file as if it were a film; fps: of files that do not tell theirs."""
+    rate = Fraction(saved.fps or fps or DEFAULT_FPS).limit_denominator(1001)
+    return Clip(
+        path=path,
+        kind="pictures",
+        width=saved.width,
+        height=saved.height,
+        rate=rate,
+        frame_count=len(saved.people),
+        times=np.arange(len(saved.people)) / float(rate),
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 
 from magicpose_cli.config import MotionSettings
-from magicpose_cli.driver import DEFAULT_FPS, Driver, open_driver, see
+from magicpose_cli.driver import DEFAULT_FPS, Driver, clip_of_poses, open_driver, see
 from magicpose_cli.errors import DetectionError, InputError
-from magicpose_cli.pose.clip import PoseClip, Size
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.files import check_pose_output, is_pose_file, read_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retarget import Retargeted, retarget
@@ -22,7 +22,6 @@ from magicpose_cli.pose.summary import Summary, summarize
 from magicpose_cli.pose.track import Sighting, TrackReport, look_of, track
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import (
-    Clip,
     Selection,
     VideoWriter,
     check_output,
@@ -95,7 +94,6 @@ def extract_poses(
     *,
     follow: bool | None = None,
     mend: bool | None = None,
-    canvas: Size | None = None,
     retarget_to: Path | None = None,
     overlay_to: Path | None = None,
     plot_to: Path | None = None,
@@ -107,13 +105,13 @@ def extract_poses(
     out: a pose file of any kind, see `write_people`; None writes none. follow: whether one person
     is followed and gaps are filled; None does so with films and takes everything else as it is,
     with everybody. mend: whether what is followed is mended and smoothed; None mends films alone.
-    canvas: of pose files that do not tell. retarget_to: a picture or a pose file of the person (the
+    retarget_to: a picture or a pose file of the person (the
     largest) on whom the motion is put, by motion.retarget; the poses are then in that picture.
     overlay_to: a video (of a picture, a picture) of the poses over the frames, or over the
     reference picture where they were retargeted. plot_to: a PNG of the clip.
     Errors: MagicPoseError.
     """
-    source = _open(path, motion, canvas)
+    source = _open(path, motion)
     _check_outputs(source, retarget_to, out, overlay_to, plot_to, overwrite)
     reference = _read_reference(retarget_to, motion) if retarget_to else None
     found, sightings = _find_people(source, motion, on_progress)
@@ -152,9 +150,11 @@ def extract_poses(
     return Extracted(clip, summarize(clip), report, moved, notes)
 
 
-def _open(path: Path, motion: MotionSettings, canvas: Size | None) -> _Source:
+def _open(path: Path, motion: MotionSettings) -> _Source:
     if is_pose_file(path):
-        return _Source(path, poses=_select(path, read_clip(path, canvas=canvas), motion))
+        return _Source(
+            path, poses=_select(path, read_clip(path, canvas=motion.canvas_size), motion)
+        )
     if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and not _is_animated(path):
         return _Source(path, picture=read_picture(path))
     return _Source(path, film=open_driver(path, motion))
@@ -172,17 +172,14 @@ def _is_animated(path: Path) -> bool:
 
 def _select(path: Path, clip: PoseClip, motion: MotionSettings) -> PoseClip:
     """The frames that were asked for; a rate that is not known stays so unless one is asked for."""
-    count, fps = len(clip.people), clip.fps or motion.fps
-    rate = Fraction(fps or DEFAULT_FPS).limit_denominator(1001)
-    frames = Clip(
-        path, "pictures", clip.width, clip.height, rate, count,
-        times=np.arange(count) / float(rate),
-    )  # fmt: skip
+    frames = clip_of_poses(path, clip, motion.fps)
     chosen = select(frames, Selection(motion.start_s, motion.end_s, motion.every, motion.fps))
-    if len(chosen.sources) == count and not motion.fps and motion.every == 1:
+    if len(chosen.sources) == len(clip.people) and not motion.fps and motion.every == 1:
         return clip  # with its rate to the last digit
     people = [clip.people[source] for source in chosen.sources]
-    return PoseClip(people, clip.width, clip.height, chosen.fps if fps else None, clip.notes)
+    return PoseClip(
+        people, clip.width, clip.height, chosen.fps if clip.fps or motion.fps else None, clip.notes
+    )
 
 
 def _check_outputs(
@@ -306,15 +303,12 @@ def _notes(found: PoseClip, report: TrackReport | None, moved: Retargeted | None
     most = max(len(people) for people in found.people)
     if report is not None and found.fps is None and len(found.people) > 1:
         notes.append(f"the frame rate is not known; taken as {DEFAULT_FPS:g} (--fps sets it)")
-    if report is not None and report.missing:
-        notes.append(
-            f"the person was not seen in {len(report.missing)} of {report.frames} frames; filled "
-            "from neighbors"
-        )
+    if report is not None:
+        notes += report.notes()
     if report is None and moved is not None and most > 1:
         notes.append(
             f"up to {most} people in a frame; the largest of each was taken (--person follows one)"
         )
-    if moved is not None and moved.dropped:
-        notes.append(f"the reference shows no {', '.join(moved.dropped)}; left out")
+    if moved is not None:
+        notes += moved.notes()
     return notes

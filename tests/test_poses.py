@@ -118,7 +118,7 @@ def test_of_a_file_with_several_the_asked_person_is_taken(truth, tmp_path):
     left = extract_poses(tmp_path / "a.json", None, motion(person="1"), follow=True)
     np.testing.assert_array_equal(left.clip.largest[3].face, wide[3].face)
     assert abs(left.clip.largest[2].body[0] - wide[2].body[0]).max() < 30  # filled in
-    assert "not seen in 1 of 8" in " ".join(left.notes)
+    assert "not found in 1 of 8" in " ".join(left.notes)
 
 
 def test_retargeting_alone(media, truth, tmp_path):
@@ -187,5 +187,5 @@ def test_the_canvas_that_openpose_does_not_tell(truth, tmp_path):
         file.write_text(json.dumps({key: entry[key] for key in ("version", "people")}))
     guessed = extract_poses(tmp_path / "film", None, motion())
     assert "--canvas" in guessed.notes[0]
-    told = extract_poses(tmp_path / "film", None, motion(), canvas=(256, 256))
+    told = extract_poses(tmp_path / "film", None, motion(canvas="256x256"))
     assert same(told.clip.largest, truth) and told.notes == []

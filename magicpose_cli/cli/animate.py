@@ -15,7 +15,8 @@ DriverFile = Annotated[
     typer.Argument(
         metavar="DRIVER",
         help="Where the motion comes from: a video, an animated GIF, a folder of pictures, a pose "
-        "file (.json), or ready-drawn pose maps with --driver-kind pose-maps.",
+        "file (.json, .npz, .npy) or a folder of OpenPose's, or ready-drawn pose maps with "
+        "--driver-kind pose-maps.",
     ),
 ]
 
@@ -71,6 +72,8 @@ def command(
         help="Take every N-th frame; time is kept.")] = None,
     detector: Annotated[str | None, _option("--detector", panel=MOTION, metavar="NAME",
         help="auto (the best at hand), dwpose, mediapipe or mediapipe-tasks.")] = None,
+    canvas: Annotated[str | None, _option("--canvas", panel=MOTION, metavar="WxH",
+        help="Size of the picture, for pose files that do not tell it.")] = None,
     person: Annotated[str | None, _option("--person", panel=MOTION, metavar="WHO",
         help="Whom to follow: largest, left, right, center, N from the left, or X,Y.")] = None,
     smooth: Annotated[float | None, _option("--smooth", panel=MOTION, metavar="0..2",
@@ -129,6 +132,7 @@ def command(
         motion__end_s=end,
         motion__every=every,
         motion__detector=detector,
+        motion__canvas=canvas,
         motion__person=person,
         motion__smooth=smooth,
         motion__max_gap_s=max_gap,

@@ -26,7 +26,7 @@ def command(
         help="Side of the square pictures in pixels (default: 512).")] = None,
     fps: Annotated[float | None, typer.Option(metavar="F",
         help="Frames looked at in a second of film (default: 6).")] = None,
-    detector: Annotated[str | None, typer.Option(metavar="NAME", help="auto or mediapipe.")] = None,
+    detector: Annotated[str | None, typer.Option(metavar="NAME", help="As of animate.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=1024, metavar="K",
         help="Processes (default: one for each core).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y",

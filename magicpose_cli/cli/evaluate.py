@@ -43,7 +43,7 @@ def command(
     batch_size: Annotated[int | None, typer.Option(metavar="N",
         help="Pictures made at once.")] = None,
     detector: Annotated[str, typer.Option(metavar="NAME",
-        help="auto, mediapipe, or none to go without pose following.")] = "auto",
+        help="As of animate, or none to go without pose following.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:  # fmt: skip

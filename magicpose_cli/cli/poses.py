@@ -30,7 +30,7 @@ def command(
     overlay: Annotated[Path | None, _option("--overlay", panel=OUT, metavar="VIDEO",
         help="Draw the poses over the frames; over the reference with --retarget-to.")] = None,
     detector: Annotated[str | None, _option("--detector", panel=INPUT, metavar="NAME",
-        help="auto, mediapipe or dwpose.")] = None,
+        help="auto (the best at hand), dwpose, mediapipe or mediapipe-tasks.")] = None,
     canvas: Annotated[str | None, _option("--canvas", panel=INPUT, metavar="WxH",
         help="Size of the picture, for pose files that do not tell it.")] = None,
     start: Annotated[float | None, _option("--start", panel=INPUT, metavar="SECONDS",
@@ -88,6 +88,7 @@ def command(
     if retarget_to is None and (retarget or anchor or expression is not None or head is not None):
         raise typer.BadParameter("say with --retarget-to whom the motion is put on")
     settings = Preset().with_options(
+        motion__canvas=canvas,
         motion__detector=detector,
         motion__start_s=start,
         motion__end_s=end,
@@ -106,26 +107,13 @@ def command(
     with shown(quiet) as on_progress:
         result = extract_poses(
             source, out, settings.motion, follow=True if any(asks) else tracked,
-            mend=True if tracked else None, canvas=_size(canvas), retarget_to=retarget_to,
+            mend=True if tracked else None, retarget_to=retarget_to,
             overlay_to=overlay, plot_to=plot, overwrite=overwrite, on_progress=on_progress,
         )  # fmt: skip
     if as_json:
         _print_json(source, out, result)
     elif not quiet:
         _print(source, out, result)
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    import re
-
-    from magicpose_cli.pose.clip import MAX_SIDE
-
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match or not all(1 <= int(side) <= MAX_SIDE for side in match.groups()):
-        raise typer.BadParameter(f"--canvas {text!r}: expected WIDTHxHEIGHT such as 1280x720")
-    return int(match[1]), int(match[2])
 
 
 def _print_json(source: Path, out: Path | None, result: Extracted) -> None:
@@ -139,7 +127,7 @@ def _print_json(source: Path, out: Path | None, result: Extracted) -> None:
         **asdict(result.summary),
         "tracked": asdict(result.tracked) if result.tracked else None,
         "retargeted": moved
-        and {"mode": moved.mode, "anchor": moved.anchor, "dropped": moved.dropped},
+        and {name: getattr(moved, name) for name in ("mode", "anchor", "dropped", "held")},
         "notes": result.notes,
     }
     typer.echo(json.dumps(told, indent=2))

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -38,27 +38,7 @@ def result(result: Result, as_json: bool, quiet: bool) -> None:
     lines = [f"{result.output}: {result.frames} frames at {result.plan.fps:g} fps ({stages})"]
     if detector := result.motion["detector"]:
         lines[0] += f"; poses by {detector}, retarget {result.motion['retarget']}"
-    lines += _notes(result.motion)
+    lines += result.motion["notes"]
     if Path(result.plan.model).name == "mini":
         lines.append(MINI_NOTE)
     sys.stderr.write("\n".join(lines) + "\n")
-
-
-def _notes(motion: dict[str, Any]) -> list[str]:
-    """What somebody should know of how the motion was found and moved."""
-    lines = []
-    if motion["track"]:
-        track = motion["track"]
-        if missing := track["missing"]:
-            held = sum(last - first + 1 for first, last in track["held"])
-            lines.append(
-                f"the person was not found in {len(missing)} of {track['frames']} frames: "
-                f"{len(missing) - held} filled from neighbors, {held} held still in longer gaps"
-            )
-        if track["people"] > 1:
-            lines.append(f"up to {track['people']} people are in the driver; --person chooses one")
-    if motion["dropped"]:
-        lines.append(
-            f"the reference does not show {', '.join(motion['dropped'])}: left out of the motion"
-        )
-    return lines

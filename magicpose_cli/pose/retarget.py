@@ -44,6 +44,17 @@ class Retargeted:
     dropped: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
 
+    def notes(self) -> list[str]:
+        """What a user should know of it, a line each."""
+        lines = []
+        if self.dropped:
+            lines.append(f"the reference does not show {', '.join(self.dropped)}: left out")
+        if self.held:
+            lines.append(
+                f"the driver does not show {', '.join(self.held)}: kept as in the reference"
+            )
+        return lines
+
 
 def retarget(
     poses: Sequence[Pose],

@@ -152,8 +152,6 @@ def test_bad_input_is_one_line_and_exit_1(run, saved, options, said):
         ["--raw", "--person", "left"],
         ["--retarget", "align"],
         ["--head", "0"],
-        ["--canvas", "640"],
-        ["--canvas", "0x9"],
     ],
 )
 def test_wrong_usage_is_exit_2(run, saved, options):
