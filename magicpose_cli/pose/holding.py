@@ -37,7 +37,9 @@ def hold_rest(moved: np.ndarray, reference: np.ndarray) -> tuple[tuple[str, ...]
     stands = _stands(moved, reference)
     for joint, parent in OUTWARD:
         index = INDEX[joint]
-        if share[index] >= SELDOM or not np.isfinite(reference[index]).all():
+        # Shoulders without a neck are one shoulder in a corner of the picture.
+        shown = share[index] >= SELDOM and not (parent == "neck" and held[INDEX["neck"]])
+        if shown or not np.isfinite(reference[index]).all():
             continue
         held[index] = True
         lost.add(joint)
