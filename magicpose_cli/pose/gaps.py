@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.stack import ANCHORS, COLUMNS, Stack, columns_seen_alike
 
 FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
@@ -48,21 +45,6 @@ def nobody(frame_count: int) -> DetectionError:
         f"driver: no person was found in any of its {frame_count} frames; "
         "expected a film of one person, large enough and not cut off at the head"
     )
-
-
-def fill_gaps(poses: Sequence[Pose], max_gap_frames: int) -> tuple[list[Pose], list[int]]:
-    """Bridge gaps of up to `max_gap_frames` frames, hold the person in longer ones.
-
-    Returns the poses and the indices of the frames that had nobody.
-    Errors: DetectionError where no frame has anybody.
-    """
-    missing = [index for index, pose in enumerate(poses) if pose.is_empty]
-    if len(missing) == len(poses):
-        raise nobody(len(poses))
-    stack = Stack.of(poses)
-    bridge(stack, max_gap_frames)
-    hold(stack)
-    return stack.poses(poses), missing
 
 
 def _bridge_alike(

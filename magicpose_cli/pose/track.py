@@ -14,7 +14,7 @@ import numpy as np
 
 from magicpose_cli.pose.flips import give_hands_to_wrists, mend_flips
 from magicpose_cli.pose.follow import Sighting
-from magicpose_cli.pose.gaps import bridge, fill_gaps, hold, nobody
+from magicpose_cli.pose.gaps import bridge, hold, nobody
 from magicpose_cli.pose.jumps import cuts, take_out_flicker, take_out_jumps
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.look import look_of
@@ -22,7 +22,7 @@ from magicpose_cli.pose.person import parse_person, pick_person
 from magicpose_cli.pose.smooth import smooth as smooth_shot
 from magicpose_cli.pose.stack import COLUMNS, Stack, sizes
 
-__all__ = ["Sighting", "TrackReport", "fill_gaps", "look_of", "parse_person", "track"]
+__all__ = ["Sighting", "TrackReport", "look_of", "parse_person", "track"]
 
 
 @dataclass(frozen=True)
