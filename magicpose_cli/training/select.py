@@ -1,8 +1,8 @@
 """Which frames of a film are worth training on, and where a clip ends.
 
-The detectors find one person and do not say whether there are more. So now and then the person is
-painted over and the rest is searched again; and where the person jumps from one frame to the next,
-it is another scene or somebody else, and a new clip begins.
+Detectors overlook whoever stands close to somebody. So now and then the person is painted over and
+the rest is searched again; and where the person jumps from one frame to the next, it is another
+scene or somebody else, and a new clip begins.
 """
 
 from __future__ import annotations
