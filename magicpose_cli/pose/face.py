@@ -144,7 +144,7 @@ def _lids_to_open(lifted: np.ndarray, usual: np.ndarray) -> np.ndarray:
 def _proportions(own: np.ndarray, driver: np.ndarray) -> np.ndarray:
     """(73, 3) the target's mouth, chin and eyes over the driver's, along the face's own axes.
 
-    A smile goes with the width of the mouth, an open mouth with the height of the lower face, and
+    A smile goes with the width of the mouth, an open mouth with the height of the face, and
     lids with the opening of the eye, so that shut eyes are shut on both.
     """
 
@@ -154,7 +154,7 @@ def _proportions(own: np.ndarray, driver: np.ndarray) -> np.ndarray:
 
     result = np.ones((COUNT, 3))
     result[48:68, ::2] = ratio(_distance, 48, 54)
-    result[48:68, 1] = result[:17, 1] = ratio(_distance, 33, 8)
+    result[48:68, 1] = result[:17, 1] = ratio(_distance, 27, 8)
     for eye, joint in zip(EYES, (69, 70), strict=True):
         width = ratio(_distance, eye[0], eye[3])
         result[[*eye, joint]] = width

@@ -193,7 +193,7 @@ def test_expression_is_scaled_from_the_neutral_face():
         truth = offsets(drawn(reference, replace(motion, mouth_open=scale * motion.mouth_open)))
         assert error(result, truth) < 0.03
         gap, expected = distance(result, 62, 66), distance(truth, 62, 66)
-        np.testing.assert_allclose(gap, expected, atol=0.02 * distance(truth, 69, 70)[0])
+        np.testing.assert_allclose(gap, expected, atol=0.03 * distance(truth, 69, 70)[0])
 
 
 def test_shut_eyes_are_shut_and_open_again():
