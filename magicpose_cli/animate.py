@@ -22,8 +22,8 @@ from magicpose_cli.errors import ConfigError, DetectionError, OutputError
 from magicpose_cli.framing import Framing, frame, frame_clip
 from magicpose_cli.paste import Paster
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retarget import retarget
-from magicpose_cli.pose.track import TrackReport
+from magicpose_cli.pose.retargeting.retarget import retarget
+from magicpose_cli.pose.tracking.track import TrackReport
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import Sound, VideoWriter, check_output, read_picture
 
@@ -234,7 +234,7 @@ def find_target(path: Path, picture: np.ndarray, driver: Driver, preset: Preset)
     """
     if driver.kind == "pose-maps" or preset.motion.retarget == "none":
         return None
-    from magicpose_cli.pose.detect import detect_one, load_detector
+    from magicpose_cli.pose.detection.detect import detect_one, load_detector
 
     detector = load_detector(preset.motion.detector, still=True)
     try:
@@ -312,7 +312,7 @@ def draw_maps(
 
 def save_poses(output: Path, poses: list[Pose], driver: Driver, overwrite: bool) -> Path:
     """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
-    from magicpose_cli.pose.openpose_json import write_poses
+    from magicpose_cli.pose.files.openpose_json import write_poses
 
     path = poses_path(output)
     write_poses(path, poses, float(driver.rate), overwrite=overwrite)

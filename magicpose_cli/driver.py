@@ -11,11 +11,11 @@ import numpy as np
 
 from magicpose_cli.config import MotionSettings
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.pose.clip import PoseClip
-from magicpose_cli.pose.files import is_pose_file, read_clip
-from magicpose_cli.pose.follow import Sighting
+from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.files.files import is_pose_file, read_clip
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.track import TrackReport, look_of, track
+from magicpose_cli.pose.tracking.follow import Sighting
+from magicpose_cli.pose.tracking.track import TrackReport, look_of, track
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import Clip, SelectedClip, Selection, probe, read_frames, select
 
@@ -97,7 +97,7 @@ def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent
     A person takes 2.5 kB, so an hour of one takes 225 MB; frames are never kept. Raises
     DetectionError where nobody is found in any frame.
     """
-    from magicpose_cli.pose.detect import load_detector, pick_detector
+    from magicpose_cli.pose.detection.detect import load_detector, pick_detector
 
     people: list[list[Sighting]] = []
     name = ""

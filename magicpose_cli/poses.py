@@ -14,12 +14,12 @@ import numpy as np
 from magicpose_cli.config import MotionSettings
 from magicpose_cli.driver import DEFAULT_FPS, Driver, clip_of_poses, open_driver, see
 from magicpose_cli.errors import DetectionError, InputError
-from magicpose_cli.pose.clip import PoseClip
-from magicpose_cli.pose.files import check_pose_output, is_pose_file, read_clip, write_people
+from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.files.files import check_pose_output, is_pose_file, read_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retarget import Retargeted, retarget
+from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
 from magicpose_cli.pose.summary import Summary, summarize
-from magicpose_cli.pose.track import Sighting, TrackReport, look_of, track
+from magicpose_cli.pose.tracking.track import Sighting, TrackReport, look_of, track
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import (
     Selection,
@@ -233,7 +233,7 @@ def _read_reference(path: Path, motion: MotionSettings) -> _Reference:
 
 
 def _detect(picture: np.ndarray, motion: MotionSettings) -> list[Pose]:
-    from magicpose_cli.pose.detect import load_detector
+    from magicpose_cli.pose.detection.detect import load_detector
 
     detector = load_detector(motion.detector, still=True)
     try:

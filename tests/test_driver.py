@@ -4,7 +4,7 @@ import pytest
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import follow, open_driver, see
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.pose.files import write_clip
+from magicpose_cli.pose.files.files import write_clip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.video import write_video
 

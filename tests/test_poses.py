@@ -7,8 +7,8 @@ import pytest
 
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import DetectionError, InputError, OutputError
-from magicpose_cli.pose.clip import PoseClip
-from magicpose_cli.pose.files import read_clip, write_clip, write_people
+from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.files.files import read_clip, write_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.poses import extract_poses
 from magicpose_cli.video import probe, read_picture, write_picture

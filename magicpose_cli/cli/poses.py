@@ -79,7 +79,7 @@ def command(
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.config import Preset
-    from magicpose_cli.pose.files import is_pose_file
+    from magicpose_cli.pose.files.files import is_pose_file
     from magicpose_cli.poses import extract_poses
 
     asks = [option is not None for option in (person, smooth, max_gap)]

@@ -19,7 +19,7 @@ from magicpose_cli.evaluation.pairs import FIRST_SEED, drawn_pairs, to_uint8
 from magicpose_cli.evaluation.pose_following import body_error, body_height, face_error
 from magicpose_cli.evaluation.seen import Case, Seen
 from magicpose_cli.evaluation.tracking import FPS, drawn_motions, measure_tracking
-from magicpose_cli.pose.detect import DETECTORS, detect_one, load_detector, pick_detector
+from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 
@@ -205,8 +205,8 @@ def hand_error(seen: Seen) -> float | None:
 def measure_stages(poses: Sequence[Pose], target: Pose) -> dict[str, float]:
     """Frames a second of everything between detection and diffusion, on one clip."""
     from magicpose_cli.pose.pose_map import pose_map
-    from magicpose_cli.pose.retarget import MODES, retarget
-    from magicpose_cli.pose.track import Sighting, track
+    from magicpose_cli.pose.retargeting.retarget import MODES, retarget
+    from magicpose_cli.pose.tracking.track import Sighting, track
 
     sightings = [[Sighting(pose)] for pose in poses]
     stages: dict[str, Callable[[], object]] = {"track": lambda: track(sightings, FPS)}

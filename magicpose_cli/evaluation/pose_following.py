@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from magicpose_cli.evaluation.seen import Seen
-from magicpose_cli.pose.detect import PoseDetector, detect_one, load_detector
+from magicpose_cli.pose.detection.detect import PoseDetector, detect_one, load_detector
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 SHORT_SIDE = 512  # pixels to which smaller pictures are enlarged before detection

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
-from magicpose_cli.pose.track import Sighting, TrackReport, track
+from magicpose_cli.pose.tracking.track import Sighting, TrackReport, track
 
 FPS = 25.0
 FRAMES = 120

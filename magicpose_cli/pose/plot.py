@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.errors import ConfigError, OutputError
-from magicpose_cli.pose.clip import PoseClip
-from magicpose_cli.pose.saving import check_free, whole_file
-from magicpose_cli.pose.stack import COLUMNS, Stack
+from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.files.saving import check_free, whole_file
 from magicpose_cli.pose.summary import Summary, runs, summarize
+from magicpose_cli.pose.tracking.stack import COLUMNS, Stack
 
 # Okabe and Ito's colors, which people of every color vision tell apart.
 PART_COLORS = {

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from magicpose_cli.pose.clip import PoseClip
-from magicpose_cli.pose.stack import COLUMNS, Stack, sizes
+from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, sizes
 
 USUAL_FPS = 25.0  # where the clip does not tell; only the window of the person's size hangs on it
 

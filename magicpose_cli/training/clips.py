@@ -13,8 +13,8 @@ import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.framing import Framing
+from magicpose_cli.pose.files.openpose_json import read_poses
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
-from magicpose_cli.pose.openpose_json import read_poses
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.training.data_folder import CLIPS, LABELS, PARTIAL, read_index
 from magicpose_cli.video import read_picture

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.files.openpose_json import write_poses
 from magicpose_cli.pose.keypoints import PARTS, Pose
-from magicpose_cli.pose.openpose_json import write_poses
 from magicpose_cli.training.data_folder import (
     CLIPS,
     LABELS,
@@ -83,7 +83,7 @@ def plan_pieces(path: Path, source: str, folder: Path, settings: DatasetSettings
 
 def cut_piece(piece: Piece, folder: Path, settings: DatasetSettings) -> Record:
     """Write the clips of a piece, then its record. The film is decoded twice, never kept."""
-    from magicpose_cli.pose.detect import load_detector
+    from magicpose_cli.pose.detection.detect import load_detector
 
     record = Record(piece.source, piece.clip.path.name, piece.frame_count)
     detector = load_detector(settings.frames.detector, still=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from magicpose_cli.pose.detect import DETECTORS
+from magicpose_cli.pose.detection.detect import DETECTORS
 from magicpose_cli.settings import Section, Tables, read_toml, validated
 
 

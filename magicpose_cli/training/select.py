@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.framing import Box, Framing, person_box
-from magicpose_cli.pose.detect import PoseDetector, detect_one
+from magicpose_cli.pose.detection.detect import PoseDetector, detect_one
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.training.dataset_config import ClipSettings, DatasetSettings, PersonSettings
 

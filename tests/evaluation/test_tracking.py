@@ -14,7 +14,7 @@ from magicpose_cli.evaluation.tracking import (
     measure_tracking,
     plant,
 )
-from magicpose_cli.pose.track import Sighting, track
+from magicpose_cli.pose.tracking.track import Sighting, track
 from magicpose_cli.training.people import TEST_SEEDS
 
 NOTHING = Mistakes(

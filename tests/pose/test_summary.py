@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from magicpose_cli.errors import ConfigError, OutputError
-from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.pose.plot import check_plot, write_plot
 from magicpose_cli.pose.summary import runs, summarize

@@ -7,8 +7,8 @@ import pytest
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.draw import draw
+from magicpose_cli.pose.files.openpose_json import write_poses
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
-from magicpose_cli.pose.openpose_json import write_poses
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.training.clips import mirrored, open_clips, sample_pair
 from magicpose_cli.training.cut import draw_clip

@@ -165,7 +165,7 @@ def test_a_second_person_ends_a_clip(frames, poses):
 
 
 def test_the_real_detector_finds_the_second_person(frames):
-    from magicpose_cli.pose.detect import detect_one, load_detector
+    from magicpose_cli.pose.detection.detect import detect_one, load_detector
 
     settings = DatasetSettings().with_options(frames__size=64)
     detector = load_detector(still=True)

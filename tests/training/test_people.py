@@ -246,7 +246,7 @@ def test_animated_people_move_smoothly():
 
 
 def test_the_detector_finds_most_drawn_people():
-    from magicpose_cli.pose.detect import detect_one, load_detector
+    from magicpose_cli.pose.detection.detect import detect_one, load_detector
 
     detector = load_detector(still=True)
     found, errors = 0, []

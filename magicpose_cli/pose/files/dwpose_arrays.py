@@ -1,0 +1,161 @@
+"""Points of people as plain arrays, the way users of DWPose and rtmlib save them.
+
+A .npy, or a .npz with the points as `keypoints` (or under any name where they are alone) and
+`scores` beside them:
+
+    (points, 2 or 3)                   one person in one frame
+    (frames, points, 2 or 3)           one person
+    (frames, people, points, 2 or 3)   several; rows of NaN or zeros where there are fewer
+    scores: the same without the last axis; without them the third column is the score
+
+with 17, 18, 25 or 26 points of the body, or 133 or 134 of the whole person (see layouts), and at
+will `width` and `height` (or `size`, both) and `fps`. Coordinates are pixels, or parts of the
+canvas from 0 to 1. Without any scores a point is seen unless it is NaN or has no coordinate above
+0. Networks of the COCO and DWPose kind tell points for everything, seen or not: those that score
+up to SEEN are unseen, as DWPose's own programs have it. A seen point of ours that scores less is
+written with LEAST.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from magicpose_cli.errors import InputError
+from magicpose_cli.pose.files.arrays import save_array
+from magicpose_cli.pose.files.clip import (
+    MAX_COORDINATE,
+    MAX_FRAMES,
+    MAX_SIDE,
+    PoseClip,
+    Size,
+    seen_rows,
+    settle,
+)
+from magicpose_cli.pose.files.layouts import (
+    BODIES_OF_WHOLE,
+    BODY_25,
+    BODY_ORDERS,
+    DWPOSE,
+    parts_of,
+    whole_of,
+)
+from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+
+SEEN = 0.3
+LEAST = 0.31
+OPENPOSE_ORDERS = (len(BODY_JOINTS), len(BODY_25))  # whose points are seen at any score
+KNOWN = sorted((*BODY_ORDERS, *BODIES_OF_WHOLE))
+POINTS_NAMES = ("keypoints", "kpts", "arr_0")
+SCORES_NAMES = ("scores", "keypoint_scores", "score", "arr_1")
+ABOUT = ("width", "height", "size", "fps")
+MAX_FPS = 1000
+
+
+def clip_of_points(
+    path: Path, arrays: dict[str, np.ndarray], *, canvas: Size | None = None
+) -> PoseClip:
+    """The clip of a file's arrays. Errors: InputError naming the array that does not fit."""
+    told, fps = size_and_rate(path, arrays)
+    named = {name: data for name, data in arrays.items() if name not in ABOUT}
+    name = next((n for n in POINTS_NAMES if n in named), None)
+    if name is None and len(named) == 1:
+        name = next(iter(named))
+    if name is None:
+        raise InputError(
+            f"{path}: holds the arrays {', '.join(sorted(named)):.120}; expected 'keypoints' and "
+            "'scores', or controlnet_aux's 'candidate', 'subset', 'faces' and 'hands'"
+        )
+    where, points = f"{path}: {name}" if name else str(path), named[name]
+    _check_points(where, points)
+    beside = next((n for n in SCORES_NAMES if n in named and n != name), None)
+    scores = named[beside] if beside else None
+    if scores is not None and scores.shape != points.shape[:-1]:
+        raise InputError(
+            f"{path}: {beside}: expected the shape {points.shape[:-1]}, got {scores.shape}"
+        )
+    alone = points.ndim == 2
+    frames = points[None] if alone else points
+    frame_scores = scores[None] if scores is not None and alone else scores
+    check_frames(where, len(frames))
+    least = 0.0 if points.shape[-2] in OPENPOSE_ORDERS else SEEN
+    people = []
+    for index, frame in enumerate(frames):
+        given = None if frame_scores is None else frame_scores[index]
+        rows = scored(where, frame, given, least)
+        people.append([parts_of(row) for row in (rows if rows.ndim == 3 else rows[None])])
+    return settle(str(path), people, told=told, asked=canvas, fps=fps)
+
+
+def write_npy(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+    """DWPose's 134 points in pixels: (frames, 134, 3), or (frames, people, 134, 3) where a frame
+    shows several; neither the canvas nor the frame rate is kept. Errors: OutputError."""
+    most = max(1, *(len(people) for people in clip.people))
+    data = np.zeros((len(clip.people), most, DWPOSE, 3), np.float32)
+    for row, people in zip(data, clip.people, strict=True):
+        for place, pose in zip(row, people, strict=False):
+            place[:] = whole_of(rows_of(pose))
+    save_array(path, data[:, 0] if most == 1 else data, overwrite=overwrite)
+
+
+def rows_of(pose: Pose) -> dict[str, np.ndarray]:
+    """(n, 3) x, y, score by part, with a score above SEEN; zero where unseen."""
+    parts = {part: seen_rows(pose, part) for part in PARTS}
+    for rows in parts.values():
+        rows[rows[:, 2] > 0, 2] = np.maximum(rows[rows[:, 2] > 0, 2], LEAST)
+    return parts
+
+
+def scored(where: str, points: np.ndarray, scores: np.ndarray | None, least: float) -> np.ndarray:
+    """(..., 3) float64 x, y, score of (..., 2 or 3) points; zero where unseen, up to `least`."""
+    data = np.ones((*points.shape[:-1], 3))
+    data[..., : points.shape[-1]] = points
+    if scores is not None:
+        data[..., 2] = scores
+    elif points.shape[-1] == 2:
+        data[..., 2] = (data[..., :2] > 0).any(axis=-1)
+    seen = np.isfinite(data).all(axis=-1) & (data[..., 2] > least)
+    data = np.where(seen[..., None], data, 0.0)
+    if (np.abs(data[..., :2]) > MAX_COORDINATE).any():
+        raise InputError(f"{where}: expected coordinates up to {MAX_COORDINATE:.0f}")
+    return data
+
+
+def size_and_rate(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Size | None, float | None]:
+    """What a file says of its canvas and its frames a second."""
+    sides = arrays.get("size", np.zeros(0)).ravel()
+    if len(sides) not in (0, 2):
+        raise InputError(f"{path}: size: expected width and height, got {len(sides)} numbers")
+    width, height = sides if len(sides) else (arrays.get("width"), arrays.get("height"))
+    size: Size | None = None
+    if width is not None and height is not None:
+        wide, high = (int(_number(path, "size", side, 1, MAX_SIDE)) for side in (width, height))
+        size = (wide, high)
+    rate = arrays.get("fps")
+    return size, None if rate is None else _number(path, "fps", rate, 0.001, MAX_FPS)
+
+
+def check_frames(where: str, count: int) -> None:
+    """Raise InputError for none and for too many."""
+    if not 1 <= count <= MAX_FRAMES:
+        raise InputError(f"{where}: expected 1 to {MAX_FRAMES} frames, got {count}")
+
+
+def _check_points(where: str, points: np.ndarray) -> None:
+    if points.ndim not in (2, 3, 4) or points.shape[-1] not in (2, 3):
+        raise InputError(
+            f"{where}: expected an array (frames, points, 3) or (frames, people, points, 3), got "
+            f"the shape {points.shape}"
+        )
+    if points.shape[-2] not in KNOWN:
+        raise InputError(
+            f"{where}: {points.shape[-2]} points a person are not known; expected one of "
+            f"{', '.join(map(str, KNOWN))}"
+        )
+
+
+def _number(path: Path, name: str, value: np.ndarray, low: float, high: float) -> float:
+    if value.size != 1 or not low <= value.item() <= high:
+        raise InputError(f"{path}: {name}: expected one number from {low:g} to {high:g}")
+    return float(value.item())

@@ -1,0 +1,144 @@
+"""Our own pose file: compact, exact to the bit, as a NumPy archive of version 1.
+
+magicpose_poses  ()            the version
+size             (2,)          width and height in pixels
+fps              () float64    frames a second, 0 where they are unknown
+people           (frames,)     how many people each frame shows
+body             (all, 18, 3)  float32 x, y, score of everybody, frame by frame, the largest
+face             (all, 68, 3)  first; all = sum of people; unseen points are 0, 0, 0
+left_hand        (all, 21, 3)
+right_hand       (all, 21, 3)
+body_3d          (some, 18, 3) float32 points in space of those who have them, NaN where unknown
+body_3d_of       (some,)       which of all these are; likewise face_3d and face_3d_of
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from magicpose_cli.errors import InputError
+from magicpose_cli.pose.files.arrays import save_arrays
+from magicpose_cli.pose.files.clip import MAX_COORDINATE, MAX_FRAMES, MAX_SIDE, PoseClip, seen_rows
+from magicpose_cli.pose.keypoints import PARTS, Pose
+
+MARK = "magicpose_poses"
+VERSION = 1
+MAX_FPS = 1000.0
+SPACE = {"body_3d": PARTS["body"], "face_3d": PARTS["face"]}
+
+
+def write_npz(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+    """Write everybody in one step. Errors: OutputError."""
+    everybody = [pose for people in clip.people for pose in people]
+    arrays: dict[str, np.ndarray] = {
+        MARK: np.array(VERSION),
+        "size": np.array([clip.width, clip.height]),
+        "fps": np.array(clip.fps or 0.0, np.float64),
+        "people": np.array([len(people) for people in clip.people], np.int32),
+    }
+    for part, count in PARTS.items():
+        rows = [seen_rows(pose, part) for pose in everybody]
+        arrays[part] = np.array(rows, np.float32).reshape(-1, count, 3)
+    for name, count in SPACE.items():
+        known = [index for index, pose in enumerate(everybody) if getattr(pose, name) is not None]
+        if known:
+            points = [getattr(everybody[index], name) for index in known]
+            arrays[name] = np.array(points, np.float32).reshape(-1, count, 3)
+            arrays[f"{name}_of"] = np.array(known, np.int32)
+    save_arrays(path, arrays, overwrite=overwrite)
+
+
+def clip_of_arrays(path: Path, arrays: dict[str, np.ndarray]) -> PoseClip:
+    """The clip of a file's arrays. Errors: InputError naming the array that does not fit."""
+    version = _array(path, arrays, MARK, (), "iu").item()
+    if version != VERSION:
+        raise InputError(
+            f"{path}: is of version {version} of magicpose's pose files; expected {VERSION}, "
+            "update magicpose"
+        )
+    width, height = _array(path, arrays, "size", (2,), "iu").tolist()
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        _refuse(path, "size", f"pixels from 1 to {MAX_SIDE}", f"{width} and {height}")
+    fps = float(_array(path, arrays, "fps", (), "f").item())
+    if not 0 <= fps <= MAX_FPS:
+        _refuse(path, "fps", f"0 to {MAX_FPS:g} frames a second", fps)
+    people = _array(path, arrays, "people", (None,), "iu")
+    if not 1 <= len(people) <= MAX_FRAMES:
+        _refuse(path, "people", f"1 to {MAX_FRAMES} frames", len(people))
+    if people.min() < 0 or people.max() > MAX_FRAMES:
+        _refuse(path, "people", "numbers of people", people[people.argmin()])
+    total = int(people.sum(dtype=np.int64))
+    parts = {part: _points(path, arrays, part, (total, n, 3)) for part, n in PARTS.items()}
+    space = {name: _space(path, arrays, name, total) for name in SPACE if name in arrays}
+    everybody = iter(
+        [
+            Pose.of(
+                width,
+                height,
+                **{part: data[index] for part, data in parts.items()},
+                **{name: known[index] for name, known in space.items() if index in known},
+            )
+            for index in range(total)
+        ]
+    )
+    return PoseClip(
+        [[next(everybody) for _ in range(count)] for count in people.tolist()],
+        width,
+        height,
+        fps or None,
+    )
+
+
+def _points(
+    path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
+) -> np.ndarray:
+    points = _array(path, arrays, name, shape, "f")
+    score = points[..., 2]
+    if not (np.abs(points) <= MAX_COORDINATE).all() or not ((score >= 0) & (score <= 1)).all():
+        _refuse(path, name, f"pixels up to {MAX_COORDINATE:.0f} and scores from 0 to 1", "others")
+    return points
+
+
+def _space(
+    path: Path, arrays: dict[str, np.ndarray], name: str, total: int
+) -> dict[int, np.ndarray]:
+    """The points in space by the number of whose they are."""
+    of = _array(path, arrays, f"{name}_of", (None,), "iu").astype(np.int64)
+    points = _array(path, arrays, name, (len(of), SPACE[name], 3), "f").astype(np.float32)
+    if len(of) and (of[0] < 0 or of[-1] >= total or (np.diff(of) <= 0).any()):
+        _refuse(path, f"{name}_of", f"ascending numbers below {total}", "others")
+    if np.isinf(points).any():
+        _refuse(path, name, "finite numbers or NaN", "infinity")
+    return dict(zip(of.tolist(), points, strict=True))
+
+
+def _array(
+    path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...], kinds: str
+) -> np.ndarray:
+    """An array of this shape (None: any length) and one of these kinds of numbers."""
+    array = arrays.get(name)
+    if array is None:
+        _refuse(path, name, "an array", "nothing")
+    fits = len(array.shape) == len(shape) and all(
+        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind not in kinds:
+        wanted = "float" if kinds == "f" else "whole"
+        _refuse(
+            path,
+            name,
+            f"{wanted} numbers of shape {_shown(shape)}",
+            f"{array.dtype} of shape {_shown(array.shape)}",
+        )
+    return array
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("n" if side is None else str(side) for side in shape) + ")"
+
+
+def _refuse(path: Path, name: str, expected: str, got: Any) -> NoReturn:
+    raise InputError(f"{path}: {name}: expected {expected}, got {got}")

@@ -1,0 +1,102 @@
+"""The driver's frame that stands as the reference does; there the two are laid onto each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.points import FACE, INDEX, named_points
+
+# Lines whose directions and shares of the whole make up a stance.
+LINES = (
+    ("neck", "mid_hip"), ("right_shoulder", "left_shoulder"), ("right_hip", "left_hip"),
+    ("neck", "nose"), ("nose", "right_eye"), ("nose", "left_eye"),
+    ("nose", "right_ear"), ("nose", "left_ear"),
+    *((f"{side}_{a}", f"{side}_{b}")
+      for side in ("right", "left")
+      for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))),
+)  # fmt: skip
+UNSEEN = 0.5  # what a line costs that only the reference shows, in lengths of the torso
+EQUAL = 1e-3  # differences this near are the same, and the earlier frame is taken
+FACE_WEIGHT = 0.5  # of the faces' difference, so that among equal stances the expression decides
+
+
+def check_anchor(anchor: str) -> str:
+    """`anchor` if it is "best", "first" or a frame's number from 0; else ConfigError."""
+    if anchor in ("best", "first") or (anchor.isascii() and anchor.isdigit()):
+        return anchor
+    raise ConfigError(
+        f"anchor: {anchor!r} is not known; expected best, first or the number of a frame from 0"
+    )
+
+
+def find_anchor(poses: Sequence[Pose], target: Pose, anchor: str = "best") -> int:
+    """Index of the frame.
+
+    best: the stance most like the reference's; first: the first frame with anybody. Errors:
+    ConfigError where `anchor` is none of these, or a frame that the clip does not have, or one
+    without anybody.
+    """
+    check_anchor(anchor)
+    if anchor == "best":
+        differences = stance_differences(poses, target)
+        return int(np.flatnonzero(differences <= differences.min() + EQUAL)[0])
+    if anchor == "first":
+        return next((index for index, pose in enumerate(poses) if not pose.is_empty), 0)
+    index = int(anchor)
+    if index >= len(poses) or poses[index].is_empty:
+        raise ConfigError(
+            f"anchor: frame {index} "
+            + ("shows nobody" if index < len(poses) else f"is beyond the last, {len(poses) - 1}")
+            + "; expected best, first or the number of a frame with the person in it"
+        )
+    return index
+
+
+def stance_differences(poses: Sequence[Pose], target: Pose) -> np.ndarray:
+    """(frames,): how unlike the reference's stance each frame is; 0 is the same but for size."""
+    reference, driver = named_points([target]), named_points(poses)
+    body = _difference(_lines(reference), _lines(driver))
+    face = _difference(*_around_common_middle(reference[:, FACE], driver[:, FACE]))
+    return body + FACE_WEIGHT * face
+
+
+def _difference(reference: np.ndarray, driver: np.ndarray) -> np.ndarray:
+    """Mean distance (frames,) of the vectors of (1 or frames, n, 2) and (frames, n, 2), each in
+    sizes of what both show."""
+    reference = np.broadcast_to(reference, driver.shape)
+    wanted = np.isfinite(reference).all(axis=2)
+    both = wanted & np.isfinite(driver).all(axis=2)
+    scaled = [vectors / _size(vectors, both) for vectors in (reference, driver)]
+    distance = np.where(both, np.linalg.norm(scaled[0] - scaled[1], axis=2), UNSEEN)
+    return np.where(wanted, distance, 0).sum(axis=1) / wanted.sum(axis=1).clip(1)
+
+
+def _lines(points: np.ndarray) -> np.ndarray:
+    """(frames, LINES, 2)"""
+    starts, ends = ([INDEX[line[k]] for line in LINES] for k in (0, 1))
+    return points[:, ends] - points[:, starts]
+
+
+def _around_common_middle(
+    reference: np.ndarray, driver: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both (frames, n, 2) from the middle of the points that both show."""
+    reference = np.broadcast_to(reference, driver.shape)
+    both = (np.isfinite(reference) & np.isfinite(driver)).all(axis=2, keepdims=True)
+    count = both.sum(axis=1, keepdims=True).clip(1)
+    first, second = (
+        points - np.where(both, points, 0).sum(axis=1, keepdims=True) / count
+        for points in (reference, driver)
+    )
+    return first, second
+
+
+def _size(vectors: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(frames, 1, 1): root mean square length of the chosen ones; 1 where there are none."""
+    squares = np.where(chosen, (vectors**2).sum(axis=2), 0).sum(axis=1)
+    mean = squares / chosen.sum(axis=1).clip(1)
+    return np.sqrt(np.where(mean > 0, mean, 1.0))[:, None, None]

@@ -1,0 +1,68 @@
+"""What the driver does not show, kept as the reference has it: a talking head on a whole body."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from magicpose_cli.pose.retargeting.lacking import names_of
+from magicpose_cli.pose.retargeting.points import HANDS, INDEX
+
+# Joint and the one it hangs on, outward.
+OUTWARD = (
+    ("neck", None),
+    *((f"{side}_{joint}", parent if parent == "neck" else f"{side}_{parent}")
+      for joint, parent in (
+          ("shoulder", "neck"), ("elbow", "shoulder"), ("wrist", "elbow"),
+          ("hip", "neck"), ("knee", "hip"), ("ankle", "knee"),
+      )
+      for side in ("right", "left")),
+)  # fmt: skip
+SELDOM = 0.1  # of the frames: what is seen in fewer is a guess at what lies outside of the picture
+# Legs stand where they are while the neck moves less than this share of the torso; of somebody who
+# walks through the picture they go along.
+SWAY = 0.3
+
+
+def hold_rest(moved: np.ndarray, reference: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Fill `moved`, in place, with the reference's joints that the driver shows hardly ever.
+
+    moved: (frames, points, 2) of NAMES in the reference's picture, NaN where the driver shows none.
+    reference: (points, 2). An arm hangs on its moving shoulder, a trunk and legs stay where they
+    are, and a held wrist has the reference's hand. Returns the names of what was held, such as
+    "knees", and (points,) bool of it.
+    """
+    share = np.isfinite(moved).all(axis=2).mean(axis=0)
+    held = np.zeros(len(reference), dtype=bool)
+    lost = set()
+    stands = _stands(moved, reference)
+    for joint, parent in OUTWARD:
+        index = INDEX[joint]
+        # Shoulders without a neck are one shoulder in a corner of the picture.
+        shown = share[index] >= SELDOM and not (parent == "neck" and held[INDEX["neck"]])
+        if shown or not np.isfinite(reference[index]).all():
+            continue
+        held[index] = True
+        lost.add(joint)
+        goes_along = parent is not None and not (joint.endswith("hip") and stands)
+        if goes_along and parent and np.isfinite(moved[:, INDEX[parent]]).all():
+            offset = reference[index] - reference[INDEX[parent]]
+            moved[:, index] = moved[:, INDEX[parent]] + offset
+        else:
+            moved[:, index] = reference[index]
+    for side, hand in HANDS.items():
+        wrist = INDEX[f"{side}_wrist"]
+        if held[wrist]:
+            held[hand] = np.isfinite(reference[hand]).all(axis=1)
+            moved[:, hand] = moved[:, None, wrist] + reference[hand] - reference[wrist]
+    return names_of(lost), held
+
+
+def _stands(moved: np.ndarray, reference: np.ndarray) -> bool:
+    """Whether the neck stays so near that the legs need not follow."""
+    neck = moved[:, INDEX["neck"]]
+    neck = neck[np.isfinite(neck).all(axis=1)]
+    torso = float(np.linalg.norm(reference[INDEX["mid_hip"]] - reference[INDEX["neck"]]))
+    if not len(neck) or not torso > 0:  # NaN compares false
+        return True
+    low, high = np.percentile(neck, (5, 95), axis=0)
+    return bool((high - low).max() < SWAY * torso)

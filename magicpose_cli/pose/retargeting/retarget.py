@@ -1,0 +1,152 @@
+"""The driver's motion on the reference's body.
+
+`align` moves and scales the whole clip at once, so proportions stay the driver's. `skeleton` puts
+the motion on the reference's bones. `full` puts the expression and the turn of the head on the
+reference's own face as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from magicpose_cli.errors import ConfigError, DetectionError
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.retargeting.align import align
+from magicpose_cli.pose.retargeting.anchor import find_anchor
+from magicpose_cli.pose.retargeting.face import retarget_face
+from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
+from magicpose_cli.pose.retargeting.holding import hold_rest
+from magicpose_cli.pose.retargeting.lacking import lacking
+from magicpose_cli.pose.retargeting.points import FACE, INDEX, NAMES, PLACES, named_points
+from magicpose_cli.pose.retargeting.proportions import alike_lines, compare
+from magicpose_cli.pose.retargeting.skeleton import find_root, on_bones
+
+MODES = ("auto", "none", "align", "skeleton", "full")
+TRUNK = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
+LIMBS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
+
+
+@dataclass(frozen=True)
+class Retargeted:
+    """The poses in the reference's picture, and what was decided.
+
+    mode: what "auto" became. anchor: the driver's frame that was laid onto the reference; None
+    where there is none. dropped: parts of the driver that the reference lacks. held: parts that the
+    driver does not show, kept as the reference has them.
+    """
+
+    poses: list[Pose]
+    mode: str
+    anchor: int | None = None
+    dropped: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """What a user should know of it, a line each."""
+        lines = []
+        if self.dropped:
+            lines.append(f"the reference does not show {', '.join(self.dropped)}: left out")
+        if self.held:
+            lines.append(
+                f"the driver does not show {', '.join(self.held)}: kept as in the reference"
+            )
+        return lines
+
+
+def retarget(
+    poses: Sequence[Pose],
+    target: Pose | None,
+    mode: str = "auto",
+    *,
+    anchor: str = "best",
+    expression: float = 1.0,
+    head: float = 1.0,
+) -> Retargeted:
+    """Move the clip `poses` onto the person of the reference picture, `target`.
+
+    mode:
+        none: the poses as they are, in the driver's pixels; `target` is not looked at.
+        align: one scale and one shift for the whole clip.
+        skeleton: every bone in the driver's direction with the reference's length.
+        full: also the face; `expression` and `head` (0..2) scale expression and turn of the head.
+        auto: skeleton where both show a body, else align. So become skeleton and full where the
+            two have no joint in common to begin at.
+    anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
+
+    Results are in the target's pixels and size; a part that the target lacks because the picture
+    ends there is dropped, and a part that the driver hardly ever shows stays as the target has it.
+    Errors: DetectionError where `target` is empty or shares no two points
+    with the driver, ConfigError for an unknown mode or anchor.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"retarget: {mode!r} is not known; expected one of {', '.join(MODES)}")
+    if mode == "none":
+        return Retargeted(list(poses), mode)
+    if target is None or target.is_empty:
+        raise DetectionError(
+            "reference: no person was found in the picture to align the driver with; "
+            "take a clearer picture, or pass --retarget none to use the driver's poses as they are"
+        )
+    frame = find_anchor(poses, target, anchor)
+    ratios = compare(target, poses, frame)
+    root = find_root(target, poses)
+    if mode == "auto":
+        mode = "skeleton" if _shows_body([target]) and _shows_body(poses) else "align"
+    seen = named_points(poses)
+    if mode == "align" or ratios is None or root is None:
+        mode = "align"
+        moved = align(poses, target, ratios, None if anchor == "best" else frame)(seen)
+    else:
+        # Where the best frame does not stand as the reference does, the whole clip tells the place.
+        laid = frame if anchor != "best" or alike_lines(target, poses[frame]).any() else None
+        moved = on_bones(poses, target, ratios, root, laid)
+    if mode == "full":
+        _put_on_face(moved, retarget_face(poses, target, frame, expression=expression, head=head))
+    moved[~np.isfinite(seen)] = np.nan
+    dropped, indices = lacking(target, seen, ratios.whole if ratios else 1.0)
+    moved[:, indices] = np.nan
+    held, still = hold_rest(moved, named_points([target])[0])
+    scores = np.where(still, _scores(target), 0.0)
+    placed = [
+        _posed(pose, points, scores, target) for pose, points in zip(poses, moved, strict=True)
+    ]
+    return Retargeted(placed, mode, frame, dropped, held)
+
+
+def _shows_body(poses: Sequence[Pose]) -> bool:
+    """Whether most frames show more of a body than a head on shoulders."""
+    body = np.isfinite(np.stack([pose.body for pose in poses])).all(axis=2)
+    trunk, limbs = (
+        body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1) for names in (TRUNK, LIMBS)
+    )
+    return bool(2 * ((trunk >= 3) & (trunk + limbs >= 4)).sum() >= len(poses))
+
+
+def _put_on_face(moved: np.ndarray, offsets: np.ndarray) -> None:
+    """Face and head joints of (frames, points, 2) from their offsets to the nose, in place."""
+    new = moved[:, None, INDEX["nose"]] + offsets
+    indices = [*range(FACE.start, FACE.stop), *HEAD_JOINTS]
+    moved[:, indices] = np.where(np.isfinite(new), new, moved[:, indices])
+
+
+def _scores(pose: Pose) -> np.ndarray:
+    """(points,) of NAMES."""
+    scores = np.zeros(len(NAMES))
+    for part, where in PLACES.items():
+        scores[where] = getattr(pose, f"{part}_score")
+    return scores
+
+
+def _posed(pose: Pose, points: np.ndarray, held: np.ndarray, target: Pose) -> Pose:
+    """The pose with its points moved to (points, 2) of NAMES, in the target's picture.
+
+    held: (points,) scores of those that are not the driver's, else 0.
+    """
+    scores = np.where(held > 0, held, _scores(pose))
+    scores[~np.isfinite(points).all(axis=1)] = 0.0
+    rows = np.column_stack([points, scores])
+    parts = {part: rows[where] for part, where in PLACES.items()}
+    return Pose.of(target.width, target.height, **parts)

@@ -1,0 +1,113 @@
+"""Frames and points that the detector missed: bridged for a while, held for longer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from magicpose_cli.errors import DetectionError
+from magicpose_cli.pose.tracking.stack import ANCHORS, COLUMNS, Stack, columns_seen_alike
+
+FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
+SLOPE_POINTS = 4  # sightings on each side of a gap that tell the speed there
+# The speeds at both ends of a gap are believed by this much, else the way across it is straight.
+SLOPE_TRUST = 0.8
+
+
+def bridge(stack: Stack, max_gap_frames: int) -> None:
+    """Fill in place the points unseen for at most `max_gap_frames` frames, from the sightings
+    before and after: on a curve that keeps the speed at both ends (cubic Hermite). Faces and hands
+    move with their joint where it is known all the way. Filled points have lower scores."""
+    for part, columns in COLUMNS.items():  # the body first: the others are anchored to it
+        points, scores = stack.points[:, columns], stack.scores[:, columns]
+        anchor = stack.joint(ANCHORS[part]) if part in ANCHORS else None
+        for frames, group in columns_seen_alike(scores > 0):
+            gap = np.diff(frames)
+            if ((gap > 1) & (gap <= max_gap_frames + 1)).any():
+                _bridge_alike(points, scores, frames, group, anchor, max_gap_frames)
+
+
+def hold(stack: Stack) -> np.ndarray:
+    """Give frames that are still empty, in place, the last person before them (at the start, the
+    first one), with lower scores. Returns which frames (indices)."""
+    somebody = stack.seen.any(axis=1)
+    empty = np.flatnonzero(~somebody)
+    if len(empty) and somebody.any():
+        frames = np.flatnonzero(somebody)
+        source = frames[np.maximum(np.searchsorted(frames, empty) - 1, 0)]
+        stack.points[empty] = stack.points[source]
+        stack.scores[empty] = FILLED_SCORE * stack.scores[source]
+    return empty
+
+
+def nobody(frame_count: int) -> DetectionError:
+    """The error for a film in which nobody is seen."""
+    return DetectionError(
+        f"driver: no person was found in any of its {frame_count} frames; "
+        "expected a film of one person, large enough and not cut off at the head"
+    )
+
+
+def _bridge_alike(
+    points: np.ndarray,
+    scores: np.ndarray,
+    frames: np.ndarray,
+    columns: np.ndarray,
+    anchor: np.ndarray | None,
+    max_gap_frames: int,
+) -> None:
+    """Fill the gaps of some columns of a part that are seen in the same `frames`."""
+    gap = np.diff(frames)
+    bridged = (gap > 1) & (gap <= max_gap_frames + 1)
+    missing = np.setdiff1d(np.arange(frames[0], frames[-1]), frames, assume_unique=True)
+    which = np.searchsorted(frames, missing) - 1
+    missing, which = missing[bridged[which]], which[bridged[which]]
+    path = points[np.ix_(frames, columns)].astype(np.float64)
+    filled = _curve(path, frames, missing, which)
+    if anchor is not None:
+        base = anchor.astype(np.float64)
+        known = np.append(0, np.cumsum(np.isfinite(base).all(axis=1)))
+        through = known[frames[which + 1] + 1] - known[frames[which]] == gap[which] + 1
+        moving = _curve(path - base[frames, None], frames, missing, which) + base[missing, None]
+        filled = np.where(through[:, None, None], moving, filled)
+    points[np.ix_(missing, columns)] = filled
+    neighbors = np.minimum(
+        scores[np.ix_(frames[which], columns)], scores[np.ix_(frames[which + 1], columns)]
+    )
+    scores[np.ix_(missing, columns)] = FILLED_SCORE * neighbors
+
+
+def _curve(
+    path: np.ndarray, frames: np.ndarray, missing: np.ndarray, which: np.ndarray
+) -> np.ndarray:
+    """(missing, columns, 2) on the way from sighting `which` to the next one, of the path
+    (sightings, columns, 2) that is seen in `frames`."""
+    before, after = _slopes(path, frames)
+    length = np.diff(frames)[which][:, None, None].astype(np.float64)
+    share = (missing - frames[which])[:, None, None] / length
+    chord = path[which + 1] - path[which]
+    # Cubic Hermite, written as the straight line and what the speeds bend it by.
+    leaving = _bending(before[which], chord, length)
+    arriving = _bending(after[which + 1], chord, length)
+    bend = share * (1 - share) * ((1 - share) * leaving - share * arriving)
+    return path[which] + share * chord + bend
+
+
+def _bending(slope: np.ndarray, chord: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """How the speed at an end differs from the straight way's, over the whole gap; 0 if unknown."""
+    return SLOPE_TRUST * np.nan_to_num(slope * length - chord)
+
+
+def _slopes(path: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Speeds a frame at each sighting, told from those before it and from those after it: least
+    squares over SLOPE_POINTS neighboring frames; NaN where these are not all there."""
+    before = np.full_like(path, np.nan)
+    after = np.full_like(path, np.nan)
+    if len(frames) >= SLOPE_POINTS:
+        last = SLOPE_POINTS - 1
+        time = np.arange(SLOPE_POINTS) - last / 2
+        rows = len(frames) - last
+        fitted = sum(t * path[k : k + rows] for k, t in enumerate(time)) / (time**2).sum()
+        close = frames[last:] - frames[:rows] == last
+        before[last:][close] = fitted[close]
+        after[:rows][close] = fitted[close]
+    return before, after

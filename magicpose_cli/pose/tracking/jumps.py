@@ -1,0 +1,141 @@
+"""Points that jump away for a few frames or flicker in for one: taken out; and where a film is cut.
+
+What is taken out is a gap like any other and filled as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, columns_seen_alike
+
+JUMP_FRAMES = 3  # the longest jump
+JUMP_S = 0.15  # and no longer than this, where frames are few
+JUMP = 0.07  # sizes of the person by which a point must leave its path
+# A point that comes back to elsewhere has moved, and one that is off as far all the time is shaken:
+# the deviation must be so many times as large as each.
+OVER_MOTION, OVER_USUAL = 1.2, 4.0
+NEIGHBORHOOD_S = 0.4  # to both sides, where the usual deviation is measured
+INNER = 0.5  # of the deviation: what moves farther in a frame within or around the jump is a motion
+WHOLE = 0.4  # share of a part's points whose jump is the jump of the part
+FLICKER_FRAMES = 2
+# Between two frames of one shot a person moves by less than this, in sizes, and by so much a second
+# more where frames lie between.
+CUT, CUT_PER_S = 0.4, 1.5
+
+
+def take_out_jumps(stack: Stack, parts: Sequence[str], size: np.ndarray, fps: float) -> int:
+    """Forget, in place, points that leave their path for up to JUMP_FRAMES frames and come back.
+
+    size: (frames,) pixels. Returns how many joints, hands and faces were taken out, counted by
+    frames: a hand in one frame is one.
+    """
+    longest = max(1, min(JUMP_FRAMES, round(JUMP_S * fps)))
+    count = 0
+    for part in parts:
+        points, seen = stack.points[:, COLUMNS[part]], stack.seen[:, COLUMNS[part]]
+        jumped = np.zeros(seen.shape, dtype=bool)
+        for frames, columns in columns_seen_alike(seen):
+            path = points[np.ix_(frames, columns)].astype(np.float64)
+            jumped[np.ix_(frames, columns)] = _off_path(path, frames, size[frames], longest, fps)
+        jumped |= (jumped.sum(axis=1) > WHOLE * seen.sum(axis=1))[:, None] & seen
+        count += int(jumped.sum() if part == "body" else jumped.any(axis=1).sum())
+        points[jumped], stack.scores[:, COLUMNS[part]][jumped] = np.nan, 0.0
+    return count
+
+
+def take_out_flicker(stack: Stack, fps: float, max_gap_s: float) -> int:
+    """Forget, in place, what is seen for FLICKER_FRAMES frames at most and not for `max_gap_s`
+    before and after, while the person is seen. Returns how many joints, hands and faces."""
+    somebody = np.flatnonzero(stack.seen.any(axis=1))
+    alone = np.zeros(stack.seen.shape, dtype=bool)
+    away = max(1, round(max_gap_s * fps))
+    count = 0
+    for frames, columns in columns_seen_alike(stack.seen[somebody]):
+        breaks = np.flatnonzero(np.diff(frames) > 1)
+        starts, ends = np.append(0, breaks + 1), np.append(breaks, len(frames) - 1)
+        before = np.append(frames[starts[0]], frames[starts[1:]] - frames[ends[:-1]] - 1)
+        after = np.append(before[1:], len(somebody) - 1 - frames[ends[-1]])
+        short = frames[ends] - frames[starts] < FLICKER_FRAMES
+        for run in np.flatnonzero(short & (before >= away) & (after >= away)):
+            rows = somebody[frames[starts[run]] : frames[ends[run]] + 1]
+            alone[np.ix_(rows, columns)] = True
+            count += len(rows)
+    stack.forget(alone)
+    return count
+
+
+def cuts(stack: Stack, size: np.ndarray, fps: float) -> list[int]:
+    """Frames with which a new shot begins, or the person is back at another place: there nothing
+    may be bridged nor smoothed across. [0, ..., frames]: the bounds of what belongs together."""
+    frames = np.flatnonzero(stack.seen.any(axis=1))
+    if len(frames) < 2:
+        return [0, len(stack)]
+    points = stack.points[frames]
+    step = np.hypot(*np.moveaxis(np.diff(points, axis=0), 2, 0).astype(np.float64))
+    between = np.diff(frames)
+    limit = CUT + CUT_PER_S * (between - 1) / fps
+    moved = _row_medians(step) / size[frames[1:]]
+    # Nothing in common to compare: the middles of what is seen.
+    middle = _row_medians(np.moveaxis(points, 2, 1).reshape(-1, points.shape[1])).reshape(-1, 2)
+    strange = np.isnan(moved)
+    moved[strange] = np.hypot(*np.diff(middle, axis=0)[strange].T) / size[frames[1:]][strange]
+    return [0, *(int(f) for f in frames[1:][moved > limit]), len(stack)]
+
+
+def _row_medians(values: np.ndarray) -> np.ndarray:
+    """(n,) medians of the numbers in each row; NaN where there are none."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    count = np.isfinite(values).sum(axis=1)
+    rows = np.arange(len(values))
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[1] - 1)
+    return np.where(count > 0, (ordered[rows, low] + ordered[rows, high]) / 2, np.nan)
+
+
+def _off_path(
+    path: np.ndarray, frames: np.ndarray, size: np.ndarray, longest: int, fps: float
+) -> np.ndarray:
+    """(n, columns) bool: which of the points (n, columns, 2) are off their path.
+
+    frames: (n,) in which they are seen; size: (n,) of the person there.
+    """
+    off = np.zeros(path.shape[:2], dtype=bool)
+    reach = longest + max(2, round(NEIGHBORHOOD_S * fps))
+    steps = np.hypot(*np.moveaxis(np.diff(path, axis=0), 2, 0))
+    still = np.zeros((1, path.shape[1]))
+    for length in range(1, longest + 1):
+        if len(path) < length + 2:
+            break
+        away = _deviations(path, frames, length)
+        least = away.min(axis=0)
+        motion = np.hypot(*np.moveaxis(path[length + 1 :] - path[: -length - 1], 2, 0))
+        found = (least > JUMP * size[1:-length, None]) & (least > OVER_MOTION * motion)
+        found &= (frames[length + 1 :] - frames[: -length - 1] < 2 * length + 2)[:, None]
+        # A motion speeds up and slows down: it moves before the way out and after the way back.
+        coming, going = np.vstack([still, steps])[: len(least)], np.vstack([steps, still])
+        found &= np.minimum(coming, going[length + 1 :]) < INNER * least
+        for inside in range(1, length):
+            found &= steps[inside : inside + len(least)] < INNER * least
+        for start, column in zip(*np.nonzero(found), strict=True):
+            near = np.r_[start - reach : start - length, start + length + 1 : start + reach]
+            near = near[(near >= 0) & (near < len(least))]
+            typical = np.median(least[near, column]) if len(near) else 0.0
+            if least[start, column] > OVER_USUAL * typical:
+                off[start + 1 : start + 1 + length, column] = True
+    return off
+
+
+def _deviations(path: np.ndarray, frames: np.ndarray, length: int) -> np.ndarray:
+    """(length, n - length - 1, columns): how far each point of a run of `length` points is from the
+    straight line between the one before the run and the one after it."""
+    before, after = path[: -length - 1], path[length + 1 :]
+    start, end = frames[: -length - 1], frames[length + 1 :]
+    away = []
+    for inside in range(1, length + 1):
+        stop = len(path) - length - 1 + inside
+        share = ((frames[inside:stop] - start) / (end - start))[:, None, None]
+        line = before + share * (after - before)
+        away.append(np.hypot(*np.moveaxis(path[inside:stop] - line, 2, 0)))
+    return np.stack(away)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.anchor import find_anchor, stance_differences
+from tests.pose.drawn import exact_poses, motion, two_people
+
+
+def test_the_best_frame_stands_as_the_reference_whatever_its_size():
+    person, driver = two_people(1)
+    moves = motion(1, 40)
+    clip = exact_poses(driver, moves)
+    for frame in (3, 22, 39):
+        target = exact_poses(person, moves)[frame]
+        small = target.map_points(lambda points: points * 0.4 + (10, 20), 300, 300)
+        assert abs(find_anchor(clip, small) - frame) <= 1
+        assert find_anchor(clip, clip[frame]) == frame
+        assert stance_differences(clip, clip[frame])[frame] < 1e-6
+
+
+def test_a_frame_that_shows_more_of_what_the_reference_shows_is_better(full_body, half_body):
+    clip = [half_body, full_body, half_body]
+    assert find_anchor(clip, full_body) == 1
+
+
+def test_equal_frames_give_the_first(full_body):
+    shifted = full_body.map_points(lambda points: points + np.float32(3.7), 256, 256)
+    assert find_anchor([Pose.of(256, 256), shifted, full_body, shifted], full_body) == 1
+
+
+def test_the_face_decides_between_equal_stances(full_body):
+    smiling = Pose.of(
+        256, 256,
+        body=np.column_stack([full_body.body, full_body.body_score]),
+        face=np.column_stack([full_body.face * (1.05, 1.0), full_body.face_score]),
+    )  # fmt: skip
+    assert find_anchor([smiling, full_body], full_body) == 1
+
+
+def test_first_is_the_first_with_anybody_and_a_number_is_that_frame(full_body):
+    clip = [Pose.of(256, 256), full_body, full_body]
+    assert find_anchor(clip, full_body, "first") == 1
+    assert find_anchor(clip, full_body, "2") == 2
+
+
+@pytest.mark.parametrize(
+    ("anchor", "message"),
+    [
+        ("0", "anchor: frame 0 shows nobody"),
+        ("9", "anchor: frame 9 is beyond the last, 1"),
+        ("-1", "anchor: '-1' is not known; expected best, first or the number of a frame"),
+        ("²", "anchor: '²' is not known"),
+        ("last", "anchor: 'last' is not known"),
+    ],
+)
+def test_a_wrong_anchor_is_one_clear_line(anchor, message, full_body):
+    with pytest.raises(ConfigError, match="expected best, first or the number") as caught:
+        find_anchor([Pose.of(256, 256), full_body], full_body, anchor)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from magicpose_cli.errors import ConfigError, DetectionError
+from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.retargeting.retarget import retarget
+
+FIXED_POSES = ("full_body", "half_body", "cut_off_close_up")
+
+
+def laid(*args, **options):
+    return retarget(*args, **options).poses
+
+
+def only(pose, *parts):
+    kept = {p: np.column_stack([getattr(pose, p), getattr(pose, f"{p}_score")]) for p in parts}
+    return Pose.of(pose.width, pose.height, **kept)
+
+
+def scaled(pose, scale, dx=0.0, dy=0.0, width=1920, height=1080):
+    shift = np.array([dx, dy])
+    return pose.map_points(lambda points: points * scale + shift, width, height)
+
+
+def assert_close(pose, expected, tolerance=0.1):
+    assert (pose.width, pose.height) == (expected.width, expected.height)
+    for part in PARTS:
+        np.testing.assert_allclose(getattr(pose, part), getattr(expected, part), atol=tolerance)
+
+
+def dance(pose, frames=12):
+    """The pose with its arms and head going up and down and the whole of it side to side."""
+    clip = []
+    for phase in np.linspace(0, 2 * np.pi, frames):
+        moved = scaled(pose, 1.0, 9 * np.sin(phase), 0, pose.width, pose.height)
+        for joint in ("right_wrist", "left_wrist", "right_elbow", "nose"):
+            moved.body[BODY_JOINTS.index(joint)] += np.float32([0, 6 * np.cos(phase)])
+        clip.append(moved)
+    return clip
+
+
+@pytest.mark.parametrize("name", FIXED_POSES)
+def test_the_reference_held_is_the_identity(name, request):
+    target = request.getfixturevalue(name)
+    for pose in laid([target] * 5, target):
+        assert_close(pose, target)
+
+
+@pytest.mark.parametrize("name", FIXED_POSES)
+def test_the_reference_seen_at_another_size_comes_home(name, request):
+    target = request.getfixturevalue(name)
+    (pose,) = laid([scaled(target, 3.7, 400, -90)], target, "align")
+    assert_close(pose, target)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(
+    scale=st.floats(0.2, 5), dx=st.floats(-500, 2000), dy=st.floats(-500, 2000),
+    name=st.sampled_from(FIXED_POSES),
+)  # fmt: skip
+def test_how_the_driver_is_filmed_changes_nothing(full_body, request, scale, dx, dy, name):
+    target = request.getfixturevalue(name)
+    clip = dance(full_body)
+    straight = laid(clip, target)
+    filmed = laid([scaled(pose, scale, dx, dy) for pose in clip], target)
+    for a, b in zip(straight, filmed, strict=True):
+        assert_close(a, b)
+
+
+def test_the_motion_is_kept(full_body):
+    target = scaled(full_body, 2.0, 30, 40, 600, 600)
+    clip = dance(full_body)
+    result = laid(clip, target, "align")
+    step = result[3].body[0] - result[0].body[0]
+    np.testing.assert_allclose(step, 2 * (clip[3].body[0] - clip[0].body[0]), rtol=0.02)
+    noses = np.median([pose.body[1] for pose in result], axis=0)
+    np.testing.assert_allclose(noses, target.body[1], atol=1.5)
+
+
+def test_a_face_is_enough(full_body):
+    target = scaled(full_body, 2.0, 5, 6, 512, 512)
+    (pose,) = laid([only(full_body, "face")], only(target, "face"))
+    assert_close(pose, only(target, "face"))
+    (pose,) = laid([only(full_body, "face")], target)  # a talking head onto a whole body
+    assert_close(only(pose, "face"), only(target, "face"))
+    below_head = slice(1, 14)  # the body is kept, the driver's head has no joints
+    np.testing.assert_allclose(pose.body[below_head], target.body[below_head], atol=0.1)
+
+
+def test_a_shoulder_seen_in_few_frames_does_not_move_a_talking_head(full_body):
+    target = scaled(full_body, 2.0, 5, 6, 512, 512)
+    head = only(full_body, "face")
+    head.body[0] = full_body.body[0]
+    glimpse = only(full_body, "face")
+    glimpse.body[:6] = full_body.body[:6] + np.float32([30, 10])  # a careless guess
+    result = laid([glimpse] + [head] * 9, target)
+    np.testing.assert_allclose(result[5].face, target.face, atol=0.1)
+
+
+def test_one_good_frame_is_enough(full_body):
+    empty = Pose.of(256, 256)
+    result = laid([empty, scaled(full_body, 2.0), empty], full_body)
+    assert_close(result[1], full_body)
+    assert result[0].is_empty
+
+
+def test_a_few_wild_frames_change_little(full_body):
+    clip = dance(full_body, 30)
+    for index in (4, 17):
+        clip[index] = scaled(clip[index], 6.0, -700, 300, 256, 256)
+    result = laid(clip, full_body)
+    straight = laid(dance(full_body, 30), full_body)
+    assert_close(result[0], straight[0], tolerance=3.0)
+
+
+def test_none_leaves_the_poses_as_they_are(full_body, half_body):
+    result = laid([full_body, half_body], None, "none")
+    assert result[0] is full_body
+    assert result[1] is half_body
+
+
+@pytest.mark.parametrize("target", [None, Pose.of(64, 64)])
+def test_an_empty_reference_is_an_error_that_knows_the_way_out(target, full_body):
+    with pytest.raises(DetectionError, match="--retarget none") as caught:
+        laid([full_body], target, "align")
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_in_common_is_an_error(full_body):
+    with pytest.raises(DetectionError, match=r"no two points.*--retarget none"):
+        laid([only(full_body, "body")], only(full_body, "face"))
+
+
+def test_an_unknown_mode_lists_the_known(full_body):
+    with pytest.raises(
+        ConfigError, match="'bones' is not known; expected one of auto, none, align"
+    ):
+        laid([full_body], full_body, "bones")
