@@ -60,8 +60,9 @@ def _scale_of_pieces(reference: np.ndarray, driver: np.ndarray) -> float:
     ratios = []
     for a, b in combinations(common, 2):
         lengths = np.linalg.norm(driver[:, a] - driver[:, b], axis=1)
-        length, wanted = np.nanmax(lengths), np.linalg.norm(reference[a] - reference[b])
-        if length > 0 and wanted > 0:  # NaN compares false
+        length = lengths[np.isfinite(lengths)].max(initial=0.0)
+        wanted = np.linalg.norm(reference[a] - reference[b])
+        if length > 0 and wanted > 0:
             ratios.append(wanted / length)
     if not ratios:
         raise DetectionError(

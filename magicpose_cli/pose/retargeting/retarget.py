@@ -78,8 +78,8 @@ def retarget(
 
     Results are in the target's pixels and size; a part that the target lacks because the picture
     ends there is dropped, and a part that the driver hardly ever shows stays as the target has it.
-    Errors: DetectionError where `target` is empty or shares no two points
-    with the driver, ConfigError for an unknown mode or anchor.
+    Errors: DetectionError where `target` is empty or shares no two points with the driver,
+    ConfigError for an unknown mode or anchor.
     """
     if mode not in MODES:
         raise ConfigError(f"retarget: {mode!r} is not known; expected one of {', '.join(MODES)}")
