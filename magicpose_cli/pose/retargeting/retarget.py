@@ -26,6 +26,7 @@ from magicpose_cli.pose.retargeting.skeleton import find_root, on_bones
 
 MODES = ("auto", "none", "align", "skeleton", "full")
 TRUNK = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
+BODY_SHARE = 0.25  # of the frames: a person may leave the picture, a talking head has glimpses
 LIMBS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
 
 
@@ -117,12 +118,12 @@ def retarget(
 
 
 def _shows_body(poses: Sequence[Pose]) -> bool:
-    """Whether most frames show more of a body than a head on shoulders."""
+    """Whether a good share of the frames shows more of a body than a head on shoulders."""
     body = np.isfinite(np.stack([pose.body for pose in poses])).all(axis=2)
     trunk, limbs = (
         body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1) for names in (TRUNK, LIMBS)
     )
-    return bool(2 * ((trunk >= 3) & (trunk + limbs >= 4)).sum() >= len(poses))
+    return bool(((trunk >= 3) & (trunk + limbs >= 4)).mean() >= BODY_SHARE)
 
 
 def _put_on_face(moved: np.ndarray, offsets: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.tracking.stack import ANCHORS, COLUMNS, Stack, columns_seen_alike
 
+MOST = 0.5  # of the points that are usually seen: a person, not a piece of one
 FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
 SLOPE_POINTS = 4  # sightings on each side of a gap that tell the speed there
 # The speeds at both ends of a gap are believed by this much, else the way across it is straight.
@@ -28,11 +29,16 @@ def bridge(stack: Stack, max_gap_frames: int) -> None:
 
 def hold(stack: Stack) -> np.ndarray:
     """Give frames that are still empty, in place, the last person before them (at the start, the
-    first one), with lower scores. Returns which frames (indices)."""
+    first one), with lower scores. Returns which frames (indices).
+
+    Of a person who leaves the picture the last that is seen is an arm; they are held as they were
+    when most of them was seen.
+    """
     somebody = stack.seen.any(axis=1)
     empty = np.flatnonzero(~somebody)
     if len(empty) and somebody.any():
-        frames = np.flatnonzero(somebody)
+        count = stack.seen.sum(axis=1)
+        frames = np.flatnonzero(count >= MOST * np.median(count[somebody]))
         source = frames[np.maximum(np.searchsorted(frames, empty) - 1, 0)]
         stack.points[empty] = stack.points[source]
         stack.scores[empty] = FILLED_SCORE * stack.scores[source]

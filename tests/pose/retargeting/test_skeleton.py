@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,6 +153,18 @@ def test_a_joint_hidden_for_a_while_carries_what_hangs_on_it(full_body):
     seen = np.isfinite(clip[2].body)
     np.testing.assert_allclose(result.body[seen], full_body.body[seen], atol=0.1)
     assert (np.isfinite(result.body) == seen).all()
+
+
+@pytest.mark.parametrize("mode", ["skeleton", "full"])
+def test_a_driver_who_turns_around_stays_the_reference(mode):
+    person, driver = two_people(11)
+    moves = joined(*[at_rest()] * 40)
+    for turn in (moves.turn, moves.head_turn):
+        turn.copy_(torch.linspace(0, 2 * np.pi, 40))
+    result = retarget(exact_poses(driver, moves), exact_poses(person, at_rest())[0], mode)
+    assert body_error(result.poses, exact_poses(person, moves), person) < 1.0
+    steps = np.diff(np.stack([pose.body for pose in result.poses]), axis=0)
+    assert np.abs(steps).max() < 0.03 * body_height(person)
 
 
 def test_auto_takes_bones_for_bodies_and_scales_heads(full_body):

@@ -91,3 +91,14 @@ def test_the_way_across_a_gap_keeps_the_speed_at_its_ends(full_body):
     straight = height[10] + (height[20] - height[10]) * 0.5 - height[15]
     assert straight > 1.9
     assert abs(filled[15].body[1, 1] - clip[15].body[1, 1]) < 0.4 * straight
+
+
+def test_who_leaves_the_picture_is_held_whole_not_as_the_arm_seen_last(full_body):
+    arm = ("left_elbow", "left_wrist")
+    score = [0.9 * (joint in arm) for joint in BODY_JOINTS]
+    last = Pose.of(256, 256, body=np.column_stack([full_body.body, score]))
+    clip = [moved(full_body, -4), full_body, last, *[EMPTY] * 3, full_body]
+    filled, held = fill_gaps(clip, 0)
+    assert held == [3, 4, 5]
+    np.testing.assert_allclose(filled[4].body, full_body.body)
+    np.testing.assert_allclose(filled[4].face, full_body.face)
