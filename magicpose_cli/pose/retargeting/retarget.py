@@ -101,9 +101,8 @@ def retarget(
         mode = "align"
         moved = align(poses, target, ratios, None if anchor == "best" else frame)(seen)
     else:
-        # Where the best frame does not stand as the reference does, the whole clip tells the place.
-        laid = frame if anchor != "best" or alike_lines(target, poses[frame]).any() else None
-        moved = on_bones(poses, target, ratios, root, laid)
+        alike = anchor != "best" or bool(alike_lines(target, poses[frame]).any())
+        moved = on_bones(poses, target, ratios, root, frame, alike)
     if mode == "full":
         _put_on_face(moved, retarget_face(poses, target, frame, expression=expression, head=head))
     moved[~np.isfinite(seen)] = np.nan

@@ -49,13 +49,14 @@ def find_root(target: Pose, poses: Sequence[Pose]) -> str | None:
 
 
 def on_bones(
-    poses: Sequence[Pose], target: Pose, ratios: Ratios, root: str, frame: int | None
+    poses: Sequence[Pose], target: Pose, ratios: Ratios, root: str, frame: int, alike: bool
 ) -> np.ndarray:
     """(frames, points, 2) of NAMES in the reference's picture; joints are also told where the
     driver hides them for a while.
 
-    frame: where the root is laid onto the reference's and the lower foot on its ground; None does
-    so with the whole clip: the root's median place, the ground that the feet come down to.
+    frame: where the root is laid onto the reference's. alike: whether the driver stands as the
+    reference does there, so that the lower foot is laid on its ground; else that is done with the
+    ground that the feet come down to in the whole clip.
     """
     reference = named_points([target])[0]
     seen = named_points(poses)
@@ -70,17 +71,12 @@ def on_bones(
     _attach(moved, driver, "nose", FACE, ratios["head"])
     for side, hand in HANDS.items():
         _attach(moved, driver, f"{side}_wrist", hand, ratios["hand"])
-    return moved + _shift(moved, reference, root, frame)
-
-
-def _shift(moved: np.ndarray, reference: np.ndarray, root: str, frame: int | None) -> np.ndarray:
-    """(2,) pixels to the reference's place."""
-    chosen = moved if frame is None else moved[frame : frame + 1]
-    shift = reference[INDEX[root]] - np.median(chosen[:, INDEX[root]], axis=0)
-    ground, feet = reference[ANKLES, 1], chosen[:, ANKLES, 1].max(axis=1)
-    if np.isfinite(ground).any() and np.isfinite(feet).all():
-        shift[1] = np.nanmax(ground) - np.percentile(feet, GROUND_PERCENTILE)
-    return shift
+    shift = reference[INDEX[root]] - moved[frame, INDEX[root]]
+    ground, feet = reference[ANKLES, 1], moved[:, ANKLES, 1].max(axis=1)
+    if np.isfinite(ground).any() and has_feet:
+        lower = feet[frame] if alike else np.percentile(feet, GROUND_PERCENTILE)
+        shift[1] = np.nanmax(ground) - lower
+    return moved + shift
 
 
 def _tree(root: str) -> Iterator[tuple[str, str, str]]:
