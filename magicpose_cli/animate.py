@@ -21,6 +21,7 @@ from magicpose_cli.driver import Driver, follow, open_driver, see
 from magicpose_cli.errors import ConfigError, DetectionError, OutputError
 from magicpose_cli.framing import Framing, frame, frame_clip
 from magicpose_cli.paste import Paster
+from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.retarget import retarget
 from magicpose_cli.pose.tracking.track import TrackReport
@@ -204,6 +205,12 @@ def make_plan(
         raise OutputError(f"{poses_path(Path(output))}: exists already; pass --overwrite")
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
+    if opened.kind == "pose-maps" and preset.output.save_poses:
+        raise ConfigError(
+            "pose maps are pictures, there are no poses to save; leave --save-poses out"
+        )
+    if opened.kind == "video":
+        pick_detector(preset.motion.detector)
     folder = resolve_model(preset.model.name)
     index = read_index(folder)
     width, height = preset.size_for(index["sample_size"])
@@ -277,14 +284,14 @@ def read_motion(
         expression=settings.expression,
         head=settings.head,
     )
-    framing = frame_clip(
+    if target is None:  # the poses keep their place in the driver's own picture
+        framing = frame(whole, size, fit)
+        placing = frame((poses[0].width, poses[0].height), size, fit)
+    else:
+        framing = placing = frame_clip(
         whole, size, fit, target, moved.poses,
         zoom=preset.frame.paste_back, fade=preset.frame.feather,
     )  # fmt: skip
-    placing = framing
-    if target is None:
-        framing = frame(whole, size, fit)
-        placing = frame((poses[0].width, poses[0].height), size, fit)
     return Motion(
         poses=[placing.pose(pose) for pose in moved.poses],
         framing=framing,
@@ -315,6 +322,7 @@ def save_poses(output: Path, poses: list[Pose], driver: Driver, overwrite: bool)
     from magicpose_cli.pose.files.openpose_json import write_poses
 
     path = poses_path(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_poses(path, poses, float(driver.rate), overwrite=overwrite)
     return path
 

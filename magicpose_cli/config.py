@@ -41,12 +41,13 @@ def _check_anchor(text: str | int) -> str:
 
 
 def _check_person(text: str | int) -> str:
+    text = str(text).lower().replace(" ", "")
     point = r"\d{1,6}(\.\d{1,6})?"
-    if not re.fullmatch(rf"largest|left|right|center|[1-9]\d{{0,3}}|{point},{point}", str(text)):
+    if not re.fullmatch(rf"largest|left|right|center|[1-9]\d{{0,3}}|{point},{point}", text):
         raise ValueError(
             'expected largest, left, right, center, a number that counts from the left, or "x,y"'
         )
-    return str(text)
+    return text
 
 
 def _check_canvas(text: str) -> str:
@@ -119,7 +120,7 @@ class MotionSettings(Section):
     """Strength of the driver's turn of the head in `full`."""
     smooth: float | None = Field(None, ge=0, le=2)
     """How much jitter is taken out: 0 none, 1 usual, 2 most; None is 1 for a film, 0 for a file."""
-    fps: float | None = Field(None, gt=0, le=1000)
+    fps: float | None = Field(None, ge=0.001, le=1000)
     every: int = Field(1, ge=1)
     start_s: float | None = Field(None, ge=0)
     end_s: float | None = Field(None, gt=0)

@@ -220,7 +220,9 @@ def _crop(
     Where not all of `held` fits, `first` is held, and where that does not fit, its head.
     """
     w, h = source
-    side_x, side_y = min(w, scale * target[0]), min(h, scale * target[1])
+    side_x, side_y = (
+        min(side, max(1.0, scale * wanted)) for side, wanted in zip(source, target, strict=True)
+    )
     left, top = (w - side_x) / 2, (h - side_y) / 2
     if held is not None and first is not None:
         left = (held.left + held.right - side_x) / 2

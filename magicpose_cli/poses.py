@@ -219,7 +219,7 @@ def _read_reference(path: Path, motion: MotionSettings) -> _Reference:
     """The largest person of a picture, or of the first frame with somebody of a pose file."""
     picture, notes = None, []
     if is_pose_file(path):
-        clip = read_clip(path)
+        clip = read_clip(path, canvas=motion.canvas_size)
         people, notes = next((people for people in clip.people if people), []), clip.notes
     else:
         picture = read_picture(path)

@@ -108,6 +108,18 @@ def test_ready_drawn_maps_are_shown_as_they_are(media, preset, tmp_path):
     assert shown[32, 32].tolist() == [255, 0, 0] and shown[5, 32].tolist() == [0, 0, 0]
 
 
+def test_pose_maps_hold_no_poses_to_save(media, preset, tmp_path):
+    preset = preset.with_options(motion__driver_kind="pose-maps", output__save_poses=True)
+    with pytest.raises(ConfigError, match="no poses to save"):
+        make_plan(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+
+
+def test_a_plan_knows_the_detector(media, preset, tmp_path):
+    preset = preset.with_options(motion__detector="bogus")
+    with pytest.raises(ConfigError, match="'bogus' is not known"):
+        make_plan(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+
+
 def test_saved_poses_lie_beside_the_video_and_fit_it(media, preset, tmp_path):
     preset = preset.with_options(output__save_poses=True, motion__end_s=0.25)
     result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)

@@ -58,7 +58,7 @@ def command(
         help="Pixels of the result (default: the model's own).")] = None,
     fit: Annotated[str | None, _option("--fit", panel=OUT, metavar="HOW",
         help="crop (around the person), pad or stretch.")] = None,
-    paste_back: Annotated[bool | None, _option("--paste-back", panel=OUT,
+    paste_back: Annotated[bool | None, _option("--paste-back/--no-paste-back", panel=OUT,
         help="Put the result back into the whole reference picture.")] = None,
     feather: Annotated[float | None, _option("--feather", panel=OUT, metavar="SHARE",
         help="How far a pasted result fades, as a share of its side.")] = None,

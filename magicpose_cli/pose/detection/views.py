@@ -49,6 +49,8 @@ def _look_at(
     height, width = frame.shape[:2]
     sizes = (width, height, width, height)
     left, top, right, bottom = (round(v * size) for v, size in zip(view, sizes, strict=True))
+    if right <= left or bottom <= top:  # of a picture that is a few pixels wide
+        return []
     corner = np.array([left, top], dtype=np.float32)
     return [
         within_picture(pose.map_points(lambda points: points + corner, width, height))

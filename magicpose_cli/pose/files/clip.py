@@ -18,6 +18,7 @@ Size = tuple[int, int]
 
 MAX_SIDE = 16384  # pixels of a canvas
 MAX_COORDINATE = 1e6  # pixels; points lie near their canvas
+MIN_FPS, MAX_FPS = 0.001, 1000.0
 MAX_FRAMES = 2_000_000  # 18 hours at 30 frames a second
 SIDE_STEP = 8  # a canvas made up from the points' extent has such sides
 

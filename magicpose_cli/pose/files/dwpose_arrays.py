@@ -26,8 +26,10 @@ from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.arrays import save_array
 from magicpose_cli.pose.files.clip import (
     MAX_COORDINATE,
+    MAX_FPS,
     MAX_FRAMES,
     MAX_SIDE,
+    MIN_FPS,
     PoseClip,
     Size,
     seen_rows,
@@ -50,7 +52,6 @@ KNOWN = sorted((*BODY_ORDERS, *BODIES_OF_WHOLE))
 POINTS_NAMES = ("keypoints", "kpts", "arr_0")
 SCORES_NAMES = ("scores", "keypoint_scores", "score", "arr_1")
 ABOUT = ("width", "height", "size", "fps")
-MAX_FPS = 1000
 
 
 def clip_of_points(
@@ -133,7 +134,7 @@ def size_and_rate(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Size | Non
         wide, high = (int(_number(path, "size", side, 1, MAX_SIDE)) for side in (width, height))
         size = (wide, high)
     rate = arrays.get("fps")
-    return size, None if rate is None else _number(path, "fps", rate, 0.001, MAX_FPS)
+    return size, None if rate is None else _number(path, "fps", rate, MIN_FPS, MAX_FPS)
 
 
 def check_frames(where: str, count: int) -> None:

@@ -32,9 +32,9 @@ WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
 
 def is_pose_file(path: Path) -> bool:
     """True for a file of poses by its suffix, and for a folder of JSON without pictures."""
-    if not path.is_dir():
-        return path.suffix.lower() in (".json", *ARRAYS, *PICKLES)
     try:
+        if not path.is_dir():
+            return path.suffix.lower() in (".json", *ARRAYS, *PICKLES)
         suffixes = {f.suffix.lower() for f in path.iterdir() if not f.name.startswith(".")}
     except OSError:  # whoever reads it will say so
         return False
@@ -87,12 +87,10 @@ def check_pose_output(path: Path, overwrite: bool = False) -> None:
     writer = _writer(path)
     folder = writer is openpose_json.write_clip_folder
     check_free(path, overwrite, openpose_json.FRAME_FILES if folder else None)
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"{path}: cannot be written; the folder {path.parent} does not exist")
 
 
 def _writer(path: Path) -> Callable[..., None]:
-    if path.is_dir() or not path.suffix:
+    if not path.suffix or (len(path.name) < 256 and path.is_dir()):
         return openpose_json.write_clip_folder
     for suffix, writer in WRITERS.items():
         if path.name.lower().endswith(suffix):

@@ -21,12 +21,19 @@ import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.arrays import save_arrays
-from magicpose_cli.pose.files.clip import MAX_COORDINATE, MAX_FRAMES, MAX_SIDE, PoseClip, seen_rows
+from magicpose_cli.pose.files.clip import (
+    MAX_COORDINATE,
+    MAX_FPS,
+    MAX_FRAMES,
+    MAX_SIDE,
+    MIN_FPS,
+    PoseClip,
+    seen_rows,
+)
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
 MARK = "magicpose_poses"
 VERSION = 1
-MAX_FPS = 1000.0
 SPACE = {"body_3d": PARTS["body"], "face_3d": PARTS["face"]}
 
 
@@ -63,8 +70,8 @@ def clip_of_arrays(path: Path, arrays: dict[str, np.ndarray]) -> PoseClip:
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         _refuse(path, "size", f"pixels from 1 to {MAX_SIDE}", f"{width} and {height}")
     fps = float(_array(path, arrays, "fps", (), "f").item())
-    if not 0 <= fps <= MAX_FPS:
-        _refuse(path, "fps", f"0 to {MAX_FPS:g} frames a second", fps)
+    if fps != 0 and not MIN_FPS <= fps <= MAX_FPS:
+        _refuse(path, "fps", f"0 or {MIN_FPS:g} to {MAX_FPS:g} frames a second", fps)
     people = _array(path, arrays, "people", (None,), "iu")
     if not 1 <= len(people) <= MAX_FRAMES:
         _refuse(path, "people", f"1 to {MAX_FRAMES} frames", len(people))

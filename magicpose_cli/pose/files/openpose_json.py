@@ -38,6 +38,7 @@ from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.clip import (
     MAX_COORDINATE,
     MAX_SIDE,
+    MIN_FPS,
     Person,
     PoseClip,
     Size,
@@ -258,6 +259,8 @@ def _rate(path: Path, timestamps: list[float]) -> float | None:
     rate = (len(timestamps) - 1) / (timestamps[-1] - timestamps[0])
     if not math.isfinite(rate):
         raise InputError(f"{path}: timestamp: the frames lie too close together")
+    if rate < MIN_FPS:
+        raise InputError(f"{path}: timestamp: the frames lie {1 / rate:.0f} seconds apart")
     return round(rate, 9)
 
 

@@ -17,6 +17,13 @@ def check_free(path: Path, overwrite: bool, own: str | None = None) -> None:
     own: a pattern of names; a folder that holds nothing else may be replaced with `overwrite`, an
     empty one always.
     """
+    try:
+        _check_free(path, overwrite, own)
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise _unwritable(path, error) from error
+
+
+def _check_free(path: Path, overwrite: bool, own: str | None) -> None:
     if not path.name:
         raise OutputError(f"{path}: expected the name of a file or of a new folder")
     if path.is_dir() and own is None:
@@ -27,6 +34,8 @@ def check_free(path: Path, overwrite: bool, own: str | None = None) -> None:
             raise OutputError(f"{path}: holds other files than {own}; choose another folder")
         if not any(path.iterdir()):
             return
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{path}: cannot be written; the folder {path.parent} does not exist")
     if os.path.lexists(path) and not overwrite:
         raise OutputError(f"{path}: exists already; pass --overwrite to replace it")
 
@@ -64,10 +73,10 @@ def whole_folder(path: Path, overwrite: bool, own: str) -> Iterator[Path]:
             path.unlink(missing_ok=True)
         partial.replace(path)
     except OSError as error:
-        if former.is_dir() and not path.exists():
-            former.replace(path)
         raise _unwritable(path, error) from error
     finally:
+        if former.is_dir() and not path.exists():  # whatever stopped us: nothing is lost
+            former.replace(path)
         for rest in (partial, former):
             shutil.rmtree(rest, ignore_errors=True)
 

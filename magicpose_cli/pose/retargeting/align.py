@@ -47,6 +47,8 @@ def align(
     reference = named_points([target])[0, :_COUNT]
     driver = named_points(poses)[:, :_COUNT]
     scale = ratios.whole if ratios else _scale_of_pieces(reference, driver)
+    if not np.isfinite(reference - driver).any():
+        raise _nothing_in_common()
     laid = driver if frame is None else driver[frame : frame + 1]
     if frame is not None and not np.isfinite(reference - laid).any():
         laid = driver  # that frame shows other parts
@@ -65,11 +67,15 @@ def _scale_of_pieces(reference: np.ndarray, driver: np.ndarray) -> float:
         if length > 0 and wanted > 0:
             ratios.append(wanted / length)
     if not ratios:
-        raise DetectionError(
-            "retarget: the reference and the driver show no two points of the body in common; "
-            "take pictures of the same parts, or pass --retarget none"
-        )
+        raise _nothing_in_common()
     return float(np.median(ratios))
+
+
+def _nothing_in_common() -> DetectionError:
+    return DetectionError(
+        "retarget: the reference and the driver show no two points of the body in common; "
+        "take pictures of the same parts, or pass --retarget none"
+    )
 
 
 def _shift(reference: np.ndarray, driver: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ from magicpose_cli.pose.retargeting.head_shape import (
     UPPER_LIP,
 )
 
+LEARN_FRAMES = 1500  # more tell nothing new of a face, and a film may be long
 MIN_FACE_POINTS = 8  # of the 68: fewer are a detector's leftovers
 SYMMETRY_ROUNDS = 5  # the last changes little; fewer where the face looks ahead would do
 ROUNDS = 6  # of shape and head pose in turn
@@ -87,13 +88,22 @@ def _depth(pose: Pose) -> np.ndarray:
 
 
 def learn_face(points: np.ndarray) -> Face:
-    """The neutral face of the person in a film, (T, 73, 3), at least one frame seen."""
-    heads = fit_heads(points, AVERAGE, _SPREAD)
+    """The neutral face of the person in a film, (T, 73, 3), at least one frame seen.
+
+    Of a long film it is learned from frames spread over it, where most of the face is seen.
+    """
+    seen = np.flatnonzero(np.isfinite(points[..., :2]).all(axis=2).sum(axis=1) >= MIN_FACE_POINTS)
+    chosen = points[seen[:: -(-len(seen) // LEARN_FRAMES)]] if len(seen) > LEARN_FRAMES else points
+    heads = fit_heads(chosen, AVERAGE, _SPREAD)
     shape, opening = AVERAGE, OPENING
     for _ in range(ROUNDS):
-        face = Face(shape, opening, heads, mouth_gap(points, heads))
-        shape, opening = _likeliest(points, face)
-        heads = fit_heads(points, Face(shape, opening, heads, face.gap).opened(), _MOVING)
+        face = Face(shape, opening, heads, mouth_gap(chosen, heads))
+        shape, opening = _likeliest(chosen, face)
+        heads = fit_heads(chosen, Face(shape, opening, heads, face.gap).opened(), _MOVING)
+    if chosen is not points:
+        heads = fit_heads(points, shape, _MOVING)
+        opened = Face(shape, opening, heads, mouth_gap(points, heads)).opened()
+        heads = fit_heads(points, opened, _MOVING)
     return leveled(Face(shape, opening, heads, mouth_gap(points, heads)))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+TOGETHER = 512  # frames fitted at once: 40 kB each
 MIN_POINTS = 3  # two would leave the turn to the prior alone
 OUT_OF_PLANE = 0.7  # radians; how far heads turn and nod as a rule, for where few points are seen
 ROUNDS = 8  # Gauss-Newton steps; three do for clear faces
@@ -67,7 +68,9 @@ def fit_heads(points: np.ndarray, shape: np.ndarray, spread: np.ndarray) -> Head
     if usable.any():
         flat = np.where(usable, size, 1.0)[usable, None, None]
         unit = (points[usable] - center[usable, None]) / flat
-        rotation[usable], s, c = _refine(unit, seen[usable], shape[usable], spread)
+        blocks = [slice(at, at + TOGETHER) for at in range(0, len(unit), TOGETHER)]
+        fits = [_refine(unit[b], seen[usable][b], shape[usable][b], spread) for b in blocks]
+        rotation[usable], s, c = (np.concatenate(part) for part in zip(*fits, strict=True))
         scale[usable] = s * size[usable]
         shift[usable] = c * size[usable, None] + center[usable]
     return HeadPoses(rotation, scale, shift)

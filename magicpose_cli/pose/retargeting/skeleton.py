@@ -159,7 +159,7 @@ def _feet_held(
         return np.zeros((len(moved), 2))
     feet, new_feet = driver[:, ANKLES], moved[:, ANKLES]
     legs = np.linalg.norm(driver[:, [INDEX["mid_hip"]]] - feet, axis=2)
-    height = float(np.nanmax(legs)) if np.isfinite(legs).any() else float(np.ptp(feet)) + 1.0
+    height = max(1.0, float(np.nanmax(legs)) if np.isfinite(legs).any() else float(np.ptp(feet)))
     lift = (feet[:, 1, 1] - feet[:, 0, 1]) / (STANDING * height)  # y grows downward
     left = 0.5 + 0.5 * np.tanh(lift / 2)  # the share of the weight on the left foot
     share = np.stack([1 - left, left], axis=1)[:, :, None]

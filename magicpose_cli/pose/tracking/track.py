@@ -55,7 +55,7 @@ class TrackReport:
                 f"{len(self.missing) - held} filled from neighbors, {held} held still"
             )
         if self.people > 1:
-            lines.append(f"up to {self.people} people are in the driver (--person chooses one)")
+            lines.append(f"up to {self.people} people are in the driver; --person chooses one")
         return lines
 
 

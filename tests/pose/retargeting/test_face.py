@@ -286,3 +286,19 @@ def test_odd_points_make_no_error(spoiled, kept, reference, same, expression, he
     assert not np.isinf(result).any()
     if not reference:  # one odd frame spoils no other
         assert np.abs(result[[0, 1, 3]]).max() < SIZE
+
+
+def test_a_long_film_is_learned_from_a_part_of_it(monkeypatch):
+    """And fitted piece by piece: nearly the same comes out."""
+    from magicpose_cli.pose.retargeting import face_shape, head_pose
+
+    one, other, motion = pair(3)
+    driver, target = drawn(one, motion), picture(other, motion)
+    whole = retarget_face(driver, target, 0)
+    monkeypatch.setattr(face_shape, "LEARN_FRAMES", FRAMES // 2)
+    monkeypatch.setattr(head_pose, "TOGETHER", 5)
+    parts = retarget_face(driver, target, 0)
+    eyes = distance(whole, 36, 45).mean()
+    assert np.abs(parts - whole).mean() < 0.01 * eyes
+    monkeypatch.setattr(face_shape, "LEARN_FRAMES", FRAMES)
+    np.testing.assert_allclose(retarget_face(driver, target, 0), whole, atol=1e-6)

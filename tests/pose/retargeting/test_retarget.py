@@ -138,3 +138,15 @@ def test_an_unknown_mode_lists_the_known(full_body):
         ConfigError, match="'bones' is not known; expected one of auto, none, align"
     ):
         laid([full_body], full_body, "bones")
+
+
+@pytest.mark.parametrize("mode", ["auto", "align", "skeleton", "full"])
+def test_the_other_arm_is_nothing_in_common(full_body, mode):
+    """Both have an upper arm, of different sides."""
+
+    def arm(side):
+        score = [0.9 * (name in (f"{side}_shoulder", f"{side}_elbow")) for name in BODY_JOINTS]
+        return Pose.of(256, 256, body=np.column_stack([full_body.body, score]))
+
+    with pytest.raises(DetectionError, match="no two points"):
+        retarget([arm("left")], arm("right"), mode)
