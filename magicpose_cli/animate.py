@@ -28,7 +28,16 @@ from magicpose_cli.pose.tracking.track import TrackReport
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import Sound, VideoWriter, check_output, read_picture
 
-VERSIONED = ("magicpose", "torch", "diffusers", "transformers", "mediapipe", "numpy")
+VERSIONED = (
+    "magicpose",
+    "torch",
+    "diffusers",
+    "transformers",
+    "numpy",
+    "mediapipe",
+    "onnxruntime",
+    "rtmlib",
+)
 
 
 @dataclass
@@ -211,6 +220,12 @@ def make_plan(
         )
     if opened.kind == "video":
         pick_detector(preset.motion.detector)
+    anchor = str(preset.motion.anchor)
+    if anchor.isdigit() and int(anchor) >= opened.frame_count:
+        raise ConfigError(
+            f"anchor: frame {anchor} is beyond the last, {opened.frame_count - 1}; expected best, "
+            "first or the number of a frame with the person in it"
+        )
     folder = resolve_model(preset.model.name)
     index = read_index(folder)
     width, height = preset.size_for(index["sample_size"])

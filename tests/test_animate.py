@@ -114,10 +114,19 @@ def test_pose_maps_hold_no_poses_to_save(media, preset, tmp_path):
         make_plan(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
 
 
-def test_a_plan_knows_the_detector(media, preset, tmp_path):
-    preset = preset.with_options(motion__detector="bogus")
-    with pytest.raises(ConfigError, match="'bogus' is not known"):
-        make_plan(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"motion__detector": "bogus"}, "'bogus' is not known"),
+        ({"motion__anchor": "8"}, "frame 8 is beyond the last, 7"),
+    ],
+)
+def test_a_plan_knows_detector_and_anchor(media, preset, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        make_plan(
+            media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4",
+            preset.with_options(**options),
+        )  # fmt: skip
 
 
 def test_saved_poses_lie_beside_the_video_and_fit_it(media, preset, tmp_path):

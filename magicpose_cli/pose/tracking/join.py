@@ -9,7 +9,7 @@ import numpy as np
 from magicpose_cli.pose.tracking.follow import Track
 from magicpose_cli.pose.tracking.look import look_distance
 
-MOST_TRACKS = 400  # the longest ones are joined; in a crowd there is no end of them
+MOST_TRACKS = 400  # the longest ones; in a crowd there is no end of those who pass by
 ALIKE = 0.45  # looks nearer than this are the same clothes
 NEAR_S = 3.0  # how long somebody may be hidden and be known by the place alone
 NEAR, NEAR_PER_S = 0.5, 0.5  # sizes of the person
@@ -53,8 +53,7 @@ def join(tracks: list[Track], frame_count: int, fps: float) -> list[Person]:
         groups[one] += groups[other]
         seen[one] |= seen[other]
         owner = [one if o == other else o for o in owner]
-    kept = [_person(groups[i], frame_count) for i in sorted(set(owner))]
-    return kept + [_person([track], frame_count) for track in longest[MOST_TRACKS:]]
+    return [_person(groups[i], frame_count) for i in sorted(set(owner))]
 
 
 def _cost(one: Track, other: Track, fps: float) -> float:
