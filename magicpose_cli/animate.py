@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -137,30 +137,22 @@ def animate(
         with clock("model"):
             on_progress(Progress("model", 0, 1))
             pipeline = loading.result()
-    canvas = motion.framing.picture(picture)
     with clock("reference"):
-        renderer = Renderer(pipeline, canvas, preset)
+        renderer = Renderer(pipeline, motion.framing.picture(picture), preset)
         on_progress(Progress("model", 1, 1))
     maps = draw_maps(opened, motion.poses, pipeline.config.pose_canvas, size, preset)
     saved = None
     if preset.output.save_poses:
         saved = save_poses(output, motion.poses, opened, overwrite)
-    feather = preset.frame.feather
-    paster = Paster(picture, motion.framing, feather) if preset.frame.paste_back else None
     with clock("render"):
-        on_progress(Progress("render", 0, opened.frame_count))
+        pictures = _finished(renderer.render, maps, picture, motion.framing, preset)
         sound = _sound(opened) if plan.audio else None
+        on_progress(Progress("render", 0, opened.frame_count))
         with VideoWriter(
             output, opened.rate, sound=sound, crf=preset.output.crf, overwrite=overwrite
         ) as writer:
-            maps, shown = tee(maps)  # as far apart as a batch is long
-            for made in renderer.render(maps):
-                pose_map = next(shown)
-                if paster:
-                    made = paster.paste(made)
-                elif preset.output.compare:
-                    made = np.concatenate([canvas, pose_map, made], axis=1)
-                writer.write(made)
+            for finished in pictures:
+                writer.write(finished)
                 on_progress(Progress("render", writer.frame_count, opened.frame_count))
     result = Result(
         plan=plan,
@@ -368,6 +360,27 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _finished(
+    render: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]],
+    maps: Iterable[np.ndarray],
+    picture: np.ndarray,
+    framing: Framing,
+    preset: Preset,
+) -> Iterator[np.ndarray]:
+    """What is written: the made frames, put back into the picture or beside what they come from."""
+    canvas = framing.picture(picture)
+    paster = Paster(picture, framing, preset.frame.feather) if preset.frame.paste_back else None
+    maps, shown = tee(maps)  # as far apart as a batch is long
+    for made in render(maps):
+        pose_map = next(shown)
+        if paster:
+            yield paster.paste(made)
+        elif preset.output.compare:
+            yield np.concatenate([canvas, pose_map, made], axis=1)
+        else:
+            yield made
 
 
 def _sound(driver: Driver) -> Sound:

@@ -69,9 +69,14 @@ def open_driver(path: Path, motion: MotionSettings) -> Driver:
     return Driver(kind, select(clip, selection), selection)
 
 
+def rate_of(fps: float | None) -> Fraction:
+    """The exact rate of poses that tell this one, if any."""
+    return Fraction(fps or DEFAULT_FPS).limit_denominator(1001)
+
+
 def clip_of_poses(path: Path, saved: PoseClip, fps: float | None) -> Clip:
     """A pose file as if it were a film; fps: of files that do not tell theirs."""
-    rate = Fraction(saved.fps or fps or DEFAULT_FPS).limit_denominator(1001)
+    rate = rate_of(saved.fps or fps)
     return Clip(
         path=path,
         kind="pictures",

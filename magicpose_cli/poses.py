@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from magicpose_cli.config import MotionSettings
-from magicpose_cli.driver import DEFAULT_FPS, Driver, clip_of_poses, open_driver, see
+from magicpose_cli.driver import DEFAULT_FPS, Driver, clip_of_poses, open_driver, rate_of, see
 from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.files.files import check_pose_output, is_pose_file, read_clip, write_people
@@ -67,8 +67,7 @@ class _Source:
         """Frames a second of what is drawn from it."""
         if self.film is not None:
             return self.film.rate
-        fps = self.poses.fps if self.poses else None
-        return Fraction(fps or DEFAULT_FPS).limit_denominator(1001)
+        return rate_of(self.poses.fps if self.poses else None)
 
     def frames(self) -> Iterator[np.ndarray]:
         """Its pictures, (H, W, 3) uint8 RGB."""

@@ -3,70 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from magicpose_cli.cli.options import (
+    MOTION,
+    Anchor,
+    Canvas,
+    Detector,
+    End,
+    Every,
+    Expression,
+    Fps,
+    Head,
+    MaxGap,
+    Person,
+    Retarget,
+    Smooth,
+    Start,
+    option,
+)
 
 if TYPE_CHECKING:
     from magicpose_cli.poses import Extracted
 
-OUT, INPUT, TRACK, RETARGET = "Output", "Input", "Following one person", "Retargeting"
-
-
-def _option(*names: str, help: str, panel: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar)
+OUT = "Output"
 
 
 def command(
     source: Annotated[Path, typer.Argument(metavar="INPUT", show_default=False,
         help="A video, an animated GIF, a folder of pictures, a single picture, a pose file "
         "(.json, .npz, .npy) or a folder of OpenPose's JSON files.")],
-    out: Annotated[Path | None, _option("--out", "-o", panel=OUT, metavar="OUT",
+    out: Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
         help="Pose file: .json, .npz (compact, exact), .npy or .dwpose.npz (DWPose's arrays), or "
         "a name without suffix for a folder of OpenPose's files (default: INPUT.poses.json; of a "
         "pose file none is written).")] = None,
-    plot: Annotated[Path | None, _option("--plot", panel=OUT, metavar="PNG",
+    plot: Annotated[Path | None, option("--plot", panel=OUT, metavar="PNG",
         help="Draw what is seen when, how the joints move and where the gaps are.")] = None,
-    overlay: Annotated[Path | None, _option("--overlay", panel=OUT, metavar="VIDEO",
+    overlay: Annotated[Path | None, option("--overlay", panel=OUT, metavar="VIDEO",
         help="Draw the poses over the frames; over the reference with --retarget-to.")] = None,
-    detector: Annotated[str | None, _option("--detector", panel=INPUT, metavar="NAME",
-        help="auto (the best at hand), dwpose, mediapipe or mediapipe-tasks.")] = None,
-    canvas: Annotated[str | None, _option("--canvas", panel=INPUT, metavar="WxH",
-        help="Size of the picture, for pose files that do not tell it.")] = None,
-    start: Annotated[float | None, _option("--start", panel=INPUT, metavar="SECONDS",
-        help="Begin here.")] = None,
-    end: Annotated[float | None, _option("--end", panel=INPUT, metavar="SECONDS",
-        help="Stop here.")] = None,
-    every: Annotated[int | None, _option("--every", panel=INPUT, metavar="N",
-        help="Take every N-th frame; time is kept.")] = None,
-    fps: Annotated[float | None, _option("--fps", panel=INPUT, metavar="RATE",
-        help="Another frame rate, time is kept; or that of files that do not tell it.")] = None,
-    tracked: Annotated[bool | None, _option("--track/--raw", panel=TRACK,
+    detector: Detector = None,
+    canvas: Canvas = None,
+    start: Start = None,
+    end: End = None,
+    every: Every = None,
+    fps: Fps = None,
+    tracked: Annotated[bool | None, option("--track/--raw", panel=MOTION,
         help="Follow one person, mend and smooth; or take everybody as found (default: films are "
         "tracked, pictures and pose files taken as they are; of these, the options below follow "
         "one person without mending).")] = None,
-    person: Annotated[str | None, _option("--person", panel=TRACK, metavar="WHO",
-        help="largest, left, right, center, N from the left, or X,Y in pixels.")] = None,
-    smooth: Annotated[float | None, _option("--smooth", panel=TRACK, metavar="0..2",
-        help="How much jitter is taken out; 0 is none.")] = None,
-    max_gap: Annotated[float | None, _option("--max-gap", panel=TRACK, metavar="SECONDS",
-        help="Bridge gaps up to this long; longer ones hold the last pose.")] = None,
-    retarget_to: Annotated[Path | None, _option("--retarget-to", panel=RETARGET, metavar="REF",
+    person: Person = None,
+    smooth: Smooth = None,
+    max_gap: MaxGap = None,
+    retarget_to: Annotated[Path | None, option("--retarget-to", panel=MOTION, metavar="REF",
         help="Put the motion on the person of this picture or pose file.")] = None,
-    retarget: Annotated[str | None, _option("--retarget", panel=RETARGET, metavar="HOW",
-        help="auto, align (one scale and shift), skeleton (the reference's bones), full (its face "
-        "as well) or none.")] = None,
-    anchor: Annotated[str | None, _option("--anchor", panel=RETARGET, metavar="FRAME",
-        help="The frame that stands as the reference does: best, first or its number.")] = None,
-    expression: Annotated[float | None, _option("--expression", panel=RETARGET, metavar="0..2",
-        help="Strength of the expression in full.")] = None,
-    head: Annotated[float | None, _option("--head", panel=RETARGET, metavar="0..2",
-        help="Strength of the head's turn in full.")] = None,
-    overwrite: Annotated[bool, _option("--overwrite", "-y", panel=OUT,
+    retarget: Retarget = None,
+    anchor: Anchor = None,
+    expression: Expression = None,
+    head: Head = None,
+    overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
         help="Replace files.")] = False,
-    as_json: Annotated[bool, _option("--json", panel=OUT,
+    as_json: Annotated[bool, option("--json", panel=OUT,
         help="Print the summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, _option("--quiet", "-q", panel=OUT,
+    quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
         help="No progress and no summary.")] = False,
 ) -> None:  # fmt: skip
     """Find, convert, summarize, draw and retarget poses.

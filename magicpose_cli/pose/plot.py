@@ -11,8 +11,8 @@ import numpy as np
 from magicpose_cli.errors import ConfigError, OutputError
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.files.saving import check_free, whole_file
-from magicpose_cli.pose.summary import Summary, runs, summarize
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack
+from magicpose_cli.pose.summary import Summary, summarize
+from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs
 
 # Okabe and Ito's colors, which people of every color vision tell apart.
 PART_COLORS = {

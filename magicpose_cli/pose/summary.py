@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from magicpose_cli.pose.files.clip import PoseClip
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, sizes
+from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs, sizes
 
 USUAL_FPS = 25.0  # where the clip does not tell; only the window of the person's size hangs on it
 
@@ -73,12 +72,6 @@ def summarize(clip: PoseClip) -> Summary:
         longest_gap_s=longest / clip.fps if clip.fps else None,
         parts={part: _part(stack, size, columns) for part, columns in COLUMNS.items()},
     )
-
-
-def runs(chosen: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(start, end) of each run of True in (n,) bool; the end is the first frame after it."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def _part(stack: Stack, size: np.ndarray, columns: slice) -> PartSummary:

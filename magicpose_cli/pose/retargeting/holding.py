@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.pose.retargeting.lacking import names_of
+from magicpose_cli.pose.retargeting.lacking import OUTWARD, names_of
 from magicpose_cli.pose.retargeting.points import HANDS, INDEX
 
-# Joint and the one it hangs on, outward.
-OUTWARD = (
-    ("neck", None),
-    *((f"{side}_{joint}", parent if parent == "neck" else f"{side}_{parent}")
-      for joint, parent in (
-          ("shoulder", "neck"), ("elbow", "shoulder"), ("wrist", "elbow"),
-          ("hip", "neck"), ("knee", "hip"), ("ankle", "knee"),
-      )
-      for side in ("right", "left")),
-)  # fmt: skip
 SELDOM = 0.1  # of the frames: what is seen in fewer is a guess at what lies outside of the picture
 # Legs stand where they are while the neck moves less than this share of the torso; of somebody who
 # walks through the picture they go along.
@@ -35,7 +25,7 @@ def hold_rest(moved: np.ndarray, reference: np.ndarray) -> tuple[tuple[str, ...]
     held = np.zeros(len(reference), dtype=bool)
     lost = set()
     stands = _stands(moved, reference)
-    for joint, parent in OUTWARD:
+    for joint, parent in (("neck", None), *OUTWARD):
         index = INDEX[joint]
         # Shoulders without a neck are one shoulder in a corner of the picture.
         shown = share[index] >= SELDOM and not (parent == "neck" and held[INDEX["neck"]])

@@ -29,7 +29,7 @@ def bridge(stack: Stack, max_gap_frames: int) -> None:
 
 def hold(stack: Stack) -> np.ndarray:
     """Give frames that are still empty, in place, the last person before them (at the start, the
-    first one), with lower scores. Returns which frames (indices).
+    first one), with lower scores. Returns which frames, (frames,) bool.
 
     Of a person who leaves the picture the last that is seen is an arm; they are held as they were
     when most of them was seen.
@@ -42,7 +42,7 @@ def hold(stack: Stack) -> np.ndarray:
         source = frames[np.maximum(np.searchsorted(frames, empty) - 1, 0)]
         stack.points[empty] = stack.points[source]
         stack.scores[empty] = FILLED_SCORE * stack.scores[source]
-    return empty
+    return ~somebody
 
 
 def nobody(frame_count: int) -> DetectionError:

@@ -130,3 +130,9 @@ def columns_seen_alike(seen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarra
         frames = np.flatnonzero(seen[:, columns[0]])
         if len(frames):
             yield frames, np.array(columns)
+
+
+def runs(chosen: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(start, end) of each run of True in (n,) bool; the end is the first frame after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

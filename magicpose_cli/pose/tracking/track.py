@@ -20,7 +20,7 @@ from magicpose_cli.pose.tracking.jumps import cuts, take_out_flicker, take_out_j
 from magicpose_cli.pose.tracking.look import look_of
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
 from magicpose_cli.pose.tracking.smooth import smooth as smooth_shot
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, sizes
+from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs, sizes
 
 __all__ = ["Sighting", "TrackReport", "look_of", "parse_person", "track"]
 
@@ -103,7 +103,7 @@ def track(
     report = TrackReport(
         frames=len(poses),
         missing=tuple(np.flatnonzero(~seen).tolist()),
-        held=_ranges(held),
+        held=tuple((start, end - 1) for start, end in runs(held)),
         people=people,
         flips=flips,
         jumps=jumps,
@@ -130,9 +130,3 @@ def _jitter(stack: Stack, seen: np.ndarray, size: np.ndarray) -> float:
     bend = 100 * bend / size[1:-1][seen[:-2] & seen[1:-1] & seen[2:], None]
     known = np.isfinite(bend)
     return round(float(bend[known].mean()), 3) if known.any() else 0.0
-
-
-def _ranges(frames: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """Runs of following frames as (first, last)."""
-    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1) if len(frames) else []
-    return tuple((int(run[0]), int(run[-1])) for run in runs)

@@ -13,7 +13,7 @@ def fill_gaps(poses, max_gap_frames):
     stack = Stack.of(poses)
     bridge(stack, max_gap_frames)
     held = hold(stack)
-    return stack.poses(poses), held.tolist()
+    return stack.poses(poses), np.flatnonzero(held).tolist()
 
 
 def moved(pose, dx):
