@@ -1,10 +1,9 @@
-"""Pose maps in, frames out: chunks through the pipeline, lazily and in order."""
+"""Pose maps in, frames out: batches through the pipeline, lazily and in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +38,8 @@ class Renderer:
         self.steps = preset.steps_for(config.default_steps)
         self.guidance = sampling.guidance or config.default_guidance
         self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
+        self.notes: list[str] = []
+        self._at_once: int | None = None  # fewer than a batch, once memory was short
         self._noise = pipeline.initial_noise(
             height, width, torch.Generator().manual_seed(sampling.seed)
         )
@@ -48,23 +49,56 @@ class Renderer:
             self._reference = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
             self._bank = pipeline.appearance_bank(self._reference, self._prompt)
 
-    def render(self, maps: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """(H, W, 3) uint8 RGB pose maps -> frames of the same kind, one each, in order."""
-        maps = iter(maps)
-        while chunk := list(islice(maps, self.batch_size)):
-            with memory_explained():
-                latents = self.pipeline.denoise(
-                    self._noise,
-                    self._reference,
-                    _to_tensor(np.stack(chunk)),
-                    self._prompt,
-                    num_inference_steps=self.steps,
-                    guidance_scale=self.guidance,
-                    negative_prompt_embeds=self._negative,
-                    bank=self._bank,
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """`make` for each of many batches, in order."""
+        return map(self.make, batches)
+
+    def make(self, maps: np.ndarray) -> np.ndarray:
+        """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind.
+
+        Where the device's memory is short, the frames are made in halves from then on; `notes`
+        says so. Raises DeviceError where not even one fits.
+        """
+        frames = []
+        start = 0
+        while start < len(maps):
+            part = maps[start : start + (self._at_once or len(maps))]
+            made = self._try(part)
+            if made is None:
+                self._at_once = (len(part) + 1) // 2
+                self.notes.append(
+                    f"out of memory with {len(part)} frames at once: went on with {self._at_once}"
                 )
-                frames = self.pipeline.decode(latents)
-            yield from (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+                _empty_cache()  # not before: an error's traceback would hold the tensors
+            else:
+                frames.append(made)
+                start += len(part)
+        return np.concatenate(frames)
+
+    def _try(self, maps: np.ndarray) -> np.ndarray | None:
+        """The frames; None where the memory is short for several, but may do for fewer."""
+        try:
+            return self._make(maps)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(maps) == 1:
+                raise _no_room(error) from error
+            return None
+
+    def _make(self, maps: np.ndarray) -> np.ndarray:
+        latents = self.pipeline.denoise(
+            self._noise,
+            self._reference,
+            _to_tensor(maps),
+            self._prompt,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance,
+            negative_prompt_embeds=self._negative,
+            bank=self._bank,
+        )
+        frames = self.pipeline.decode(latents)
+        return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
 
 def pick_device(name: str) -> str:
@@ -131,12 +165,32 @@ def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
 @contextmanager
 def memory_explained() -> Iterator[None]:
     """Turns the device's out-of-memory into one line that says what to do."""
-    import torch
-
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"out of memory on the device ({str(error).splitlines()[0]}); try --batch-size 1, "
-            "--preset lowvram or a smaller --size"
-        ) from error
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise _no_room(error) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class for it, MPS and the CPU only words."""
+    import torch
+
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+
+
+def _no_room(error: BaseException) -> DeviceError:
+    return DeviceError(
+        f"out of memory on the device ({str(error).splitlines()[0]}); try --batch-size 1, "
+        "--preset lowvram or a smaller --size"
+    )
+
+
+def _empty_cache() -> None:
+    """Give back what the failed attempt held in pieces."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

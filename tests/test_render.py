@@ -20,7 +20,13 @@ def reference():
 def render(tiny_model, reference, maps, **options):
     options = {"model__name": str(tiny_model), "model__device": "cpu", **options}
     preset = Preset().with_options(**options)
-    return list(Renderer(load_model(preset), reference, preset).render(iter(maps)))
+    renderer = Renderer(load_model(preset), reference, preset)
+    size = preset.model.batch_size or len(maps)
+    return list(np.concatenate(list(renderer.render(in_batches(maps, size)))))
+
+
+def in_batches(maps, size):
+    return (maps[i : i + size] for i in range(0, len(maps), size))
 
 
 def test_one_frame_a_map_and_the_same_bytes_again(tiny_model, reference, maps):
@@ -50,7 +56,8 @@ def test_the_appearance_network_runs_once_a_step(tiny_model, reference, maps):
     pipeline = load_model(preset)
     calls = []
     pipeline.appearance_unet.register_forward_pre_hook(lambda *a: calls.append(1))
-    assert len(list(Renderer(pipeline, reference, preset).render(iter(maps)))) == 5
+    renderer = Renderer(pipeline, reference, preset)
+    assert sum(map(len, renderer.render(in_batches(maps, 2)))) == 5
     assert len(calls) == pipeline.config.default_steps
 
 
@@ -59,13 +66,13 @@ def test_maps_are_taken_as_they_are_needed(tiny_model, reference, maps):
     taken = []
 
     def source():
-        for i, pose_map in enumerate(maps):
+        for i, batch in enumerate(in_batches(maps, 2)):
             taken.append(i)
-            yield pose_map
+            yield batch
 
     frames = Renderer(load_model(preset), reference, preset).render(source())
     next(frames)
-    assert taken == [0, 1]
+    assert taken == [0]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +98,32 @@ def test_devices():
         pick_device("gpu7")
 
 
-def test_out_of_memory_says_what_to_do(tiny_model, reference, maps):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("tried to allocate 9 GiB"), RuntimeError("MPS backend out of memory")],
+)
+def test_out_of_memory_halves_the_batch_and_says_so(tiny_model, reference, maps, error):
+    preset = Preset().with_options(model__name=str(tiny_model), sampling__guidance=1.0)
+    pipeline = load_model(preset)
+    truth = Renderer(pipeline, reference, preset).make(maps)
+    renderer = Renderer(pipeline, reference, preset)
+
+    def refuse(module, arguments):
+        if len(arguments[0]) > 2:
+            raise error
+
+    pipeline.unet.register_forward_pre_hook(refuse)
+    made = renderer.make(maps)
+    assert np.abs(made.astype(int) - truth).max() <= 1
+    assert renderer.notes == [
+        "out of memory with 5 frames at once: went on with 3",
+        "out of memory with 3 frames at once: went on with 2",
+    ]
+    renderer.make(maps)
+    assert len(renderer.notes) == 2  # it remembers
+
+
+def test_out_of_memory_with_one_frame_says_what_to_do(tiny_model, reference, maps):
     preset = Preset().with_options(model__name=str(tiny_model))
     pipeline = load_model(preset)
     renderer = Renderer(pipeline, reference, preset)
@@ -101,7 +133,14 @@ def test_out_of_memory_says_what_to_do(tiny_model, reference, maps):
 
     pipeline.unet.register_forward_pre_hook(refuse)
     with pytest.raises(DeviceError, match="--batch-size 1"):
-        list(renderer.render(iter(maps)))
+        renderer.make(maps)
+
+
+def test_other_errors_stay_what_they_are(tiny_model, reference, maps):
+    preset = Preset().with_options(model__name=str(tiny_model))
+    renderer = Renderer(load_model(preset), reference, preset)
+    with pytest.raises(RuntimeError, match="size"):
+        renderer.make(maps[:, :, :32])
 
 
 @pytest.mark.gpu

@@ -61,8 +61,8 @@ def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
     from magicpose_cli.pose.pose_map import pose_map
 
     renderer = Renderer(maker.pipeline, cases[0].reference, preset)
-    maps = (pose_map(case.pose, maker.pipeline.config.pose_canvas) for case in cases)
-    for rendered, (_, made) in zip(renderer.render(maps), maker.make(same_person), strict=True):
+    maps = np.stack([pose_map(case.pose, maker.pipeline.config.pose_canvas) for case in cases])
+    for rendered, (_, made) in zip(renderer.make(maps), maker.make(same_person), strict=True):
         assert np.abs(rendered.astype(int) - made).max() <= 1
 
 

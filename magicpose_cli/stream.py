@@ -1,0 +1,102 @@
+"""Stages that run at the same time: bounded queues between threads, errors where they belong."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+_END = object()
+
+
+def ahead(source: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+    """The same items, made by a thread that is up to `depth` of them ahead.
+
+    What `source` raises is raised here, in its place in the order. When the consumer stops, the
+    thread stops after the item it is at.
+    """
+    ready: queue.Queue[tuple[object, BaseException | None]] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: object, error: BaseException | None = None) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put((item, error), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in source:
+                if not put(item):
+                    return
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the consumer
+            put(_END, error)
+        else:
+            put(_END)
+
+    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item  # type: ignore[misc]
+    finally:
+        stop.set()
+
+
+class Behind(Generic[Item]):
+    """Hands items to a thread that works them off in order: `with Behind(work) as sink`.
+
+    `put` waits where `depth` items lie unworked, so memory is bounded. What the work raises comes
+    out of the next `put` or of the end of the block. Leaving the block, by an exception too, waits
+    until everything put so far is worked off: nothing that is finished gets lost.
+    """
+
+    def __init__(self, work: Callable[[Item], None], depth: int = 2):
+        self._work = work
+        self._items: queue.Queue[Item | object] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="behind", daemon=True)
+
+    def __enter__(self) -> Behind[Item]:
+        self._thread.start()
+        return self
+
+    def put(self, item: Item) -> None:
+        """Leave an item to the thread; raises what its work on a former one has raised."""
+        self._items.put(item)
+        self._raise()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._items.put(_END)
+        self._thread.join()
+        if raised is None:
+            self._raise()
+
+    def _run(self) -> None:
+        while (item := self._items.get()) is not _END:
+            if self._error is None:  # after an error the rest is taken, so that nobody waits
+                try:
+                    self._work(item)  # type: ignore[arg-type]
+                except BaseException as error:  # noqa: BLE001 - it is raised again in `put`
+                    self._error = error
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, RuntimeError("the work has failed before")
+            raise error
