@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import platform
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from itertools import tee
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from magicpose_cli.config import Preset, load_preset
-from magicpose_cli.driver import Driver, follow, open_driver, see
-from magicpose_cli.errors import ConfigError, DetectionError, OutputError
-from magicpose_cli.framing import Framing, frame, frame_clip
+from magicpose_cli.clock import Clock
+from magicpose_cli.config import Preset
+from magicpose_cli.driver import Driver
+from magicpose_cli.errors import OutputError
+from magicpose_cli.motion import Motion, draw_maps, needs_target, read_motion
 from magicpose_cli.paste import Paster
-from magicpose_cli.pose.detection.detect import pick_detector
-from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.retarget import retarget
-from magicpose_cli.pose.tracking.track import TrackReport
+from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.video import Sound, VideoWriter, check_output, read_picture
+from magicpose_cli.resources import FrameMaker, Resources
+from magicpose_cli.stream import Behind, ahead
+from magicpose_cli.video import Sound, VideoWriter
+from magicpose_cli.work import WorkFolder
 
 VERSIONED = (
     "magicpose",
@@ -41,56 +41,11 @@ VERSIONED = (
 
 
 @dataclass
-class Plan:
-    """What a run will do, known before anything heavy is done; `--dry-run` shows it."""
-
-    reference: str
-    driver: str
-    driver_kind: str
-    output: str
-    model: str
-    width: int
-    height: int
-    frames: int
-    fps: float
-    duration_s: float
-    steps: int
-    guidance: float
-    scheduler: str | None
-    seed: int
-    audio: bool
-
-
-@dataclass
-class Motion:
-    """The driver's motion in the reference's picture, and how it came there.
-
-    poses: one a frame, in pixels of the network's canvas; [] for ready-drawn maps. framing: of the
-    reference's picture. retarget: the mode used. anchor: the driver's frame that was laid onto the
-    reference. track: what was mended. notes: what a user should know, a line each.
-    """
-
-    poses: list[Pose]
-    framing: Framing
-    detector: str = ""
-    retarget: str = "none"
-    anchor: int | None = None
-    track: TrackReport | None = None
-    notes: tuple[str, ...] = ()
-
-    def report(self) -> dict[str, Any]:
-        """All but the poses, for JSON."""
-        told = ("detector", "retarget", "anchor", "notes")
-        return {
-            **{name: getattr(self, name) for name in told},
-            "window": self.framing.window,
-            "track": asdict(self.track) if self.track else None,
-        }
-
-
-@dataclass
 class Result:
-    """What a run has made, and everything needed to make it again."""
+    """What a run has made, and everything needed to make it again.
+
+    seconds: that each stage was at work; they overlap. resumed: frames that a former run had made.
+    """
 
     plan: Plan
     output: str
@@ -101,6 +56,8 @@ class Result:
     versions: dict[str, str]
     model_sha256: str
     poses: str | None = None
+    resumed: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def animate(
@@ -110,6 +67,9 @@ def animate(
     preset: Preset | str | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = True,
+    resources: Resources | None = None,
+    clock: Clock | None = None,
     on_progress: OnProgress = silent,
 ) -> Result:
     """Move the person of the reference picture like the person of the driver; write a video.
@@ -117,231 +77,200 @@ def animate(
     reference: any picture. driver: video, GIF, folder of pictures, pose file or pose maps.
     output: .mp4, .webm, .mov, .gif or a folder for PNGs; REFERENCE_DRIVER.mp4 by default.
     preset: a Preset, a preset's name or a TOML file; the best installed model's by default.
+    resume: go on where an interrupted run of the same job stopped (OUTPUT.part holds its frames).
+    resources: what former runs have loaded and seen. clock: to be read by the caller.
 
     Raises a MagicPoseError for everything the user can mend; the finished frames are kept.
     """
-    from magicpose_cli.diffusion.weights import model_hash
-    from magicpose_cli.render import Renderer, load_model
-
     preset = resolve_preset(preset)
     plan, picture, opened = make_plan(reference, driver, output, preset, overwrite=overwrite)
-    output = Path(plan.output)
-    clock = _Clock()
-    size = (plan.width, plan.height)
-
-    with ThreadPoolExecutor(1) as loader:  # the model loads while the driver is looked at
-        loading = loader.submit(load_model, preset)
-        with clock("poses"):
-            target = find_target(Path(reference), picture, opened, preset)
-            motion = read_motion(opened, target, picture, size, preset, on_progress)
-        with clock("model"):
-            on_progress(Progress("model", 0, 1))
-            pipeline = loading.result()
-    with clock("reference"):
-        renderer = Renderer(pipeline, motion.framing.picture(picture), preset)
-        on_progress(Progress("model", 1, 1))
-    maps = draw_maps(opened, motion.poses, pipeline.config.pose_canvas, size, preset)
-    saved = None
-    if preset.output.save_poses:
-        saved = save_poses(output, motion.poses, opened, overwrite)
-    with clock("render"):
-        pictures = _finished(renderer.render, maps, picture, motion.framing, preset)
-        sound = _sound(opened) if plan.audio else None
-        on_progress(Progress("render", 0, opened.frame_count))
-        with VideoWriter(
-            output, opened.rate, sound=sound, crf=preset.output.crf, overwrite=overwrite
-        ) as writer:
-            for finished in pictures:
-                writer.write(finished)
-                on_progress(Progress("render", writer.frame_count, opened.frame_count))
-    result = Result(
-        plan=plan,
-        output=str(output),
-        frames=writer.frame_count,
-        motion=motion.report(),
-        seconds=clock.seconds,
-        preset=preset.model_dump(),
-        versions=versions(),
-        model_sha256=model_hash(Path(plan.model)),
-        poses=str(saved) if saved else None,
-    )
-    write_sidecar(sidecar_path(output), result)
+    clock = clock or Clock()
+    with nullcontext(resources) if resources else Resources() as at_hand:
+        key = job_key(plan, preset)
+        with WorkFolder.open(Path(plan.output), key, resume=resume) as work:
+            replaces = overwrite or bool(work.facts.get("replaces"))
+            if not replaces and Path(plan.output).exists():
+                raise OutputError(f"{plan.output} exists; choose another name or give --overwrite")
+            work.remember(replaces=overwrite)
+            job = _Job(plan, preset, picture, opened, work, at_hand, clock, on_progress)
+            result = job.run(replaces)
+            write_sidecar(sidecar_path(Path(plan.output)), result)
+            work.finish()
     return result
 
 
-def resolve_preset(preset: Preset | str | None) -> Preset:
-    """By default: `magicpose` where the released model is installed, else `mini`."""
-    if isinstance(preset, Preset):
-        return preset
-    return load_preset(preset or default_preset())
+def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
+    """Everything that decides the made frames: of two runs with one key, one can end the other."""
+    settings = preset.model_dump(exclude={"output": True, "description": True})
+    settings["model"].pop("batch_size")  # rounding apart it changes nothing; the journal holds it
+    return {
+        "reference_sha256": content_hash(Path(plan.reference)),
+        "driver_sha256": content_hash(Path(plan.driver)),
+        "model_sha256": model_hash_of(plan.model),
+        "size": [plan.width, plan.height],
+        "steps": plan.steps,
+        "guidance": plan.guidance,
+        "settings": settings,
+        "versions": versions(),
+    }
 
 
-def default_preset() -> str:
-    """The name of the preset that is used where none is asked for."""
-    from magicpose_cli.diffusion.weights import MINI, resolve_model
+@dataclass
+class _Job:
+    """One run of `animate`: what its stages share."""
 
-    return "mini" if resolve_model("auto") == MINI else "magicpose"
+    plan: Plan
+    preset: Preset
+    picture: np.ndarray
+    driver: Driver
+    work: WorkFolder
+    resources: Resources
+    clock: Clock
+    on_progress: OnProgress
 
-
-def make_plan(
-    reference: str | Path,
-    driver: str | Path,
-    output: str | Path | None,
-    preset: Preset,
-    *,
-    overwrite: bool = False,
-) -> tuple[Plan, np.ndarray, Driver]:
-    """Check everything that can be checked without work: the plan, the reference, the driver.
-
-    Raises a MagicPoseError.
-    """
-    from magicpose_cli.diffusion.weights import read_index, resolve_model
-
-    if output is None:
-        output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
-    check_output(output, overwrite)
-    if preset.output.compare and preset.frame.paste_back:
-        raise ConfigError("compare and paste-back exclude each other; leave one of them out")
-    if preset.output.save_poses and not overwrite and poses_path(Path(output)).exists():
-        raise OutputError(f"{poses_path(Path(output))}: exists already; pass --overwrite")
-    picture = read_picture(reference)
-    opened = open_driver(Path(driver), preset.motion)
-    if opened.kind == "pose-maps" and preset.output.save_poses:
-        raise ConfigError(
-            "pose maps are pictures, there are no poses to save; leave --save-poses out"
+    def run(self, replaces: bool) -> Result:
+        plan, preset, clock = self.plan, self.preset, self.clock
+        loading = self.resources.maker(preset)  # it loads while the driver is looked at
+        with clock("poses"):
+            motion = self._motion()
+        sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
+        wanted = sorted(set(sources))
+        with clock("model"):
+            self.on_progress(Progress("model", 0, 1))
+            maker = loading.result()
+        with clock("reference"):
+            size = maker.prepare(motion.framing.picture(self.picture), preset)
+            self.on_progress(Progress("model", 1, 1))
+        chunks = self._chunks(wanted, size)
+        self.on_progress(Progress("render", 0, self.driver.frame_count))
+        writer = VideoWriter(
+            plan.output, self.driver.rate,
+            sound=_sound(self.driver) if plan.audio else None,
+            crf=preset.output.crf, overwrite=replaces, work=self.work.path,
+        )  # fmt: skip
+        try:
+            with writer:
+                resumed = self._write(writer, motion, sources, chunks, maker)
+                self.work.remember(replaces=True)  # if killed now, what stands there may be ours
+        except OutputError:
+            self.work.remember(replaces=replaces)
+            raise
+        poses = self._save_poses(motion.poses) if preset.output.save_poses else None
+        return Result(
+            plan=plan,
+            output=plan.output,
+            frames=writer.frame_count,
+            motion=motion.report(),
+            seconds=clock.seconds,
+            preset=preset.model_dump(),
+            versions=versions(),
+            model_sha256=model_hash_of(plan.model),
+            poses=str(poses) if poses else None,
+            resumed=resumed,
+            notes=(*self.work.notes, *maker.notes),
         )
-    if opened.kind == "video":
-        pick_detector(preset.motion.detector)
-    anchor = str(preset.motion.anchor)
-    if anchor.isdigit() and int(anchor) >= opened.frame_count:
-        raise ConfigError(
-            f"anchor: frame {anchor} is beyond the last, {opened.frame_count - 1}; expected best, "
-            "first or the number of a frame with the person in it"
-        )
-    folder = resolve_model(preset.model.name)
-    index = read_index(folder)
-    width, height = preset.size_for(index["sample_size"])
-    plan = Plan(
-        reference=str(reference),
-        driver=str(driver),
-        driver_kind=opened.kind,
-        output=str(output),
-        model=str(folder),
-        width=width,
-        height=height,
-        frames=opened.frame_count,
-        fps=float(opened.rate),
-        duration_s=opened.selected.duration_s,
-        steps=preset.steps_for(index["default_steps"]),
-        guidance=preset.sampling.guidance or index["default_guidance"],
-        scheduler=preset.sampling.scheduler,
-        seed=preset.sampling.seed,
-        audio=preset.output.audio and opened.clip.has_audio,
-    )
-    return plan, picture, opened
 
+    def _motion(self) -> Motion:
+        """The motion that a former run of this job has found, else looked for now and kept."""
+        size = (self.plan.width, self.plan.height)
+        if kept := self.work.motion():
+            return Motion.restored(*kept, size)
+        target = seen = None
+        settings = self.preset.motion
+        if needs_target(self.driver, self.preset):
+            path = Path(self.plan.reference)
+            target = self.resources.target(path, self.picture, settings)
+        if self.driver.kind != "pose-maps":
+            seen = self.resources.seen(self.driver, settings, self.on_progress)
+        motion = read_motion(self.driver, target, self.picture, size, self.preset, seen)
+        self.work.save_motion(motion.arrays(), motion.report())
+        return motion
 
-def find_target(path: Path, picture: np.ndarray, driver: Driver, preset: Preset) -> Pose | None:
-    """The pose of the person to be moved; None where it is not needed.
+    def _chunks(self, wanted: Sequence[int], size: int) -> list[Sequence[int]]:
+        """The frames to be made, batch by batch: of equal length, as little padded as can be.
 
-    Raises DetectionError where poses shall be aligned with somebody who is not found.
-    """
-    if driver.kind == "pose-maps" or preset.motion.retarget == "none":
-        return None
-    from magicpose_cli.pose.detection.detect import detect_one, load_detector
+        A resumed run takes the former's batches, so that the frames are the same to the last bit.
+        """
+        if (kept := self.work.facts.get("batch_size")) is None:
+            batches = -(-len(wanted) // size)
+            kept = -(-len(wanted) // batches)
+            self.work.remember(batch_size=kept)
+        return [wanted[i : i + kept] for i in range(0, len(wanted), kept)]
 
-    detector = load_detector(preset.motion.detector, still=True)
-    try:
-        target = detect_one(detector, picture)
-    finally:
-        detector.close()
-    if target.is_empty:
-        raise DetectionError(
-            f"{path}: no person was found in the reference; choose a picture that shows one, or "
-            "use the driver's poses where they are with --retarget none"
-        )
-    return target
+    def _write(
+        self,
+        writer: VideoWriter,
+        motion: Motion,
+        sources: Sequence[int],
+        chunks: Sequence[Sequence[int]],
+        maker: FrameMaker,
+    ) -> int:
+        """All frames in order to the writer; returns how many a former run had made.
 
+        Drawing runs in a thread ahead of the networks, keeping and encoding in one behind them.
+        """
+        clock, work = self.clock, self.work
+        finished = self._finisher(motion)
+        at = 0
 
-def read_motion(
-    driver: Driver,
-    target: Pose | None,
-    picture: np.ndarray,
-    size: tuple[int, int],
-    preset: Preset,
-    on_progress: OnProgress = silent,
-) -> Motion:
-    """Detect, track, retarget and frame: the driver's motion on the network's canvas (width,
-    height), moved onto the reference's body.
+        def take(made: tuple[Sequence[int], np.ndarray, bool]) -> None:
+            nonlocal at
+            indices, frames, is_new = made
+            if is_new:
+                with clock("keep"):
+                    for index, frame in zip(indices, frames, strict=False):
+                        work.save(index, frame)
+            for index, frame in zip(indices, frames, strict=False):
+                while at < len(sources) and sources[at] == index:
+                    with clock("encode"):
+                        writer.write(finished(frame))
+                    at += 1
+                    self.on_progress(Progress("render", at, len(sources)))
 
-    target: the person of the reference `picture`; None leaves the poses at their place in the
-    driver's own picture.
-    """
-    settings, fit = preset.motion, preset.frame.fit
-    whole = (picture.shape[1], picture.shape[0])
-    if driver.kind == "pose-maps":
-        return Motion([], frame(whole, size, fit))
-    seen = see(driver, settings, on_progress)
-    poses, report = follow(driver, seen.people, settings)
-    moved = retarget(
-        poses,
-        target,
-        settings.retarget,
-        anchor=str(settings.anchor),
-        expression=settings.expression,
-        head=settings.head,
-    )
-    if target is None:  # the poses keep their place in the driver's own picture
-        framing = frame(whole, size, fit)
-        placing = frame((poses[0].width, poses[0].height), size, fit)
-    else:
-        framing = placing = frame_clip(
-        whole, size, fit, target, moved.poses,
-        zoom=preset.frame.paste_back, fade=preset.frame.feather,
-    )  # fmt: skip
-    return Motion(
-        poses=[placing.pose(pose) for pose in moved.poses],
-        framing=framing,
-        detector=seen.detector,
-        retarget=moved.mode,
-        anchor=moved.anchor,
-        track=report,
-        notes=(*driver.notes, *report.notes(), *moved.notes()),
-    )
+        with Behind(take) as sink:
+            stand = 0
+            while stand < len(chunks) and (kept := work.load_all(chunks[stand])) is not None:
+                sink.put((chunks[stand], kept, False))
+                stand += 1
+            left = chunks[stand:]
+            batches = ahead(clock.each("draw", self._batches(motion, left, len(chunks[0]))))
+            for indices, frames in zip(
+                left, clock.each("render", maker.render(batches)), strict=True
+            ):
+                sink.put((indices, frames, True))
+        return sum(map(len, chunks[:stand]))
 
+    def _batches(
+        self, motion: Motion, chunks: Sequence[Sequence[int]], size: int
+    ) -> Iterator[np.ndarray]:
+        """(size, H, W, 3) pose maps; the last batch is filled up, so that all have one shape."""
+        maps = self._maps(motion, [i for chunk in chunks for i in chunk])
+        for chunk in chunks:
+            drawn = [next(maps) for _ in chunk]
+            yield np.stack(drawn + drawn[-1:] * (size - len(drawn)))
 
-def draw_maps(
-    driver: Driver, poses: list[Pose], canvas: int, size: tuple[int, int], preset: Preset
-) -> Iterator[np.ndarray]:
-    """What the network sees, one (H, W, 3) uint8 picture a frame."""
-    from PIL import Image
+    def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[np.ndarray]:
+        size = (self.plan.width, self.plan.height)
+        return draw_maps(self.driver, motion, self.plan.pose_canvas, size, self.preset, frames)
 
-    from magicpose_cli.pose.pose_map import pose_map
+    def _finisher(self, motion: Motion):
+        """What is written of a made frame: itself, or put back into the whole picture, or beside
+        what it comes from."""
+        if self.preset.frame.paste_back:
+            return Paster(self.picture, motion.framing, self.preset.frame.feather).paste
+        if not self.preset.output.compare:
+            return lambda frame: frame
+        canvas = motion.framing.picture(self.picture)
+        shown = self._maps(motion, range(self.driver.frame_count))
+        return lambda frame: np.concatenate([canvas, next(shown), frame], axis=1)
 
-    if driver.kind != "pose-maps":
-        return (pose_map(pose, canvas) for pose in poses)
-    framing = frame((driver.clip.width, driver.clip.height), size, preset.frame.fit)
-    return (framing.picture(f, Image.Resampling.BILINEAR) for f in driver.frames())
+    def _save_poses(self, poses: list) -> Path:
+        """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
+        from magicpose_cli.pose.files.openpose_json import write_poses
 
-
-def save_poses(output: Path, poses: list[Pose], driver: Driver, overwrite: bool) -> Path:
-    """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
-    from magicpose_cli.pose.files.openpose_json import write_poses
-
-    path = poses_path(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_poses(path, poses, float(driver.rate), overwrite=overwrite)
-    return path
-
-
-def poses_path(output: Path) -> Path:
-    """Where the saved poses of a video stand: OUT.poses.json."""
-    return output.with_name(f"{output.stem}.poses.json")
-
-
-def sidecar_path(output: Path) -> Path:
-    """Where the settings of a video stand: OUT.mp4.json."""
-    return output.with_name(f"{output.name}.json")
+        path = poses_path(Path(self.plan.output))
+        write_poses(path, poses, float(self.driver.rate), overwrite=True)
+        return path
 
 
 def write_sidecar(path: Path, result: Result) -> None:
@@ -362,39 +291,32 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _finished(
-    render: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]],
-    maps: Iterable[np.ndarray],
-    picture: np.ndarray,
-    framing: Framing,
-    preset: Preset,
-) -> Iterator[np.ndarray]:
-    """What is written: the made frames, put back into the picture or beside what they come from."""
-    canvas = framing.picture(picture)
-    paster = Paster(picture, framing, preset.frame.feather) if preset.frame.paste_back else None
-    maps, shown = tee(maps)  # as far apart as a batch is long
-    for made in render(maps):
-        pose_map = next(shown)
-        if paster:
-            yield paster.paste(made)
-        elif preset.output.compare:
-            yield np.concatenate([canvas, pose_map, made], axis=1)
-        else:
-            yield made
+def content_hash(path: Path) -> str:
+    """SHA-256 over a file, or over the names and contents of all files below a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            if path.is_dir():
+                digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def model_hash_of(folder: str) -> str:
+    """The model's hash, computed once for as long as its files stay as they are."""
+    return _model_hash(
+        folder, max(file.stat().st_mtime_ns for file in Path(folder).rglob("*") if file.is_file())
+    )
+
+
+@lru_cache(maxsize=8)
+def _model_hash(folder: str, changed_ns: int) -> str:
+    from magicpose_cli.diffusion.weights import model_hash
+
+    return model_hash(Path(folder))
 
 
 def _sound(driver: Driver) -> Sound:
     return Sound(driver.clip.path, driver.selected.audio_start_s, driver.selected.duration_s)
-
-
-class _Clock:
-    """Seconds a stage took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = round(time.perf_counter() - start, 3)

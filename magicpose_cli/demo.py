@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.animate import Result, animate, resolve_preset
+from magicpose_cli.animate import Result, animate
 from magicpose_cli.config import Preset
+from magicpose_cli.plan import resolve_preset
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import check_output, probe, read_frames, write_picture, write_video
 

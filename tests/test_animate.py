@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from magicpose_cli.animate import animate, make_plan, sidecar_path
+from magicpose_cli.animate import animate
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
+from magicpose_cli.plan import make_plan, sidecar_path
 from magicpose_cli.poses import extract_poses
+from magicpose_cli.render import Renderer
 from magicpose_cli.video import probe, read_frames, write_picture, write_video
 
 
@@ -28,7 +30,8 @@ def test_from_two_files_to_a_video(media, preset, tmp_path):
     assert result.frames == 8 and result.motion["track"]["missing"] == ()
     assert (result.motion["detector"], result.motion["retarget"]) == ("mediapipe", "skeleton")
     assert [p.done for p in seen if p.stage == "render"] == list(range(9))
-    assert {"model", "reference", "poses", "render"} == result.seconds.keys()
+    stages = {"model", "reference", "poses", "draw", "render", "keep", "encode"}
+    assert result.seconds.keys() == stages
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
 
 
@@ -170,18 +173,81 @@ def test_nothing_is_left_behind_by_what_cannot_be_used(media, preset, tmp_path):
         make_plan(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
 
 
-def test_an_interrupted_run_keeps_its_frames(media, preset, tmp_path):
-    from magicpose_cli.video import partials_of
-
+def interrupted_at(frame):
     def interrupt(progress):
-        if (progress.stage, progress.done) == ("render", 3):
+        if (progress.stage, progress.done) == ("render", frame):
             raise KeyboardInterrupt
 
+    return interrupt
+
+
+def test_an_interrupted_run_keeps_its_frames_and_goes_on(media, preset, tmp_path):
+    from magicpose_cli.video import partials_of
+
+    reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
+    preset = preset.with_options(model__batch_size=2)
     with pytest.raises(KeyboardInterrupt) as caught:
-        animate(
-            media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset,
-            on_progress=interrupt,
-        )  # fmt: skip
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
     [partial] = partials_of(caught.value)
     assert partial.frames == probe(partial.path).frame_count == 3
-    assert not (tmp_path / "out.mp4").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4.part"]
+    stages = []
+    result = animate(reference, driver, out, preset, on_progress=lambda p: stages.append(p.stage))
+    assert result.resumed >= 4 and "poses" not in stages  # two batches, and the motion
+    animate(reference, driver, tmp_path / "whole.mp4", preset)
+    assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_is_kept_of_another_job_is_not_used(media, preset, tmp_path):
+    reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
+    preset = preset.with_options(model__batch_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
+    other = preset.with_options(sampling__seed=7)
+    result = animate(reference, driver, out, other)
+    assert result.resumed == 0 and "sampling.seed" in result.notes[0]
+    animate(reference, driver, tmp_path / "whole.mp4", other)
+    assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+def test_a_new_look_needs_no_new_frames(media, preset, tmp_path):
+    reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        animate(reference, driver, out, preset, on_progress=interrupted_at(8))
+    wide = preset.with_options(output__compare=True, output__crf=30)
+    assert animate(reference, driver, out, wide).resumed == 8
+    assert probe(out).width == 192
+
+
+def test_frames_in_the_same_pose_are_made_once(media, preset, tmp_path, monkeypatch):
+    from magicpose_cli.pose.files.files import read_clip, write_clip
+
+    extract_poses(media / "dance.mp4", tmp_path / "dance.npz", preset.motion)
+    clip = read_clip(tmp_path / "dance.npz")
+    poses = [people[0] for people in clip.people]
+    write_clip(tmp_path / "slow.npz", [pose for pose in poses for _ in range(3)], 24)
+    made = []
+
+    def count(renderer, maps, make=Renderer.make):
+        made.append(len(maps))
+        return make(renderer, maps)
+
+    monkeypatch.setattr(Renderer, "make", count)
+    preset = preset.with_options(model__batch_size=3)
+    animate(media / "ref.png", tmp_path / "slow.npz", tmp_path / "slow", preset)
+    assert made == [3, 3, 3]  # 8 poses, and one to fill the last batch
+    shown = [next_picture(tmp_path / "slow", i) for i in range(24)]
+    assert all(np.array_equal(shown[i], shown[i - i % 3]) for i in range(24))
+    assert not np.array_equal(shown[0], shown[3])
+
+
+def test_what_stands_is_not_overwritten_by_what_is_resumed(media, preset, tmp_path):
+    reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
+    out.write_bytes(b"somebody else's")
+    with pytest.raises(OutputError, match="--overwrite"):
+        animate(reference, driver, out, preset)
+    assert out.read_bytes() == b"somebody else's" and (tmp_path / "out.mp4.part").is_dir()
+    assert animate(reference, driver, out, preset, overwrite=True).frames == 8

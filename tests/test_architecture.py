@@ -8,11 +8,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {"catalog", "errors", "settings", "config", "progress", "stderr"},
+    {"catalog", "errors", "settings", "config", "progress", "stderr", "stream", "clock", "lock"},
     {"video", "pose", "diffusion", "framing", "paste"},
-    {"driver", "poses", "render", "training", "evaluation"},
+    {"driver", "poses", "render", "training", "work"},
+    {"workers", "motion"},
+    {"plan", "resources"},
+    {"evaluation"},
     {"animate"},
-    {"demo"},
+    {"batch", "demo"},
     {"cli"},
     {"__main__"},
 )

@@ -39,7 +39,7 @@ DriverFile = Annotated[
 ]
 
 
-OUT, MODEL, SAMPLING = "Output", "Model", "Sampling"
+OUT, MODEL, SAMPLING, SPEED = "Output", "Model", "Sampling", "Speed and memory"
 
 
 def command(
@@ -56,8 +56,6 @@ def command(
         help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, option("--dtype", panel=MODEL, metavar="NAME",
         help="auto, float32, float16 or bfloat16.")] = None,
-    batch_size: Annotated[int | None, option("--batch-size", panel=MODEL, metavar="N",
-        help="Frames made at once; changes the speed, not the result.")] = None,
     steps: Annotated[str | None, option("--steps", panel=SAMPLING, metavar="N|N%",
         help="Denoising steps, or a share of the model's own.")] = None,
     guidance: Annotated[float | None, option("--guidance", panel=SAMPLING, metavar="SCALE",
@@ -68,6 +66,30 @@ def command(
         help="Seed of the one noise that all frames share.")] = None,
     prompt: Annotated[str | None, option("--prompt", panel=SAMPLING, metavar="TEXT",
         help="Text for models with a text encoder.")] = None,
+    batch_size: Annotated[int | None, option("--batch-size", panel=SPEED, metavar="N",
+        help="Frames made at once; changes the speed, not the result.")] = None,
+    compiled: Annotated[str | None, option("--compile", panel=SPEED, metavar="WHEN",
+        help="auto (on CUDA, where the clip is long enough), on or off.")] = None,
+    offload: Annotated[str | None, option("--offload", panel=SPEED, metavar="WHAT",
+        help="none, model or sequential: what waits in main memory (CUDA).")] = None,
+    slicing: Annotated[str | None, option("--slicing", panel=SPEED, metavar="WHEN",
+        help="auto, on or off: the autoencoder a part at a time, for large pictures.")] = None,
+    cache_every: Annotated[int | None, option("--cache-every", panel=SPEED, metavar="N",
+        help="Run the deep layers in every Nth step only; costs quality.")] = None,
+    reuse: Annotated[float | None, option("--reuse", panel=SPEED, metavar="PIXELS",
+        help="Show a frame again while no point moves farther; costs quality above 0.")] = None,
+    quantize: Annotated[str | None, option("--quantize", panel=SPEED, metavar="TYPE",
+        help="none, int8 or fp8 weights (torchao); costs quality.")] = None,
+    lora: Annotated[str | None, option("--lora", panel=SPEED, metavar="FILE",
+        help="A few-step LoRA (.safetensors) for the denoiser; changes the result.")] = None,
+    vae: Annotated[str | None, option("--vae", panel=SPEED, metavar="FOLDER",
+        help="Another autoencoder, such as a tiny one; changes the result.")] = None,
+    workers: Annotated[int, option("--workers", panel=SPEED, metavar="N",
+        help="Spread the frames over N processes (on CUDA: GPUs).")] = 0,
+    devices: Annotated[str, option("--devices", panel=SPEED, metavar="NAMES",
+        help="One process a device, such as cuda:0,cuda:1.")] = "",
+    ray: Annotated[str | None, option("--ray", panel=SPEED, metavar="ADDRESS",
+        help="Spread the frames over a Ray cluster: its address, auto or local.")] = None,
     size: Annotated[str | None, option("--size", panel=OUT, metavar="N|WxH",
         help="Pixels of the result (default: the model's own).")] = None,
     fit: Annotated[str | None, option("--fit", panel=OUT, metavar="HOW",
@@ -99,6 +121,8 @@ def command(
         help="Write the poses as drawn to OUT.poses.json.")] = None,
     overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
         help="Replace OUT where it exists.")] = False,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", rich_help_panel=OUT,
+        help="Go on where an interrupted run of the same job stopped.")] = True,
     dry_run: Annotated[bool, option("--dry-run", panel=OUT,
         help="Check everything, show what would be done, stop.")] = False,
     as_json: Annotated[bool, option("--json", panel=OUT,
@@ -109,15 +133,25 @@ def command(
 
     Example: magicpose animate me.jpg dance.mp4 -o me_dancing.mp4
     """
-    from magicpose_cli.animate import animate, make_plan, resolve_preset
+    from magicpose_cli.animate import animate
     from magicpose_cli.cli import report
     from magicpose_cli.cli.progress import shown
+    from magicpose_cli.plan import make_plan, resolve_preset
+    from magicpose_cli.resources import Resources, Spread
 
     settings = resolve_preset(preset).with_options(
         model__name=model,
         model__device=device,
         model__dtype=dtype,
         model__batch_size=batch_size,
+        model__compile=compiled,
+        model__offload=offload,
+        model__slicing=slicing,
+        model__quantize=quantize,
+        model__lora=lora,
+        model__vae=vae,
+        sampling__cache_every=cache_every,
+        sampling__reuse_px=reuse,
         sampling__steps=steps,
         sampling__guidance=guidance,
         sampling__scheduler=scheduler,
@@ -149,8 +183,10 @@ def command(
         plan, *_ = make_plan(reference, driver, out, settings, overwrite=overwrite)
         report.plan(plan, as_json)
         return
-    with shown(quiet) as on_progress:
+    spread = Spread(workers, tuple(filter(None, devices.split(","))), ray)
+    with shown(quiet) as on_progress, Resources(spread) as resources:
         result = animate(
-            reference, driver, out, settings, overwrite=overwrite, on_progress=on_progress
-        )
+            reference, driver, out, settings, overwrite=overwrite, resume=resume,
+            resources=resources, on_progress=on_progress,
+        )  # fmt: skip
     report.result(result, as_json, quiet)

@@ -13,7 +13,7 @@ def command(
     """List the shipped presets."""
     import json
 
-    from magicpose_cli.animate import default_preset
+    from magicpose_cli.plan import default_preset
     from magicpose_cli.config import list_presets
 
     presets = list_presets()

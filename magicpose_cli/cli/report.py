@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from magicpose_cli.animate import Plan, Result
+    from magicpose_cli.animate import Result
+    from magicpose_cli.plan import Plan
 
 MINI_NOTE = (
     "made with mini, the small embedded model trained on drawn people at 128x128: it shows that "
@@ -38,7 +39,9 @@ def result(result: Result, as_json: bool, quiet: bool) -> None:
     lines = [f"{result.output}: {result.frames} frames at {result.plan.fps:g} fps ({stages})"]
     if detector := result.motion["detector"]:
         lines[0] += f"; poses by {detector}, retarget {result.motion['retarget']}"
-    lines += result.motion["notes"]
+    lines += [*result.motion["notes"], *result.notes]
+    if result.resumed:
+        lines.append(f"{result.resumed} frames were kept from an interrupted run")
     if Path(result.plan.model).name == "mini":
         lines.append(MINI_NOTE)
     sys.stderr.write("\n".join(lines) + "\n")

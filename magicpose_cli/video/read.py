@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, floor
 
@@ -89,15 +89,18 @@ def select(clip: Clip, selection: Selection | None = None) -> SelectedClip:
     return SelectedClip(clip, rate / every, ceil(count / every), float(begin), sources)
 
 
-def read_frames(clip: Clip, selection: Selection | None = None) -> Iterator[np.ndarray]:
+def read_frames(
+    clip: Clip, selection: Selection | None = None, part: slice = slice(None)
+) -> Iterator[np.ndarray]:
     """Give the selected frames, uint8 RGB (clip.height, clip.width, 3), one at a time.
 
-    Exactly `select(clip, selection).frame_count` of them; a repeated frame is the same array, so do
-    not draw into it. Where the file ends a few frames early the last one is repeated; where it can
-    be read no further than that, or not at all, InputError. A selection that does not fit raises
-    at once, not at the first frame.
+    Exactly `select(clip, selection).frame_count` of them, or this part of them; a repeated frame is
+    the same array, so do not draw into it. Where the file ends a few frames early the last one is
+    repeated; where it can be read no further than that, or not at all, InputError. A selection that
+    does not fit raises at once, not at the first frame.
     """
-    return _selected_frames(select(clip, selection))
+    selected = select(clip, selection)
+    return _selected_frames(replace(selected, sources=selected.sources[part]))
 
 
 def _selected_frames(selected: SelectedClip) -> Iterator[np.ndarray]:

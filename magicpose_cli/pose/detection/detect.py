@@ -22,7 +22,8 @@ class Backend:
 
     place: module and class. needs: packages, or paths inside of them. install: what to ask pip for
     where one is missing. weights: their name in the catalog, where they are not in a package.
-    automatic: whether "auto" may take it.
+    automatic: whether "auto" may take it. threads: whether one of them leaves cores idle, so that
+    several at once, each with a section of a film, are faster.
     """
 
     place: str
@@ -30,6 +31,7 @@ class Backend:
     install: str
     weights: str = ""
     automatic: bool = True
+    threads: bool = False
 
 
 DETECTORS = {  # the best first
@@ -43,12 +45,14 @@ DETECTORS = {  # the best first
         "magicpose_cli.pose.detection.mediapipe_holistic:MediaPipeHolistic",
         ("mediapipe", "mediapipe/python/solutions"),
         "'mediapipe==0.10.21'",  # the last line of wheels that carry the holistic models
+        threads=True,
     ),
     "mediapipe-tasks": Backend(
         "magicpose_cli.pose.detection.mediapipe_tasks:MediaPipeTasks",
         ("mediapipe", "mediapipe/tasks"),
         "'mediapipe>=0.10.21'",
         weights="mediapipe-tasks",
+        threads=True,
     ),
     "dwpose-mm": Backend(
         "magicpose_cli.pose.detection.dwpose_mm:DWPoseMM",

@@ -1,0 +1,224 @@
+"""The driver's motion on the network's canvas, and the maps that show it to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from magicpose_cli.config import Preset
+from magicpose_cli.driver import Driver, Seen, follow, see
+from magicpose_cli.errors import DetectionError
+from magicpose_cli.framing import Framing, frame, frame_clip
+from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.pose.retargeting.retarget import retarget
+from magicpose_cli.pose.tracking.track import TrackReport
+
+SPACES = ("body_3d", "face_3d")
+
+
+@dataclass
+class Motion:
+    """The driver's motion in the reference's picture, and how it came there.
+
+    poses: one a frame, in pixels of the network's canvas; [] for ready-drawn maps. framing: of the
+    reference's picture. retarget: the mode used. anchor: the driver's frame that was laid onto the
+    reference. track: what was mended. notes: what a user should know, a line each.
+    """
+
+    poses: list[Pose]
+    framing: Framing
+    detector: str = ""
+    retarget: str = "none"
+    anchor: int | None = None
+    track: TrackReport | None = None
+    notes: tuple[str, ...] = ()
+
+    def report(self) -> dict[str, Any]:
+        """All but the poses, for JSON."""
+        told = ("detector", "retarget", "anchor", "notes")
+        return {
+            **{name: getattr(self, name) for name in told},
+            "window": self.framing.window,
+            "track": asdict(self.track) if self.track else None,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The poses of all frames, a part's points (frames, n, 2) and scores (frames, n), exact."""
+        arrays = {}
+        for part, points in PARTS.items():
+            for name, shape in ((part, (points, 2)), (f"{part}_score", (points,))):
+                values = [getattr(pose, name) for pose in self.poses]
+                arrays[name] = np.stack(values) if values else np.zeros((0, *shape), np.float32)
+        for name in SPACES:
+            if self.poses and all(getattr(pose, name) is not None for pose in self.poses):
+                arrays[name] = np.stack([getattr(pose, name) for pose in self.poses])
+        return arrays
+
+    @classmethod
+    def restored(
+        cls, arrays: dict[str, np.ndarray], told: dict[str, Any], size: tuple[int, int]
+    ) -> Motion:
+        """The same motion out of its `arrays` and `report`; size: (width, height) of the canvas."""
+        names = [name for part in PARTS for name in (part, f"{part}_score")]
+        names += [name for name in SPACES if name in arrays]
+        columns = [arrays[name] for name in names]
+        poses = [
+            Pose(*size, **dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
+        ]
+        track = told["track"]
+        if track is not None:
+            track = TrackReport(
+                **{
+                    **track,
+                    "missing": tuple(track["missing"]),
+                    "held": tuple((first, last) for first, last in track["held"]),
+                }
+            )
+        left, top, right, bottom = told["window"]
+        return cls(
+            poses,
+            Framing((left, top, right, bottom), *size),
+            told["detector"],
+            told["retarget"],
+            told["anchor"],
+            track,
+            tuple(told["notes"]),
+        )
+
+    def sources(self, frames: int, threshold_px: float) -> list[int]:
+        """For each frame the one whose picture it shows: itself, or an earlier one in its pose.
+
+        A frame follows the last one made where no point has come, gone or moved by more than
+        `threshold_px` since; with 0 what is reused is the same picture. Ready-drawn maps are not
+        compared.
+        """
+        if not self.poses:
+            return list(range(frames))
+        sources: list[int] = []
+        for i, pose in enumerate(self.poses):
+            still = sources and _still(self.poses[sources[-1]], pose, threshold_px)
+            sources.append(sources[-1] if still else i)
+        return sources
+
+
+def find_target(path: Path, picture: np.ndarray, detector: str) -> Pose:
+    """The pose of the person to be moved. Raises DetectionError where there is none."""
+    from magicpose_cli.pose.detection.detect import detect_one, load_detector
+
+    loaded = load_detector(detector, still=True)
+    try:
+        target = detect_one(loaded, picture)
+    finally:
+        loaded.close()
+    if target.is_empty:
+        raise DetectionError(
+            f"{path}: no person was found in the reference; choose a picture that shows one, or "
+            "use the driver's poses where they are with --retarget none"
+        )
+    return target
+
+
+def needs_target(driver: Driver, preset: Preset) -> bool:
+    """Whether the driver's motion is laid onto the reference's person."""
+    return driver.kind != "pose-maps" and preset.motion.retarget != "none"
+
+
+def read_motion(
+    driver: Driver,
+    target: Pose | None,
+    picture: np.ndarray,
+    size: tuple[int, int],
+    preset: Preset,
+    seen: Seen | None = None,
+) -> Motion:
+    """Track, retarget and frame: the driver's motion on the network's canvas (width, height), moved
+    onto the reference's body.
+
+    target: the person of the reference `picture`; None leaves the poses at their place in the
+    driver's own picture. seen: what `driver.see` has found; None looks now.
+    """
+    settings, fit = preset.motion, preset.frame.fit
+    whole = (picture.shape[1], picture.shape[0])
+    if driver.kind == "pose-maps":
+        return Motion([], frame(whole, size, fit))
+    seen = seen or see(driver, settings)
+    poses, report = follow(driver, seen.people, settings)
+    moved = retarget(
+        poses,
+        target,
+        settings.retarget,
+        anchor=str(settings.anchor),
+        expression=settings.expression,
+        head=settings.head,
+    )
+    if target is None:  # the poses keep their place in the driver's own picture
+        framing = frame(whole, size, fit)
+        placing = frame((poses[0].width, poses[0].height), size, fit)
+    else:
+        framing = placing = frame_clip(
+        whole, size, fit, target, moved.poses,
+        zoom=preset.frame.paste_back, fade=preset.frame.feather,
+    )  # fmt: skip
+    return Motion(
+        poses=[placing.pose(pose) for pose in moved.poses],
+        framing=framing,
+        detector=seen.detector,
+        retarget=moved.mode,
+        anchor=moved.anchor,
+        track=report,
+        notes=(*driver.notes, *report.notes(), *moved.notes()),
+    )
+
+
+def draw_maps(
+    driver: Driver,
+    motion: Motion,
+    canvas: int,
+    size: tuple[int, int],
+    preset: Preset,
+    frames: Sequence[int],
+) -> Iterator[np.ndarray]:
+    """What the network sees, one (H, W, 3) uint8 picture for each of these frames.
+
+    frames: rising indices into the chosen frames of the driver.
+    """
+    from PIL import Image
+
+    from magicpose_cli.pose.pose_map import pose_map
+
+    if driver.kind != "pose-maps":
+        return (pose_map(motion.poses[i], canvas) for i in frames)
+    framing = frame((driver.clip.width, driver.clip.height), size, preset.frame.fit)
+    return (
+        framing.picture(picture, Image.Resampling.BILINEAR)
+        for picture in _picked(driver.frames(), frames)
+    )
+
+
+def _picked(pictures: Iterator[np.ndarray], indices: Iterable[int]) -> Iterator[np.ndarray]:
+    """Those of a sequence that stand at these rising indices."""
+    at = 0
+    for index in indices:
+        yield from islice(pictures, index - at, index - at + 1)
+        at = index + 1
+
+
+def _still(one: Pose, other: Pose, threshold_px: float) -> bool:
+    """No point has come, gone or moved by more than so many pixels."""
+    for part in PARTS:
+        seen, now = getattr(one, f"{part}_score") > 0, getattr(other, f"{part}_score") > 0
+        if not np.array_equal(seen, now):
+            return False
+        moved = getattr(other, part)[now] - getattr(one, part)[now]
+        if moved.size and not np.hypot(moved[:, 0], moved[:, 1]).max() <= threshold_px:
+            return False
+        if threshold_px == 0 and not np.array_equal(
+            getattr(one, f"{part}_score"), getattr(other, f"{part}_score")
+        ):
+            return False
+    return True

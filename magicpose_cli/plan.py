@@ -1,0 +1,123 @@
+"""What a run will do, checked before anything heavy is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from magicpose_cli.config import Preset, load_preset
+from magicpose_cli.driver import Driver, open_driver
+from magicpose_cli.errors import ConfigError, OutputError
+from magicpose_cli.pose.detection.detect import pick_detector
+from magicpose_cli.video import check_output, read_picture
+from magicpose_cli.work import work_path
+
+
+@dataclass
+class Plan:
+    """What a run will do, known before anything heavy is done; `--dry-run` shows it."""
+
+    reference: str
+    driver: str
+    driver_kind: str
+    output: str
+    model: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    duration_s: float
+    steps: int
+    guidance: float
+    scheduler: str | None
+    seed: int
+    pose_canvas: int
+    audio: bool
+
+
+def resolve_preset(preset: Preset | str | None) -> Preset:
+    """By default: `magicpose` where the released model is installed, else `mini`."""
+    if isinstance(preset, Preset):
+        return preset
+    return load_preset(preset or default_preset())
+
+
+def default_preset() -> str:
+    """The name of the preset that is used where none is asked for."""
+    from magicpose_cli.diffusion.weights import MINI, resolve_model
+
+    return "mini" if resolve_model("auto") == MINI else "magicpose"
+
+
+def make_plan(
+    reference: str | Path,
+    driver: str | Path,
+    output: str | Path | None,
+    preset: Preset,
+    *,
+    overwrite: bool = False,
+) -> tuple[Plan, np.ndarray, Driver]:
+    """Check everything that can be checked without work: the plan, the reference, the driver.
+
+    Raises a MagicPoseError.
+    """
+    from magicpose_cli.diffusion.weights import read_index, resolve_model
+
+    if output is None:
+        output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
+    # Where a former run was interrupted, what stands at the output may be its own.
+    replaces = overwrite or work_path(Path(output)).exists()
+    check_output(output, replaces)
+    if preset.output.compare and preset.frame.paste_back:
+        raise ConfigError("compare and paste-back exclude each other; leave one of them out")
+    saved = poses_path(Path(output))
+    if preset.output.save_poses and not replaces and saved.exists():
+        raise OutputError(f"{saved} exists already; pass --overwrite")
+    picture = read_picture(reference)
+    opened = open_driver(Path(driver), preset.motion)
+    if opened.kind == "pose-maps" and preset.output.save_poses:
+        raise ConfigError(
+            "pose maps are pictures, there are no poses to save; leave --save-poses out"
+        )
+    if opened.kind == "video":
+        pick_detector(preset.motion.detector)
+    anchor = str(preset.motion.anchor)
+    if anchor.isdigit() and int(anchor) >= opened.frame_count:
+        raise ConfigError(
+            f"anchor: frame {anchor} is beyond the last, {opened.frame_count - 1}; expected best, "
+            "first or the number of a frame with the person in it"
+        )
+    folder = resolve_model(preset.model.name)
+    index = read_index(folder)
+    width, height = preset.size_for(index["sample_size"])
+    plan = Plan(
+        reference=str(reference),
+        driver=str(driver),
+        driver_kind=opened.kind,
+        output=str(output),
+        model=str(folder),
+        width=width,
+        height=height,
+        frames=opened.frame_count,
+        fps=float(opened.rate),
+        duration_s=opened.selected.duration_s,
+        steps=preset.steps_for(index["default_steps"]),
+        guidance=preset.sampling.guidance or index["default_guidance"],
+        scheduler=preset.sampling.scheduler,
+        seed=preset.sampling.seed,
+        pose_canvas=index["pose_canvas"],
+        audio=preset.output.audio and opened.clip.has_audio,
+    )
+    return plan, picture, opened
+
+
+def poses_path(output: Path) -> Path:
+    """Where the saved poses of a video stand: OUT.poses.json."""
+    return output.with_name(f"{output.stem}.poses.json")
+
+
+def sidecar_path(output: Path) -> Path:
+    """Where the settings of a video stand: OUT.mp4.json."""
+    return output.with_name(f"{output.name}.json")

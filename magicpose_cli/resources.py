@@ -1,0 +1,160 @@
+"""What one run leaves for the next: a loaded model or workers, and what was seen in drivers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from magicpose_cli.config import MotionSettings, Preset
+from magicpose_cli.driver import Driver, Seen, see
+from magicpose_cli.progress import OnProgress, silent
+
+if TYPE_CHECKING:
+    from magicpose_cli.pose.keypoints import Pose
+
+# Everybody in so many frames is remembered, about 2.5 kB a person and frame.
+FRAMES_REMEMBERED = 200_000
+READ_FROM_FILE = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
+"""The settings of motion that decide what is seen in a driver."""
+
+
+class FrameMaker(Protocol):
+    """Who turns pose maps into frames: this process, or workers."""
+
+    notes: list[str]
+
+    def prepare(self, reference: np.ndarray, preset: Preset) -> int:
+        """Dress in a reference (H, W, 3) uint8 RGB; returns how many frames a batch has."""
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """(n, H, W, 3) uint8 pose maps -> as many frames, batch by batch, in order."""
+
+
+class Here:
+    """The frame maker of a single process: the model is loaded once for many references."""
+
+    def __init__(self, preset: Preset):
+        from magicpose_cli.render import load_model
+
+        self.notes: list[str] = []
+        self._pipeline = load_model(preset)
+        self._scheduler = self._pipeline.scheduler
+
+    def prepare(self, reference: np.ndarray, preset: Preset) -> int:
+        """Dress in a reference; the model's own scheduler is back where none is asked for."""
+        from magicpose_cli.render import Renderer
+
+        self._pipeline.scheduler = self._scheduler
+        self._renderer = Renderer(self._pipeline, reference, preset)
+        self.notes = self._renderer.notes
+        return self._renderer.batch_size
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """See FrameMaker."""
+        return self._renderer.render(batches)
+
+    def close(self) -> None:
+        """Forget the model."""
+        del self._pipeline, self._scheduler
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Over which workers the frames are spread; see `workers.pool.WorkerPool`."""
+
+    count: int = 0
+    devices: tuple[str, ...] = ()
+    ray: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.count > 0 or bool(self.devices) or self.ray is not None
+
+
+class Resources:
+    """`with Resources() as resources:` around one run or many.
+
+    The model last used stays loaded, on its device or with its workers; a run with other settings
+    of `model` takes its place. What was seen in drivers and references is remembered.
+    """
+
+    def __init__(self, spread: Spread | None = None) -> None:
+        self._spread = spread or Spread()
+        self._maker: tuple[Any, Future[FrameMaker]] | None = None
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._open = ExitStack()
+        self._seen: OrderedDict[Any, Seen] = OrderedDict()
+        self._targets: dict[Any, Pose] = {}
+
+    def __enter__(self) -> Resources:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loader.shutdown(wait=True, cancel_futures=True)
+        self._open.close()
+
+    def maker(self, preset: Preset) -> Future[FrameMaker]:
+        """Who makes the frames: begins to load in a thread, unless it is loaded already."""
+        key = preset.model.model_dump_json() + str(preset.frame.size)
+        if self._maker is None or self._maker[0] != key or _failed(self._maker[1]):
+            self._open.close()
+            self._maker = (key, self._loader.submit(self._load, preset))
+        return self._maker[1]
+
+    def _load(self, preset: Preset) -> FrameMaker:
+        if not self._spread:
+            here = Here(preset)
+            self._open.callback(here.close)
+            return here
+        from magicpose_cli.workers.pool import WorkerPool
+
+        spread = self._spread
+        return self._open.enter_context(
+            WorkerPool(preset, count=max(1, spread.count), devices=spread.devices, ray=spread.ray)
+        )
+
+    def seen(
+        self, driver: Driver, settings: MotionSettings, on_progress: OnProgress = silent
+    ) -> Seen:
+        """Everybody in every frame of a driver, looked for once. Raises as `driver.see` does."""
+        key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in READ_FROM_FILE))
+        if key not in self._seen:
+            self._seen[key] = see(driver, settings, on_progress)
+            while len(self._seen) > 1 and self._frames_held() > FRAMES_REMEMBERED:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(key)
+        return self._seen[key]
+
+    def target(self, path: Path, picture: np.ndarray, settings: MotionSettings) -> Pose:
+        """The person of a reference picture, looked for once. Raises as `motion.find_target`."""
+        from magicpose_cli.motion import find_target
+
+        key = (_stamp(path), settings.detector)
+        if key not in self._targets:
+            self._targets[key] = find_target(path, picture, settings.detector)
+        return self._targets[key]
+
+    def _frames_held(self) -> int:
+        return sum(len(seen.people) for seen in self._seen.values())
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """What changes when a file does; of a folder when a file in it comes or goes."""
+    found = path.stat()
+    return str(path.resolve()), found.st_mtime_ns, found.st_size
+
+
+def _failed(loading: Future[FrameMaker]) -> bool:
+    return loading.done() and loading.exception() is not None

@@ -1,0 +1,60 @@
+"""The motion between detection and drawing: kept exactly, and frames that need not be made."""
+
+import json
+
+import numpy as np
+import pytest
+
+from magicpose_cli.framing import Framing
+from magicpose_cli.motion import Motion
+from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.pose.tracking.track import TrackReport
+
+
+def pose(shift=0.0, lacking=(), space=None):
+    parts = {}
+    for part, count in PARTS.items():
+        points = np.ones((count, 3)) * (10 + shift, 20 + np.pi, 0.7)
+        points[list(lacking)] = 0
+        parts[part] = points
+    return Pose.of(64, 48, **parts, body_3d=space)
+
+
+def test_what_is_kept_comes_back_to_the_last_bit():
+    space = np.random.default_rng(0).normal(size=(18, 3)).astype(np.float32)
+    report = TrackReport(2, (1,), ((0, 1),), 2, 3, 4, 0.1, 1 / 3)
+    motion = Motion(
+        [pose(space=space), pose(1 / 3, (2, 5), space)],
+        Framing((0.1, -0.2, 1 / 3, 99.5), 64, 48), "mediapipe", "skeleton", 7, report, ("a note",),
+    )  # fmt: skip
+    told = json.loads(json.dumps(motion.report()))
+    again = Motion.restored(motion.arrays(), told, (64, 48))
+    assert all(a.equals(b) for a, b in zip(motion.poses, again.poses, strict=True))
+    assert again.framing == motion.framing and again.track == report
+    assert again.report() == motion.report()
+
+
+def test_ready_drawn_maps_have_no_poses_to_keep():
+    motion = Motion([], Framing((0, 0, 64, 48), 64, 48))
+    again = Motion.restored(motion.arrays(), json.loads(json.dumps(motion.report())), (64, 48))
+    assert again.poses == [] and again.track is None
+    assert again.sources(3, 5.0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("shifts", "threshold", "expected"),
+    [
+        ([0, 0, 1, 1, 0], 0, [0, 0, 2, 2, 4]),
+        ([0, 0.4, 0.8, 1.2, 1.6], 0, [0, 1, 2, 3, 4]),
+        ([0, 0.4, 0.8, 1.2, 1.6], 1, [0, 0, 0, 3, 3]),  # measured from the frame that is shown
+    ],
+)
+def test_still_frames_follow_the_last_one_made(shifts, threshold, expected):
+    motion = Motion([pose(shift) for shift in shifts], Framing((0, 0, 64, 48), 64, 48))
+    assert motion.sources(len(shifts), threshold) == expected
+
+
+def test_a_point_that_comes_or_goes_is_motion():
+    poses = [pose(), pose(lacking=[3]), pose(lacking=[3]), pose()]
+    motion = Motion(poses, Framing((0, 0, 64, 48), 64, 48))
+    assert motion.sources(4, 100.0) == [0, 1, 1, 3]
