@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {"catalog", "errors", "settings", "config", "progress", "stderr", "stream", "clock", "lock"},
+    {"catalog", "errors", "settings", "config", "progress", "stderr", "stream", "clock"},
     {"video", "pose", "diffusion", "framing", "paste"},
     {"driver", "poses", "render", "training", "work"},
     {"workers", "motion"},

@@ -34,5 +34,8 @@ def _end(line: str, error: BaseException, code: int) -> None:
 
     sys.stderr.write(line + "\n")
     for partial in partials_of(error):
-        sys.stderr.write(f"kept: {partial.frames} finished frames in {partial.path}\n")
+        line = f"kept: {partial.frames} finished frames in {partial.path}"
+        if partial.path.parent.suffix == ".part":  # a work folder, see work/folder.py
+            line += "; the same command goes on from there"
+        sys.stderr.write(line + "\n")
     raise typer.Exit(code) from None
