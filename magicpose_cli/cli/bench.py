@@ -2,24 +2,201 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from magicpose_cli.cli.outcome import with_exit_code
 
-if TYPE_CHECKING:
-    from rich.table import Table
+app = typer.Typer()
 
-    from magicpose_cli.evaluation.pose_benchmark import Exactness, PoseBenchmark, Spread
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|FOLDER",
+    help="Installed model or a model folder (default: the best installed).")]  # fmt: skip
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")]
+Plot = Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw it.")]
 
-TABLE_WIDTH = 120
-app = typer.Typer(help="Measure how exact and how fast the stages are.", no_args_is_help=True)
+
+@app.callback(invoke_without_command=True)
+@with_exit_code
+def rendering(
+    context: typer.Context,
+    preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE",
+        help="What to measure, or with --compare the model, size and device of all.")] = None,
+    compare: Annotated[str | None, typer.Option(metavar="NAMES",
+        help="Several in turns: naive (the original's schedule), exact, presets; by commas.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, max=100_000, metavar="N",
+        help="Frames a turn, rounded up to whole batches.")] = 64,
+    repeat: Annotated[int, typer.Option(min=1, max=1000, metavar="N",
+        help="Turns of each; the fastest counts.")] = 3,
+    random_weights: Annotated[str | None, typer.Option(metavar="SIZE",
+        help="magicpose, mini or tiny: random networks of this size, no model needed.")] = None,
+    model: Model = None,
+    size: Annotated[str | None, typer.Option(metavar="N|WxH", help="As for animate.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
+        help="Stand for the model's own; the share of a preset is of these.")] = None,
+    guidance: Annotated[float | None, typer.Option(min=1, max=100, metavar="SCALE",
+        help="Stands for the model's own.")] = None,
+    device: Device = None,
+    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N",
+        help="Frames made at once (naive: one).")] = None,
+    driver: Annotated[Path | None, typer.Option(metavar="DRIVER",
+        help="Take its poses and time their detection (default: a drawn person).")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Measure the speed, memory and arithmetic of making frames; subcommands measure the rest.
+
+    Example: magicpose bench --random-weights magicpose --compare naive,exact,fast --dtype bfloat16
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from magicpose_cli.cli.bench_tables import print_rendering
+    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.config import Preset, load_preset
+    from magicpose_cli.evaluation.render_benchmark import (
+        EXACT,
+        Way,
+        measure_rendering,
+        named_ways,
+    )
+    from magicpose_cli.evaluation.weights import Weights
+
+    options: dict[str, Any] = {
+        "model__name": model,
+        "model__device": device,
+        "model__dtype": dtype,
+        "model__batch_size": batch_size,
+        "frame__size": size,
+    }
+    base = (load_preset(preset) if preset else Preset()).with_options(**options)
+    if preset and not compare:
+        typed = base.with_options(sampling__steps=steps, sampling__guidance=guidance)
+        ways = [Way(preset, typed)]
+    else:
+        names = [name.strip() for name in (compare or EXACT).split(",") if name.strip()]
+        ways = named_ways(names, base)
+    with shown(quiet) as on_progress:
+        measured = measure_rendering(
+            ways, Weights(random_weights, steps, guidance), frames=frames, repeat=repeat,
+            driver=driver, on_progress=on_progress,
+        )  # fmt: skip
+    if as_json:
+        _print_json(measured)
+    else:
+        print_rendering(measured)
 
 
-@app.callback()
-def _group() -> None:
-    pass  # keeps `poses` a command of its own while there is only one
+@app.command("shortcuts")
+@with_exit_code
+def shortcuts(
+    drawn: Annotated[int, typer.Option(min=2, max=100_000, metavar="N",
+        help="Pairs of drawn people that no training has seen.")] = 32,
+    model: Model = None,
+    frames: Annotated[int, typer.Option(min=1, max=100_000, metavar="N",
+        help="Frames over which speed is measured.")] = 16,
+    repeat: Annotated[int, typer.Option(min=1, max=1000, metavar="N",
+        help="Turns of each; the fastest counts.")] = 2,
+    detector: Annotated[str, typer.Option(metavar="NAME",
+        help="As of animate, to measure pose following, which takes longest.")] = "none",
+    device: Device = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Measure what every fast setting costs in quality and gives in speed, on drawn people.
+
+    Example: magicpose bench shortcuts --drawn 64 --model mini
+    """
+    from magicpose_cli.cli.bench_tables import print_shortcuts
+    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.config import Preset
+    from magicpose_cli.evaluation.shortcuts import measure_shortcuts
+
+    base = Preset().with_options(model__name=model, model__device=device)
+    with shown(quiet) as on_progress:
+        measured = measure_shortcuts(
+            drawn, base, detector=detector, frames=frames, repeat=repeat, on_progress=on_progress
+        )
+    if as_json:
+        _print_json(measured)
+    else:
+        print_shortcuts(measured)
+
+
+@app.command("memory")
+@with_exit_code
+def memory(
+    frames: Annotated[str, typer.Option(metavar="NUMBERS",
+        help="Lengths of the clips, by commas.")] = "10,100,1000",
+    plot: Plot = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Measure the peak memory of `animate` over the length of a clip, with a tiny network.
+
+    Example: magicpose bench memory --frames 10,100,1000,5000 --plot memory.png
+    """
+    from dataclasses import asdict
+
+    from magicpose_cli.cli.bench_tables import print_lengths
+    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.evaluation.length import measure_lengths, plot_lengths
+
+    parts = [part.strip() for part in frames.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= 10_000_000 for part in parts):
+        raise typer.BadParameter(f"--frames {frames!r}: expected numbers such as 10,100,1000")
+    _check_plot(plot)
+    with shown(quiet) as on_progress:
+        results = measure_lengths([int(part) for part in parts], on_progress=on_progress)
+    if plot is not None:
+        plot_lengths(results, plot)
+    if as_json:
+        _print_json({"lengths": [asdict(result) for result in results]})
+    else:
+        print_lengths(results)
+
+
+@app.command("timeline")
+@with_exit_code
+def timeline(
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="As for animate.")],
+    driver: Annotated[Path, typer.Argument(metavar="DRIVER", help="As for animate.")],
+    plot: Annotated[Path, typer.Option(metavar="PNG",
+        help="The picture; .svg and .pdf, too.")] = Path("timeline.png"),
+    preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE",
+        help="As for animate.")] = None,
+    device: Device = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Draw which stage of `animate` works when, on your own files.
+
+    Example: magicpose bench timeline me.jpg dance.mp4 --plot timeline.png
+    """
+    import tempfile
+
+    from magicpose_cli.animate import animate
+    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.clock import Clock
+    from magicpose_cli.evaluation.timeline import plot_timeline
+    from magicpose_cli.plan import resolve_preset
+
+    _check_plot(plot)
+    clock = Clock()
+    settings = resolve_preset(preset).with_options(model__device=device)
+    with tempfile.TemporaryDirectory() as folder, shown(quiet) as on_progress:
+        out = Path(folder) / "out.mp4"
+        result = animate(reference, driver, out, settings, clock=clock, on_progress=on_progress)
+    plot_timeline(clock.spans, plot)
+    if as_json:
+        seconds, frames = result.seconds, result.frames
+        _print_json({"frames": frames, "seconds": seconds, "spans": clock.spans})
+    elif not quiet:
+        typer.echo(f"{plot}: who worked when, over {result.frames} frames", err=True)
 
 
 @app.command("poses")
@@ -31,94 +208,41 @@ def poses(
         help="Drawn films of 48 frames.")] = 4,
     detector: Annotated[list[str] | None, typer.Option("--detector", metavar="NAME",
         help="Only this detector; several times for several (default: all).")] = None,
-    as_json: Annotated[bool, typer.Option("--json",
-        help="Print everything as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Measure the detectors, tracking, retargeting and drawing on people whose points are known.
 
     Example: magicpose bench poses -n 256 --detector mediapipe
     """
-    import json
-    from dataclasses import asdict
-
-    from magicpose_cli.animate import versions
+    from magicpose_cli.cli.bench_tables import print_poses
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.evaluation.pose_benchmark import measure_poses
 
     with shown(quiet) as on_progress:
         measured = measure_poses(people, films, detector or (), on_progress=on_progress)
     if as_json:
-        typer.echo(json.dumps({**asdict(measured), "versions": versions()}, indent=2))
-        return
-    _print(measured)
+        _print_json(measured)
+    else:
+        print_poses(measured)
 
 
-def _print(measured: PoseBenchmark) -> None:
-    from rich.console import Console
+def _check_plot(plot: Path | None) -> None:
+    """Before the work, not after it: matplotlib is there, the picture can be written."""
+    from magicpose_cli.evaluation.extras import needed
+    from magicpose_cli.video.place import check_writable
 
-    console = Console(highlight=False)
-    console.width = max(console.width, TABLE_WIDTH)  # a narrow terminal wraps, nothing is cut off
-    console.print(_detectors(measured))
-    for result in measured.detectors:
-        if result.lack:
-            console.print(f"{result.name} left out: {result.lack}", markup=False, soft_wrap=True)
-    console.print(_tracking(measured.tracking))
-    stages = _table("between detection and diffusion", "frames/s")
-    for name, rate in measured.stages.items():
-        stages.add_row(name, f"{rate:,.0f}")
-    console.print(stages)
+    if plot is not None:
+        needed("matplotlib")
+        check_writable(plot, overwrite=True)
 
 
-def _detectors(measured: PoseBenchmark) -> Table:
-    """Two rows a detector: single pictures and films."""
-    table = _table(
-        f"{measured.people} drawn people and {measured.films} films of {measured.film_frames} "
-        f"frames, {measured.size} pixels",
-        *("people\nfound %", "joints\nfound %", "hands\nfound %"),
-        *("body error (p95)\n% of height", "face error (p95)\n% of eye distance"),
-        *("hand error (p95)\n% of height", "speed\nper s"),
-    )
-    for result in measured.detectors:
-        if result.pictures is not None and result.films is not None:
-            table.add_row(f"{result.name}, pictures", *_row(result.pictures, result.pictures_per_s))
-            table.add_row(f"{result.name}, films", *_row(result.films, result.frames_per_s))
-        else:
-            table.add_row(result.name, *["–"] * 7, style="dim")
-    return table
+def _print_json(measured: Any) -> None:
+    """A dataclass or a dictionary, with the versions of what it was measured with."""
+    import json
+    from dataclasses import asdict, is_dataclass
 
+    from magicpose_cli.animate import versions
 
-def _row(exact: Exactness, rate: float | None) -> list[str]:
-    shares = (exact.people_found, exact.joints_found, exact.hands_found)
-    return [
-        *("–" if share is None else f"{share:.1f}" for share in shares),
-        *map(_told, (exact.body, exact.face, exact.hands)),
-        "–" if rate is None else f"{rate:.1f}",
-    ]
-
-
-def _told(spread: Spread | None) -> str:
-    return "–" if spread is None else f"{spread.mean:.2f} ({spread.p95:.2f})"
-
-
-def _tracking(numbers: dict[str, float]) -> Table:
-    table = _table(
-        f"tracking, planted mistakes; lag {numbers['lag_frames']:.2f} frames",
-        *("error before\n% of height", "after"),
-        *("jitter before\n% of height", "after", "of the truth"),
-    )
-    for part in ("body", "face", "hands"):
-        keys = ("error_before", "error_after", "jitter_before", "jitter_after", "jitter_truth")
-        table.add_row(part, *(f"{numbers[f'{part}_{key}']:.3f}" for key in keys))
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(title, ratio=1)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+    numbers = asdict(measured) if is_dataclass(measured) else measured  # type: ignore[arg-type]
+    typer.echo(json.dumps({**numbers, "versions": versions()}, indent=2))

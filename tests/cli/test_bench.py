@@ -38,3 +38,67 @@ def test_an_unknown_detector_is_one_line_and_exit_1():
 
 def test_no_people_are_wrong_usage():
     assert CliRunner().invoke(app, ["poses", "-n", "0"]).exit_code == 2
+
+
+def test_rendering_as_a_table_and_as_json(tiny_model):
+    arguments = ["--model", str(tiny_model), "--compare", "exact, fast"]
+    arguments += ["--frames", "2", "--repeat", "1", "--batch-size", "2", "--steps", "5"]
+    table = CliRunner().invoke(app, arguments)
+    assert table.exit_code == 0, table.output
+    for word in (
+        "exact",
+        "fast",
+        "matrix rate",
+        "TFLOP/frame",
+        "5 steps of DDIM",
+        "2 steps of UniPC",
+    ):
+        assert word in table.output
+    printed = CliRunner().invoke(app, [*arguments, "--json", "--quiet"])
+    measured = json.loads(printed.stdout)
+    assert [way["name"] for way in measured["ways"]] == ["exact", "fast"]
+    assert measured["versions"]["torch"] and measured["width"] == 64
+
+
+def test_one_preset_takes_what_is_typed(tiny_model):
+    arguments = ["--preset", "magicpose", "--model", str(tiny_model), "--size", "128"]
+    arguments += ["--steps", "3", "--frames", "1", "--repeat", "1", "--json", "--quiet"]
+    measured = json.loads(CliRunner().invoke(app, arguments).stdout)
+    (way,) = measured["ways"]
+    assert way["settings"]["steps"] == 3 and way["settings"]["guidance"] == 7
+    assert (way["name"], measured["width"]) == ("magicpose", 128)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--compare", "exact,nonsense"], "preset 'nonsense': expected one of"),
+        (["--model", "nonsense"], "model 'nonsense'"),
+        (["--dtype", "nonsense"], "options: model.dtype: 'nonsense'"),
+        (["--driver", "nonsense.mp4"], "nonsense.mp4"),
+        (["timeline", "none.png", "none.mp4", "--plot", "/dev/null/plot.png"], "/dev/null"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line_and_exit_1(arguments, line, tiny_model):
+    if "--model" not in arguments and "timeline" not in arguments:
+        arguments = [*arguments, "--model", str(tiny_model)]
+    run = CliRunner().invoke(app, arguments)
+    assert run.exit_code == 1 and line in run.output, run.output
+    assert len(run.output.strip().splitlines()) == 1
+
+
+def test_lengths_that_are_none_are_wrong_usage():
+    assert CliRunner().invoke(app, ["memory", "--frames", "10,many"]).exit_code == 2
+    assert CliRunner().invoke(app, ["memory", "--frames", "0"]).exit_code == 2
+
+
+def test_a_timeline_of_a_run(tiny_model, media, tmp_path):
+    plot = tmp_path / "timeline.png"
+    preset = tmp_path / "tiny.toml"
+    preset.write_text(f'[model]\nname = "{tiny_model}"\n[motion]\nend_s = 0.5\n')
+    arguments = ["timeline", str(media / "ref.png"), str(media / "dance.mp4"), "--plot", str(plot)]
+    run = CliRunner().invoke(app, [*arguments, "--preset", str(preset), "--json", "--quiet"])
+    assert run.exit_code == 0, run.output
+    measured = json.loads(run.stdout)
+    assert measured["frames"] == 4 and plot.stat().st_size > 1000
+    assert {"poses", "render", "encode"} <= {stage for stage, _, _ in measured["spans"]}

@@ -1,0 +1,198 @@
+"""The tables of `magicpose bench`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from magicpose_cli.evaluation.length import LengthResult
+    from magicpose_cli.evaluation.pose_benchmark import Exactness, PoseBenchmark, Spread
+    from magicpose_cli.evaluation.render_benchmark import RenderBenchmark
+    from magicpose_cli.evaluation.shortcuts import Shortcuts
+
+TABLE_WIDTH = 120
+SAME_DB = 100.0  # PSNR of pictures that are the same
+
+
+def print_rendering(measured: RenderBenchmark) -> None:
+    """A row a way; what all ways share below."""
+    console = _console()
+    size = f"{measured.width}x{measured.height}"
+    table = _table(
+        f"{measured.model}, {size}, {measured.dtype}\n{measured.device}",
+        *("speed\nframes/s", "over\nnaive"),
+        *("denoise\nms/frame", "decode\nms/frame", "reference\ns", "compile\ns"),
+        *("operations\nTFLOP/frame", "of matrix\nrate %", "memory\nGiB"),
+    )
+    for way in measured.ways:
+        table.add_row(
+            way.name,
+            f"{way.frames_per_s:.3g}",
+            "–" if way.faster is None else f"{way.faster:.2f}x",
+            *(f"{1000 * way.seconds[stage]:,.1f}" for stage in ("denoise", "decode")),
+            f"{way.reference_s:.2f}",
+            f"{way.compile_s:.1f}",
+            f"{way.flops / 1e12:.4g}",
+            f"{100 * way.share:.1f}",
+            f"{way.peak_memory / 2**30:.2f}",
+        )
+    console.print(table)
+    stages = ", ".join(f"{name} {1000 * s:.1f}" for name, s in measured.stages.items())
+    lines = [f"besides, ms/frame: {stages}"]
+    lines += [f"matrix rate: {measured.matrix_rate / 1e12:.4g} TFLOP/s ({measured.dtype})"]
+    for way in measured.ways:
+        lines += [
+            f"{way.name}: {way.frames} frames a turn, {way.batch_size} at once, "
+            f"{way.settings['steps']} steps of {way.settings['scheduler']}, best of "
+            f"{len(way.turns_s)} turns; the reference took {way.reference_flops / 1e12:.4g} TFLOP",
+            *(f"{way.name}: {note}" for note in way.notes),
+        ]
+    _say(console, lines)
+
+
+def print_shortcuts(measured: Shortcuts) -> None:
+    """A row a setting, then what reuse does to films."""
+    console = _console()
+    following = measured.settings[0].found is not None
+    table = _table(
+        f"{measured.model}, {measured.pairs} drawn pairs of {measured.size} pixels\n"
+        f"{measured.device}",
+        *("operations\n% of exact", "speed\nms/frame", "over\nexact"),
+        *("PSNR, truth\ndB", "change\ndB", "SSIM\ntruth", "PSNR, exact\ndB", "SSIM\nexact"),
+        *(("found\n%", "body error\n% of height") if following else ()),
+    )
+    for one in measured.settings:
+        table.add_row(
+            one.name,
+            f"{100 * one.relative_flops:.0f}",
+            f"{1000 * one.frame_s:.0f}",
+            f"{one.faster:.2f}x",
+            f"{one.psnr:.2f}",
+            f"{one.psnr_change:+.2f} ± {one.psnr_change_error:.2f}",
+            f"{one.ssim:.3f}",
+            *_alike(one.psnr_exact, one.ssim_exact),
+            *((_number(one.found, 0), _number(one.body_error, 1)) if following else ()),
+        )
+    console.print(table)
+    films = _table(
+        "reuse on drawn films",
+        *("made\n%", "PSNR, truth\ndB", "change\ndB", "SSIM\ntruth"),
+        *("shown again\nPSNR, exact", "shown again\nSSIM, exact"),
+    )
+    for reuse in measured.reuse:
+        films.add_row(
+            f"within {reuse.threshold_px:g} pixels",
+            f"{reuse.made:.0f}",
+            f"{reuse.psnr:.2f}",
+            f"{reuse.psnr_change:+.2f}",
+            f"{reuse.ssim:.3f}",
+            _number(reuse.psnr_exact, 2),
+            _number(reuse.ssim_exact, 3),
+        )
+    console.print(films)
+    _say(console, [f"{name} left out: {why}" for name, why in measured.missing.items()])
+
+
+def print_lengths(results: list[LengthResult]) -> None:
+    """A row a length."""
+    table = _table("frames", "peak memory\nMiB", "over the\nfirst %", "time\ns")
+    for result in results:
+        table.add_row(
+            f"{result.frames:,}",
+            f"{result.peak_memory / 2**20:.1f}",
+            f"{100 * (result.peak_memory / results[0].peak_memory - 1):+.1f}",
+            f"{result.seconds:.1f}",
+        )
+    _console().print(table)
+
+
+def print_poses(measured: PoseBenchmark) -> None:
+    """Detectors, tracking, and the stages between detection and diffusion."""
+    console = _console()
+    console.print(_detectors(measured))
+    lacking = [result for result in measured.detectors if result.lack]
+    _say(console, [f"{result.name} left out: {result.lack}" for result in lacking])
+    console.print(_tracking(measured.tracking))
+    stages = _table("between detection and diffusion", "frames/s")
+    for name, rate in measured.stages.items():
+        stages.add_row(name, f"{rate:,.0f}")
+    console.print(stages)
+
+
+def _detectors(measured: PoseBenchmark) -> Table:
+    """Two rows a detector: single pictures and films."""
+    table = _table(
+        f"{measured.people} drawn people and {measured.films} films of {measured.film_frames} "
+        f"frames, {measured.size} pixels",
+        *("people\nfound %", "joints\nfound %", "hands\nfound %"),
+        *("body error (p95)\n% of height", "face error (p95)\n% of eye distance"),
+        *("hand error (p95)\n% of height", "speed\nper s"),
+    )
+    for result in measured.detectors:
+        if result.pictures is not None and result.films is not None:
+            table.add_row(f"{result.name}, pictures", *_row(result.pictures, result.pictures_per_s))
+            table.add_row(f"{result.name}, films", *_row(result.films, result.frames_per_s))
+        else:
+            table.add_row(result.name, *["–"] * 7, style="dim")
+    return table
+
+
+def _row(exact: Exactness, rate: float | None) -> list[str]:
+    shares = (exact.people_found, exact.joints_found, exact.hands_found)
+    return [
+        *("–" if share is None else f"{share:.1f}" for share in shares),
+        *map(_told, (exact.body, exact.face, exact.hands)),
+        "–" if rate is None else f"{rate:.1f}",
+    ]
+
+
+def _told(spread: Spread | None) -> str:
+    return "–" if spread is None else f"{spread.mean:.2f} ({spread.p95:.2f})"
+
+
+def _tracking(numbers: dict[str, float]) -> Table:
+    table = _table(
+        f"tracking, planted mistakes; lag {numbers['lag_frames']:.2f} frames",
+        *("error before\n% of height", "after"),
+        *("jitter before\n% of height", "after", "of the truth"),
+    )
+    for part in ("body", "face", "hands"):
+        keys = ("error_before", "error_after", "jitter_before", "jitter_after", "jitter_truth")
+        table.add_row(part, *(f"{numbers[f'{part}_{key}']:.3f}" for key in keys))
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(title, ratio=1)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _alike(psnr: float, ssim: float) -> tuple[str, str]:
+    """Against exact's own pictures; exact itself is beyond measure."""
+    return ("–", "–") if psnr >= SAME_DB else (f"{psnr:.2f}", f"{ssim:.3f}")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _say(console: Console, lines: list[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)  # a narrow terminal wraps, nothing is cut off
+    return console
