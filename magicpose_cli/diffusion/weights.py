@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ CLASSES = {
 }
 """Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
 
+TALKERS = ("torchao", "torch.utils._pytree")
+"""Loggers that speak while diffusers imports torchao, where that is installed."""
 
 SETTINGS = {
     "pose_canvas": 604,
@@ -113,14 +116,12 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
     read_index(folder)
     with quiet():
         import torch
-        from safetensors import SafetensorError
 
         from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
         dtype = dtype or default_dtype(device)
         if dtype not in DTYPES:
             raise ModelError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
-        unreadable = (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError)
         try:
             pipeline = MagicPosePipeline.from_pretrained(
                 folder,
@@ -129,12 +130,19 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
                 use_safetensors=True,
             )
             _check_complete(pipeline, folder)
-        except unreadable as error:
+        except unreadable() as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
                 f"model {folder}: cannot be loaded ({reason}); convert or copy it again"
             ) from error
         return pipeline.to(device)
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What the libraries raise on folders that are incomplete, corrupt or of another kind."""
+    from safetensors import SafetensorError
+
+    return (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError)
 
 
 def default_dtype(device: str) -> str:
@@ -184,22 +192,33 @@ def _check_class(folder: Path, name: str, part: object) -> None:
         raise ModelError(f"model {folder}: {name} is {library}.{kind}; expected {expected}")
 
 
-def _check_complete(pipeline: Any, folder: Path) -> None:
-    """No weight may be left as it was drawn at random, which diffusers would only warn of."""
+def lacking_weights(part: Any, folder: Path, modules: Mapping[str, str] | None = None) -> list[str]:
+    """Weights that a part's folder does not hold: diffusers only warns that it drew them anew.
+
+    modules: other names of modules, as `layout.renamed` takes them.
+    """
     from safetensors import safe_open
 
-    from magicpose_cli.diffusion.layout import TEXT_MODULES, renamed
+    from magicpose_cli.diffusion.layout import renamed
+
+    modules = modules or {}
+    stored = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as tensors:
+            names = list(tensors.keys())
+        stored |= {renamed(key, modules) or key for key in names}
+    wanted = {renamed(key, modules) or key for key in part.state_dict()}
+    return sorted(wanted - stored)
+
+
+def _check_complete(pipeline: Any, folder: Path) -> None:
+    from magicpose_cli.diffusion.layout import TEXT_MODULES
 
     for name, part in pipeline.components.items():
         if not hasattr(part, "state_dict"):
             continue
-        stored = set()
-        for file in (folder / name).glob("*.safetensors"):
-            with safe_open(file, "pt") as tensors:
-                names = list(tensors.keys())
-            stored |= {renamed(key, TEXT_MODULES) or key for key in names}
-        wanted = {renamed(key, TEXT_MODULES) or key for key in part.state_dict()}
-        if lacking := sorted(wanted - stored):
+        modules = TEXT_MODULES if name == "text_encoder" else None
+        if lacking := lacking_weights(part, folder / name, modules):
             raise ModelError(
                 f"model {folder}: {name} lacks {len(lacking)} weights ({lacking[0]}, ...); "
                 "convert or copy it again"
@@ -211,6 +230,10 @@ def quiet() -> Iterator[None]:
     """Keep the libraries' advice and loading bars off stderr while a model is loaded."""
     former = os.environ.get("TRANSFORMERS_VERBOSITY")
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # some is said while transformers is imported
+    talkers = [logging.getLogger(name) for name in TALKERS]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
     try:
         import diffusers.utils.logging as diffusers_log
         import transformers.utils.logging as transformers_log
@@ -230,6 +253,8 @@ def quiet() -> Iterator[None]:
                 if bar:
                     log.enable_progress_bar()
     finally:
+        for talker, own in zip(talkers, levels, strict=True):
+            talker.setLevel(own)
         if former is None:
             del os.environ["TRANSFORMERS_VERBOSITY"]
         else:

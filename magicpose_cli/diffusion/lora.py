@@ -1,0 +1,149 @@
+"""A LoRA laid into the denoiser's weights, so that it costs nothing when it runs.
+
+A LoRA file holds for some layers two thin matrices whose product, scaled by alpha / rank, is added
+to the layer's weight. diffusers can read such files, but only with peft and as layers beside the
+layers; added once, there is nothing to read, convert or run any more.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from magicpose_cli.diffusion.weights import unreadable
+from magicpose_cli.errors import ModelError
+
+ENDINGS = (
+    (".lora_down.weight", ".lora_up.weight", ".alpha"),  # kohya
+    (".lora_A.weight", ".lora_B.weight", ".alpha"),  # peft, and diffusers since 0.20
+    (".lora.down.weight", ".lora.up.weight", ".alpha"),  # diffusers before
+    ("_lora.down.weight", "_lora.up.weight", ".alpha"),  # diffusers' attention processors
+)
+"""What follows a layer's name, for the first matrix applied, the second and the scale."""
+
+OF_OTHERS = ("lora_te", "text_encoder")
+METADATA = "lora_adapter_metadata"
+
+
+@dataclass(frozen=True)
+class _Addend:
+    """What is added to one layer: scale * up @ down."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+    scale: float
+
+
+def fuse_lora(unet: Any, file: Path) -> int:
+    """Add a LoRA to a UNet's weights; returns to how many layers.
+
+    file: .safetensors in kohya's naming or diffusers' (old, new or peft's), for linear layers and
+        convolutions. What it holds for text encoders is left out: MagicPose is trained on the
+        empty prompt, and its prompt is not what a LoRA is used for here.
+
+    Raises ModelError for a file that cannot be read, fits no layer or asks for more than that.
+    """
+    tensors, metadata = _read(file)
+    layers = {
+        name: module
+        for name, module in unet.named_modules()
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d)
+    }
+    addends = dict(_addends(file, tensors, metadata, _spellings(layers)))
+    if not addends:
+        raise ModelError(
+            f"LoRA {file}: fits no layer of the denoiser (its first keys are: "
+            f"{', '.join(sorted(tensors)[:3]) or 'none at all'}); expected one for Stable "
+            "Diffusion 1.5"
+        )
+    for name, addend in addends.items():  # all of them, before anything is changed
+        _check_fits(file, name, layers[name].weight, addend)
+    for name, addend in addends.items():
+        _add(layers[name].weight, addend)
+    return len(addends)
+
+
+def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors, and what diffusers wrote of their scale (flat: "unet.lora_alpha": 8, ...)."""
+    from safetensors import safe_open
+
+    if file.suffix != ".safetensors" or not file.is_file():
+        raise ModelError(f"LoRA {file}: no such file; expected a .safetensors file")
+    try:
+        with safe_open(file, "pt") as opened:
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+            metadata = json.loads((opened.metadata() or {}).get(METADATA, "{}"))
+    except unreadable() as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"LoRA {file}: cannot be read ({reason}); copy it again") from error
+    return tensors, {key.removeprefix("unet."): value for key, value in metadata.items()}
+
+
+def _spellings(layers: Mapping[str, Any]) -> dict[str, str]:
+    """Layer by each way in which files name it."""
+    known: dict[str, str] = {}
+    for name in layers:
+        processor = re.sub(r"(attn\d)\.(to_\w+?)(\.0)?$", r"\1.processor.\2", name)
+        for spelling in (name, processor):
+            known |= {spelling: name, f"unet.{spelling}": name}
+        known["lora_unet_" + name.replace(".", "_")] = name
+        known[f"base_model.model.{name}"] = name
+    return known
+
+
+def _addends(
+    file: Path,
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, Any],
+    spellings: Mapping[str, str],
+) -> Iterator[tuple[str, _Addend]]:
+    """(layer, what is added to it). ModelError where anything for the denoiser is left over."""
+    left = {key for key in tensors if not key.startswith(OF_OTHERS)}
+    found = False
+    for first, second, scale in ENDINGS:
+        for key in [key for key in left if key.endswith(first)]:
+            spelling = key.removesuffix(first)
+            keys = (key, spelling + second, spelling + scale)
+            if spelling not in spellings or keys[1] not in tensors:
+                continue
+            found = True
+            name = spellings[spelling]
+            rank = len(tensors[key])
+            alpha = float(tensors[keys[2]]) if keys[2] in tensors else _alpha(metadata, name, rank)
+            yield name, _Addend(tensors[key], tensors[keys[1]], alpha / rank)
+            left -= set(keys)
+    if found and left:
+        raise ModelError(
+            f"LoRA {file}: {len(left)} of its tensors fit nothing in the denoiser "
+            f"({min(left)}, ...); expected a plain LoRA for Stable Diffusion 1.5"
+        )
+
+
+def _alpha(metadata: Mapping[str, Any], name: str, rank: int) -> float:
+    """What diffusers noted for a layer; without a note the product is added as it is."""
+    for pattern, alpha in metadata.get("alpha_pattern", {}).items():
+        if re.fullmatch(rf"(.*\.)?({pattern})", name):
+            return float(alpha)
+    return float(metadata.get("lora_alpha", rank))
+
+
+def _check_fits(file: Path, name: str, weight: torch.Tensor, addend: _Addend) -> None:
+    out, inside = addend.up.shape[0], addend.down[0].numel()
+    if (out, inside) != (weight.shape[0], weight[0].numel()):
+        raise ModelError(
+            f"LoRA {file}: is for {inside} to {out} values in {name}, where the model has "
+            f"{weight[0].numel()} to {weight.shape[0]}; expected one for this model's denoiser"
+        )
+
+
+@torch.no_grad()
+def _add(weight: torch.Tensor, addend: _Addend) -> None:
+    """In float32, whatever the weight's own precision."""
+    up, down = (part.to(weight.device).float().flatten(1) for part in (addend.up, addend.down))
+    weight.copy_(weight.float() + addend.scale * (up @ down).reshape(weight.shape))
