@@ -19,6 +19,16 @@ def hidden_beside(target: Path, suffix: str | None = None) -> Path:
     return target.parent / f".{target.stem}.partial-{secrets.token_hex(4)}{suffix}"
 
 
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what a former run has left of its work on NAME in this folder, hidden or finished."""
+    for pattern in (f".{name}.*", f"{name}*"):
+        for left in folder.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
+
+
 def partial_name(target: Path) -> Path:
     """A free name beside the target for what an interrupted run finished: NAME.partial.mp4."""
     for number in range(1, 10_000):
@@ -85,7 +95,7 @@ def _place_folder(finished: Path, target: Path, overwrite: bool) -> None:
     if target.is_dir() and not _is_empty_folder(target):
         if not overwrite:
             raise _appeared(target)
-        old = hidden_beside(target)
+        old = hidden_beside(finished.with_name(target.name))  # goes with a work folder, if killed
         target.replace(old)
     elif target.is_dir():
         target.rmdir()

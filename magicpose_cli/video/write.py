@@ -2,7 +2,8 @@
 
 Frames go to a hidden recording beside the target, in a form that can be played however it ends.
 At the end the recording is finished (its index moved to the front, sound or GIF palette added) and
-takes the target's name in one step; an interrupted one becomes NAME.partial.mp4 the same way.
+takes the target's name in one step; an interrupted one becomes NAME.partial.mp4 the same way. A run
+with a work folder has its recording there, and its interrupted one is so-far.mp4 in it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,17 @@ import numpy as np
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, file_url, last_line
 from magicpose_cli.video.finish import Sound, finish_gif, finish_video
-from magicpose_cli.video.place import check_writable, hidden_beside, partial_name, place
+from magicpose_cli.video.place import (
+    check_writable,
+    hidden_beside,
+    partial_name,
+    place,
+    remove_leftovers,
+)
 from magicpose_cli.video.probe import probe
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif")
+SO_FAR = "so-far"  # what an interrupted run has made, in its work folder
 MAX_GIF_FPS = 100  # a GIF counts in hundredths of a second
 TO_BT709 = (
     "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
@@ -115,6 +123,7 @@ class VideoWriter:
         sound: Sound | None = None,
         crf: int = 18,
         overwrite: bool = False,
+        work: Path | None = None,
     ) -> None:
         check_output(path, overwrite)
         self.path, self._suffix = _target(path)
@@ -128,6 +137,7 @@ class VideoWriter:
         self._sound = sound
         self._crf = crf
         self._overwrite = overwrite
+        self._work = work
         self._shape: tuple[int, ...] = ()
         self._recording: Path | None = None
         self._encoder: subprocess.Popen[bytes] | None = None
@@ -173,8 +183,10 @@ class VideoWriter:
     def _open(self) -> None:
         """Make the recording, a running encoder or a hidden folder; before, there is nothing."""
         kind = {".webm": ".webm", "": ""}.get(self._suffix, ".mp4")
-        self._recording = hidden_beside(self.path, kind)
+        self._recording = self._hidden(kind)
         try:
+            if self._work is not None:
+                remove_leftovers(self._work, SO_FAR)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self._suffix:
                 self._recording.mkdir()
@@ -254,7 +266,7 @@ class VideoWriter:
         finished = self._recording
         try:
             if self._suffix:
-                finished = hidden_beside(target, self._suffix)
+                finished = self._hidden(self._suffix)
             if self._suffix == ".gif":
                 finish_gif(self._recording, finished)
             elif self._suffix:
@@ -281,16 +293,26 @@ class VideoWriter:
         if self.frame_count == 0:
             self._discard()
             return
-        kept = partial_name(self.path)
+        kept = self._kept_name(self._suffix)
         try:
-            self._finish(kept, overwrite=False)
+            self._finish(kept, overwrite=self._work is not None)
         except (OutputError, KeyboardInterrupt):
             # No room, no sound or no patience to finish: the recording itself plays as well.
-            kept = partial_name(self.path.with_suffix(self._recording.suffix))
+            kept = self._kept_name(self._recording.suffix)
             self._recording.replace(kept)
             self._recording = None
         kept_so_far = (*partials_of(error), Partial(kept, self.frame_count))
         error._partials = kept_so_far  # type: ignore[attr-defined]
+
+    def _hidden(self, suffix: str) -> Path:
+        """A free hidden name for work in progress."""
+        return hidden_beside(self._work / SO_FAR if self._work else self.path, suffix)
+
+    def _kept_name(self, suffix: str) -> Path:
+        """Where an interrupted result is kept."""
+        if self._work is not None:
+            return self._work / f"{SO_FAR}{suffix}"
+        return partial_name(self.path.with_suffix(suffix) if suffix else self.path)
 
     def _frames_recorded(self) -> int:
         """How many frames a failed encoder has really stored."""

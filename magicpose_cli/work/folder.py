@@ -13,13 +13,14 @@ found when it is loaded (every chunk of a PNG has a checksum) and made again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -32,7 +33,11 @@ from magicpose_cli.errors import OutputError
 from magicpose_cli.work.lock import Lock, Locked
 
 JOURNAL, MOTION, FRAMES, LOCK = "job.json", "motion.npz", "frames", "lock"
-DAMAGED = (OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError)
+DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TOLD = "told"  # the JSON that lies in motion.npz beside the arrays
 
 
@@ -124,21 +129,21 @@ class WorkFolder:
 
     def save_motion(self, arrays: dict[str, np.ndarray], told: dict[str, Any]) -> None:
         """Keep the motion: arrays of numbers, and what is told of them as JSON."""
-        text = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        file = BytesIO()
+        np.savez(file, **{**arrays, TOLD: np.frombuffer(json.dumps(told).encode(), np.uint8)})
         with self._explained():
-            _write(
-                self.path / MOTION,
-                lambda file: np.savez(file, **{**arrays, TOLD: text}),
-                lasting=True,
-            )
+            _write(self.path / MOTION, file.getbuffer(), lasting=True)
 
     def motion(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """What `save_motion` kept, tuples as lists; None where there is none or it is damaged."""
         try:
+            with zipfile.ZipFile(self.path / MOTION) as archive:
+                if archive.testzip() is not None:
+                    return None
             with np.load(self.path / MOTION, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return arrays, json.loads(arrays.pop(TOLD).tobytes())
-        except (*DAMAGED, zipfile.BadZipFile, zlib.error, struct.error):
+        except DAMAGED:
             return None
 
     def has(self, index: int) -> bool:
@@ -159,7 +164,7 @@ class WorkFolder:
         file = BytesIO()
         Image.fromarray(frame).save(file, "png", compress_level=1)
         with self._explained():
-            _write(self._frame(index), lambda opened: opened.write(file.getbuffer()))
+            _write(self._frame(index), file.getbuffer())
 
     def load(self, index: int) -> np.ndarray | None:
         """A frame that was kept; None where it is missing, damaged or of another size."""
@@ -185,7 +190,14 @@ class WorkFolder:
         return np.stack(frames)
 
     def finish(self) -> None:
-        """Remove the folder: the output stands."""
+        """Remove the folder, once the output that stands is on the disk."""
+        if self._lock is None:
+            return
+        with self._explained():
+            _settle(self._output)
+        self._remove()
+
+    def _remove(self) -> None:
         if self._lock is not None:
             with suppress(OSError):  # what cannot be removed is no reason to fail now
                 _empty(self.path)
@@ -202,7 +214,7 @@ class WorkFolder:
             self._lock.release()
             self._lock = None
         else:
-            self.finish()
+            self._remove()
             with suppress(OSError):
                 for parent in self._new_parents:
                     parent.rmdir()
@@ -225,7 +237,7 @@ class WorkFolder:
 
     def _write_journal(self) -> None:
         text = json.dumps({"key": self._key, "facts": self.facts}, indent=2).encode()
-        _write(self.path / JOURNAL, lambda file: file.write(text), lasting=True)
+        _write(self.path / JOURNAL, text, lasting=True)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -233,24 +245,52 @@ class WorkFolder:
         try:
             yield
         except OSError as error:
+            mend = "free some room" if error.errno in NO_ROOM else "make it writable"
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}; {self._count()} finished frames "
-                "are kept in it: free some room and run the same command again"
+                f"are kept in it: {mend} and run the same command again"
             ) from error
 
 
 def _take(path: Path) -> Lock:
-    """Make the folder and lock it. Raises Locked, OSError, or OutputError for one not ours."""
-    while True:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()) and not (path / LOCK).exists() and path.exists():
-            raise OutputError(
-                f"{path} is not a work folder of this program; move it away, its name is needed"
-            )
+    """Make the folder and lock it. Raises Locked, OSError, or OutputError for one not ours.
+
+    While another run finishes with the folder and removes it, it may be anything for a moment, so
+    only what stays wrong is an error.
+    """
+    for attempts_left in reversed(range(100)):
         try:
+            path.mkdir(parents=True, exist_ok=True)
+            names = [entry.name for entry in path.iterdir()]
+            if names and LOCK not in names:
+                raise FileExistsError
             return Lock(path / LOCK)
-        except FileNotFoundError:  # the run that held it has just finished
-            continue
+        except FileExistsError:
+            if not attempts_left:
+                raise OutputError(
+                    f"{path} is not this program's, but its name is needed for the work in "
+                    "progress; move it away or choose another output"
+                ) from None
+        except FileNotFoundError:
+            if not attempts_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _settle(output: Path) -> None:
+    """Wait until a finished file or folder is on the disk, under its name."""
+    if output.is_dir():
+        if hasattr(os, "sync"):
+            os.sync()
+        return
+    with output.open("rb+") as file:
+        os.fsync(file.fileno())
+    if os.name == "posix":
+        folder = os.open(output.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _empty(path: Path) -> None:
@@ -263,12 +303,12 @@ def _empty(path: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
-def _write(path: Path, write: Callable[[Any], object], lasting: bool = False) -> None:
+def _write(path: Path, content: bytes | memoryview, lasting: bool = False) -> None:
     """Write a file in one step; lasting: it is on the disk before this returns."""
     part = path.with_name(f"{path.name}.tmp")
     try:
         with part.open("wb") as file:
-            write(file)
+            file.write(content)
             if lasting:
                 file.flush()
                 os.fsync(file.fileno())
