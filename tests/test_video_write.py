@@ -268,6 +268,67 @@ def test_interrupted_keeps_the_finished_frames(
         assert left_in(tmp_path) == ["out.partial-2.mp4", "out.partial.mp4"]
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.webm", "out.gif", "out"])
+def test_with_a_work_folder_nothing_else_is_touched(tmp_path: Path, name: str) -> None:
+    work = tmp_path / "out.part"
+    (work / "frames").mkdir(parents=True)
+    kept = work / name.replace("out", "so-far")
+    for count in (11, 3):  # the later attempt's takes the place of the former's
+        with pytest.raises(KeyboardInterrupt) as caught:  # noqa: SIM117
+            with VideoWriter(tmp_path / name, 25, work=work) as writer:
+                for frame in frames(count):
+                    writer.write(frame)
+                assert left_in(tmp_path) == ["out.part"]
+                while not any(work.glob(".so-far.partial-*")):  # the encoder takes its time
+                    assert writer._encoder is not None and writer._encoder.poll() is None
+                raise KeyboardInterrupt
+        assert [(p.path, p.frames) for p in partials_of(caught.value)] == [(kept, count)]
+        assert numbers(kept) == list(range(count))
+        assert left_in(tmp_path) == ["out.part"]
+        assert left_in(work) == ["frames", kept.name]
+    (work / ".so-far.partial-12345678.mp4").write_text("of a killed run")
+    with VideoWriter(tmp_path / name, 25, work=work) as writer:
+        for frame in frames(5):
+            writer.write(frame)
+    assert numbers(tmp_path / name) == list(range(5))
+    assert left_in(tmp_path) == sorted([name, "out.part"])
+    assert left_in(work) == ["frames"]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.webm", "out.gif", "out"])
+def test_the_same_frames_are_the_same_bytes(tmp_path: Path, loud: Path, name: str) -> None:
+    """Else no interrupted run could end in the identical video."""
+    made = []
+    for folder in ("a", "b"):
+        target = tmp_path / folder / name
+        write_video(target, frames(30), 25, audio_from=loud, audio_start_s=0.5)
+        files = sorted(target.iterdir()) if target.is_dir() else [target]
+        made.append([file.read_bytes() for file in files])
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm", "out.gif"])
+def test_an_encoder_that_is_killed(tmp_path: Path, name: str) -> None:
+    work = tmp_path / "out.part"
+    work.mkdir()
+    with pytest.raises(OutputError, match="encoder") as caught:  # noqa: SIM117
+        with VideoWriter(tmp_path / name, 25, work=work) as writer:
+            for number, frame in enumerate(frames(400)):
+                writer.write(frame)
+                if number == 300:
+                    assert writer._encoder is not None
+                    writer._encoder.kill()
+    assert "\n" not in str(caught.value)
+    for kept in partials_of(caught.value):  # what it had written, if it had written anything
+        assert probe(kept.path).frame_count == kept.frames > 0
+    assert left_in(tmp_path) == ["out.part"]
+    assert left_in(work) == [kept.path.name for kept in partials_of(caught.value)]
+    with VideoWriter(tmp_path / name, 25, work=work) as writer:
+        for frame in frames(5):
+            writer.write(frame)
+    assert numbers(tmp_path / name) == list(range(5)) and left_in(work) == []
+
+
 def test_interrupted_sound_ends_with_the_frames(tmp_path: Path, loud: Path) -> None:
     with (
         pytest.raises(KeyboardInterrupt),

@@ -31,6 +31,7 @@ def finish_video(recording: Path, finished: Path, length_s: float, sound: Sound 
     suffix = finished.suffix
     inputs = ["-i", file_url(recording)]
     outputs = ["-map", "0:v", "-c:v", "copy", "-map_chapters", "-1"]
+    outputs += ["-fflags", "+bitexact"]  # no random ids: the same frames are the same file
     codec = sound_codec(sound.path) if sound is not None else None
     if sound is not None and codec is not None:
         length_s = min(length_s, sound.duration_s or length_s)

@@ -256,8 +256,8 @@ class VideoWriter:
         if status != 0:
             self._encoder_failed = True
             raise OutputError(
-                f"{self.path}: the encoder has failed ({words}, status {status}); "
-                "is there room on the disk?"
+                f"{self.path}: the encoder has failed ({words}, status {status}); is there room on "
+                "the disk, and in memory?"
             )
 
     def _finish(self, target: Path, overwrite: bool) -> None:
