@@ -1,0 +1,201 @@
+"""Jobs: what shall be made, out of a list or of all pairs of files."""
+
+from __future__ import annotations
+
+import glob
+import os
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from magicpose_cli.batch.lists import read_rows
+from magicpose_cli.batch.names import (
+    FIELDS,
+    FILES,
+    Row,
+    named_row,
+    read_assignments,
+    with_settings,
+)
+from magicpose_cli.config import Preset
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.plan import default_preset, resolve_preset
+
+LONGEST_NAME = 220  # bytes: file systems take 255, and the work beside an output needs a suffix
+NAME = "{ref}_{driver}.mp4"
+PATHS = ("preset", "model.name", "model.lora", "model.vae")
+"""Settings that name a file or a folder, where they look like a path."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to be made; `settings` by dotted name lie over the preset.
+
+    mistake: why this cannot be one; paths that are not known are "".
+    """
+
+    number: int
+    reference: str
+    driver: str
+    output: str
+    preset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    mistake: str | None = None
+
+    def __str__(self) -> str:
+        reference, driver, output = (
+            name or "?" for name in (self.reference, self.driver, self.output)
+        )
+        return f"job {self.number} ({reference} + {driver} -> {output})"
+
+    def resolve(self) -> Preset:
+        """All settings of this job. Raises ConfigError, also for a mistake in its line."""
+        if self.mistake is not None:
+            raise ConfigError(self.mistake)
+        return with_settings(resolve_preset(self.preset), self.settings)
+
+
+@dataclass(frozen=True)
+class ForAll:
+    """What was typed for every job: it wins over what a job says itself.
+
+    name: of outputs that a job does not name, with {ref}, {driver}, {n} and {preset} in it.
+    out_dir: where relative outputs lie; None is the list's folder.
+    """
+
+    preset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = NAME
+    out_dir: Path | None = None
+
+    @classmethod
+    def typed(
+        cls, preset: str | None, assignments: Iterable[str], name: str | None, out_dir: Path | None
+    ) -> ForAll:
+        """Out of options as they were typed. Raises ConfigError for what fits no job."""
+        if preset is not None:
+            resolve_preset(preset)
+        for_all = cls(preset, read_assignments(assignments), name or NAME, out_dir)
+        for_all.output_name("ref", "driver", 1, "preset")
+        return for_all
+
+    def output_name(self, reference: str, driver: str, number: int, preset: str | None) -> str:
+        """The template filled in."""
+        values = {"ref": Path(reference).stem, "driver": Path(driver).stem, "n": number}
+        try:
+            names = {part for _, part, _, _ in string.Formatter().parse(self.name) if part}
+            if not names <= {*values, "preset"}:
+                raise ValueError(f"unknown {', '.join(sorted(names - {*values, 'preset'}))}")
+            if "preset" in names:
+                values["preset"] = Path(preset or default_preset()).stem
+            return self.name.format(**values)
+        except (ValueError, IndexError, KeyError) as error:
+            raise ConfigError(
+                f"--name {self.name!r}: {error}; expected a name such as {NAME!r} with {{ref}}, "
+                "{driver}, {n} or {preset} in it"
+            ) from error
+
+
+def read_jobs(source: str, for_all: ForAll | None = None) -> list[Job]:
+    """The jobs of a file, or of JSONL on stdin ("-"), numbered from 1 in their order.
+
+    Raises ConfigError where the list as a whole cannot be used: unreadable, columns or [defaults]
+    unknown, no jobs, two with one output. What is wrong with one job alone is its `mistake`.
+    """
+    rows, folder = read_rows(source)
+    every = for_all or ForAll()
+    return _distinct([_job(i, row, folder, every) for i, row in enumerate(rows, 1)])
+
+
+def pair_jobs(
+    references: Iterable[str], drivers: Iterable[str], for_all: ForAll | None = None
+) -> list[Job]:
+    """Every reference with every driver; both are paths or patterns such as people/*.png.
+
+    Raises ConfigError where a pattern matches nothing, or two pairs would have one output.
+    """
+    found, moves = _expanded(references, "--refs"), _expanded(drivers, "--drivers")
+    rows = [{"reference": one, "driver": other} for one in found for other in moves]
+    every = for_all or ForAll()
+    return _distinct([_job(i, row, Path(), every) for i, row in enumerate(rows, 1)])
+
+
+def _expanded(patterns: Iterable[str], option: str) -> list[str]:
+    paths: dict[str, None] = {}
+    for pattern in patterns:
+        whole = str(Path(pattern).expanduser())
+        found = [whole]
+        if not os.path.lexists(whole):  # a name may hold brackets that are meant
+            # Path.glob would find hidden files, too.
+            found = sorted(glob.glob(whole, recursive=True))  # noqa: PTH207
+        if not found:
+            raise ConfigError(f"{option} {pattern!r}: no file has such a name")
+        paths.update(dict.fromkeys(found))
+    return list(paths)
+
+
+def _job(number: int, row: Row, folder: Path, for_all: ForAll) -> Job:
+    """A job out of what its line says; relative paths lie in `folder`."""
+    try:
+        row, mistake = named_row(row), None
+        for name in FIELDS:
+            if not _is_name(row.get(name, "")):
+                raise ConfigError(f"{name}: {row[name]!r}; expected a path")
+    except ConfigError as error:
+        row = {name: row[name] for name in FILES if _is_name(row.get(name))}
+        mistake = str(error)
+    for name in PATHS:
+        if _is_path(row.get(name)):
+            row[name] = str(folder / Path(row[name]).expanduser())
+    files = {name: row.pop(name, "") for name in FILES}
+    for name in ("reference", "driver"):
+        if files[name]:
+            files[name] = str(folder / Path(files[name]).expanduser())
+        elif mistake is None:
+            mistake = f"has no {name}; expected a path"
+    preset = row.pop("preset", None)
+    preset = for_all.preset or preset
+    output = files["out"]
+    if not output and files["reference"] and files["driver"]:
+        output = for_all.output_name(files["reference"], files["driver"], number, preset)
+    if output:
+        output = str((for_all.out_dir or folder) / Path(output).expanduser())
+        if len(Path(output).name.encode()) > LONGEST_NAME and mistake is None:
+            mistake = f"out: longer than {LONGEST_NAME} bytes; give a shorter one"
+    return Job(
+        number, files["reference"], files["driver"], output, preset,
+        {**row, **for_all.settings}, mistake,
+    )  # fmt: skip
+
+
+def _is_name(value: Any) -> bool:
+    """Text that a file system takes, which JSON's escapes can miss."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and ("/" in value or value.endswith((".toml", ".safetensors")))
+
+
+def _distinct(jobs: list[Job]) -> list[Job]:
+    """The same jobs. Raises ConfigError where two would write one file."""
+    writers: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.output:
+            writers.setdefault(os.path.realpath(job.output), []).append(job)
+    doubles = [
+        f"{several[0].output} by jobs {' and '.join(str(job.number) for job in several)}"
+        for several in writers.values()
+        if len(several) > 1
+    ]
+    if doubles:
+        more = f" and {len(doubles) - 5} more" if len(doubles) > 5 else ""
+        raise ConfigError(
+            f"two jobs with one output: {'; '.join(doubles[:5])}{more}; give each its own out, "
+            "or --name with {n} in it"
+        )
+    return jobs
