@@ -24,7 +24,7 @@ def print_rendering(measured: RenderBenchmark) -> None:
     table = _table(
         f"{measured.model}, {size}, {measured.dtype}\n{measured.device}",
         *("speed\nframes/s", "over\nnaive"),
-        *("denoise\nms/frame", "decode\nms/frame", "reference\ns", "compile\ns"),
+        *("denoise\nms/frame", "decode\nms/frame", "reference\ns", "warm-up\ns"),
         *("operations\nTFLOP/frame", "of matrix\nrate %", "memory\nGiB"),
     )
     for way in measured.ways:
@@ -34,7 +34,7 @@ def print_rendering(measured: RenderBenchmark) -> None:
             "–" if way.faster is None else f"{way.faster:.2f}x",
             *(f"{1000 * way.seconds[stage]:,.1f}" for stage in ("denoise", "decode")),
             f"{way.reference_s:.2f}",
-            f"{way.compile_s:.1f}",
+            f"{way.warm_up_s:.1f}",
             f"{way.flops / 1e12:.4g}",
             f"{100 * way.share:.1f}",
             f"{way.peak_memory / 2**30:.2f}",

@@ -43,8 +43,8 @@ class WayResult:
     """What a way has been measured to take.
 
     frames: made in a turn, batch_size at once. reference_s: once for all frames (the reference's
-    latents and all that the appearance network says of it); compile_s: the first batch beyond
-    that, so compilation and warming up. The seconds of denoising and decoding are of a frame.
+    latents and all that the appearance network says of it); warm_up_s: the first batch beyond
+    that, so compilation above all. The seconds of denoising and decoding are of a frame.
     peak_memory: in bytes, weights included; see `peak.PeakMemory`. flops: of a frame by torch's
     counter; reference_flops: once for all frames. share: operations a second over the matrix rate.
     faster: frames a second over naive's. turns_s: of all turns.
@@ -57,7 +57,7 @@ class WayResult:
     frames_per_s: float
     seconds: dict[str, float]
     reference_s: float
-    compile_s: float
+    warm_up_s: float
     peak_memory: int
     flops: int
     reference_flops: int
@@ -177,7 +177,7 @@ class _Run:
             frames_per_s=1 / frame_s,
             seconds={"denoise": frame_s - decode_s, "decode": decode_s},
             reference_s=self._reference_s,
-            compile_s=self._compile_s,
+            warm_up_s=self._warm_up_s,
             peak_memory=self._peak,
             flops=self._flops,
             reference_flops=self._reference_flops,
@@ -228,7 +228,7 @@ class _Run:
             self._latents = noise.expand(size, -1, -1, -1)
             self._pipeline.decode(self._latents)
         self._peak = own + peak.bytes
-        self._compile_s = max(0.0, first.seconds - second.seconds - self._reference_s)
+        self._warm_up_s = max(0.0, first.seconds - second.seconds - self._reference_s)
 
     def _make_renderer(self, pipeline: MagicPosePipeline, preset: Preset) -> Any:
         from magicpose_cli.evaluation.naive import NaiveRenderer

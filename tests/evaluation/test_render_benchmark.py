@@ -45,7 +45,8 @@ def test_naive_exact_and_a_preset_on_the_same_weights(base):
     assert fast.settings["scheduler"] == "UniPCMultistepScheduler"
     assert exact.settings["scheduler"] == "DDIMScheduler"
     assert naive.flops > 1.2 * exact.flops > 1.5 * fast.flops
-    assert naive.reference_flops == 0 < fast.reference_flops < exact.reference_flops
+    # naive only encodes the reference beforehand
+    assert naive.reference_flops < fast.reference_flops < exact.reference_flops
     assert naive.faster == 1 and exact.faster == exact.frames_per_s / naive.frames_per_s
     for way in measured.ways:
         assert len(way.turns_s) == 2 and way.peak_memory > 100e6
