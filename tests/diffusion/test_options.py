@@ -46,7 +46,8 @@ def test_nothing_asked_changes_no_number(pipeline):
     decoded = pipeline.decode(latents())
     assert apply(pipeline) == []
     assert all(torch.equal(former[key], w) for key, w in pipeline.unet.state_dict().items())
-    assert torch.equal(pipeline.decode(latents()), decoded)
+    assert torch.allclose(pipeline.decode(latents()), decoded, atol=1e-6)  # in another layout
+    assert pipeline.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     assert not pipeline.vae.use_slicing and not pipeline.vae.use_tiling
 
 
@@ -59,7 +60,7 @@ def test_another_autoencoder_decodes_and_the_own_one_encodes(pipeline, tmp_path)
     encoded = pipeline.encode_reference(picture)
     apply(pipeline, vae=str(tmp_path))
     assert isinstance(pipeline.vae, BorrowedDecoder)
-    assert torch.equal(pipeline.encode_reference(picture), encoded)
+    assert torch.allclose(pipeline.encode_reference(picture), encoded, atol=1e-5)
     with torch.no_grad():
         wanted = other.decode(latents() / 0.5 - 0.25).sample / 2 + 0.5
     assert torch.allclose(pipeline.decode(latents()), wanted.clamp(0, 1), atol=1e-5)
@@ -73,8 +74,10 @@ def test_a_borrowed_decoder_lives_in_a_pipeline(pipeline, tmp_path):
     pipeline.to(torch.bfloat16).to("cpu")
     assert pipeline.vae.dtype == torch.bfloat16 and pipeline.device.type == "cpu"
     maps = torch.rand(2, 3, 64, 64)
-    pictures = pipeline(torch.rand(1, 3, 64, 64), maps, num_inference_steps=1, output_type="np")
-    assert pictures.images.shape == (2, 64, 64, 3)
+    pictures = pipeline(maps[:1], maps, num_inference_steps=1, output_type="np").images
+    assert pictures.shape == (2, 64, 64, 3)
+    pipeline.enable_model_cpu_offload(device="cpu")  # to where it is: the hooks are the same
+    assert pipeline.vae._hf_hook is not None and pipeline.decode(latents()).shape[0] == 2
 
 
 def test_a_model_without_autoencoder_takes_it_for_both_ways(pipeline, tmp_path):
@@ -199,31 +202,31 @@ def weights_of(module: torch.nn.Module) -> int:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("offload", ["none", "model", "sequential"])
-def test_the_released_size_fits_8_gb(offload, record_property, capsys):
-    """512x512 frames of the released model's shapes, with the memory capped."""
+@pytest.mark.parametrize(("offload", "steps"), [("model", 50), ("sequential", 2)])
+def test_the_released_size_fits_8_gb(offload, steps, record_property, capsys):
+    """512x512 frames of the released model's shapes under lowvram, with the memory capped."""
     device = "cuda:0"
-    cap = LOWVRAM_CAP / torch.cuda.get_device_properties(device).total_memory
-    preset = load_preset("lowvram").with_options(
-        model__offload=offload, sampling__steps=50 if offload == "model" else 2
-    )
-    torch.cuda.set_per_process_memory_fraction(min(1.0, cap), device)
+    total = torch.cuda.get_device_properties(device).total_memory
+    preset = load_preset("lowvram").with_options(model__offload=offload, sampling__steps=steps)
+    drawn = np.random.default_rng(0).integers(0, 256, (3, 512, 512, 3), np.uint8)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, LOWVRAM_CAP / total), device)
     try:
         pipeline = random_pipeline("magicpose", "float16", device)
         apply_model_settings(pipeline, offload=offload, device=device, size=(512, 512))
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-        drawn = np.random.default_rng(0).integers(0, 256, (3, 512, 512, 3), np.uint8)
-        frames = Renderer(pipeline, drawn[0], preset).make(drawn[1:])
+        renderer = Renderer(pipeline, drawn[0], preset)
+        frames = [renderer.make(drawn[i : i + 1]) for i in (1, 2)]
         peak = torch.cuda.max_memory_allocated(device)
         reserved = torch.cuda.max_memory_reserved(device)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device)
-        pipeline = None
-        torch.cuda.empty_cache()
     record_property("peak_bytes", peak)
-    line = f"\noffload {offload}: peak {peak / 1e9:.2f} GB, reserved {reserved / 1e9:.2f} GB"
     with capsys.disabled():
-        sys.stdout.write(line)
-    assert frames.shape == (2, 512, 512, 3) and frames.std() > 1
+        sys.stdout.write(
+            f"\n{offload}: peak {peak / 1e9:.2f} GB, reserved {reserved / 1e9:.2f} GB\n"
+        )
+    assert [frame.shape for frame in frames] == [(1, 512, 512, 3)] * 2
+    assert np.std(frames) > 1 and not np.array_equal(*frames)
     assert reserved <= LOWVRAM_CAP
