@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from magicpose_cli.diffusion.decoder import BorrowedDecoder, load_autoencoder
 from magicpose_cli.diffusion.lora import fuse_lora
-from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.diffusion.weights import quiet
 from magicpose_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 NETWORKS = ("unet", "appearance_unet", "pose_controlnet")
 USUAL = 512 * 512  # pixels that fit the memory of every GPU without slicing
@@ -69,6 +71,9 @@ def apply_model_settings(
 
 def swap_decoder(pipeline: MagicPosePipeline, folder: Path) -> None:
     """Decode with another autoencoder; a model that has none of its own takes it for both ways."""
+    with quiet():
+        from magicpose_cli.diffusion.decoder import BorrowedDecoder, load_autoencoder
+
     unet = pipeline.unet
     other = load_autoencoder(
         folder, unet.dtype, unet.config.in_channels, pipeline.vae_scale_factor
@@ -136,8 +141,6 @@ def _is_small(device: str) -> bool:
 
 
 def _torchao() -> Any:
-    from magicpose_cli.diffusion.weights import quiet
-
     try:
         with quiet():
             import torchao.quantization
