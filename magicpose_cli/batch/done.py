@@ -24,29 +24,35 @@ def stands(job: Job) -> bool:
 
 def differences(job: Job, preset: Preset) -> list[str]:
     """How what stands differs from what is asked; [] where it is the same."""
+    from magicpose_cli.diffusion.weights import resolve_model
+
     try:
         sidecar = json.loads(sidecar_path(Path(job.output)).read_text(encoding="utf-8"))
-        former, plan = _decisive(sidecar["preset"]), sidecar["plan"]
-        files = [(plan[name], getattr(job, name), name) for name in ("reference", "driver")]
-        found = [
-            f"{name}: {was}, now {now}"
-            for was, now, name in files
-            if os.path.realpath(was) != os.path.realpath(now)
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        former = _decisive(Preset.model_validate(sidecar["preset"]))  # settings it lacks were off
+        files = {name: str(sidecar["plan"][name]) for name in ("reference", "driver", "model")}
+    except (OSError, ValueError, KeyError, TypeError):
         return ["no readable settings beside it"]
-    asked = _decisive(json.loads(preset.model_dump_json()))
-    for name in sorted(former.keys() | asked.keys()):
-        if former.get(name) != asked.get(name):
-            found.append(f"{name}: {former.get(name)!r}, now {asked.get(name)!r}")
+    model = str(resolve_model(preset.model.name))
+    asked_files = {"reference": job.reference, "driver": job.driver, "model": model}
+    found = [
+        f"{name}: {was}, now {asked_files[name]}"
+        for name, was in files.items()
+        if os.path.realpath(was) != os.path.realpath(asked_files[name])
+    ]
+    asked = _decisive(preset)
+    found += [
+        f"{name}: {was!r}, now {asked[name]!r}"
+        for name, was in former.items()
+        if was != asked[name]
+    ]
     return found
 
 
-def _decisive(preset: dict[str, Any]) -> dict[str, Any]:
+def _decisive(preset: Preset) -> dict[str, Any]:
     """What decides a video, by dotted name. 4 and "4" are the same steps."""
     return {
         f"{section}.{name}": str(value) if name in ("steps", "size") and value else value
-        for section, settings in preset.items()
+        for section, settings in preset.model_dump().items()
         if isinstance(settings, dict)
         for name, value in settings.items()
         if name not in NEUTRAL

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from magicpose_cli.batch.lists import read_rows
+from magicpose_cli.batch.lists import at_home, read_rows
 from magicpose_cli.batch.names import (
     FIELDS,
     FILES,
@@ -125,7 +125,7 @@ def pair_jobs(
 def _expanded(patterns: Iterable[str], option: str) -> list[str]:
     paths: dict[str, None] = {}
     for pattern in patterns:
-        whole = str(Path(pattern).expanduser())
+        whole = str(at_home(pattern))
         found = [whole]
         if not os.path.lexists(whole):  # a name may hold brackets that are meant
             # Path.glob would find hidden files, too.
@@ -138,36 +138,48 @@ def _expanded(patterns: Iterable[str], option: str) -> list[str]:
 
 def _job(number: int, row: Row, folder: Path, for_all: ForAll) -> Job:
     """A job out of what its line says; relative paths lie in `folder`."""
+    mistakes = []
     try:
-        row, mistake = named_row(row), None
-        for name in FIELDS:
-            if not _is_name(row.get(name, "")):
-                raise ConfigError(f"{name}: {row[name]!r}; expected a path")
+        row = named_row(row)
     except ConfigError as error:
-        row = {name: row[name] for name in FILES if _is_name(row.get(name))}
-        mistake = str(error)
+        row = {name: row.get(name) for name in FILES}
+        mistakes.append(str(error))
+    for name in FIELDS:
+        if row.get(name) is not None and not _is_name(row[name]):
+            mistakes.append(f"{name}: {row.pop(name)!r}; expected a path")
     for name in PATHS:
         if _is_path(row.get(name)):
-            row[name] = str(folder / Path(row[name]).expanduser())
-    files = {name: row.pop(name, "") for name in FILES}
-    for name in ("reference", "driver"):
-        if files[name]:
-            files[name] = str(folder / Path(files[name]).expanduser())
-        elif mistake is None:
-            mistake = f"has no {name}; expected a path"
+            row[name] = str(folder / at_home(row[name]))
     preset = row.pop("preset", None)
     preset = for_all.preset or preset
-    output = files["out"]
-    if not output and files["reference"] and files["driver"]:
-        output = for_all.output_name(files["reference"], files["driver"], number, preset)
+    given = {name: row.pop(name, None) for name in FILES}
+    files = {
+        name: str(folder / at_home(given[name])) if given[name] else ""
+        for name in ("reference", "driver")
+    }
+    mistakes += [f"has no {name}; expected a path" for name, path in files.items() if not path]
+    reference, driver = files["reference"], files["driver"]
+    output = given["out"] or ""
+    if not output and reference and driver:
+        output = for_all.output_name(reference, driver, number, preset)
     if output:
-        output = str((for_all.out_dir or folder) / Path(output).expanduser())
-        if len(Path(output).name.encode()) > LONGEST_NAME and mistake is None:
-            mistake = f"out: longer than {LONGEST_NAME} bytes; give a shorter one"
-    return Job(
-        number, files["reference"], files["driver"], output, preset,
-        {**row, **for_all.settings}, mistake,
-    )  # fmt: skip
+        output = str((for_all.out_dir or folder) / at_home(output))
+        mistakes += _unfit(output, files)
+    settings = {**row, **for_all.settings}
+    mistake = "; ".join(mistakes) or None
+    return Job(number, reference, driver, output, preset, settings, mistake)
+
+
+def _unfit(output: str, files: Mapping[str, str]) -> list[str]:
+    """What speaks against the name of an output."""
+    mistakes = [
+        f"out is the {name} itself; give another name"
+        for name, path in files.items()
+        if path and os.path.realpath(path) == os.path.realpath(output)
+    ]
+    if len(Path(output).name.encode()) > LONGEST_NAME:
+        mistakes.append(f"out: longer than {LONGEST_NAME} bytes; give a shorter one")
+    return mistakes
 
 
 def _is_name(value: Any) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from traceback import format_exception_only
 from typing import Any, Literal
 
 from magicpose_cli.animate import animate
@@ -125,9 +126,9 @@ class Batch:
                 if not self._skips(job, preset, outcome):
                     do(job, preset, outcome)
             except MagicPoseError as error:
-                outcome.status, outcome.error = "failed", " ".join(str(error).split("\n"))
+                outcome.status, outcome.error = "failed", " ".join(str(error).splitlines())
             except BaseException as error:
-                outcome.status, outcome.error = "stopped", f"{type(error).__name__}: {error}"
+                outcome.status, outcome.error = "stopped", _named(error)
                 raise
             finally:
                 outcome.seconds = round(time.perf_counter() - start, 3)
@@ -161,7 +162,7 @@ class Batch:
             "jobs": len(self.jobs),
             **counts,
             "seconds": round(sum(outcome.seconds for outcome in self.outcomes), 3),
-            "frames": sum(o.frames for o in self.outcomes if o.status == "done"),
+            "frames": sum(o.frames for o in self.outcomes if o.status in ("done", "ready")),
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -178,3 +179,8 @@ class Batch:
             part.replace(self._report)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _named(error: BaseException) -> str:
+    """A bug in one line; its traceback is the caller's."""
+    return " ".join(format_exception_only(error)[-1].split())

@@ -131,11 +131,13 @@ def test_paths_among_the_settings_lie_beside_the_list(written, tmp_path):
         ({"seed": "many", "guidance": 0.5}, "sampling.guidance: 0.5: .*; sampling.seed: 'many': "),
         ({"preset": "nowhere"}, "preset 'nowhere'"),
         ({"reference": ""}, "has no reference"),
+        ({"reference": None, "stpes": 4}, "'steps'.*; has no reference"),
         ({"driver": None}, "has no driver"),
         ({"reference": 3}, "reference: 3; expected a path"),
         ({"out": "a\0b"}, "out: .*expected a path"),
         ({"driver": "\ud800"}, "driver: .*expected a path"),
         ({"out": "x" * 240 + ".mp4"}, "longer than 220 bytes"),
+        ({"driver": "bad.mp4"}, "out is the driver itself"),
     ],
 )
 def test_a_mistake_is_its_jobs_alone(written, row, said):
@@ -147,6 +149,12 @@ def test_a_mistake_is_its_jobs_alone(written, row, said):
         first.resolve()
     assert "\n" not in str(caught.value)
     second.resolve()
+
+
+def test_a_tilde_is_home(written, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/me")
+    (job,) = read_jobs(written("jobs.csv", "reference,driver\n~/a.png,~nobody-here/b.mp4\n"))
+    assert (job.reference, job.driver) == ("/home/me/a.png", str(tmp_path / "~nobody-here/b.mp4"))
 
 
 def test_a_row_with_too_many_cells_is_its_own_mistake(written):
