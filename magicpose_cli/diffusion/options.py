@@ -62,10 +62,8 @@ def apply_model_settings(
     slice_autoencoder(pipeline, slicing, offload, device, size)
     if offload != "none" and not device.startswith("cuda"):
         notes.append(f"model.offload = {offload} has no effect on {device}: it is for CUDA")
-    elif offload == "model":
-        pipeline.enable_model_cpu_offload(device=device)
-    elif offload == "sequential":
-        pipeline.enable_sequential_cpu_offload(device=device)
+    elif offload != "none":
+        offload_parts(pipeline, offload, device)
     return notes
 
 
@@ -127,6 +125,21 @@ def slice_autoencoder(
         vae.enable_slicing()
     if (slicing == "on" and large) or (large_on_gpu and (offload != "none" or _is_small(device))):
         vae.enable_tiling()
+
+
+def offload_parts(pipeline: MagicPosePipeline, kind: str, device: str) -> None:
+    """Keep on the device what is at work, and the rest in main memory. Changes no number.
+
+    model: one of text encoder, appearance network and denoiser at a time; the pose network, which
+        takes turns with the denoiser, and the small autoencoder stay, so that nothing moves
+        between frames. sequential: one layer at a time, many times slower.
+    """
+    if kind == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.model_cpu_offload_seq = "text_encoder->appearance_unet->unet"
+        pipeline._exclude_from_cpu_offload = ["pose_controlnet", "vae"]
+        pipeline.enable_model_cpu_offload(device=device)
 
 
 def _has_fp8(device: str) -> bool:
