@@ -105,7 +105,7 @@ def test_wrong_use_is_one_line(run, folder, arguments, said):
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_report(folder, tiny_model):
-    """A real signal, sent as soon as the first video stands."""
+    """A real signal, sent once the second job is at work."""
     code = (
         "import typer\n"
         "from magicpose_cli.cli import batch\n"
@@ -128,7 +128,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_report(folder, tiny_model):
     lines = []
     for line in process.stderr:
         lines.append(line.strip())
-        if lines[-1] == "jobs: 1/3 jobs":
+        if lines[-2:] == ["jobs: 1/3 jobs", "loading"]:
             process.send_signal(2)
             break
     lines += process.stderr.read().splitlines()
