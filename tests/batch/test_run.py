@@ -67,6 +67,7 @@ def row(out, driver="d1.json", **more):
     return {"reference": "ref.png", "driver": driver, "out": out, **more}
 
 
+@pytest.mark.slow
 def test_a_hundred_jobs_with_ten_bad_ones(folder, batch_of, loads):
     (folder / "text.png").write_text("no picture")
     (folder / "text.mp4").write_text("no film")

@@ -104,6 +104,7 @@ def test_wrong_use_is_one_line(run, folder, arguments, said):
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_the_report(folder, tiny_model):
     """A real signal, sent once the second job is at work."""
     code = (
