@@ -7,7 +7,7 @@ The parts are stock diffusers classes; the only addition is the attention proces
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
+from magicpose_cli.diffusion.reference import Bank
+from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
 from magicpose_cli.errors import ModelError
 
 Picture = PIL.Image.Image | np.ndarray | torch.Tensor
@@ -30,31 +31,6 @@ class MagicPosePipelineOutput(BaseOutput):
     """images: list of PIL pictures, or (F, H, W, 3) numpy, or (F, 3, H, W) tensor, in 0..1."""
 
     images: list[PIL.Image.Image] | np.ndarray | torch.Tensor
-
-
-@dataclass
-class AppearanceBank:
-    """What the appearance network says of one reference, kept for each timestep once computed.
-
-    It depends on (reference, timestep, text) alone, never on a frame: the reference latent gets
-    no noise. One bank serves every frame of every driver.
-    """
-
-    pipeline: MagicPosePipeline
-    reference_latents: torch.Tensor
-    prompt_embeds: torch.Tensor
-    _steps: dict[float, Bank] = field(default_factory=dict)
-
-    def at(self, timestep: torch.Tensor) -> Bank:
-        """The bank of one timestep: hidden states (1, tokens, channels) of each self-attention."""
-        key = float(timestep)
-        if key not in self._steps:
-            unet = self.pipeline.appearance_unet
-            with ReferenceAttention(unet) as attention:
-                attention.recording = {}
-                unet(self.reference_latents, timestep, self.prompt_embeds, return_dict=False)
-            self._steps[key] = attention.recording
-        return self._steps[key]
 
 
 class MagicPosePipeline(DiffusionPipeline):
@@ -184,105 +160,64 @@ class MagicPosePipeline(DiffusionPipeline):
         *,
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_size: int | None = None,
-        bank: AppearanceBank | None = None,
+        shortcuts: Shortcuts | None = None,
+        bank: dict[float, Bank] | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> torch.Tensor:
         """Sample the latents of F frames from noise.
 
         latents: (F or 1, c, h, w) unit noise; one is shared by all frames.
-        reference_latents: (1, c, h, w), clean.
+        reference_latents: (1, c, h, w), clean; or F of them.
         pose_maps: (F, 3, 8h, 8w), RGB in 0..1.
         prompt_embeds: (1, 77, d).
         guidance_scale: Image-CFG of the paper: the unconditional pass is the bare denoiser, with
             neither reference nor pose. 1 switches it off.
         negative_prompt_embeds: text of the unconditional pass; prompt_embeds by default.
-        batch_size: frames denoised at once; never changes the result.
-        bank: reused across calls with the same reference; made for this call by default.
+        batch_size: frames denoised at once; never changes the result. Whoever has many batches
+            keeps a Sampler.
+        shortcuts: what to leave out for speed; nothing by default.
+        bank: of `appearance_bank`, for calls with the same reference and text.
 
         Returns (F, c, h, w) float32. Guidance and the scheduler's step run in float32.
         """
-        dtype, device = self.unet.dtype, self._execution_device
-        frames = len(pose_maps)
-        latents = latents.to(device, torch.float32).expand(frames, -1, -1, -1)
-        prompt_embeds = prompt_embeds.to(device, dtype)
-        if negative_prompt_embeds is None:
-            negative_prompt_embeds = prompt_embeds
-        texts = (prompt_embeds, negative_prompt_embeds.to(device, dtype))
-        if bank is None:
-            bank = self.appearance_bank(reference_latents, prompt_embeds)
-        step = batch_size or frames
-        done = []
-        self.scheduler.set_timesteps(num_inference_steps, device=device)
-        for t in self.scheduler.timesteps:  # before the frames: the networks need not take turns
-            bank.at(t)
-        with (
-            ReferenceAttention(self.unet) as attention,
-            self.progress_bar(total=num_inference_steps * -(-frames // step)) as progress,
-        ):
-            for start in range(0, frames, step):
-                x = latents[start : start + step]
-                maps = pose_maps[start : start + step].to(device, dtype)
-                self.scheduler.set_timesteps(num_inference_steps, device=device)
-                x = x * self.scheduler.init_noise_sigma
-                for i, t in enumerate(self.scheduler.timesteps):
-                    noisy = self.scheduler.scale_model_input(x, t).to(dtype)
-                    prediction = self._predict(
-                        attention, noisy, t, bank.at(t), maps, texts, guidance_scale
-                    )
-                    x = self.scheduler.step(prediction, t, x, return_dict=False)[0]
-                    if callback_on_step_end is not None:
-                        taken = callback_on_step_end(self, i, t, {"latents": x})
-                        x = (taken or {}).get("latents", x)
-                    progress.update()
-                done.append(x)
-        return torch.cat(done)
-
-    def _predict(
-        self,
-        attention: ReferenceAttention,
-        noisy: torch.Tensor,
-        timestep: torch.Tensor,
-        bank: Bank,
-        pose_maps: torch.Tensor,
-        texts: tuple[torch.Tensor, torch.Tensor],
-        guidance_scale: float,
-    ) -> torch.Tensor:
-        """The guided prediction of one step, float32 (F, c, h, w)."""
-        frames = len(noisy)
-        positive, negative = (text.expand(frames, -1, -1) for text in texts)
-        residuals = self.pose_controlnet(
-            noisy, timestep, positive, controlnet_cond=pose_maps, return_dict=False
+        sampler = Sampler(
+            self,
+            latents,
+            reference_latents,
+            prompt_embeds,
+            negative_prompt_embeds=negative_prompt_embeds,
+            steps=num_inference_steps,
+            guidance=guidance_scale,
+            shortcuts=shortcuts,
+            banks=bank,
         )
-        guided = guidance_scale != 1.0
-        if guided:  # both passes as one batch: readers first, then the bare denoiser
-            noisy = torch.cat([noisy, noisy])
-            text = torch.cat([positive, negative])
-            down, mid = _padded_with_zeros(residuals)
-        else:
-            text = positive
-            down, mid = residuals
-        attention.bank, attention.readers = bank, frames
-        prediction = self.unet(
-            noisy,
-            timestep,
-            text,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=mid,
-            return_dict=False,
-        )[0].float()
-        if not guided:
-            return prediction
-        conditional, unconditional = prediction.chunk(2)
-        return unconditional + guidance_scale * (conditional - unconditional)
+        frames = len(pose_maps)
+        size = batch_size or frames
+        steps = len(self.scheduler.timesteps) * -(-frames // size)
+        with self.progress_bar(total=steps) as progress:
+
+            def on_step(i: int, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+                progress.update()
+                if callback_on_step_end is None:
+                    return x
+                taken = callback_on_step_end(self, i, t, {"latents": x})
+                return (taken or {}).get("latents", x)
+
+            done = [
+                sampler.sample(
+                    pose_maps[start : start + size],
+                    latents[start : start + size] if len(latents) > 1 else None,
+                    on_step,
+                )
+                for start in range(0, frames, size)
+            ]
+        return torch.cat(done)
 
     def appearance_bank(
         self, reference_latents: torch.Tensor, prompt_embeds: torch.Tensor
-    ) -> AppearanceBank:
-        """The appearance network's word on a reference (1, c, h, w); hand it to `denoise`."""
-        unet, device = self.appearance_unet, self._execution_device
-        return AppearanceBank(
-            self, reference_latents.to(device, unet.dtype), prompt_embeds.to(device, unet.dtype)
-        )
+    ) -> dict[float, Bank]:
+        """Room for the appearance network's word on a reference; the first `denoise` fills it."""
+        return {}
 
     def initial_noise(
         self, height: int, width: int, generator: torch.Generator | None = None
@@ -342,13 +277,3 @@ class MagicPosePipeline(DiffusionPipeline):
         if self.vae is None:
             raise ModelError("this model folder has no vae: add one (models convert --base SD15)")
         return self.vae
-
-
-def _padded_with_zeros(
-    residuals: tuple[Sequence[torch.Tensor], torch.Tensor],
-) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """The pose residuals for the conditional half of a batch, nothing for the other half."""
-    down, mid = residuals
-    return [torch.cat([r, torch.zeros_like(r)]) for r in down], torch.cat(
-        [mid, torch.zeros_like(mid)]
-    )

@@ -14,8 +14,17 @@ import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 
-Bank = dict[str, torch.Tensor]
-"""Hidden states (1 or B, tokens, channels) by the name of the transformer block they stand in."""
+Bank = dict[str, torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
+"""By the name of a transformer block, another network's hidden states (1 or B, tokens, channels),
+or the keys and values (1 or B, heads, tokens, channels / heads) that the reader makes of them."""
+
+
+def ready(unet: UNet2DConditionModel, bank: Bank) -> None:
+    """Turn a bank's hidden states into the keys and values of the UNet that is to read it."""
+    for name, attn in _self_attentions(unet).items():
+        hidden = bank[name]
+        if isinstance(hidden, torch.Tensor):
+            bank[name] = _keys_and_values(attn, hidden)
 
 
 class ReferenceAttention:
@@ -30,14 +39,10 @@ class ReferenceAttention:
     """
 
     def __init__(self, unet: UNet2DConditionModel):
-        self.recording: Bank | None = None
+        self.recording: dict[str, Any] | None = None
         self.bank: Bank | None = None
         self.readers: int | None = None
-        self._attentions = {
-            name: module.attn1
-            for name, module in unet.named_modules()
-            if isinstance(module, BasicTransformerBlock)
-        }
+        self._attentions = _self_attentions(unet)
 
     def __enter__(self) -> ReferenceAttention:
         self._former = {name: attn.processor for name, attn in self._attentions.items()}
@@ -65,21 +70,19 @@ class _ReferenceAttnProcessor:
         control = self.control
         if control.recording is not None:
             control.recording[self.name] = hidden_states
-        query, key, value = (
-            _split_heads(projection(hidden_states), attn.heads)
-            for projection in (attn.to_q, attn.to_k, attn.to_v)
-        )
-        if control.bank is None:
+        query = _split_heads(attn.to_q(hidden_states), attn.heads)
+        key, value = _keys_and_values(attn, hidden_states)
+        n = len(hidden_states) if control.readers is None else control.readers
+        if control.bank is None or n == 0:
             mixed = F.scaled_dot_product_attention(query, key, value)
         else:
-            reference = control.bank[self.name]
-            n = len(hidden_states) if control.readers is None else control.readers
-            extra = [
-                _split_heads(projection(reference), attn.heads).expand(n, -1, -1, -1)
-                for projection in (attn.to_k, attn.to_v)
-            ]
+            extra = control.bank[self.name]
+            if isinstance(extra, torch.Tensor):
+                extra = _keys_and_values(attn, extra)
             mixed = F.scaled_dot_product_attention(
-                query[:n], torch.cat([key[:n], extra[0]], 2), torch.cat([value[:n], extra[1]], 2)
+                query[:n],
+                torch.cat([key[:n], extra[0].expand(n, -1, -1, -1)], 2),
+                torch.cat([value[:n], extra[1].expand(n, -1, -1, -1)], 2),
             )
             if n < len(hidden_states):
                 bare = F.scaled_dot_product_attention(query[n:], key[n:], value[n:])
@@ -91,3 +94,18 @@ class _ReferenceAttnProcessor:
 def _split_heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
     """(B, N, C) -> (B, heads, N, C / heads)"""
     return tokens.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def _keys_and_values(attn: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    key, value = (
+        _split_heads(projection(tokens), attn.heads) for projection in (attn.to_k, attn.to_v)
+    )
+    return key, value
+
+
+def _self_attentions(unet: UNet2DConditionModel) -> dict[str, Any]:
+    return {
+        name: module.attn1
+        for name, module in unet.named_modules()
+        if isinstance(module, BasicTransformerBlock)
+    }

@@ -3,6 +3,7 @@
 import torch
 
 from magicpose_cli.diffusion.reference import ReferenceAttention
+from magicpose_cli.diffusion.sampler import appearance
 
 BAR = 1e-5
 
@@ -16,7 +17,7 @@ def error(ours: torch.Tensor, golden: torch.Tensor) -> float:
 def test_one_step(pipeline, golden):
     t, x, maps = torch.tensor(481), golden["x"], golden["pose_map"]
     text = golden["text_embedding"].expand(3, -1, -1)
-    bank = pipeline.appearance_bank(golden["reference_latent"], text[:1]).at(t)
+    [bank] = appearance(pipeline, golden["reference_latent"], text[:1], [481])
     down, mid = pipeline.pose_controlnet(x, t, text, controlnet_cond=maps, return_dict=False)
     with ReferenceAttention(pipeline.unet) as attention:
         attention.bank = bank

@@ -1,0 +1,314 @@
+"""The sampler: what frames share is computed once, the rest in whole batches.
+
+Shared by all frames of one reference, without changing them:
+
+- the appearance network's word on each timestep, as keys and values of the denoiser's own;
+- the unconditional prediction of the first step, which starts from one noise;
+
+and by all steps of a frame: what the pose network's first layers see in the pose map. What can be
+left out at a cost stands in `Shortcuts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from magicpose_cli.diffusion.compiled import as_one_graph
+from magicpose_cli.diffusion.reference import Bank, ReferenceAttention, ready
+
+if TYPE_CHECKING:
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+TIMESTEPS_AT_ONCE = 4  # that the appearance network reads in one batch
+OnStep = Callable[[int, Any, torch.Tensor], torch.Tensor]
+"""(step, timestep, latents) -> the latents to go on with."""
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """What is left out for speed; by default nothing.
+
+    guidance_from, guidance_until: shares of the steps between which there is guidance; outside,
+        the unconditional pass is left out (Kynkäänniemi et al., NeurIPS 2024).
+    cache_every: every Nth step runs whole. In the others the denoiser's first convolution and last
+        layer alone run, on what the last whole step had between them, and the pose network is left
+        out (after Ma et al., "DeepCache", CVPR 2024).
+    """
+
+    guidance_from: float = 0.0
+    guidance_until: float = 1.0
+    cache_every: int = 1
+
+    def guided(self, step: int, steps: int) -> bool:
+        """Whether this step of so many has an unconditional pass."""
+        return self.guidance_from * steps <= step < self.guidance_until * steps
+
+
+@dataclass(frozen=True)
+class _Deep:
+    """What a whole step leaves for those after it.
+
+    hidden: what enters the denoiser's last layer, (F or 2F, c, h, w): conditional rows first.
+    pose: the pose network's word on the first convolution, (F, c, h, w).
+    """
+
+    hidden: torch.Tensor
+    pose: torch.Tensor
+
+
+class Sampler:
+    """Draws frames of one reference with one set of settings, batch after batch.
+
+    noise: unit noise, (1, c, h, w) for all frames or (F, c, h, w) for batches of F.
+    reference_latents: (1, c, h, w), clean; or one for each of F frames.
+    prompt_embeds: (1, 77, d); negative_prompt_embeds: of the unconditional pass, the same by
+    default. steps: of the pipeline's scheduler. guidance: 1 is none. compiled: torch.compile one
+    function with all networks of a step; batches should then have one shape. banks: filled with
+    what the appearance network says, or full of it from a Sampler of the same reference and text.
+
+    Guidance and the scheduler's step run in float32.
+    """
+
+    def __init__(
+        self,
+        pipeline: MagicPosePipeline,
+        noise: torch.Tensor,
+        reference_latents: torch.Tensor,
+        prompt_embeds: torch.Tensor,
+        *,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        steps: int = 50,
+        guidance: float = 7.0,
+        shortcuts: Shortcuts | None = None,
+        compiled: bool = False,
+        banks: dict[float, Bank] | None = None,
+    ):
+        self.steps = steps
+        self.guidance = guidance
+        self.shortcuts = shortcuts or Shortcuts()
+        self._unet: UNet2DConditionModel = pipeline.unet
+        self._pose_net: ControlNetModel = pipeline.pose_controlnet
+        self._scheduler = pipeline.scheduler
+        self._dtype, self._device = pipeline.unet.dtype, pipeline._execution_device
+        self._noise = noise.to(self._device, torch.float32)
+        if negative_prompt_embeds is None:
+            negative_prompt_embeds = prompt_embeds
+        self._texts = [
+            text.to(self._device, self._dtype) for text in (prompt_embeds, negative_prompt_embeds)
+        ]
+        self._attention = ReferenceAttention(self._unet)
+        self._scheduler.set_timesteps(steps, device=self._device)
+        self._banks = {} if banks is None else banks
+        self._read(pipeline, reference_latents, prompt_embeds)
+        self._passing = torch.nn.Identity()
+        self._alone: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self._taken: list[torch.Tensor] = []
+        self._step = as_one_graph(self._whole) if compiled else self._whole
+        # a first step of its own would be a second graph, which costs more than it saves
+        self._shares_first = not compiled
+
+    @torch.no_grad()
+    def sample(
+        self,
+        pose_maps: torch.Tensor,
+        noise: torch.Tensor | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        """(F, 3, 8h, 8w) RGB in 0..1 -> latents (F, c, h, w) float32.
+
+        noise: (F, c, h, w) of these frames, in place of the one all share.
+        """
+        scheduler = self._scheduler
+        scheduler.set_timesteps(self.steps, device=self._device)
+        count = len(scheduler.timesteps)
+        start = self._noise if noise is None else noise.to(self._device, torch.float32)
+        x = start.expand(len(pose_maps), -1, -1, -1) * scheduler.init_noise_sigma
+        deep: _Deep | None = None
+        maps = pose_maps.to(self._device, self._dtype)
+        with self._attention, self._last_layer_watched(), self._seen(maps) as hint:
+            for i, t in enumerate(scheduler.timesteps):
+                noisy = scheduler.scale_model_input(x, t).to(self._dtype)
+                guided = self.guidance != 1.0 and self.shortcuts.guided(i, count)
+                self._attention.bank = self._banks[float(t)]
+                rows = len(x) * (2 if guided else 1)
+                if i % self.shortcuts.cache_every and deep and len(deep.hidden) >= rows:
+                    prediction = self._shallow(noisy, t, guided, deep)
+                elif guided and i == 0 and len(start) == 1 and self._shares_first:
+                    prediction, deep = self._first(noisy, t, hint)
+                else:
+                    prediction, deep = self._step(noisy, t, hint, guided)
+                prediction = self._guide(prediction.float(), guided)
+                x = scheduler.step(prediction, t, x, return_dict=False)[0]
+                if on_step is not None:
+                    x = on_step(i, t, x)
+        return x
+
+    def _guide(self, prediction: torch.Tensor, guided: bool) -> torch.Tensor:
+        """Image-CFG of the paper: away from the bare denoiser, which sees no reference or pose."""
+        if not guided:
+            return prediction
+        conditional, unconditional = prediction.chunk(2)
+        return unconditional + self.guidance * (conditional - unconditional)
+
+    def _whole(
+        self, noisy: torch.Tensor, t: torch.Tensor, hint: torch.Tensor, guided: bool
+    ) -> tuple[torch.Tensor, _Deep | None]:
+        """All networks: the pose network for the frames, the denoiser for them and, where guided,
+        for the bare copies behind them in the same batch."""
+        frames = len(noisy)
+        text = self._text(frames, guided)
+        down, mid = self._pose_net(noisy, t, text[:frames], controlnet_cond=hint, return_dict=False)
+        pose = down[0]
+        if guided:
+            noisy = torch.cat([noisy, noisy])
+            down, mid = [_with_zeros(residual) for residual in down], _with_zeros(mid)
+        self._attention.readers = frames
+        prediction, hidden = self._denoise(noisy, t, text, down, mid)
+        return prediction, None if hidden is None else _Deep(hidden, pose)
+
+    def _first(
+        self, noisy: torch.Tensor, t: torch.Tensor, hint: torch.Tensor
+    ) -> tuple[torch.Tensor, _Deep | None]:
+        """The guided first step from one noise: its unconditional rows are all the same."""
+        if self._alone is None:
+            self._attention.readers = 0
+            self._alone = self._denoise(noisy[:1], t, self._texts[1][:1])
+        prediction, deep = self._step(noisy, t, hint, False)
+        bare, bare_hidden = (
+            None if rows is None else rows.expand(len(noisy), -1, -1, -1) for rows in self._alone
+        )
+        assert bare is not None
+        if deep is not None and bare_hidden is not None:
+            deep = _Deep(torch.cat([deep.hidden, bare_hidden]), deep.pose)
+        return torch.cat([prediction, bare]), deep
+
+    def _denoise(
+        self,
+        noisy: torch.Tensor,
+        t: torch.Tensor,
+        text: torch.Tensor,
+        down: Any = None,
+        mid: Any = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The denoiser's prediction and, where steps are cached, what enters its last layer."""
+        prediction = self._unet(
+            noisy,
+            t,
+            text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
+        if self.shortcuts.cache_every == 1:
+            return prediction, None
+        skip = self._unet.conv_in.out_channels  # the first convolution's output comes beside it
+        return prediction, self._taken.pop()[:, :-skip]
+
+    def _shallow(
+        self, noisy: torch.Tensor, t: torch.Tensor, guided: bool, deep: _Deep
+    ) -> torch.Tensor:
+        """The first convolution and the last layer, with the deep features of a former step."""
+        unet, frames = self._unet, len(noisy)
+        text = self._text(frames, guided)
+        pose = deep.pose
+        if guided:
+            noisy, pose = torch.cat([noisy, noisy]), _with_zeros(pose)
+        self._attention.readers = frames
+        embedded = unet.time_embedding(unet.get_time_embed(noisy, t))
+        block = unet.up_blocks[-1]
+        hidden = torch.cat([deep.hidden[: len(noisy)], unet.conv_in(noisy) + pose], dim=1)
+        hidden = block.resnets[-1](hidden, embedded)
+        if attentions := getattr(block, "attentions", None):
+            hidden = attentions[-1](hidden, encoder_hidden_states=text, return_dict=False)[0]
+        return unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+
+    def _text(self, frames: int, guided: bool) -> torch.Tensor:
+        texts = self._texts if guided else self._texts[:1]
+        return torch.cat([text.expand(frames, -1, -1) for text in texts])
+
+    @contextmanager
+    def _last_layer_watched(self) -> Iterator[None]:
+        """Where steps are cached, what enters the denoiser's last layer is laid into `_taken`."""
+        if self.shortcuts.cache_every == 1:
+            yield
+            return
+        last = self._unet.up_blocks[-1].resnets[-1]
+        with _removing(last.register_forward_pre_hook(lambda _, args: self._taken.append(args[0]))):
+            yield
+
+    @contextmanager
+    def _seen(self, pose_maps: torch.Tensor) -> Iterator[torch.Tensor]:
+        """What the pose network's first layers see; meanwhile it takes that in place of a map."""
+        net = self._pose_net
+        layers = net.controlnet_cond_embedding
+        hint = layers(pose_maps)
+        net.controlnet_cond_embedding = self._passing
+        try:
+            yield hint
+        finally:
+            net.controlnet_cond_embedding = layers
+
+    def _read(
+        self, pipeline: MagicPosePipeline, latents: torch.Tensor, prompt: torch.Tensor
+    ) -> None:
+        """The banks by timestep. Where the denoiser is at hand they become keys and values; where
+        it waits in main memory they stay hidden states, half as large."""
+        times = dict.fromkeys(float(t) for t in self._scheduler.timesteps)
+        missing = [t for t in times if t not in self._banks]
+        for t, bank in zip(missing, appearance(pipeline, latents, prompt, missing), strict=True):
+            if self._unet.device == self._device:
+                ready(self._unet, bank)
+            self._banks[t] = bank
+
+
+@torch.no_grad()
+def appearance(
+    pipeline: MagicPosePipeline,
+    latents: torch.Tensor,
+    prompt_embeds: torch.Tensor,
+    timesteps: Sequence[float],
+) -> list[Bank]:
+    """What the appearance network says of references at each timestep: a bank each.
+
+    latents: (R, c, h, w), clean: it depends on (reference, timestep, text), never on a frame.
+    prompt_embeds: (1 or R, 77, d). A bank holds (R, tokens, channels) for each self-attention.
+    """
+    unet, device = pipeline.appearance_unet, pipeline._execution_device
+    latents, prompt = (tensor.to(device, unet.dtype) for tensor in (latents, prompt_embeds))
+    at_once = TIMESTEPS_AT_ONCE if len(latents) == 1 else 1
+    kind = pipeline.scheduler.timesteps.dtype
+    banks: list[Bank] = []
+    for start in range(0, len(timesteps), at_once):
+        some = torch.tensor(timesteps[start : start + at_once], device=device, dtype=kind)
+        rows = max(len(latents), len(some))
+        with ReferenceAttention(unet) as attention:
+            attention.recording = {}
+            unet(
+                latents.expand(rows, -1, -1, -1),
+                some,
+                prompt.expand(rows, -1, -1),
+                return_dict=False,
+            )
+        parts = {name: hidden.chunk(len(some)) for name, hidden in attention.recording.items()}
+        banks += [{name: part[i] for name, part in parts.items()} for i in range(len(some))]
+    return banks
+
+
+def _with_zeros(rows: torch.Tensor) -> torch.Tensor:
+    """A residual for the conditional half of a batch, nothing for the other half."""
+    return torch.cat([rows, torch.zeros_like(rows)])
+
+
+@contextmanager
+def _removing(handle: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        handle.remove()
