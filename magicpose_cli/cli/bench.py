@@ -44,6 +44,8 @@ def rendering(
     dtype: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N",
         help="Frames made at once (naive: one).")] = None,
+    compiled: Annotated[str | None, typer.Option("--compile", metavar="WHEN",
+        help="auto (on CUDA), on or off.")] = None,
     driver: Annotated[Path | None, typer.Option(metavar="DRIVER",
         help="Take its poses and time their detection (default: a drawn person).")] = None,
     as_json: AsJson = False,
@@ -71,6 +73,7 @@ def rendering(
         "model__device": device,
         "model__dtype": dtype,
         "model__batch_size": batch_size,
+        "model__compile": compiled,
         "frame__size": size,
     }
     base = (load_preset(preset) if preset else Preset()).with_options(**options)
