@@ -1,7 +1,6 @@
 """The command line, ended in every way a run can end: the same command again gives the same video.
 
-A run is a real process of the real command on a model of the real classes. The processes are forked
-off one that has everything imported, because loading torch takes longer than the whole run.
+A run is a real process of the real command on a model of the real classes; see nursery.py.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -26,78 +23,12 @@ from safetensors.torch import load_file, save_file
 from magicpose_cli.pose.files.openpose_json import write_poses
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.video import probe, read_frames, write_picture, write_video
+from tests.nursery import SINGLE, Run, open_nursery
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 FRAMES = 28
 SIZE = 64
 KILLS = 20
-SINGLE = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # threads do not fork
-NURSERY = """
-import json, os, resource, sys
-from magicpose_cli.cli import main
-
-def run(order):
-    os.setsid()
-    os.chdir(order["folder"])
-    for stream in (1, 2):
-        os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-    if order["largest_file"]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
-    return call(order["arguments"])
-
-def call(arguments):
-    sys.argv = ["magicpose", *arguments]
-    try:
-        main()
-    except SystemExit as end:
-        return end.code or 0
-
-call(json.loads(sys.stdin.readline()))  # everything is imported now
-print("ready", flush=True)
-for line in sys.stdin:
-    order = json.loads(line)
-    if isinstance(order, int):
-        print(os.waitstatus_to_exitcode(os.waitpid(order, 0)[1]), flush=True)
-        continue
-    pid = os.fork()
-    if not pid:
-        code = 99
-        try:
-            code = run(order) or 0
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    print(pid, flush=True)
-"""
-
-
-class Run:
-    """A running command. pid: of its process. said: all that it has written."""
-
-    def __init__(self, nursery: subprocess.Popen[str], log: Path, order: dict[str, Any]):
-        self._nursery, self._log = nursery, log
-        log.write_text("")
-        self.pid = self._ask({**order, "log": str(log)})
-
-    def _ask(self, question: Any) -> int:
-        assert self._nursery.stdin is not None and self._nursery.stdout is not None
-        self._nursery.stdin.write(json.dumps(question) + "\n")
-        self._nursery.stdin.flush()
-        return int(self._nursery.stdout.readline())
-
-    def wait(self) -> int:
-        """Its exit code, or minus the signal that ended it."""
-        return self._ask(self.pid)
-
-    def end(self, how: int) -> int:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, how)
-        return self.wait()
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
-
 
 Start = Callable[..., Run]
 
@@ -145,19 +76,10 @@ def whole(given) -> Path:
 
 @pytest.fixture(scope="module")
 def nursery(whole) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, cwd=whole, env=SINGLE,
-    )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(json.dumps(arguments(whole, "frames", "--quiet")) + "\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "ready\n"
-    frames = list(read_frames(probe(whole / "frames")))
-    assert len({frame.tobytes() for frame in frames}) == FRAMES
-    yield process
-    process.stdin.close()
-    process.wait(timeout=60)
+    with open_nursery(whole, arguments(whole, "frames", "--quiet")) as process:
+        frames = list(read_frames(probe(whole / "frames")))
+        assert len({frame.tobytes() for frame in frames}) == FRAMES
+        yield process
 
 
 @pytest.fixture
