@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from magicpose_cli.evaluation.render_benchmark import RenderBenchmark
     from magicpose_cli.evaluation.shortcuts import Shortcuts
 
-TABLE_WIDTH = 120
+TABLE_WIDTH, WIDE = 120, 144
 SAME_DB = 100.0  # PSNR of pictures that are the same
 
 
@@ -55,7 +55,7 @@ def print_rendering(measured: RenderBenchmark) -> None:
 
 def print_shortcuts(measured: Shortcuts) -> None:
     """A row a setting, then what reuse does to films."""
-    console = _console()
+    console = _console(WIDE)
     following = measured.settings[0].found is not None
     table = _table(
         f"{measured.model}, {measured.pairs} drawn pairs of {measured.size} pixels\n"
@@ -190,9 +190,9 @@ def _say(console: Console, lines: list[str]) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _console() -> Console:
+def _console(width: int = TABLE_WIDTH) -> Console:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.width = max(console.width, TABLE_WIDTH)  # a narrow terminal wraps, nothing is cut off
+    console.width = max(console.width, width)  # a narrow terminal wraps, nothing is cut off
     return console
