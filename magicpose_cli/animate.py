@@ -8,7 +8,7 @@ import json
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -85,14 +85,15 @@ def animate(
     preset = resolve_preset(preset)
     plan, picture, opened = make_plan(reference, driver, output, preset, overwrite=overwrite)
     clock = clock or Clock()
-    with nullcontext(resources) if resources else Resources() as at_hand:
+    with nullcontext(resources) if resources else Resources(remember=False) as at_hand:
         key = job_key(plan, preset)
         with WorkFolder.open(Path(plan.output), key, resume=resume) as work:
             replaces = overwrite or bool(work.facts.get("replaces"))
             if not replaces and Path(plan.output).exists():
                 raise OutputError(f"{plan.output} exists; choose another name or give --overwrite")
-            work.remember(replaces=overwrite)
+            work.remember(replaces=replaces)
             job = _Job(plan, preset, picture, opened, work, at_hand, clock, on_progress)
+            del opened  # the poses of a pose file; the job drops them once it has the motion
             result = job.run(replaces)
             write_sidecar(sidecar_path(Path(plan.output)), result)
             work.finish()
@@ -111,6 +112,11 @@ def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
         "steps": plan.steps,
         "guidance": plan.guidance,
         "settings": settings,
+        "files_sha256": [
+            content_hash(Path(file).expanduser())
+            for file in (preset.model.vae, preset.model.lora)
+            if file is not None and Path(file).expanduser().exists()
+        ],
         "versions": versions(),
     }
 
@@ -133,13 +139,14 @@ class _Job:
         loading = self.resources.maker(preset)  # it loads while the driver is looked at
         with clock("poses"):
             motion = self._motion()
+            self.driver = replace(self.driver, people=())
         sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
         wanted = sorted(set(sources))
         with clock("model"):
             self.on_progress(Progress("model", 0, 1))
             maker = loading.result()
         with clock("reference"):
-            size = maker.prepare(motion.framing.picture(self.picture), preset)
+            size = maker.prepare(motion.framing.picture(self.picture), preset, len(wanted))
             self.on_progress(Progress("model", 1, 1))
         chunks = self._chunks(wanted, size)
         self.on_progress(Progress("render", 0, self.driver.frame_count))

@@ -77,7 +77,7 @@ class ModelSettings(Section):
     offload: Literal["none", "model", "sequential"] = "none"
     """What waits in main memory while it is not at work (CUDA only)."""
     slicing: Literal["auto", "off", "on"] = "auto"
-    """Attention and autoencoder a part at a time, for large pictures; auto: where memory is short."""
+    """The autoencoder a part at a time, for large pictures; auto: where memory is short."""
     compile: Literal["auto", "off", "on"] = "auto"
     """torch.compile of a whole step; auto: on CUDA, for clips long enough to earn it back."""
     quantize: Literal["none", "int8", "fp8"] = "none"
@@ -102,7 +102,8 @@ class SamplingSettings(Section):
     guidance_until: float = Field(1.0, ge=0, le=1)
     """The shares of the steps between which guidance works; 0 and 1 are the original's."""
     cache_every: int = Field(1, ge=1, le=100)
-    """The deep layers run in every Nth step and are reused in between; 1 is the original's."""
+    """The deep layers run in every Nth step and are reused in between; 1 is the original's. With
+    fewer than 5 steps they run in all."""
     reuse_px: float = Field(0.0, ge=0, le=100)
     """A frame whose points have all moved by no more pixels of the network's picture is the former
     frame again; 0 only where the pose is the same."""

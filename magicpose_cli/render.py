@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 
+COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
+CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
+DECODED_AT_ONCE = 4  # frames; more fill no GPU better, and a CPU is fastest with one
+
+
 class Renderer:
     """One reference, dressed for any number of pose maps.
 
-    pipeline: with a vae. reference: (H, W, 3) uint8 RGB of the network's size. The appearance
-    network runs once per timestep, before the first frame, for all that follows.
+    pipeline: with a vae. reference: (H, W, 3) uint8 RGB of the network's size. frames: how many
+    there will be, which decides whether compiling pays. What all of them share is computed here.
     """
 
-    def __init__(self, pipeline: MagicPosePipeline, reference: np.ndarray, preset: Preset):
+    def __init__(
+        self, pipeline: MagicPosePipeline, reference: np.ndarray, preset: Preset, frames: int = 0
+    ):
         import torch
 
+        from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
+
+        pipeline.maybe_free_model_hooks()  # a former reference's networks leave the device
         self.pipeline = pipeline
         height, width = reference.shape[:2]
         sampling = preset.sampling
@@ -40,14 +50,31 @@ class Renderer:
         self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short
-        self._noise = pipeline.initial_noise(
-            height, width, torch.Generator().manual_seed(sampling.seed)
+        device = pipeline._execution_device.type
+        self._decoded_at_once = 1 if device == "cpu" else DECODED_AT_ONCE
+        pays = (
+            device == "cuda"
+            and preset.model.offload == "none"
+            and frames * self.steps >= COMPILED_FROM
         )
+        compiled = preset.model.compile
         with memory_explained():
-            self._prompt = pipeline.encode_prompt(sampling.prompt)
-            self._negative = pipeline.encode_prompt(sampling.negative_prompt)
-            self._reference = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
-            self._bank = pipeline.appearance_bank(self._reference, self._prompt)
+            reference_latents = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
+            self._sampler = Sampler(
+                pipeline,
+                pipeline.initial_noise(height, width, torch.Generator().manual_seed(sampling.seed)),
+                reference_latents,
+                pipeline.encode_prompt(sampling.prompt),
+                negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
+                steps=self.steps,
+                guidance=self.guidance,
+                shortcuts=Shortcuts(
+                    guidance_from=sampling.guidance_from,
+                    guidance_until=sampling.guidance_until,
+                    cache_every=sampling.cache_every if self.steps >= CACHED_FROM else 1,
+                ),
+                compiled=compiled == "on" or (compiled == "auto" and pays),
+            )
 
     def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """`make` for each of many batches, in order."""
@@ -87,17 +114,8 @@ class Renderer:
             return None
 
     def _make(self, maps: np.ndarray) -> np.ndarray:
-        latents = self.pipeline.denoise(
-            self._noise,
-            self._reference,
-            _to_tensor(maps),
-            self._prompt,
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance,
-            negative_prompt_embeds=self._negative,
-            bank=self._bank,
-        )
-        frames = self.pipeline.decode(latents)
+        latents = self._sampler.sample(_to_tensor(maps))
+        frames = self.pipeline.decode(latents, batch_size=self._decoded_at_once)
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
 
@@ -119,25 +137,32 @@ def pick_device(name: str) -> str:
     return name
 
 
-def load_model(preset: Preset) -> MagicPosePipeline:
-    """The preset's pipeline on its device, quiet and with its memory savers on."""
+def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipeline:
+    """The preset's pipeline on its device, quiet and as its settings of speed and memory ask.
+
+    notes: takes lines for the user. Raises a MagicPoseError for what cannot be had here.
+    """
+    from magicpose_cli.diffusion.options import apply_model_settings, loading_device
     from magicpose_cli.diffusion.weights import default_dtype, load_pipeline, resolve_model
 
-    device = pick_device(preset.model.device)
-    dtype = None if preset.model.dtype == "auto" else preset.model.dtype
-    folder = resolve_model(preset.model.name)
-    offload = preset.model.offload != "none" and device.startswith("cuda")
-    pipeline = load_pipeline(folder, dtype or default_dtype(device), "cpu" if offload else device)
+    model = preset.model
+    device = pick_device(model.device)
+    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    folder = resolve_model(model.name)
+    pipeline = load_pipeline(folder, dtype, loading_device(device, model.offload))
     pipeline.set_progress_bar_config(disable=True)
-    if device == "cpu":  # measured: 15 % faster than the default layout
-        import torch
-
-        for part in (pipeline.unet, pipeline.appearance_unet, pipeline.pose_controlnet):
-            part.to(memory_format=torch.channels_last)
-    if offload and preset.model.offload == "model":
-        pipeline.enable_model_cpu_offload(device=device)
-    elif offload:
-        pipeline.enable_sequential_cpu_offload(device=device)
+    told = apply_model_settings(
+        pipeline,
+        vae=model.vae,
+        lora=model.lora,
+        quantize=model.quantize,
+        slicing=model.slicing,
+        offload=model.offload,
+        device=device,
+        size=preset.size_for(pipeline.config.sample_size),
+    )
+    if notes is not None:
+        notes += told
     return pipeline
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from magicpose_cli.config import MotionSettings, Preset
 from magicpose_cli.driver import Driver, Seen, see
+from magicpose_cli.errors import DetectionError
 from magicpose_cli.progress import OnProgress, silent
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class FrameMaker(Protocol):
 
     notes: list[str]
 
-    def prepare(self, reference: np.ndarray, preset: Preset) -> int:
-        """Dress in a reference (H, W, 3) uint8 RGB; returns how many frames a batch has."""
+    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+        """Dress in a reference (H, W, 3) uint8 RGB for so many frames; returns how many a batch
+        has at most."""
 
     def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """(n, H, W, 3) uint8 pose maps -> as many frames, batch by batch, in order."""
@@ -45,16 +47,18 @@ class Here:
         from magicpose_cli.render import load_model
 
         self.notes: list[str] = []
-        self._pipeline = load_model(preset)
+        self._loading_notes: list[str] = []
+        self._pipeline = load_model(preset, self._loading_notes)
         self._scheduler = self._pipeline.scheduler
 
-    def prepare(self, reference: np.ndarray, preset: Preset) -> int:
+    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
         """Dress in a reference; the model's own scheduler is back where none is asked for."""
         from magicpose_cli.render import Renderer
 
         self._pipeline.scheduler = self._scheduler
-        self._renderer = Renderer(self._pipeline, reference, preset)
+        self._renderer = Renderer(self._pipeline, reference, preset, frames)
         self.notes = self._renderer.notes
+        self.notes += self._loading_notes
         return self._renderer.batch_size
 
     def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -82,11 +86,14 @@ class Resources:
     """`with Resources() as resources:` around one run or many.
 
     The model last used stays loaded, on its device or with its workers; a run with other settings
-    of `model` takes its place. What was seen in drivers and references is remembered.
+    of `model` takes its place. What was seen in drivers and references is remembered, unless
+    `remember` says that there is one run only.
     """
 
-    def __init__(self, spread: Spread | None = None) -> None:
+    def __init__(self, spread: Spread | None = None, *, remember: bool = True) -> None:
         self._spread = spread or Spread()
+        self._remember = remember
+        self._nobody: dict[Any, str] = {}
         self._maker: tuple[Any, Future[FrameMaker]] | None = None
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._open = ExitStack()
@@ -130,8 +137,16 @@ class Resources:
     ) -> Seen:
         """Everybody in every frame of a driver, looked for once. Raises as `driver.see` does."""
         key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in READ_FROM_FILE))
+        if not self._remember:
+            return see(driver, settings, on_progress)
+        if key in self._nobody:
+            raise DetectionError(self._nobody[key])
         if key not in self._seen:
-            self._seen[key] = see(driver, settings, on_progress)
+            try:
+                self._seen[key] = see(driver, settings, on_progress)
+            except DetectionError as error:
+                self._nobody[key] = str(error)
+                raise
             while len(self._seen) > 1 and self._frames_held() > FRAMES_REMEMBERED:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(key)

@@ -343,3 +343,19 @@ def test_a_driver_that_ends_early(nursery, whole, tmp_path):
     assert mended.wait() == 0, mended.said
     assert probe(tmp_path / "work" / "out.mp4").frame_count == 80
     assert left_in(tmp_path / "work") == ["out.mp4", "out.mp4.json"]
+
+
+def test_killed_after_the_video_stood_but_before_it_was_done(start, whole, tmp_path):
+    """What stands there is the run's own, also for the second run after that."""
+    folder = tmp_path / "work"
+    for number in (7, 11):
+        run = start()
+        until(has_frame(folder, number))
+        run.end(signal.SIGKILL)
+        if number == 7:
+            journal = folder / "out.mp4.part" / "job.json"
+            facts = json.loads(journal.read_text())
+            facts["facts"]["replaces"] = True  # as it is written before the video is placed
+            journal.write_text(json.dumps(facts))
+            (folder / "out.mp4").write_text("the video, without its sidecar")
+    finishes(start, folder, whole, resumed=8)

@@ -51,14 +51,14 @@ def test_the_batch_size_changes_nothing(tiny_model, reference, maps):
         assert difference.max() <= 1  # of 255: rounding
 
 
-def test_the_appearance_network_runs_once_a_step(tiny_model, reference, maps):
+def test_the_appearance_network_reads_each_timestep_once(tiny_model, reference, maps):
     preset = Preset().with_options(model__name=str(tiny_model), model__batch_size=2)
     pipeline = load_model(preset)
     calls = []
-    pipeline.appearance_unet.register_forward_pre_hook(lambda *a: calls.append(1))
+    pipeline.appearance_unet.register_forward_pre_hook(lambda *a: calls.append(len(a[1][0])))
     renderer = Renderer(pipeline, reference, preset)
     assert sum(map(len, renderer.render(in_batches(maps, 2)))) == 5
-    assert len(calls) == pipeline.config.default_steps
+    assert sum(calls) == pipeline.config.default_steps
 
 
 def test_maps_are_taken_as_they_are_needed(tiny_model, reference, maps):

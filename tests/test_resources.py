@@ -24,9 +24,9 @@ def loads(monkeypatch):
     """How often a model was really loaded."""
     load, seen = magicpose_cli.render.load_model, []
 
-    def counted(preset):
+    def counted(preset, notes=None):
         seen.append(preset.model.name)
-        return load(preset)
+        return load(preset, notes)
 
     monkeypatch.setattr(magicpose_cli.render, "load_model", counted)
     return seen

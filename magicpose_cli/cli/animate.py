@@ -184,7 +184,7 @@ def command(
         report.plan(plan, as_json)
         return
     spread = Spread(workers, tuple(filter(None, devices.split(","))), ray)
-    with shown(quiet) as on_progress, Resources(spread) as resources:
+    with shown(quiet) as on_progress, Resources(spread, remember=False) as resources:
         result = animate(
             reference, driver, out, settings, overwrite=overwrite, resume=resume,
             resources=resources, on_progress=on_progress,

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from magicpose_cli.cli import animate, bench, dataset, demo, evaluate, models, poses, presets, train
+from magicpose_cli.cli import (
+    animate,
+    batch,
+    bench,
+    dataset,
+    demo,
+    evaluate,
+    models,
+    poses,
+    presets,
+    train,
+)
 from magicpose_cli.cli.outcome import with_exit_code
 
 app = typer.Typer(
@@ -18,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("animate")(with_exit_code(animate.command))
+app.command("batch")(with_exit_code(batch.command))
 app.command("demo")(with_exit_code(demo.command))
 app.command("poses")(with_exit_code(poses.command))
 app.command("presets")(with_exit_code(presets.command))

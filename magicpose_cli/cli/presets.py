@@ -13,8 +13,8 @@ def command(
     """List the shipped presets."""
     import json
 
-    from magicpose_cli.plan import default_preset
     from magicpose_cli.config import list_presets
+    from magicpose_cli.plan import default_preset
 
     presets = list_presets()
     if as_json:

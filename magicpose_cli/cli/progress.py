@@ -57,6 +57,9 @@ def _bars() -> Iterator[OnProgress]:
         tasks: dict[str, bars.TaskID] = {}
 
         def draw(progress: Progress) -> None:
+            if progress.stage == "jobs":  # the next one begins, and its stages with it
+                for stage in [name for name in tasks if name != "jobs"]:
+                    drawn.remove_task(tasks.pop(stage))
             if progress.stage not in tasks:
                 name = NAMES.get(progress.stage, progress.stage)
                 tasks[progress.stage] = drawn.add_task(

@@ -251,7 +251,7 @@ class MagicPosePipeline(DiffusionPipeline):
                 return_tensors="pt",
             ).input_ids
         with torch.no_grad():
-            return self.text_encoder(ids.to(self.text_encoder.device))[0]
+            return self.text_encoder(ids.to(self._execution_device))[0]
 
     @torch.no_grad()
     def encode_reference(self, image: torch.Tensor) -> torch.Tensor:

@@ -71,7 +71,6 @@ class ModelMaker:
             references = references[:1]
         with memory_explained():
             latents = self.pipeline.encode_reference(_tensor(references) * 2 - 1)
-            prompt = self._prompt.expand(len(references), -1, -1)
             made = self.pipeline.denoise(
                 self._noise,
                 latents,
@@ -79,7 +78,6 @@ class ModelMaker:
                 self._prompt,
                 num_inference_steps=self._steps,
                 guidance_scale=self._guidance,
-                bank=self.pipeline.appearance_bank(latents, prompt),
             )
             frames = self.pipeline.decode(made)
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()

@@ -53,9 +53,11 @@ class Weights:
 def _random(name: str, preset: Preset) -> MagicPosePipeline:
     """Networks of a known size with random weights, on the preset's device."""
     from magicpose_cli.diffusion.options import apply_model_settings, loading_device
-    from magicpose_cli.diffusion.random_weights import random_pipeline
-    from magicpose_cli.diffusion.weights import default_dtype
+    from magicpose_cli.diffusion.weights import default_dtype, quiet
     from magicpose_cli.render import pick_device
+
+    with quiet():
+        from magicpose_cli.diffusion.random_weights import random_pipeline
 
     model = preset.model
     device = pick_device(model.device)
