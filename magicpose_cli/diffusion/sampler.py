@@ -109,7 +109,7 @@ class Sampler:
         self._read(pipeline, reference_latents, prompt_embeds)
         self._passing = torch.nn.Identity()
         self._alone: tuple[torch.Tensor, torch.Tensor | None] | None = None
-        self._taken: list[torch.Tensor] = []
+        self._last = _Watched(self._unet.up_blocks[-1].resnets[-1])
         self._step = as_one_graph(self._whole) if compiled else self._whole
         # a first step of its own would be a second graph, which costs more than it saves
         self._shares_first = not compiled
@@ -209,7 +209,9 @@ class Sampler:
         if self.shortcuts.cache_every == 1:
             return prediction, None
         skip = self._unet.conv_in.out_channels  # the first convolution's output comes beside it
-        return prediction, self._taken.pop()[:, :-skip]
+        hidden, self._last.seen = self._last.seen, None
+        assert hidden is not None
+        return prediction, hidden[:, :-skip]
 
     def _shallow(
         self, noisy: torch.Tensor, t: torch.Tensor, guided: bool, deep: _Deep
@@ -224,7 +226,7 @@ class Sampler:
         embedded = unet.time_embedding(unet.get_time_embed(noisy, t))
         block = unet.up_blocks[-1]
         hidden = torch.cat([deep.hidden[: len(noisy)], unet.conv_in(noisy) + pose], dim=1)
-        hidden = block.resnets[-1](hidden, embedded)
+        hidden = self._last.layer(hidden, embedded)
         if attentions := getattr(block, "attentions", None):
             hidden = attentions[-1](hidden, encoder_hidden_states=text, return_dict=False)[0]
         return unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
@@ -235,13 +237,17 @@ class Sampler:
 
     @contextmanager
     def _last_layer_watched(self) -> Iterator[None]:
-        """Where steps are cached, what enters the denoiser's last layer is laid into `_taken`."""
-        if self.shortcuts.cache_every == 1:
+        """Where steps are cached, `_last` keeps what enters the denoiser's last layer.
+
+        Not by a hook: torch.compile would take each new one for a new network.
+        """
+        layers = self._unet.up_blocks[-1].resnets
+        if self.shortcuts.cache_every > 1:
+            layers[-1] = self._last
+        try:
             yield
-            return
-        last = self._unet.up_blocks[-1].resnets[-1]
-        with _removing(last.register_forward_pre_hook(lambda _, args: self._taken.append(args[0]))):
-            yield
+        finally:
+            layers[-1] = self._last.layer
 
     @contextmanager
     def _seen(self, pose_maps: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -306,9 +312,14 @@ def _with_zeros(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows, torch.zeros_like(rows)])
 
 
-@contextmanager
-def _removing(handle: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()
+class _Watched(torch.nn.Module):
+    """A layer that keeps its input."""
+
+    def __init__(self, layer: torch.nn.Module):
+        super().__init__()
+        self.layer = layer
+        self.seen: torch.Tensor | None = None
+
+    def forward(self, hidden: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
+        self.seen = hidden
+        return self.layer(hidden, embedded)

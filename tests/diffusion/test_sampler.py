@@ -212,9 +212,29 @@ def test_compiled_is_eager_on_cuda(pipeline, inputs, maps):
 @pytest.mark.slow
 def test_compiled_is_eager(pipeline, inputs, maps, tmp_path, monkeypatch):
     monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     shortcuts = Shortcuts(cache_every=2)
     options = {"steps": 4, "guidance": 3.0, "shortcuts": shortcuts}
     eager = Sampler(pipeline, **inputs, **options).sample(maps)
     graph = Sampler(pipeline, **inputs, **options, compiled=True)
     assert error(graph.sample(maps), eager) <= BAR
+    assert any((tmp_path / "compiled").iterdir())
+    torch._dynamo.reset()
+
+
+def test_one_graph_serves_all_steps_and_batches(pipeline, inputs, maps, monkeypatch):
+    """Traced, not compiled: what a step changes must not make torch trace it anew."""
+    from torch._dynamo.testing import CompileCounter
+
+    graphs = CompileCounter()
+    monkeypatch.setattr(
+        "magicpose_cli.diffusion.sampler.as_one_graph",
+        lambda function: torch.compile(function, backend=graphs, dynamic=False),
+    )
+    torch._dynamo.reset()
+    shortcuts = Shortcuts(cache_every=2)
+    sampler = Sampler(pipeline, **inputs, steps=3, shortcuts=shortcuts, compiled=True)
+    once = sampler.sample(maps)
+    assert torch.equal(sampler.sample(maps), once)
+    assert graphs.frame_count == 1
     torch._dynamo.reset()
