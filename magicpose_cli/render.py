@@ -119,6 +119,32 @@ class Renderer:
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
 
+class Here:
+    """The frame maker of a single process: the model is loaded once for many references."""
+
+    def __init__(self, preset: Preset):
+        self.notes: list[str] = []
+        self._loading_notes: list[str] = []
+        self._pipeline = load_model(preset, self._loading_notes)
+        self._scheduler = self._pipeline.scheduler
+
+    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+        """Dress in a reference; the model's own scheduler is back where none is asked for."""
+        self._pipeline.scheduler = self._scheduler
+        self._renderer = Renderer(self._pipeline, reference, preset, frames)
+        self.notes = self._renderer.notes
+        self.notes += self._loading_notes
+        return self._renderer.batch_size
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """`Renderer.render` of the reference it wears."""
+        return self._renderer.render(batches)
+
+    def close(self) -> None:
+        """Forget the model."""
+        del self._pipeline, self._scheduler
+
+
 def pick_device(name: str) -> str:
     """For "auto" CUDA, else MPS, else the CPU. Raises ConfigError for a device that is missing."""
     import torch

@@ -40,36 +40,6 @@ class FrameMaker(Protocol):
         """(n, H, W, 3) uint8 pose maps -> as many frames, batch by batch, in order."""
 
 
-class Here:
-    """The frame maker of a single process: the model is loaded once for many references."""
-
-    def __init__(self, preset: Preset):
-        from magicpose_cli.render import load_model
-
-        self.notes: list[str] = []
-        self._loading_notes: list[str] = []
-        self._pipeline = load_model(preset, self._loading_notes)
-        self._scheduler = self._pipeline.scheduler
-
-    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
-        """Dress in a reference; the model's own scheduler is back where none is asked for."""
-        from magicpose_cli.render import Renderer
-
-        self._pipeline.scheduler = self._scheduler
-        self._renderer = Renderer(self._pipeline, reference, preset, frames)
-        self.notes = self._renderer.notes
-        self.notes += self._loading_notes
-        return self._renderer.batch_size
-
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """See FrameMaker."""
-        return self._renderer.render(batches)
-
-    def close(self) -> None:
-        """Forget the model."""
-        del self._pipeline, self._scheduler
-
-
 @dataclass(frozen=True)
 class Spread:
     """Over which workers the frames are spread; see `workers.pool.WorkerPool`."""
@@ -122,6 +92,8 @@ class Resources:
 
     def _load(self, preset: Preset) -> FrameMaker:
         if not self._spread:
+            from magicpose_cli.render import Here
+
             here = Here(preset)
             self._open.callback(here.close)
             return here
@@ -129,7 +101,7 @@ class Resources:
 
         spread = self._spread
         return self._open.enter_context(
-            WorkerPool(preset, count=max(1, spread.count), devices=spread.devices, ray=spread.ray)
+            WorkerPool(preset, count=spread.count, devices=spread.devices, ray=spread.ray)
         )
 
     def seen(

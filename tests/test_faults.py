@@ -154,7 +154,8 @@ def test_killed_at_random_moments(start, whole, tmp_path, name):
         assert not made.exists() or same(made, whole / name)  # whole or not there
         assert {f"{name}.part"} >= set(left_in(folder)) - {name, f"{name}.json"}
         if code != -signal.SIGKILL:
-            assert code == 0, run.said
+            # killed in its very last moment, a former run may have left a video and no journal
+            assert code == 0 or (made.exists() and "exists" in run.said), run.said
             ended += _ended(folder, name)
             length *= 0.9 if fresh else 1.0  # it was too short to be killed then
     run = start(name)

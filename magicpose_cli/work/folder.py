@@ -200,7 +200,9 @@ class WorkFolder:
     def _remove(self) -> None:
         if self._lock is not None:
             with suppress(OSError):  # what cannot be removed is no reason to fail now
-                _empty(self.path)
+                # the journal last: until then what stands at the output is known to be this job's
+                _empty(self.path, but=(LOCK, JOURNAL))
+                (self.path / JOURNAL).unlink(missing_ok=True)
             self._lock.remove()
             self._lock = None
             with suppress(OSError):
@@ -293,13 +295,14 @@ def _settle(output: Path) -> None:
             os.close(folder)
 
 
-def _empty(path: Path) -> None:
-    """Remove all but the lock, the journal first: without it nothing counts as kept."""
-    (path / JOURNAL).unlink(missing_ok=True)
+def _empty(path: Path, but: tuple[str, ...] = (LOCK,)) -> None:
+    """Remove all but these; the journal, if any, first: without it nothing counts as kept."""
+    if JOURNAL not in but:
+        (path / JOURNAL).unlink(missing_ok=True)
     for entry in path.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != LOCK:
+        elif entry.name not in but:
             entry.unlink(missing_ok=True)
 
 

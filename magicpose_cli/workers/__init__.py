@@ -1,0 +1,1 @@
+"""Frames made by several processes, GPUs or machines, in order, as if by one."""
