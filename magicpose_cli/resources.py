@@ -48,6 +48,11 @@ class Spread:
     devices: tuple[str, ...] = ()
     ray: str | None = None
 
+    @classmethod
+    def typed(cls, count: int, devices: str, ray: str | None) -> Spread:
+        """From what a shell gives: devices with commas between them."""
+        return cls(count, tuple(filter(None, devices.split(","))), ray)
+
     def __bool__(self) -> bool:
         return self.count > 0 or bool(self.devices) or self.ray is not None
 

@@ -9,9 +9,11 @@ import typer
 
 from magicpose_cli.cli.options import (
     MOTION,
+    SPEED,
     Anchor,
     Canvas,
     Detector,
+    Devices,
     End,
     Every,
     Expression,
@@ -19,9 +21,11 @@ from magicpose_cli.cli.options import (
     Head,
     MaxGap,
     Person,
+    RayAddress,
     Retarget,
     Smooth,
     Start,
+    Workers,
     option,
 )
 
@@ -39,7 +43,7 @@ DriverFile = Annotated[
 ]
 
 
-OUT, MODEL, SAMPLING, SPEED = "Output", "Model", "Sampling", "Speed and memory"
+OUT, MODEL, SAMPLING = "Output", "Model", "Sampling"
 
 
 def command(
@@ -84,12 +88,9 @@ def command(
         help="A few-step LoRA (.safetensors) for the denoiser; changes the result.")] = None,
     vae: Annotated[str | None, option("--vae", panel=SPEED, metavar="FOLDER",
         help="Another autoencoder, such as a tiny one; changes the result.")] = None,
-    workers: Annotated[int, option("--workers", panel=SPEED, metavar="N",
-        help="Spread the frames over N processes (on CUDA: GPUs).")] = 0,
-    devices: Annotated[str, option("--devices", panel=SPEED, metavar="NAMES",
-        help="One process a device, such as cuda:0,cuda:1.")] = "",
-    ray: Annotated[str | None, option("--ray", panel=SPEED, metavar="ADDRESS",
-        help="Spread the frames over a Ray cluster: its address, auto or local.")] = None,
+    workers: Workers = 0,
+    devices: Devices = "",
+    ray: RayAddress = None,
     size: Annotated[str | None, option("--size", panel=OUT, metavar="N|WxH",
         help="Pixels of the result (default: the model's own).")] = None,
     fit: Annotated[str | None, option("--fit", panel=OUT, metavar="HOW",
@@ -183,7 +184,7 @@ def command(
         plan, *_ = make_plan(reference, driver, out, settings, overwrite=overwrite)
         report.plan(plan, as_json)
         return
-    spread = Spread(workers, tuple(filter(None, devices.split(","))), ray)
+    spread = Spread.typed(workers, devices, ray)
     with shown(quiet) as on_progress, Resources(spread, remember=False) as resources:
         result = animate(
             reference, driver, out, settings, overwrite=overwrite, resume=resume,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpose_cli.cli.options import option
+from magicpose_cli.cli.options import Devices, RayAddress, Workers, option
 
 if TYPE_CHECKING:
     from magicpose_cli.batch import Batch, ForAll, Job, Outcome
@@ -35,6 +35,9 @@ def command(
         help="Preset of every job, whatever it says itself.")] = None,
     settings: Annotated[list[str] | None, option("--set", panel=ALL, metavar="KEY=VALUE",
         help="A setting of every job, such as steps=20 or frame.fit=pad; repeatable.")] = None,
+    workers: Workers = 0,
+    devices: Devices = "",
+    ray: RayAddress = None,
     skip_done: Annotated[bool, option("--skip-done", panel=OUT,
         help="Leave videos that stand, made of the same files with the same settings.")] = False,
     overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
@@ -56,7 +59,7 @@ def command(
     """
     from magicpose_cli.batch import Batch, ForAll
     from magicpose_cli.cli.progress import shown
-    from magicpose_cli.resources import Resources
+    from magicpose_cli.resources import Resources, Spread
 
     for_all = ForAll.typed(preset, settings or (), name, out_dir)
     batch = Batch(
@@ -68,7 +71,7 @@ def command(
             if dry_run:
                 batch.check(on_progress, _tell)
             else:
-                with Resources() as resources:
+                with Resources(Spread.typed(workers, devices, ray)) as resources:
                     batch.run(resources, on_progress, _tell)
     finally:
         if not quiet:

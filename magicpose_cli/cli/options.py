@@ -1,4 +1,4 @@
-"""Options that several commands have: of how a driver is read and laid onto a reference."""
+"""Options that several commands have: of how a driver is read, laid on and spread over workers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ def option(*names: str, help: str, panel: str, metavar: str | None = None) -> An
 
 
 MOTION = "Motion"
+SPEED = "Speed and memory"
 
 Fps = Annotated[
     float | None,
@@ -114,5 +115,33 @@ Head = Annotated[
         panel=MOTION,
         metavar="0..2",
         help="Strength of the head's turn with --retarget full.",
+    ),
+]
+
+Workers = Annotated[
+    int,
+    option(
+        "--workers",
+        panel=SPEED,
+        metavar="N",
+        help="Spread the frames over N processes (on CUDA: GPUs).",
+    ),
+]
+Devices = Annotated[
+    str,
+    option(
+        "--devices",
+        panel=SPEED,
+        metavar="NAMES",
+        help="One process a device, such as cuda:0,cuda:1.",
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    option(
+        "--ray",
+        panel=SPEED,
+        metavar="ADDRESS",
+        help="Spread the frames over a Ray cluster: its address, auto or local.",
     ),
 ]

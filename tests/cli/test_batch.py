@@ -12,6 +12,7 @@ from magicpose_cli.cli import batch
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.pose.files.files import write_clip
 from magicpose_cli.video import probe, read_picture, write_picture
+from magicpose_cli.workers.pool import WorkerPool
 
 
 @pytest.fixture
@@ -49,6 +50,26 @@ def test_all_pairs(run, folder):
     }  # fmt: skip
     lines = result.stderr.splitlines()
     assert "jobs: 0/4 jobs" in lines and lines[-1].startswith("4 jobs: 4 done (")
+
+
+@pytest.mark.slow
+def test_workers_serve_all_jobs(run, folder, monkeypatch):
+    pools = []
+
+    class Pool(WorkerPool):
+        def __enter__(self):
+            pools.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr("magicpose_cli.workers.pool.WorkerPool", Pool)
+    alone = run("--refs", "people/a.png", "--drivers", "moves/*.json", "--out-dir", "alone", "-q")
+    assert alone.exit_code == 0, alone.output
+    together = ["--out-dir", "together", "--workers", "2"]
+    result = run("--refs", "people/a.png", "--drivers", "moves/*.json", *together)
+    assert result.exit_code == 0, result.output
+    assert len(pools) == 1
+    for path in (folder / "alone").glob("*.mp4"):
+        assert path.read_bytes() == (folder / "together" / path.name).read_bytes()
 
 
 def test_one_line_for_a_failure_json_alone_on_stdout(run, folder):
