@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from magicpose_cli.settings import Section, Tables, find_toml, presets_folder, read_toml, validated
 
@@ -63,13 +63,19 @@ Person = Annotated[str | int, AfterValidator(_check_person)]
 Anchor = Annotated[str | int, AfterValidator(_check_anchor)]
 Canvas = Annotated[str, AfterValidator(_check_canvas)]
 Name = Annotated[str, StringConstraints(min_length=1)]
+Names = Annotated[list[Name], BeforeValidator(lambda x: [x] if isinstance(x, str) else x)]
+"""Several of a kind; a single one needs no brackets."""
 
 
 class ModelSettings(Section):
     """Which networks, and on what they run."""
 
     name: Name = "auto"
-    """An installed model, a folder, or "auto" for the best installed."""
+    """An installed model, a folder, a released checkpoint, a fetched repository of the hub, or
+    "auto" for the best installed."""
+    base: Name | None = None
+    """Another Stable Diffusion 1.5 for the denoiser's place: a folder, a single .safetensors or
+    .ckpt, or what `magicpose models fetch` has brought. Changes the result."""
     device: Name = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch_size: int | None = Field(None, ge=1, le=4096)
@@ -82,8 +88,10 @@ class ModelSettings(Section):
     """torch.compile of a whole step; auto: on CUDA, for clips long enough to earn it back."""
     quantize: Literal["none", "int8", "fp8"] = "none"
     """Weights of the linear layers, through torchao. Changes the result."""
-    lora: Name | None = None
-    """A .safetensors LoRA for the denoiser, such as a few-step one. Changes the result."""
+    lora: Names = []  # noqa: RUF012 (pydantic copies it)
+    """LoRAs for the denoiser, "FILE" or "FILE:SCALE", such as a few-step one. Change the result."""
+    embedding: Names = []  # noqa: RUF012
+    """Textual inversions, "FILE" or "FILE:WORD": a word more for the prompt."""
     vae: Name | None = None
     """Another autoencoder's folder, such as a tiny one for previews. Changes the result."""
 

@@ -135,7 +135,7 @@ def command(
     Example: magicpose animate me.jpg dance.mp4 -o me_dancing.mp4
     """
     from magicpose_cli.animate import animate
-    from magicpose_cli.cli import report
+    from magicpose_cli.cli import summary
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.plan import make_plan, resolve_preset
     from magicpose_cli.resources import Resources, Spread
@@ -182,7 +182,7 @@ def command(
     )
     if dry_run:
         plan, *_ = make_plan(reference, driver, out, settings, overwrite=overwrite)
-        report.plan(plan, as_json)
+        summary.plan(plan, as_json)
         return
     spread = Spread.typed(workers, devices, ray)
     with shown(quiet) as on_progress, Resources(spread, remember=False) as resources:
@@ -190,4 +190,4 @@ def command(
             reference, driver, out, settings, overwrite=overwrite, resume=resume,
             resources=resources, on_progress=on_progress,
         )  # fmt: skip
-    report.result(result, as_json, quiet)
+    summary.result(result, as_json, quiet)

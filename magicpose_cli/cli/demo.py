@@ -26,7 +26,7 @@ def command(
 
     Leaves ref.png, driver.mp4, out.mp4 and a contact sheet out.png. Needs no download.
     """
-    from magicpose_cli.cli import report
+    from magicpose_cli.cli import summary
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.demo import run_demo
 
@@ -34,6 +34,6 @@ def command(
         result = run_demo(
             folder, preset, frames=frames, seed=seed, overwrite=overwrite, on_progress=on_progress
         )
-    report.result(result, as_json=False, quiet=quiet)
+    summary.result(result, as_json=False, quiet=quiet)
     if not quiet:
         typer.echo(f"{folder / 'out.png'}: contact sheet", err=True)
