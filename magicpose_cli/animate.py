@@ -85,6 +85,7 @@ def animate(
     preset = resolve_preset(preset)
     plan, picture, opened = make_plan(reference, driver, output, preset, overwrite=overwrite)
     clock = clock or Clock()
+    on_progress(Progress("plan", 1, 1, note=plan.model_line))
     with nullcontext(resources) if resources else Resources(remember=False) as at_hand:
         key = job_key(plan, preset)
         with WorkFolder.open(Path(plan.output), key, resume=resume) as work:

@@ -36,6 +36,16 @@ class Plan:
     pose_canvas: int
     audio: bool
 
+    @property
+    def model_line(self) -> str:
+        """Which model it will be, and what to expect of it, for the first line of a run."""
+        from magicpose_cli.diffusion.weights import MINI
+
+        size = f"{self.width}x{self.height}, {self.steps} steps"
+        if self.model == str(MINI):
+            return f"model mini ({size}): small, embedded, trained on drawn people alone"
+        return f"model {self.model} ({size})"
+
 
 def resolve_preset(preset: Preset | str | None) -> Preset:
     """By default: `magicpose` where the released model is installed, else `mini`."""

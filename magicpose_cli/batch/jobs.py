@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,8 +26,10 @@ from magicpose_cli.plan import default_preset, resolve_preset
 
 LONGEST_NAME = 220  # bytes: file systems take 255, and the work beside an output needs a suffix
 NAME = "{ref}_{driver}.mp4"
-PATHS = ("preset", "model.name", "model.lora", "model.vae")
+PATHS = ("preset", "model.name", "model.base", "model.lora", "model.embedding", "model.vae")
 """Settings that name a file or a folder, where they look like a path."""
+PATH = re.compile(r"/|\.(toml|safetensors|ckpt|th|pt|bin)(:[^:]*)?$")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,8 @@ def _job(number: int, row: Row, folder: Path, for_all: ForAll) -> Job:
         if row.get(name) is not None and not _is_name(row[name]):
             mistakes.append(f"{name}: {row.pop(name)!r}; expected a path")
     for name in PATHS:
-        if _is_path(row.get(name)):
-            row[name] = str(folder / at_home(row[name]))
+        if name in row:
+            row[name] = _in_folder(row[name], folder, may_be_hub_id=name != "preset")
     preset = row.pop("preset", None)
     preset = for_all.preset or preset
     given = {name: row.pop(name, None) for name in FILES}
@@ -189,8 +192,16 @@ def _is_name(value: Any) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and ("/" in value or value.endswith((".toml", ".safetensors")))
+def _in_folder(value: Any, folder: Path, *, may_be_hub_id: bool) -> Any:
+    """A setting with the list's folder before what looks like a path, or before each of several."""
+    if isinstance(value, list):
+        return [_in_folder(one, folder, may_be_hub_id=may_be_hub_id) for one in value]
+    if not isinstance(value, str) or not PATH.search(value):
+        return value
+    path = folder / at_home(value)
+    if may_be_hub_id and HUB_ID.fullmatch(value) and not path.exists():
+        return value
+    return str(path)
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:

@@ -5,4 +5,4 @@ def main() -> None:
     """Entry point of the `magicpose` script."""
     from magicpose_cli.cli.app import app
 
-    app()
+    app(prog_name="magicpose")

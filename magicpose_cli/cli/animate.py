@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from magicpose_cli.cli import complete
 from magicpose_cli.cli.options import (
     MOTION,
     SPEED,
@@ -28,9 +29,10 @@ from magicpose_cli.cli.options import (
     Workers,
     option,
 )
+from magicpose_cli.cli.stdin import without_stdin
 
 Reference = Annotated[
-    Path, typer.Argument(metavar="REF", help="Picture of the person to be moved.")
+    Path, typer.Argument(metavar="REF", help="Picture of the person to be moved, or -.")
 ]
 DriverFile = Annotated[
     Path,
@@ -38,7 +40,7 @@ DriverFile = Annotated[
         metavar="DRIVER",
         help="Where the motion comes from: a video, an animated GIF, a folder of pictures, a pose "
         "file (.json, .npz, .npy) or a folder of OpenPose's, or ready-drawn pose maps with "
-        "--driver-kind pose-maps.",
+        "--driver-kind pose-maps; or -.",
     ),
 ]
 
@@ -52,10 +54,21 @@ def command(
     out: Annotated[str | None, option("--out", "-o", metavar="OUT", panel=OUT, help="Video "
         "(.mp4, .webm, .mov, .gif) or folder for PNGs (default: REF_DRIVER.mp4).")] = None,
     preset: Annotated[str | None, option("--preset", "-p", panel=MODEL, metavar="NAME|FILE",
-        help="Shipped preset or a TOML file (default: magicpose where its weights are installed, "
-        "else mini).")] = None,
-    model: Annotated[str | None, option("--model", "-m", panel=MODEL, metavar="NAME|FOLDER",
-        help="Installed model or a model folder.")] = None,
+        complete=complete.presets, help="Shipped preset or a TOML file (default: magicpose where "
+        "its weights are installed, else mini).")] = None,
+    model: Annotated[str | None, option("--model", "-m", panel=MODEL, metavar="NAME|PATH",
+        complete=complete.models, help="Installed model, a model's folder, a released checkpoint "
+        "(.th) or a fetched repository (ORG/NAME).")] = None,
+    base: Annotated[str | None, option("--base", panel=MODEL, metavar="NAME|PATH",
+        help="Another Stable Diffusion 1.5 in the denoiser's place: a folder, .safetensors, .ckpt "
+        "or a fetched repository.")] = None,
+    lora: Annotated[list[str] | None, option("--lora", panel=MODEL, metavar="PATH[:SCALE]",
+        help="A LoRA (.safetensors) for the denoiser; repeatable.")] = None,
+    embedding: Annotated[list[str] | None, option("--embedding", panel=MODEL,
+        metavar="PATH[:WORD]", help="A textual inversion: a word more for the prompt; "
+        "repeatable.")] = None,
+    vae: Annotated[str | None, option("--vae", panel=MODEL, metavar="NAME|FOLDER",
+        help="Another autoencoder to decode with, such as taesd.")] = None,
     device: Annotated[str | None, option("--device", panel=MODEL, metavar="NAME",
         help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, option("--dtype", panel=MODEL, metavar="NAME",
@@ -70,6 +83,8 @@ def command(
         help="Seed of the one noise that all frames share.")] = None,
     prompt: Annotated[str | None, option("--prompt", panel=SAMPLING, metavar="TEXT",
         help="Text for models with a text encoder.")] = None,
+    negative_prompt: Annotated[str | None, option("--negative-prompt", panel=SAMPLING,
+        metavar="TEXT", help="What the result is to have nothing of.")] = None,
     batch_size: Annotated[int | None, option("--batch-size", panel=SPEED, metavar="N",
         help="Frames made at once; changes the speed, not the result.")] = None,
     compiled: Annotated[str | None, option("--compile", panel=SPEED, metavar="WHEN",
@@ -84,10 +99,6 @@ def command(
         help="Show a frame again while no point moves farther; costs quality above 0.")] = None,
     quantize: Annotated[str | None, option("--quantize", panel=SPEED, metavar="TYPE",
         help="none, int8 or fp8 weights (torchao); costs quality.")] = None,
-    lora: Annotated[str | None, option("--lora", panel=SPEED, metavar="FILE",
-        help="A few-step LoRA (.safetensors) for the denoiser; changes the result.")] = None,
-    vae: Annotated[str | None, option("--vae", panel=SPEED, metavar="FOLDER",
-        help="Another autoencoder, such as a tiny one; changes the result.")] = None,
     workers: Workers = 0,
     devices: Devices = "",
     ray: RayAddress = None,
@@ -127,12 +138,22 @@ def command(
     dry_run: Annotated[bool, option("--dry-run", panel=OUT,
         help="Check everything, show what would be done, stop.")] = False,
     as_json: Annotated[bool, option("--json", panel=OUT,
-        help="Print the result (or the plan) as JSON on stdout.")] = False,
+        help="Events on stdout, one JSON object a line; the last is the result.")] = False,
     quiet: Annotated[bool, option("--quiet", "-q", panel=OUT, help="No progress.")] = False,
 ) -> None:  # fmt: skip
     """Move the person of REF like the person of DRIVER and write a video.
 
-    Example: magicpose animate me.jpg dance.mp4 -o me_dancing.mp4
+    The poses of DRIVER are found in every frame, laid onto the person of REF, and drawn with the
+    appearance of REF. Frame rate, length and sound are the driver's. `-` in the place of REF or
+    DRIVER reads it from standard input.
+
+    Examples:
+
+    * `magicpose animate me.jpg dance.mp4 -o me_dancing.mp4`
+    * `magicpose animate me.jpg dance.mp4 --preset fast --compare --end 3`
+    * `magicpose animate me.jpg talk.mp4 --retarget full --expression 1.2 --paste-back`
+    * `magicpose animate me.jpg dance.mp4 --base dreamshaper.safetensors --lora ink.safetensors:0.6`
+    * `cat me.jpg | magicpose animate - dance.mp4 -o me.mp4`
     """
     from magicpose_cli.animate import animate
     from magicpose_cli.cli import summary
@@ -149,7 +170,9 @@ def command(
         model__offload=offload,
         model__slicing=slicing,
         model__quantize=quantize,
-        model__lora=lora,
+        model__base=base,
+        model__lora=lora or None,
+        model__embedding=embedding or None,
         model__vae=vae,
         sampling__cache_every=cache_every,
         sampling__reuse_px=reuse,
@@ -158,6 +181,7 @@ def command(
         sampling__scheduler=scheduler,
         sampling__seed=seed,
         sampling__prompt=prompt,
+        sampling__negative_prompt=negative_prompt,
         frame__size=size,
         frame__fit=fit,
         frame__paste_back=paste_back,
@@ -180,14 +204,16 @@ def command(
         output__compare=compare,
         output__save_poses=saved_poses,
     )
-    if dry_run:
-        plan, *_ = make_plan(reference, driver, out, settings, overwrite=overwrite)
-        summary.plan(plan, as_json)
-        return
-    spread = Spread.typed(workers, devices, ray)
-    with shown(quiet) as on_progress, Resources(spread, remember=False) as resources:
-        result = animate(
-            reference, driver, out, settings, overwrite=overwrite, resume=resume,
-            resources=resources, on_progress=on_progress,
-        )  # fmt: skip
+    with without_stdin(reference, driver) as (picture, moves):
+        if dry_run:
+            plan, *_ = make_plan(picture, moves, out, settings, overwrite=overwrite)
+            summary.plan(plan, as_json)
+            return
+        spread = Spread.typed(workers, devices, ray)
+        shows, at_hand = shown(quiet, as_json), Resources(spread, remember=False)
+        with shows as on_progress, at_hand as resources:
+            result = animate(
+                picture, moves, out, settings, overwrite=overwrite, resume=resume,
+                resources=resources, on_progress=on_progress,
+            )  # fmt: skip
     summary.result(result, as_json, quiet)

@@ -20,12 +20,29 @@ from magicpose_cli.cli import (
 )
 from magicpose_cli.cli.outcome import with_exit_code
 
+HELP = """Animate the person of one picture with the motion of a video.
+
+Examples:
+
+* `magicpose demo`
+* `magicpose animate me.jpg dance.mp4 -o me_dancing.mp4`
+* `magicpose models fetch magicpose`
+* `magicpose batch --refs 'people/*.png' --drivers 'moves/*.mp4' --out-dir videos`
+"""
+EPILOG = """Progress goes to stderr, what was asked for to stdout. Exit codes: 0 done, 1 something
+you can mend (one line says what), 2 wrong usage, 130 Ctrl-C.
+
+Environment: MAGICPOSE_HOME (where models lie), HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
+(the hub's client), NO_COLOR.
+"""
+
 app = typer.Typer(
     name="magicpose",
-    help="Animate the person of one picture with the motion of a video.",
+    help=HELP,
+    epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("animate")(with_exit_code(animate.command))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magicpose_cli.cli.events import tell
 from magicpose_cli.cli.options import Devices, RayAddress, Workers, option
 
 if TYPE_CHECKING:
@@ -47,15 +47,16 @@ def command(
     dry_run: Annotated[bool, option("--dry-run", panel=OUT,
         help="Check all jobs, list every problem, make nothing.")] = False,
     as_json: Annotated[bool, option("--json", panel=OUT,
-        help="Print the report as JSON on stdout.")] = False,
+        help="Events on stdout, one JSON object a line; the last is the report.")] = False,
     quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
         help="No progress; failures are told.")] = False,
 ) -> None:  # fmt: skip
     """Make many videos with the models loaded once; a failing job does not stop the others.
 
-    Example: magicpose batch jobs.csv --skip-done --jobs-report report.json
+    Examples:
 
-    Example: magicpose batch --refs 'people/*.png' --drivers 'moves/*.mp4' --out-dir videos
+    * `magicpose batch jobs.csv --skip-done --jobs-report report.json`
+    * `magicpose batch --refs 'people/*.png' --drivers 'moves/*.mp4' --out-dir videos`
     """
     from magicpose_cli.batch import Batch, ForAll
     from magicpose_cli.cli.progress import shown
@@ -67,7 +68,7 @@ def command(
         overwrite=overwrite, skip_done=skip_done, report=jobs_report,
     )  # fmt: skip
     try:
-        with shown(quiet) as on_progress:
+        with shown(quiet, as_json) as on_progress:
             if dry_run:
                 batch.check(on_progress, _tell)
             else:
@@ -77,7 +78,7 @@ def command(
         if not quiet:
             _sum_up(batch)
     if as_json:
-        typer.echo(json.dumps(batch.as_dict(), indent=2))
+        tell("result", **batch.as_dict())
     if batch.totals["failed"]:
         raise typer.Exit(1)
 

@@ -53,7 +53,7 @@ def rendering(
 ) -> None:  # fmt: skip
     """Measure the speed, memory and arithmetic of making frames; subcommands measure the rest.
 
-    Example: magicpose bench --random-weights magicpose --compare naive,exact,fast --dtype bfloat16
+    Example: `magicpose bench --model mini --compare naive,exact,fast`
     """
     if context.invoked_subcommand is not None:
         return
@@ -112,7 +112,7 @@ def shortcuts(
 ) -> None:  # fmt: skip
     """Measure what every fast setting costs in quality and gives in speed, on drawn people.
 
-    Example: magicpose bench shortcuts --drawn 64 --model mini
+    Example: `magicpose bench shortcuts --drawn 64 --model mini`
     """
     from magicpose_cli.cli.bench_tables import print_shortcuts
     from magicpose_cli.cli.progress import shown
@@ -141,7 +141,7 @@ def memory(
 ) -> None:  # fmt: skip
     """Measure the peak memory of `animate` over the length of a clip, with a tiny network.
 
-    Example: magicpose bench memory --frames 10,100,1000,5000 --plot memory.png
+    Example: `magicpose bench memory --frames 10,100,1000,5000 --plot memory.png`
     """
     from dataclasses import asdict
 
@@ -178,7 +178,7 @@ def timeline(
 ) -> None:  # fmt: skip
     """Draw which stage of `animate` works when, on your own files.
 
-    Example: magicpose bench timeline me.jpg dance.mp4 --plot timeline.png
+    Example: `magicpose bench timeline me.jpg dance.mp4 --plot timeline.png`
     """
     import tempfile
 
@@ -216,7 +216,7 @@ def poses(
 ) -> None:  # fmt: skip
     """Measure the detectors, tracking, retargeting and drawing on people whose points are known.
 
-    Example: magicpose bench poses -n 256 --detector mediapipe
+    Example: `magicpose bench poses -n 256 --detector mediapipe`
     """
     from magicpose_cli.cli.bench_tables import print_poses
     from magicpose_cli.cli.progress import shown

@@ -37,7 +37,7 @@ def command(
 
     A run that was stopped goes on when it is started again; more videos are added the same way.
 
-    Example: magicpose dataset dances/ -o data
+    Example: `magicpose dataset dances/ -o data`
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.training.dataset import make_dataset

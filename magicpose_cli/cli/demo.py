@@ -25,6 +25,8 @@ def command(
     """Draw a person and a dancer, then run the main job on them.
 
     Leaves ref.png, driver.mp4, out.mp4 and a contact sheet out.png. Needs no download.
+
+    Example: `magicpose demo -o look --seed 3`
     """
     from magicpose_cli.cli import summary
     from magicpose_cli.cli.progress import shown

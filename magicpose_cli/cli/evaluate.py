@@ -52,7 +52,7 @@ def command(
     With --model, models make pairs of drawn people (or of DATA) and are compared; with RESULT and
     TRUTH, finished videos are.
 
-    Example: magicpose evaluate --model mini --model runs/mine/model --drawn 64
+    Example: `magicpose evaluate --model mini --model runs/mine/model --drawn 64`
     """
     import shlex
     import sys

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 
-def option(*names: str, help: str, panel: str, metavar: str | None = None) -> Any:
+def option(
+    *names: str,
+    help: str,
+    panel: str,
+    metavar: str | None = None,
+    complete: Callable[[str], list[str]] | None = None,
+) -> Any:
     """An option in a panel of `--help`; its default stands in the preset."""
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar)
+    return typer.Option(
+        *names, help=help, rich_help_panel=panel, metavar=metavar, autocompletion=complete
+    )
 
 
 MOTION = "Motion"

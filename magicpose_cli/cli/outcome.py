@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import typer
 
+from magicpose_cli.cli.events import tell
 from magicpose_cli.errors import MagicPoseError
 
 
 def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
     """0 done, 1 something the user can mend, 130 Ctrl-C; wrong usage is typer's 2.
 
-    A bug keeps its traceback.
+    A bug keeps its traceback. Commands with `as_json` tell the end as an event, too.
     """
 
     @functools.wraps(command)
@@ -22,8 +23,12 @@ def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **options)
         except MagicPoseError as error:
+            if options.get("as_json"):
+                tell("error", kind=type(error).__name__, message=str(error), exit_code=1)
             _end(f"error: {error}", error, 1)
         except KeyboardInterrupt as error:
+            if options.get("as_json"):
+                tell("error", kind="Interrupted", message="interrupted", exit_code=130)
             _end("interrupted", error, 130)
 
     return run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magicpose_cli.cli.events import tell
 from magicpose_cli.cli.options import (
     MOTION,
     Anchor,
@@ -65,7 +66,7 @@ def command(
     overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
         help="Replace files.")] = False,
     as_json: Annotated[bool, option("--json", panel=OUT,
-        help="Print the summary as JSON on stdout.")] = False,
+        help="Events on stdout, one JSON object a line; the last is the summary.")] = False,
     quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
         help="No progress and no summary.")] = False,
 ) -> None:  # fmt: skip
@@ -73,9 +74,12 @@ def command(
 
     `animate` takes what is written as its DRIVER, and so do ControlNet tools.
 
-    Examples: magicpose poses dance.mp4 -o dance.json --overlay dance_poses.mp4;
-    magicpose poses dance.json --plot dance.png; magicpose poses dance.json -o dance.npz;
-    magicpose poses dance.json --retarget-to me.png -o mine.json
+    Examples:
+
+    * `magicpose poses dance.mp4 -o dance.json --overlay dance_poses.mp4`
+    * `magicpose poses dance.json --plot dance.png`
+    * `magicpose poses dance.json -o dance.npz`
+    * `magicpose poses dance.json --retarget-to me.png -o mine.json`
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.config import Preset
@@ -104,7 +108,7 @@ def command(
     )
     if out is None and not is_pose_file(source):
         out = Path(f"{source.absolute().stem}.poses.json")
-    with shown(quiet) as on_progress:
+    with shown(quiet, as_json) as on_progress:
         result = extract_poses(
             source, out, settings.motion, follow=True if any(asks) else tracked,
             mend=True if tracked else None, retarget_to=retarget_to,
@@ -117,7 +121,6 @@ def command(
 
 
 def _print_json(source: Path, out: Path | None, result: Extracted) -> None:
-    import json
     from dataclasses import asdict
 
     moved = result.retargeted
@@ -130,7 +133,7 @@ def _print_json(source: Path, out: Path | None, result: Extracted) -> None:
         and {name: getattr(moved, name) for name in ("mode", "anchor", "dropped", "held")},
         "notes": result.notes,
     }
-    typer.echo(json.dumps(told, indent=2))
+    tell("result", **told)
 
 
 def _print(source: Path, out: Path | None, result: Extracted) -> None:

@@ -10,7 +10,10 @@ import typer
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print all settings as JSON.")] = False,
 ) -> None:
-    """List the shipped presets."""
+    """List the shipped presets.
+
+    Example: `magicpose presets --json`
+    """
     import json
 
     from magicpose_cli.config import list_presets

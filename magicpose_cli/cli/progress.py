@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, plain lines elsewhere."""
+"""Progress: bars on a terminal, plain lines elsewhere, both on stderr; or JSON on stdout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from magicpose_cli.cli.events import Events
 
 if TYPE_CHECKING:
     from magicpose_cli.progress import OnProgress, Progress
@@ -21,10 +23,15 @@ LINE_EVERY_S = 5.0
 
 
 @contextmanager
-def shown(quiet: bool) -> Iterator[OnProgress]:
-    """A function that draws each Progress it is given; nothing where quiet."""
+def shown(quiet: bool, as_json: bool = False) -> Iterator[OnProgress]:
+    """A function that shows each Progress it is given; nothing where quiet.
+
+    as_json: as events on stdout, see events.py.
+    """
     if quiet:
         yield lambda progress: None
+    elif as_json:
+        yield Events()
     elif sys.stderr.isatty():
         with _bars() as draw:
             yield draw
@@ -56,7 +63,15 @@ def _bars() -> Iterator[OnProgress]:
     with bars.Progress(*columns, console=Console(stderr=True)) as drawn:
         tasks: dict[str, bars.TaskID] = {}
 
+        said = ""
+
         def draw(progress: Progress) -> None:
+            nonlocal said
+            if progress.stage == "plan":
+                if progress.note != said:  # the jobs of a batch mostly share it
+                    drawn.console.print(progress.note, markup=False, highlight=False)
+                said = progress.note
+                return
             if progress.stage == "jobs":  # the next one begins, and its stages with it
                 for stage in [name for name in tasks if name != "jobs"]:
                     drawn.remove_task(tasks.pop(stage))
@@ -80,9 +95,15 @@ class _Lines:
 
     def __init__(self) -> None:
         self._stage, self._start, self._said, self._first = "", 0.0, 0.0, 0
+        self._plan = ""
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
+        if progress.stage == "plan":
+            if progress.note != self._plan:  # the jobs of a batch mostly share it
+                sys.stderr.write(f"{progress.note}\n")
+            self._plan = progress.note
+            return
         if progress.stage != self._stage:
             self._stage, self._start, self._said = progress.stage, now, 0.0
             self._first = progress.done

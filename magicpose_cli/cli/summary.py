@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from magicpose_cli.cli.events import tell
 
 if TYPE_CHECKING:
     from magicpose_cli.animate import Result
@@ -23,7 +24,7 @@ MINI_NOTE = (
 def plan(plan: Plan, as_json: bool) -> None:
     """Show what would be done."""
     if as_json:
-        typer.echo(json.dumps(asdict(plan), indent=2))
+        tell("plan", **asdict(plan))
         return
     for name, value in asdict(plan).items():
         typer.echo(f"{name.replace('_', ' '):>12}  {value}")
@@ -32,7 +33,7 @@ def plan(plan: Plan, as_json: bool) -> None:
 def result(result: Result, as_json: bool, quiet: bool) -> None:
     """Where the file is and how long each stage took."""
     if as_json:
-        typer.echo(json.dumps(asdict(result), indent=2))
+        tell("result", **asdict(result))
     if quiet:
         return
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())

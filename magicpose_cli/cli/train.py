@@ -46,11 +46,10 @@ def command(
 
     Examples:
 
-    magicpose dataset films/ -o data && magicpose train magicpose --data data --start sd15 -o run
-
-    magicpose train mini-cpu -o run && magicpose animate ref.png driver.mp4 --model run/model
-
-    Several GPUs: accelerate launch -m magicpose_cli train magicpose --data data -o run
+    * `magicpose dataset films/ -o data`
+    * `magicpose train magicpose --data data --start sd15 -o run`
+    * `magicpose train mini-cpu -o run && magicpose animate me.jpg dance.mp4 --model run/model`
+    * `accelerate launch -m magicpose_cli train magicpose --data data -o run` (several GPUs)
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.training.recipe import load_recipe

@@ -107,15 +107,18 @@ def test_defaults_lie_below_the_jobs_and_what_is_typed_above(written):
 
 def test_paths_among_the_settings_lie_beside_the_list(written, tmp_path):
     written("mine.toml", "[sampling]\nseed = 5")
+    (tmp_path / "sub" / "vae").mkdir(parents=True)
     (job,) = read_jobs(
         written(
             "jobs.csv",
-            "reference,driver,preset,lora,vae,model.name\na,b,mine.toml,x.safetensors,sub/vae,mini",
+            "reference,driver,preset,lora,vae,model.name,base\n"
+            "a,b,mine.toml,x.safetensors:0.5,sub/vae,mini,an-org/sd15",
         )
     )
     preset = job.resolve()
     assert (preset.sampling.seed, preset.model.name) == (5, "mini")
-    assert preset.model.lora == str(tmp_path / "x.safetensors")
+    assert preset.model.lora == [str(tmp_path / "x.safetensors:0.5")]
+    assert preset.model.base == "an-org/sd15"  # nothing here has this name: the hub's
     assert preset.model.vae == str(tmp_path / "sub/vae")
 
 

@@ -81,6 +81,7 @@ def test_one_line_for_a_failure_json_alone_on_stdout(run, folder):
     result = run("-", "--json", "-q", "--jobs-report", "r.json", stdin=stdin)
     assert result.exit_code == 1
     told = json.loads(result.stdout)
+    assert told.pop("event") == "result"
     assert told == json.loads((folder / "r.json").read_text())
     assert [job["status"] for job in told["jobs"]] == ["done", "failed"]
     assert result.stderr.startswith(

@@ -23,11 +23,14 @@ def test_animate_end_to_end(media, tiny_model, tmp_path):
         "--end", 0.5, "--seed", 7, "--json", cwd=tmp_path,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    result = json.loads(run.stdout)
+    *events, result = map(json.loads, run.stdout.splitlines())
+    assert result["event"] == "result"
+    assert [e["event"] for e in events] == ["progress"] * len(events)
+    assert {"plan", "poses", "model", "render"} <= {e["stage"] for e in events}
+    assert (events[-1]["stage"], events[-1]["done"], events[-1]["total"]) == ("render", 4, 4)
     assert result["output"] == "ref_dance.mp4" and result["plan"]["seed"] == 7
     assert probe(tmp_path / "ref_dance.mp4").frame_count == 4
     lines = run.stderr.splitlines()
-    assert "rendering: 4/4 frames" in run.stderr
     assert lines[-1].startswith("ref_dance.mp4: 4 frames at 8 fps (poses ")
 
 

@@ -32,6 +32,11 @@ def saved(people, tmp_path):
     return tmp_path
 
 
+def last(result):
+    """The last event: what the command was asked for."""
+    return json.loads(result.stdout.splitlines()[-1])
+
+
 def test_a_film_end_to_end(media, tmp_path):
     code = "from magicpose_cli.cli import main; main()"
     options = ["poses", media / "dance.mp4", "--end", 0.5, "--plot", "p.png", "--overlay", "o.mp4"]
@@ -59,8 +64,13 @@ def test_a_file_is_summarized_and_nothing_is_written(run, saved):
 
 def test_json_alone_on_stdout(run, saved):
     result = run("dance.json", "--json", "-o", "b.npz")
-    told = json.loads(result.stdout)
-    assert (told["input"], told["output"], told["frames"]) == ("dance.json", "b.npz", 8)
+    told = last(result)
+    assert (told["event"], told["input"], told["output"], told["frames"]) == (
+        "result",
+        "dance.json",
+        "b.npz",
+        8,
+    )
     assert told["tracked"] is None and told["retargeted"] is None and told["notes"] == []
     assert set(told["parts"]) == {"body", "face", "left_hand", "right_hand"}
     assert result.stderr == ""
@@ -82,7 +92,7 @@ def test_retargeting_alone(run, saved):
     result = run("dance.json", "--retarget-to", "ref.json", "--retarget", "align", "-o", "m.json",
                  "--anchor", "0", "--json")  # fmt: skip
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)["retargeted"]
+    told = last(result)["retargeted"]
     assert (told["mode"], told["anchor"]) == ("align", 0)
     one, other = (read_clip(saved / n).largest for n in ("dance.json", "m.json"))
     assert np.nanmax(abs(one[3].body - other[3].body)) < 1  # onto oneself
@@ -95,7 +105,7 @@ def test_following_is_asked_for_by_its_options(run, saved, people):
     write_clip(saved / "noisy.json", noisy, 24)
 
     def tracked(*options):
-        return json.loads(run("noisy.json", *options, "--json").stdout)["tracked"]
+        return last(run("noisy.json", *options, "--json"))["tracked"]
 
     assert tracked() is None and tracked("--raw") is None
     told = tracked("--track")

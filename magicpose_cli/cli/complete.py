@@ -1,0 +1,23 @@
+"""Values that the shell offers after an option, looked up when it asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def presets(incomplete: str) -> list[str]:
+    """The shipped presets; the shell itself completes files."""
+    from magicpose_cli.settings import presets_folder
+
+    return _fitting(incomplete, (path.stem for path in presets_folder().glob("*.toml")))
+
+
+def models(incomplete: str) -> list[str]:
+    """The installed models."""
+    from magicpose_cli.diffusion.weights import installed_models
+
+    return _fitting(incomplete, installed_models())
+
+
+def _fitting(incomplete: str, names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))

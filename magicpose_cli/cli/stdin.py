@@ -1,0 +1,54 @@
+"""REF or DRIVER from standard input: `-` in the place of a name."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+STDIN = Path("-")
+KINDS = (
+    (b"\x89PNG", ".png"),
+    (b"GIF8", ".gif"),
+    (b"\x93NUMPY", ".npy"),
+    (b"PK\x03\x04", ".npz"),
+    (b"{", ".json"),
+    (b"[", ".json"),
+)
+"""How files begin whose kind is told by their name; all others are told by their content."""
+
+
+@contextmanager
+def without_stdin(*paths: Path) -> Iterator[list[Path]]:
+    """The same paths; what `-` stands for is a file `stdin.*` for as long as the block lasts.
+
+    Raises typer.BadParameter where several are `-`, or standard input is a terminal.
+    """
+    if paths.count(STDIN) > 1:
+        raise typer.BadParameter("only one input can come from standard input (-)")
+    if STDIN not in paths:
+        yield list(paths)
+        return
+    if sys.stdin.isatty():
+        raise typer.BadParameter("- reads standard input, which is a terminal; pipe a file into it")
+    with tempfile.TemporaryDirectory(prefix="magicpose-") as folder:
+        spooled = _spool(Path(folder))
+        yield [spooled if path == STDIN else path for path in paths]
+
+
+def _spool(folder: Path) -> Path:
+    """Standard input as a file: a film is read more than once, and not from its start alone."""
+    start = sys.stdin.buffer.read(16)
+    suffix = next((suffix for magic, suffix in KINDS if start.lstrip().startswith(magic)), "")
+    if start[8:12] == b"WEBP":
+        suffix = ".webp"
+    path = folder / f"stdin{suffix}"
+    with path.open("wb") as file:
+        file.write(start)
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return path
