@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from magicpose_cli.animate import animate
+    from magicpose_cli.animation import animate
     from magicpose_cli.config import load_preset
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
@@ -17,7 +17,7 @@ __all__ = ["MagicPosePipeline", "animate", "load_preset"]
 
 _HOMES = {
     "MagicPosePipeline": "magicpose_cli.diffusion.pipeline",
-    "animate": "magicpose_cli.animate",
+    "animate": "magicpose_cli.animation",
     "load_preset": "magicpose_cli.config",
 }
 

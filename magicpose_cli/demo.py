@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.animate import Result, animate
+from magicpose_cli.animation import Result, animate
 from magicpose_cli.config import Preset
 from magicpose_cli.plan import resolve_preset
 from magicpose_cli.progress import OnProgress, Progress, silent

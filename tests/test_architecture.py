@@ -10,12 +10,12 @@ PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
     {"catalog", "errors", "settings", "config", "progress", "stderr", "stream", "clock"},
     {"video", "pose", "diffusion", "framing", "paste"},
-    {"driver", "poses", "render", "training", "work"},
+    {"driver", "poses", "render", "training", "work", "install"},
     {"workers", "motion"},
     {"plan", "resources"},
     {"evaluation"},
-    {"animate"},
-    {"batch", "demo"},
+    {"animation"},
+    {"batch", "demo", "page", "doctor"},
     {"cli"},
     {"__main__"},
 )

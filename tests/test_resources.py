@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import magicpose_cli.render
-from magicpose_cli.animate import animate
+from magicpose_cli.animation import animate
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import open_driver
 from magicpose_cli.errors import ModelError

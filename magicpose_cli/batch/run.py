@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import format_exception_only
 from typing import Any, Literal
 
-from magicpose_cli.animate import animate
+from magicpose_cli.animation import animate
 from magicpose_cli.batch.done import differences, stands
 from magicpose_cli.batch.jobs import Job
 from magicpose_cli.config import Preset

@@ -155,7 +155,7 @@ def command(
     * `magicpose animate me.jpg dance.mp4 --base dreamshaper.safetensors --lora ink.safetensors:0.6`
     * `cat me.jpg | magicpose animate - dance.mp4 -o me.mp4`
     """
-    from magicpose_cli.animate import animate
+    from magicpose_cli.animation import animate
     from magicpose_cli.cli import summary
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.plan import make_plan, resolve_preset

@@ -182,7 +182,7 @@ def timeline(
     """
     import tempfile
 
-    from magicpose_cli.animate import animate
+    from magicpose_cli.animation import animate
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.clock import Clock
     from magicpose_cli.evaluation.timeline import plot_timeline
@@ -245,7 +245,7 @@ def _print_json(measured: Any) -> None:
     import json
     from dataclasses import asdict, is_dataclass
 
-    from magicpose_cli.animate import versions
+    from magicpose_cli.animation import versions
 
     numbers = asdict(measured) if is_dataclass(measured) else measured  # type: ignore[arg-type]
     typer.echo(json.dumps({**numbers, "versions": versions()}, indent=2))

@@ -58,7 +58,7 @@ def command(
     import sys
     from contextlib import closing
 
-    from magicpose_cli.animate import versions
+    from magicpose_cli.animation import versions
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.config import Preset
     from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos

@@ -12,7 +12,7 @@ import typer
 from magicpose_cli.cli.events import tell
 
 if TYPE_CHECKING:
-    from magicpose_cli.animate import Result
+    from magicpose_cli.animation import Result
     from magicpose_cli.plan import Plan
 
 MINI_NOTE = (

@@ -115,7 +115,7 @@ def test_a_hundred_jobs_with_ten_bad_ones(folder, batch_of, loads):
 
 def test_a_batch_gives_what_single_runs_give(folder, batch_of, media):
     """Also after jobs with other settings, a driver seen before among them."""
-    from magicpose_cli.animate import animate
+    from magicpose_cli.animation import animate
 
     film = str(media / "dance.mp4")
     jobs = [

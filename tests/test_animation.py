@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from magicpose_cli.animate import animate
+from magicpose_cli.animation import animate
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
 from magicpose_cli.plan import make_plan, sidecar_path
