@@ -40,7 +40,7 @@ class Driver:
     people: tuple[list[Pose], ...] = ()
     """Of a pose file: everybody in each of its frames."""
     notes: tuple[str, ...] = ()
-    """What was assumed in reading a pose file, a line each."""
+    """What was assumed in reading it, a line each."""
 
     @property
     def clip(self) -> Clip:
@@ -71,7 +71,7 @@ def open_driver(path: Path, motion: MotionSettings) -> Driver:
         selected = select(clip_of_poses(path, saved, motion.fps), selection)
         return Driver(kind, selected, selection, tuple(saved.people), tuple(saved.notes))
     clip = probe(path, pictures_fps=motion.fps or DEFAULT_FPS)
-    return Driver(kind, select(clip, selection), selection)
+    return Driver(kind, select(clip, selection), selection, notes=clip.notes)
 
 
 def rate_of(fps: float | None) -> Fraction:

@@ -7,6 +7,7 @@ from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.files.files import write_clip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.video import write_video
+from magicpose_cli.video.ffmpeg import run_ffmpeg
 
 
 def motion(**options):
@@ -80,3 +81,19 @@ def test_a_film_without_a_person_is_one_clear_line(tmp_path):
     with pytest.raises(DetectionError, match=r"wall\.mp4: no person .* 4 frames") as caught:
         see(driver, motion())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_film_cut_short_says_so(media, tmp_path, suffix):
+    whole = tmp_path / f"whole{suffix}"
+    index_first = ("-movflags", "+faststart") if suffix == ".mp4" else ()
+    copied = run_ffmpeg("-i", str(media / "dance.mp4"), "-c", "copy", *index_first, str(whole))
+    assert copied.returncode == 0, copied.stderr
+    assert open_driver(whole, motion()).notes == ()
+    cut = tmp_path / f"cut{suffix}"
+    content = whole.read_bytes()
+    cut.write_bytes(content[: len(content) * 7 // 10])
+    driver = open_driver(cut, motion())
+    assert 0 < driver.frame_count < 8
+    (note,) = driver.notes
+    assert note.startswith(f"cut{suffix} is cut short: it holds 0.") and "of the 1.0 s" in note

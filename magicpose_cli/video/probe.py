@@ -27,6 +27,7 @@ MAX_RATE = 1000
 NO_TIME = -(1 << 63)  # ffmpeg's mark of a packet without a time stamp
 DISCARDED = 4  # ffmpeg's flag of a packet that an edit list hides
 JITTER = 0.4  # of a frame: time stamps that stray less still count as a constant rate
+CUT_SHORT = re.compile(rb"partial file|File ended prematurely")
 GIF_DELAY_MS = 100  # what every viewer shows where a GIF asks for 0 or 10 ms
 
 
@@ -50,6 +51,8 @@ class Clip:
     start_s: float = 0.0
     """When, on the file's own clock, the first frame is shown; its sound counts from there."""
     decoder: Literal["decord", "ffmpeg", "animation", "folder"] = "ffmpeg"
+    notes: tuple[str, ...] = ()
+    """What a user should know of the file, a line each."""
     times: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
     """float64 (n,): seconds from the first frame at which each frame of the file is shown."""
 
@@ -176,7 +179,23 @@ def _probe_video(path: Path) -> Clip:
         audio_codec=sound_codec_in(scan.stderr),
         start_s=max(start_s, 0.0),
         decoder="decord" if decord_agrees(path, len(stamps), first) else "ffmpeg",
+        notes=_cut_short(path, scan.stderr, float((end - stamps[0]) * base)),
         times=times,
+    )
+
+
+def _cut_short(path: Path, said: bytes, length_s: float) -> tuple[str, ...]:
+    """A line where ffmpeg met the end of the file before its last frame; a stream has no end."""
+    if not CUT_SHORT.search(said):
+        return ()
+    header = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", said)
+    named = ""
+    if header:
+        hours, minutes, seconds = (float(part) for part in header.groups())
+        named = f" of the {3600 * hours + 60 * minutes + seconds:.1f} s that it names"
+    return (
+        f"{path.name} is cut short: it holds {length_s:.1f} s{named}, which are used; copy or "
+        "download it again for the rest",
     )
 
 
