@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import subprocess
 import sys
 
@@ -68,6 +67,7 @@ def test_an_error_is_an_event_as_well(media, tmp_path):
 
 def on_a_terminal(*arguments, **environment):
     """What a terminal of 80 columns is sent."""
+    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals of this kind")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*RUN, *arguments], stdin=theirs, stdout=theirs, stderr=theirs,

@@ -1,0 +1,43 @@
+"""What the package promises to installers."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def test_every_extra_that_is_named_exists():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "magicpose_cli").rglob("*.py")]
+    texts.append((ROOT / "README.md").read_text(encoding="utf-8"))
+    named = {
+        extra.strip()
+        for text in texts
+        for names in re.findall(r"magicpose\[([a-z, ]+)\]", text)
+        for extra in names.split(",")
+    }
+    assert named and named <= set(EXTRAS) | {"NAME"}
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "arm64", "aarch64"])
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_decord_is_asked_for_only_where_it_has_wheels(system, machine):
+    from packaging.requirements import Requirement
+
+    (decord,) = (Requirement(d) for d in PROJECT["dependencies"] if d.startswith("decord"))
+    assert decord.marker
+    wanted = decord.marker.evaluate({"sys_platform": system, "platform_machine": machine})
+    assert wanted == (machine in ("x86_64", "AMD64"))
+
+
+def test_types_are_shipped():
+    assert (ROOT / "magicpose_cli" / "py.typed").is_file()
