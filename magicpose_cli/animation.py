@@ -103,6 +103,8 @@ def animate(
 
 def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
     """Everything that decides the made frames: of two runs with one key, one can end the other."""
+    from magicpose_cli.diffusion.options import files_of
+
     settings = preset.model_dump(exclude={"output": True, "description": True})
     settings["model"].pop("batch_size")  # rounding apart it changes nothing; the journal holds it
     return {
@@ -113,11 +115,7 @@ def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
         "steps": plan.steps,
         "guidance": plan.guidance,
         "settings": settings,
-        "files_sha256": [
-            content_hash(Path(file).expanduser())
-            for file in (preset.model.vae, preset.model.lora)
-            if file is not None and Path(file).expanduser().exists()
-        ],
+        "files_sha256": [content_hash(file) for file in files_of(preset.model) if file.exists()],
         "versions": versions(),
     }
 

@@ -40,9 +40,10 @@ class _Addend:
     scale: float
 
 
-def fuse_lora(unet: Any, file: Path) -> int:
+def fuse_lora(unet: Any, file: Path, scale: float = 1.0) -> int:
     """Add a LoRA to a UNet's weights; returns to how many layers.
 
+    scale: how much of it; 0 is nothing, 1 what it was trained as.
     file: .safetensors in kohya's naming or diffusers' (old, new or peft's), for linear layers and
         convolutions. What it holds for text encoders is left out: MagicPose is trained on the
         empty prompt, and its prompt is not what a LoRA is used for here.
@@ -65,7 +66,7 @@ def fuse_lora(unet: Any, file: Path) -> int:
     for name, addend in addends.items():  # all of them, before anything is changed
         _check_fits(file, name, layers[name].weight, addend)
     for name, addend in addends.items():
-        _add(layers[name].weight, addend)
+        _add(layers[name].weight, addend, scale)
     return len(addends)
 
 
@@ -143,7 +144,7 @@ def _check_fits(file: Path, name: str, weight: torch.Tensor, addend: _Addend) ->
 
 
 @torch.no_grad()
-def _add(weight: torch.Tensor, addend: _Addend) -> None:
+def _add(weight: torch.Tensor, addend: _Addend, strength: float) -> None:
     """In float32, whatever the weight's own precision."""
     up, down = (part.to(weight.device).float().flatten(1) for part in (addend.up, addend.down))
-    weight.copy_(weight.float() + addend.scale * (up @ down).reshape(weight.shape))
+    weight.copy_(weight.float() + strength * addend.scale * (up @ down).reshape(weight.shape))

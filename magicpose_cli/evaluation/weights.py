@@ -10,7 +10,15 @@ from magicpose_cli.config import Preset
 if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
-CHANGES = ("quantize", "lora", "vae", "slicing", "offload")  # settings that change the networks
+CHANGES = (
+    "quantize",
+    "base",
+    "lora",
+    "embedding",
+    "vae",
+    "slicing",
+    "offload",
+)  # settings that change the networks
 
 
 class Weights:
@@ -40,7 +48,7 @@ class Weights:
         """The preset's networks, with a scheduler of its own. Raises a MagicPoseError."""
         from magicpose_cli.render import load_model
 
-        key = tuple(getattr(preset.model, name) for name in CHANGES)
+        key = tuple(str(getattr(preset.model, name)) for name in CHANGES)
         if key not in self._loaded:
             self._loaded[key] = (
                 _random(self._random, preset) if self._random else load_model(preset)
