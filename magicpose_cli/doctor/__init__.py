@@ -1,0 +1,1 @@
+"""What there is, what a preset would take of it, and whether it can run: `examine.examine`."""

@@ -1,0 +1,205 @@
+"""The whole examination: the machine, what is installed on it, and what a preset would do here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from magicpose_cli.config import ModelSettings, Preset, load_preset
+from magicpose_cli.doctor import machine, places
+from magicpose_cli.doctor.estimate import Need, estimate
+from magicpose_cli.doctor.finding import BROKEN, Finding, in_units, probed
+from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
+from magicpose_cli.plan import default_preset
+
+PROBES = {
+    "program": (machine.program,),
+    "machine": (machine.torch_build, machine.memory),
+    "films": (machine.films,),
+    "detectors": (machine.detectors,),
+    "models": (places.models,),
+    "weights": (places.weights,),
+    "folders": (places.folders,),
+    "packages": (machine.packages,),
+}
+
+
+@dataclass(frozen=True)
+class Examination:
+    """sections: findings by what they are about. obstacle: why the preset cannot run, "" where it
+    can."""
+
+    preset: str
+    sections: dict[str, list[Finding]] = field(default_factory=dict)
+    obstacle: str = ""
+
+    @property
+    def can_run(self) -> bool:
+        return not self.obstacle
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "preset": self.preset,
+            "can_run": self.can_run,
+            "obstacle": self.obstacle,
+            "sections": {
+                section: {
+                    found.name: {"value": found.value, **found.facts, "warning": found.warning}
+                    for found in findings
+                }
+                for section, findings in self.sections.items()
+            },
+        }
+
+
+def examine(preset: Preset | str | None = None) -> Examination:
+    """Look at everything; no model is loaded, nothing is fetched or written.
+
+    preset: as `animate` takes it. A part that is broken becomes a line; never raises for one.
+    """
+    sections = {
+        section: [found for probe in probes for found in probed(section, probe)]
+        for section, probes in PROBES.items()
+    }
+    name = "settings of its own" if isinstance(preset, Preset) else preset or ""
+    obstacle = ""
+    sections["preset"] = []
+    try:
+        name = name or default_preset()
+        for found in _used(preset if isinstance(preset, Preset) else load_preset(name)):
+            sections["preset"].append(found)
+    except BROKEN as error:
+        obstacle = str(error) if isinstance(error, MagicPoseError) else repr(error)
+    return Examination(name, sections, " ".join(obstacle.split()))
+
+
+def _used(preset: Preset) -> Iterator[Finding]:
+    """What a preset would use here. Raises one of BROKEN at the first thing that is not to be had,
+    DeviceError where the memory does not do."""
+    from magicpose_cli.diffusion.weights import default_dtype, read_index, resolve_model
+    from magicpose_cli.pose.detection.detect import pick_detector
+    from magicpose_cli.render import pick_device
+    from magicpose_cli.video.ffmpeg import ffmpeg_exe
+
+    model, sampling = preset.model, preset.sampling
+    if preset.description:
+        yield Finding("description", preset.description)
+    folder = resolve_model(model.name)
+    yield Finding("model", str(folder))
+    device = pick_device(model.device)
+    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    yield Finding("device, dtype", f"{device}, {dtype}", {"device": device, "dtype": dtype})
+    index = read_index(folder)
+    width, height = preset.size_for(index["sample_size"])
+    steps = preset.steps_for(index["default_steps"])
+    guidance = sampling.guidance or index["default_guidance"]
+    yield Finding(
+        "size, steps, guidance",
+        f"{width}x{height}, {steps}, {guidance:g}",
+        {"width": width, "height": height, "steps": steps, "guidance": guidance},
+    )
+    _check_scheduler(sampling.scheduler, folder, index)
+    own = f"the model's own, {index['scheduler'][1]}"
+    yield Finding("scheduler", sampling.scheduler or own)
+    yield from _extras(model, device)
+    yield Finding("detector", pick_detector(preset.motion.detector))
+    ffmpeg_exe()
+    on_cpu, free, total = _memory_of(device)
+    need = estimate(
+        folder, index, size=(width, height), steps=steps, dtype=dtype, on_cpu=on_cpu, free=free,
+        offload=model.offload if device.startswith("cuda") else "none",
+        quantize=model.quantize, batch_size=model.batch_size,
+        vae=None if model.vae is None else _located(model.vae),
+    )  # fmt: skip
+    yield Finding("frames at once", str(need.batch_size), {"batch_size": need.batch_size})
+    yield from _fit(need, device, free, total)
+
+
+def _fit(need: Need, device: str, free: int, total: int) -> Iterator[Finding]:
+    """Whether the memory does. Raises DeviceError where it does not."""
+    main_total, main_free = machine.memory_limits()
+    obstacle = warning = ""
+    if need.least > free:
+        obstacle = (
+            f"about {in_units(need.least)} of memory are needed on {device} (estimated), "
+            f"{in_units(free)} of {in_units(total)} are free; try --preset lowvram, a smaller "
+            "--size, or close other programs"
+        )
+    elif need.main > main_free:
+        obstacle = (
+            f"about {in_units(need.main)} of main memory are needed (estimated), "
+            f"{in_units(main_free)} of {in_units(main_total)} are free; close other programs"
+        )
+    elif need.device > free:
+        warning = (
+            f"fits with fewer frames at once alone, to which a run goes down by itself; "
+            f"--batch-size 1 takes {in_units(need.least)}"
+        )
+    yield Finding(
+        "memory",
+        f"{'does not fit' if obstacle else 'fits'}, estimated: {in_units(need.device)} of "
+        f"{in_units(free)} free on {device} (weights {in_units(need.weights)}, the reference "
+        f"{in_units(need.bank)}, a frame {in_units(need.frame)})",
+        {"needed": need.device, "least": need.least, "main": need.main, "free": free},
+        warning,
+    )
+    if obstacle:
+        raise DeviceError(obstacle)
+
+
+def _memory_of(device: str) -> tuple[bool, int, int]:
+    """Whether the device computes in main memory, and its bytes: free now, in total."""
+    if not device.startswith("cuda"):
+        total, free = machine.memory_limits()
+        return True, free, total
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return False, free, total
+
+
+def _extras(model: ModelSettings, device: str) -> Iterator[Finding]:
+    """The settings that need a file, a package or a kind of device."""
+    named = [("base", model.base), ("vae", model.vae)]
+    named += [("lora", name) for name in model.lora]
+    named += [("embedding", name) for name in model.embedding]
+    for kind, name in named:
+        if name is not None:
+            yield Finding(kind, str(_located(name)))
+    if model.quantize != "none":
+        if find_spec("torchao") is None:
+            raise ConfigError(
+                "model.quantize: torchao is not installed; `pip install 'magicpose[quant]'` "
+                "brings it"
+            )
+        yield Finding("quantize", model.quantize)
+    if model.offload != "none":
+        effect = "" if device.startswith("cuda") else " (no effect: it is for CUDA)"
+        yield Finding("offload", f"{model.offload}{effect}")
+
+
+def _located(name: str) -> Path:
+    """The file or folder of a setting. Raises ModelError where it is not there."""
+    from magicpose_cli.catalog import located
+
+    for part in (name, name.rpartition(":")[0]):
+        path = (located(part) if part else None) or Path(part).expanduser()
+        if part and path.exists():
+            return path
+    raise ModelError(f"{name} is not there; expected a file, a folder or a fetched model's name")
+
+
+def _check_scheduler(name: str | None, folder: Path, index: dict[str, Any]) -> None:
+    """Raise ConfigError for a scheduler that cannot be used; usual names need no look."""
+    from magicpose_cli.diffusion.schedulers import SHORT_NAMES, scheduler_by_name
+
+    if name is None or name.lower() in SHORT_NAMES:
+        return
+    import diffusers
+
+    own = getattr(diffusers, index["scheduler"][1])
+    scheduler_by_name(name, own.from_pretrained(folder / "scheduler", local_files_only=True))
