@@ -102,7 +102,8 @@ for (const figure of document.querySelectorAll("figure")) {
   picture.onclick = () => figure.classList.toggle("large");
 }
 document.onkeydown = (event) => {
-  if (event.target.matches("select, button, input[type=checkbox]") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const pressed = event.key === " " && event.target.matches("button, input[type=checkbox]");
+  if (pressed || event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey) return;
   const keys = {
     " ": () => play.click(), ArrowLeft: () => step(-1), ArrowRight: () => step(1),
     Home: () => show(0), End: () => show(count - 1),

@@ -22,7 +22,7 @@ LISTED = 200  # gaps one by one on the page
 DATA_LIMIT = 32 << 20  # characters of a data address that every browser plays
 BLOCK = 3 << 16  # bytes; a multiple of 3 is encoded without padding in between
 TITLES = {"driver": "Driver", "poses": "Poses", "result": "Result"}
-SAID = {"name", "seed", "steps", "guidance", "scheduler", "size", "detector", "retarget", "compare"}
+SAID = {"name", "seed", "steps", "guidance", "scheduler", "size", "detector", "retarget"}
 """Settings that the page tells under names of its own."""
 
 
