@@ -16,6 +16,7 @@ from magicpose_cli.cli import (
     models,
     poses,
     presets,
+    report,
     train,
 )
 from magicpose_cli.cli.outcome import with_exit_code
@@ -49,6 +50,7 @@ app.command("animate")(with_exit_code(animate.command))
 app.command("batch")(with_exit_code(batch.command))
 app.command("demo")(with_exit_code(demo.command))
 app.command("poses")(with_exit_code(poses.command))
+app.command("report")(with_exit_code(report.command))
 app.command("presets")(with_exit_code(presets.command))
 app.command("dataset")(with_exit_code(dataset.command))
 app.command("train")(with_exit_code(train.command))
