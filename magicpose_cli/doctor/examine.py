@@ -62,7 +62,7 @@ def examine(preset: Preset | str | None = None) -> Examination:
     preset: as `animate` takes it. A part that is broken becomes a line; never raises for one.
     """
     sections = {
-        section: [found for probe in probes for found in probed(section, probe)]
+        section: [found for probe in probes for found in probed(probe)]
         for section, probes in PROBES.items()
     }
     name = "settings of its own" if isinstance(preset, Preset) else preset or ""
@@ -81,9 +81,9 @@ def _used(preset: Preset) -> Iterator[Finding]:
     """What a preset would use here. Raises one of BROKEN at the first thing that is not to be had,
     DeviceError where the memory does not do."""
     from magicpose_cli.diffusion.weights import default_dtype, read_index, resolve_model
-    from magicpose_cli.pose.detection.detect import pick_detector
+    from magicpose_cli.pose.detection.detect import _lacks, pick_detector
     from magicpose_cli.render import pick_device
-    from magicpose_cli.video.ffmpeg import ffmpeg_exe
+    from magicpose_cli.video.ffmpeg import run_ffmpeg
 
     model, sampling = preset.model, preset.sampling
     if preset.description:
@@ -106,8 +106,11 @@ def _used(preset: Preset) -> Iterator[Finding]:
     own = f"the model's own, {index['scheduler'][1]}"
     yield Finding("scheduler", sampling.scheduler or own)
     yield from _extras(model, device)
-    yield Finding("detector", pick_detector(preset.motion.detector))
-    ffmpeg_exe()
+    detector = pick_detector(preset.motion.detector)
+    yield Finding("detector", detector)
+    if lack := _lacks(detector):
+        raise ConfigError(f"detector: {detector!r} {lack}")
+    run_ffmpeg("-version").check_returncode()
     on_cpu, free, total = _memory_of(device)
     need = estimate(
         folder, index, size=(width, height), steps=steps, dtype=dtype, on_cpu=on_cpu, free=free,

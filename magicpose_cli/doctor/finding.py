@@ -30,13 +30,14 @@ class Finding:
 Probe = Callable[[], Iterator[Finding]]
 
 
-def probed(name: str, probe: Probe) -> list[Finding]:
-    """What a probe finds; a part that is broken becomes a line of this name."""
+def probed(probe: Probe) -> list[Finding]:
+    """What a probe finds; a part that is broken becomes a line of the probe's name."""
     found: list[Finding] = []
     try:
         found.extend(probe())
     except BROKEN as error:
         said = " ".join(str(error).split())[:300] or "no message"
+        name = probe.__name__.replace("_", " ")
         found.append(Finding(name, "broken", {}, f"{type(error).__name__}: {said}"))
     return found
 
