@@ -83,7 +83,9 @@ def animate(
     Raises a MagicPoseError for everything the user can mend; the finished frames are kept.
     """
     preset = resolve_preset(preset)
-    plan, picture, opened = make_plan(reference, driver, output, preset, overwrite=overwrite)
+    plan, picture, opened = make_plan(
+        reference, driver, output, preset, overwrite=overwrite, on_progress=on_progress
+    )
     clock = clock or Clock()
     on_progress(Progress("plan", 1, 1, note=plan.model_line))
     with nullcontext(resources) if resources else Resources(remember=False) as at_hand:

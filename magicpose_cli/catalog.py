@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import sys
 import urllib.error
@@ -133,6 +134,24 @@ def weights_folder(name: str) -> Path:
     """Where the files of an entry lie, or are to lie."""
     entry_of(name)
     return models_home() / name
+
+
+def located(name: str) -> Path | None:
+    """Where what `models fetch` has brought lies: an entry of the catalog or a hub's ORG/NAME.
+
+    A single file of weights is named itself, else the folder. None where the name is neither.
+    Raises ModelError for what is known but not there.
+    """
+    if name in CATALOG:
+        if lacking(name):
+            raise ModelError(f"{name} is not fetched; run: magicpose models fetch {name}")
+        files = CATALOG[name].files
+        folder = weights_folder(name)
+        return folder / files[0].name if len(files) == 1 else folder
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return None
+    folder = models_home() / name.replace("/", "--")
+    return folder if folder.is_dir() else None
 
 
 def lacking(name: str) -> list[Path]:

@@ -11,6 +11,7 @@ from magicpose_cli.config import Preset, load_preset
 from magicpose_cli.driver import Driver, open_driver
 from magicpose_cli.errors import ConfigError, OutputError
 from magicpose_cli.pose.detection.detect import pick_detector
+from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.video import check_output, read_picture
 from magicpose_cli.work import work_path
 
@@ -68,6 +69,7 @@ def make_plan(
     preset: Preset,
     *,
     overwrite: bool = False,
+    on_progress: OnProgress = silent,
 ) -> tuple[Plan, np.ndarray, Driver]:
     """Check everything that can be checked without work: the plan, the reference, the driver.
 
@@ -99,7 +101,7 @@ def make_plan(
             f"anchor: frame {anchor} is beyond the last, {opened.frame_count - 1}; expected best, "
             "first or the number of a frame with the person in it"
         )
-    folder = resolve_model(preset.model.name)
+    folder = resolve_model(preset.model.name, on_progress)
     index = read_index(folder)
     width, height = preset.size_for(index["sample_size"])
     plan = Plan(

@@ -179,8 +179,10 @@ def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipel
     pipeline.set_progress_bar_config(disable=True)
     told = apply_model_settings(
         pipeline,
+        base=model.base,
         vae=model.vae,
         lora=model.lora,
+        embedding=model.embedding,
         quantize=model.quantize,
         slicing=model.slicing,
         offload=model.offload,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NAMES = {
     "model": "loading",
     "poses": "detecting poses",
+    "convert": "converting",
     "render": "rendering",
     "overlay": "drawing",
 }

@@ -144,38 +144,47 @@ def convert_checkpoint(
     )
 
 
-def read_checkpoint(source: Path) -> dict[str, torch.Tensor]:
+def read_checkpoint(
+    source: Path, expected: str = f"expected {EXPECTED}"
+) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint by key, mapped from the file where its format allows.
 
     Nothing but tensors and plain containers is ever unpickled. What is no tensor, and what
     stands beside a `state_dict`, is training state and not returned.
     """
     if not source.is_file():
-        raise ModelError(f"{source}: no such file; expected {EXPECTED}")
+        raise ModelError(f"{source}: no such file; {expected}")
+    state = read_plain(source, expected)
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping):
+        raise ModelError(f"{source}: holds a {type(state).__name__}; {expected}")
+    return {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def read_plain(source: Path, expected: str) -> Any:
+    """What a .safetensors or a pickled file holds: tensors and plain containers, or ModelError.
+
+    expected: the end of the line that says what else it should have been.
+    """
     try:
         if source.suffix == ".safetensors":
-            state: Any = load_file(source)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # advice to developers on old formats
-                state = torch.load(
-                    source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source)
-                )
+            return load_file(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to developers on old formats
+            return torch.load(
+                source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source)
+            )
     except pickle.UnpicklingError as error:
         if re.search(r"GLOBAL|Unsupported (global|class|operand)", str(error)):
             raise ModelError(
                 f"{source}: refused, it holds more than tensors (none of its code was run); "
-                f"expected {EXPECTED}"
+                f"{expected}"
             ) from error
-        raise ModelError(f"{source}: is no checkpoint; expected {EXPECTED}") from error
+        raise ModelError(f"{source}: is no checkpoint; {expected}") from error
     except UNREADABLE as error:
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
-        raise ModelError(f"{source}: cannot be read ({reason}); expected {EXPECTED}") from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping):
-        raise ModelError(f"{source}: holds a {type(state).__name__}; expected {EXPECTED}")
-    return {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
+        raise ModelError(f"{source}: cannot be read ({reason}); {expected}") from error
 
 
 def _write_part(

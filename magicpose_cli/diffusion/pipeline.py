@@ -15,6 +15,7 @@ import PIL.Image
 import torch
 from diffusers import ControlNetModel, DiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
@@ -33,7 +34,7 @@ class MagicPosePipelineOutput(BaseOutput):
     images: list[PIL.Image.Image] | np.ndarray | torch.Tensor
 
 
-class MagicPosePipeline(DiffusionPipeline):
+class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     """MagicPose (Chang et al., ICML 2024): Stable Diffusion moved by pose, dressed by a reference.
 
     unet: the denoiser (SD 1.5 in the released model).
@@ -244,7 +245,7 @@ class MagicPosePipeline(DiffusionPipeline):
             ids[0, 0] = text.vocab_size - 2
         else:
             ids = self.tokenizer(
-                prompt,
+                self.maybe_convert_prompt(prompt, self.tokenizer),  # words of several vectors
                 padding="max_length",
                 max_length=self.tokenizer.model_max_length,
                 truncation=True,

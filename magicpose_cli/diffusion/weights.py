@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicpose_cli.catalog import models_home
+from magicpose_cli.catalog import located, models_home
 from magicpose_cli.errors import ModelError
+from magicpose_cli.progress import OnProgress, Progress, silent
 
 if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -37,6 +38,9 @@ CLASSES = {
     "tokenizer": ("transformers", {"CLIPTokenizer", "CLIPTokenizerFast"}),
 }
 """Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
+
+CHECKPOINTS = (".th", ".pth", ".pt", ".ckpt", ".safetensors")
+"""Files that may hold a released checkpoint."""
 
 TALKERS = ("torchao", "torch.utils._pytree")
 """Loggers that speak while diffusers imports torchao, where that is installed."""
@@ -67,24 +71,51 @@ def installed_models() -> dict[str, Path]:
     return found
 
 
-def resolve_model(name: str | None) -> Path:
-    """The folder of a model: an installed name, a path, or None / "auto" for the best installed.
+def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
+    """The folder of a model: an installed name, a folder, a released checkpoint, a repository of
+    the hub that has been fetched, or None / "auto" for the best installed.
 
-    A bare name is looked for among the installed models first, then as a folder here. Raises
-    ModelError where there is none or the folder is no MagicPose model.
+    A bare name is looked for among the installed models first, then as a folder here. A checkpoint
+    is converted once, into the home, which takes a minute: `on_progress` is told. Raises ModelError
+    where there is none or the folder is no MagicPose model.
     """
     if name is None or name == "auto":
         installed = (models_home() / RELEASED / "model_index.json").is_file()
         name = RELEASED if installed else "mini"
+    if Path(name).suffix.lower() in CHECKPOINTS and Path(name).expanduser().is_file():
+        return converted(Path(name).expanduser(), on_progress)
     folder = model_folder(name)
     if not folder.exists() and Path(name).expanduser().is_dir():
         folder = Path(name).expanduser()
+    if not folder.exists():
+        folder = located(name) or folder
     if not folder.exists():
         known = ", ".join(installed_models()) or "none"
         raise ModelError(
             f"model {name!r}: no folder {folder}; expected a folder or one of the installed "
             f"models ({known}); {CONVERT.format(name)}"
         )
+    read_index(folder)
+    return folder
+
+
+def converted(checkpoint: Path, on_progress: OnProgress = silent) -> Path:
+    """The folder that a released checkpoint has been, or is now, converted to.
+
+    It lies in the home under the file's name and what tells one file of that name from another.
+    """
+    from magicpose_cli.diffusion.convert import convert_checkpoint
+
+    state = checkpoint.stat()
+    identity = f"{checkpoint.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
+    mark = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    folder = models_home() / f"{checkpoint.stem}-{mark}"
+    if not (folder / "model_index.json").is_file():
+
+        def tell(part: str, done: int, total: int) -> None:
+            on_progress(Progress("convert", done, total, "parts"))
+
+        convert_checkpoint(checkpoint, folder, progress=tell)
     read_index(folder)
     return folder
 

@@ -73,8 +73,10 @@ def _random(name: str, preset: Preset) -> MagicPosePipeline:
     pipeline = random_pipeline(name, dtype, loading_device(device, model.offload))
     apply_model_settings(
         pipeline,
+        base=model.base,
         vae=model.vae,
         lora=model.lora,
+        embedding=model.embedding,
         quantize=model.quantize,
         slicing=model.slicing,
         offload=model.offload,
