@@ -48,10 +48,15 @@ class Plan:
         return f"model {self.model} ({size})"
 
 
-def resolve_preset(preset: Preset | str | None) -> Preset:
-    """By default: `magicpose` where the released model is installed, else `mini`."""
+def resolve_preset(preset: Preset | str | None, model: str | None = None) -> Preset:
+    """By default: `magicpose` where the released model is installed, else `mini`.
+
+    model: what is asked for by name; without a preset it is run as its own folder says.
+    """
     if isinstance(preset, Preset):
         return preset
+    if preset is None and model is not None:
+        return Preset()
     return load_preset(preset or default_preset())
 
 

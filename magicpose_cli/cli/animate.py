@@ -161,7 +161,7 @@ def command(
     from magicpose_cli.plan import make_plan, resolve_preset
     from magicpose_cli.resources import Resources, Spread
 
-    settings = resolve_preset(preset).with_options(
+    settings = resolve_preset(preset, model).with_options(
         model__name=model,
         model__device=device,
         model__dtype=dtype,
