@@ -36,10 +36,14 @@ function setPlaying(on) {
   }
   if (frameNow() >= count - 1) show(0);
   keepStep();
-  Promise.all(films.map((film) => film.play())).then(
-    () => requestAnimationFrame(tick),
-    () => { if (playing) stop(); },
-  );
+  Promise.all(films.map(settled))  // they set out together
+    .then(() => playing && Promise.all(films.map((film) => film.play())))
+    .then(() => requestAnimationFrame(tick), () => { if (playing) stop(); });
+}
+
+function settled(film) {
+  if (!film.seeking) return Promise.resolve();
+  return new Promise((done) => film.addEventListener("seeked", done, { once: true }));
 }
 
 function stop() {
