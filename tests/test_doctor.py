@@ -118,7 +118,7 @@ def test_everything_is_examined_and_mini_can_run():
         ({"model__device": "cuda:99"}, "model.device: 'cuda:99' cannot be used"),
         ({"sampling__scheduler": "EulerAncestralDiscreteScheduler"}, "draws noise at every step"),
         ({"model__vae": "nowhere/vae"}, "nowhere/vae is not there"),
-        ({"model__lora": ["nowhere/few.safetensors:0.5"]}, "few.safetensors:0.5 is not there"),
+        ({"model__lora": ["nowhere/few.safetensors:0.5"]}, "few.safetensors is not there"),
         ({"motion__detector": "dwpose-mm"}, "pip install"),
         ({"motion__detector": "bogus"}, "'bogus' is not known"),
     ],
@@ -143,6 +143,15 @@ def test_files_that_are_there_are_told(tmp_path):
     preset = Preset().with_options(model__name="mini", model__lora=[f"{lora}:0.5"])
     told = {found.name: found.value for found in examine(preset).sections["preset"]}
     assert told["lora"] == str(lora) and "memory" in told
+
+
+def test_a_checkpoint_is_not_converted_to_be_examined(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path / "home"))
+    file = tmp_path / "model_state.th"
+    file.write_bytes(b"nothing that could be converted")
+    examination = examine(Preset().with_options(model__name=str(file)))
+    assert examination.can_run and not (tmp_path / "home").exists()
+    assert "models convert" in examination.sections["preset"][-1].warning
 
 
 def test_a_container_may_have_less_memory_than_its_host(tmp_path, monkeypatch):

@@ -80,7 +80,12 @@ def examine(preset: Preset | str | None = None) -> Examination:
 def _used(preset: Preset) -> Iterator[Finding]:
     """What a preset would use here. Raises one of BROKEN at the first thing that is not to be had,
     DeviceError where the memory does not do."""
-    from magicpose_cli.diffusion.weights import default_dtype, read_index, resolve_model
+    from magicpose_cli.diffusion.weights import (
+        CHECKPOINTS,
+        default_dtype,
+        read_index,
+        resolve_model,
+    )
     from magicpose_cli.pose.detection.detect import _lacks, pick_detector
     from magicpose_cli.render import pick_device
     from magicpose_cli.video.ffmpeg import run_ffmpeg
@@ -88,6 +93,11 @@ def _used(preset: Preset) -> Iterator[Finding]:
     model, sampling = preset.model, preset.sampling
     if preset.description:
         yield Finding("description", preset.description)
+    file = Path(model.name).expanduser()
+    if file.suffix.lower() in CHECKPOINTS and file.is_file():
+        told = "convert it by `magicpose models convert` to have its memory estimated"
+        yield Finding("model", f"{file}, a checkpoint: the first run converts it", {}, told)
+        return
     folder = resolve_model(model.name)
     yield Finding("model", str(folder))
     device = pick_device(model.device)
@@ -105,7 +115,10 @@ def _used(preset: Preset) -> Iterator[Finding]:
     _check_scheduler(sampling.scheduler, folder, index)
     own = f"the model's own, {index['scheduler'][1]}"
     yield Finding("scheduler", sampling.scheduler or own)
-    yield from _extras(model, device)
+    files = _files(model)
+    for kind, path in files:
+        yield Finding(kind, str(path))
+    yield from _options(model, device)
     detector = pick_detector(preset.motion.detector)
     yield Finding("detector", detector)
     if lack := _lacks(detector):
@@ -116,7 +129,7 @@ def _used(preset: Preset) -> Iterator[Finding]:
         folder, index, size=(width, height), steps=steps, dtype=dtype, on_cpu=on_cpu, free=free,
         offload=model.offload if device.startswith("cuda") else "none",
         quantize=model.quantize, batch_size=model.batch_size,
-        vae=None if model.vae is None else _located(model.vae),
+        vae=dict(files).get("vae"),
     )  # fmt: skip
     yield Finding("frames at once", str(need.batch_size), {"batch_size": need.batch_size})
     yield from _fit(need, device, free, total)
@@ -165,14 +178,27 @@ def _memory_of(device: str) -> tuple[bool, int, int]:
     return False, free, total
 
 
-def _extras(model: ModelSettings, device: str) -> Iterator[Finding]:
-    """The settings that need a file, a package or a kind of device."""
-    named = [("base", model.base), ("vae", model.vae)]
-    named += [("lora", name) for name in model.lora]
-    named += [("embedding", name) for name in model.embedding]
-    for kind, name in named:
-        if name is not None:
-            yield Finding(kind, str(_located(name)))
+def _files(model: ModelSettings) -> list[tuple[str, Path]]:
+    """The files and folders beside the model itself that its settings name, with what they are.
+    Raises ModelError for one that is not there."""
+    if not (model.base or model.vae or model.lora or model.embedding):
+        return []  # what follows imports diffusers, which takes seconds
+    from magicpose_cli.diffusion.options import file_and_scale, file_and_word, place_of
+
+    files = [(kind, place_of(name)) for kind in ("base", "vae") if (name := getattr(model, kind))]
+    files += [("lora", file_and_scale(text)[0]) for text in model.lora]
+    files += [("embedding", file_and_word(text)[0]) for text in model.embedding]
+    for kind, path in files:
+        if not path.exists():
+            raise ModelError(
+                f"model.{kind}: {path} is not there; expected a path or the name of something that "
+                "`magicpose models fetch` has brought"
+            )
+    return files
+
+
+def _options(model: ModelSettings, device: str) -> Iterator[Finding]:
+    """The settings that need a package or a kind of device."""
     if model.quantize != "none":
         if find_spec("torchao") is None:
             raise ConfigError(
@@ -183,17 +209,6 @@ def _extras(model: ModelSettings, device: str) -> Iterator[Finding]:
     if model.offload != "none":
         effect = "" if device.startswith("cuda") else " (no effect: it is for CUDA)"
         yield Finding("offload", f"{model.offload}{effect}")
-
-
-def _located(name: str) -> Path:
-    """The file or folder of a setting. Raises ModelError where it is not there."""
-    from magicpose_cli.catalog import located
-
-    for part in (name, name.rpartition(":")[0]):
-        path = (located(part) if part else None) or Path(part).expanduser()
-        if part and path.exists():
-            return path
-    raise ModelError(f"{name} is not there; expected a file, a folder or a fetched model's name")
 
 
 def _check_scheduler(name: str | None, folder: Path, index: dict[str, Any]) -> None:
