@@ -36,9 +36,8 @@ def weights() -> Iterator[Finding]:
     """What the catalog knows, and what of it is here."""
     for name, entry in CATALOG.items():
         here = not lacking(name)
-        yield Finding(
-            name, f"{'fetched' if here else 'not fetched'}, {in_units(entry.size)}", {"here": here}
-        )
+        size = in_units(entry.size) if entry.size else "size not known before it is asked for"
+        yield Finding(name, f"{'fetched' if here else 'not fetched'}, {size}", {"here": here})
 
 
 def folders() -> Iterator[Finding]:
