@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
 CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
+FRAME = 0.75e9  # bytes of a frame of SD 1.5 at 512x512: two passes in half precision, with decoding
 DECODED_AT_ONCE = 4  # frames; more fill no GPU better, and a CPU is fastest with one
 
 
@@ -201,11 +202,15 @@ def batch_size_for(pipeline: MagicPosePipeline, width: int, height: int) -> int:
     cells = width * height / pipeline.vae_scale_factor**2
     widest = pipeline.unet.config.block_out_channels[0] / 320
     device = pipeline._execution_device
-    if device.type != "cuda":
-        return max(1, min(16, int(4096 / (cells * widest))))
-    free, _ = torch.cuda.mem_get_info(device)
-    frame = 0.75e9 * widest * cells / 4096  # two passes of SD 1.5 in half precision, with decoding
-    return max(1, min(16, int(0.6 * free / frame)))
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    return frames_at_once(cells * widest, free)
+
+
+def frames_at_once(cells: float, free: int | None) -> int:
+    """cells: latents times the first block's width over 320; free: bytes on CUDA, else None."""
+    if free is None:
+        return max(1, min(16, int(4096 / cells)))
+    return max(1, min(16, int(0.6 * free / (FRAME * cells / 4096))))
 
 
 def _to_tensor(pictures: np.ndarray) -> torch.Tensor:

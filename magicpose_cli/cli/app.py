@@ -12,6 +12,7 @@ from magicpose_cli.cli import (
     bench,
     dataset,
     demo,
+    doctor,
     evaluate,
     models,
     poses,
@@ -51,6 +52,7 @@ app.command("batch")(with_exit_code(batch.command))
 app.command("demo")(with_exit_code(demo.command))
 app.command("poses")(with_exit_code(poses.command))
 app.command("report")(with_exit_code(report.command))
+app.command("doctor")(with_exit_code(doctor.command))
 app.command("presets")(with_exit_code(presets.command))
 app.command("dataset")(with_exit_code(dataset.command))
 app.command("train")(with_exit_code(train.command))

@@ -19,5 +19,12 @@ def models(incomplete: str) -> list[str]:
     return _fitting(incomplete, installed_models())
 
 
+def weights(incomplete: str) -> list[str]:
+    """Installed models, and what the catalog has."""
+    from magicpose_cli.catalog import CATALOG
+
+    return sorted({*models(incomplete), *_fitting(incomplete, CATALOG)})
+
+
 def _fitting(incomplete: str, names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))

@@ -17,6 +17,7 @@ NAMES = {
     "model": "loading",
     "poses": "detecting poses",
     "convert": "converting",
+    "page": "making the page",
     "render": "rendering",
     "overlay": "drawing",
 }

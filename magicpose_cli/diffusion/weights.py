@@ -66,9 +66,19 @@ def installed_models() -> dict[str, Path]:
     """Folders by name: the embedded model and what lies in the home."""
     found = {"mini": MINI} if (MINI / "model_index.json").is_file() else {}
     for index in sorted(models_home().glob("*/model_index.json")):
-        if not index.parent.name.startswith("."):
-            found.setdefault(index.parent.name, index.parent)
+        folder = index.parent
+        if not folder.name.startswith(".") and _is_magicpose(index):
+            found.setdefault(folder.name.replace("--", "/"), folder)
     return found
+
+
+def _is_magicpose(index: Path) -> bool:
+    """A Stable Diffusion that has been fetched lies beside the models."""
+    try:
+        told = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True  # what is damaged is named, and told when it is used
+    return isinstance(told, dict) and told.get("_class_name") == "MagicPosePipeline"
 
 
 def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:

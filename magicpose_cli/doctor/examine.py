@@ -86,7 +86,7 @@ def _used(preset: Preset) -> Iterator[Finding]:
         read_index,
         resolve_model,
     )
-    from magicpose_cli.pose.detection.detect import _lacks, pick_detector
+    from magicpose_cli.pose.detection.detect import lacks, pick_detector
     from magicpose_cli.render import pick_device
     from magicpose_cli.video.ffmpeg import run_ffmpeg
 
@@ -121,7 +121,7 @@ def _used(preset: Preset) -> Iterator[Finding]:
     yield from _options(model, device)
     detector = pick_detector(preset.motion.detector)
     yield Finding("detector", detector)
-    if lack := _lacks(detector):
+    if lack := lacks(detector):
         raise ConfigError(f"detector: {detector!r} {lack}")
     run_ffmpeg("-version").check_returncode()
     on_cpu, free, total = _memory_of(device)

@@ -129,10 +129,10 @@ def films() -> Iterator[Finding]:
 
 def detectors() -> Iterator[Finding]:
     """Those at hand, and which one is taken."""
-    from magicpose_cli.pose.detection.detect import DETECTORS, _lacks, pick_detector
+    from magicpose_cli.pose.detection.detect import DETECTORS, lacks, pick_detector
 
     for name in DETECTORS:
-        lack = _lacks(name)
+        lack = lacks(name)
         yield Finding(name, lack or "at hand", {"at_hand": not lack})
     yield Finding("picked", pick_detector("auto"))
 

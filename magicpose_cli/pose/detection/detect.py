@@ -89,7 +89,7 @@ def pick_detector(name: str = "auto") -> str:
             known = ", ".join(["auto", *DETECTORS])
             raise ConfigError(f"detector: {name!r} is not known; expected one of {known}")
         return name
-    lacks = {known: _lacks(known) for known, backend in DETECTORS.items() if backend.automatic}
+    lacks = {known: lacks(known) for known, backend in DETECTORS.items() if backend.automatic}
     for known, lack in lacks.items():
         if not lack:
             return known
@@ -104,7 +104,7 @@ def load_detector(name: str = "auto", *, still: bool = False) -> PoseDetector:
     Errors: ConfigError for an unknown name, a package that is not installed or missing weights.
     """
     chosen = pick_detector(name)
-    if lack := _lacks(chosen):
+    if lack := lacks(chosen):
         raise ConfigError(f"detector: {chosen!r} {lack}")
     module_name, class_name = DETECTORS[chosen].place.split(":")
     return getattr(importlib.import_module(module_name), class_name)(still=still)
@@ -128,7 +128,7 @@ def _area(pose: Pose) -> float:
     return (right - left) * (bottom - top)
 
 
-def _lacks(name: str) -> str:
+def lacks(name: str) -> str:
     """What a detector cannot run without and how to get it; "" where nothing is missing."""
     backend = DETECTORS[name]
     for path in backend.needs:

@@ -1,0 +1,38 @@
+"""Weights to be had elsewhere: where they are, what they must be, and how they come here.
+
+`entries.py` is the table, `hub.py` asks the hub what the table leaves open, `transfer.py` brings
+files and checks them, `trust.py` remembers what came first, `home.py` knows where they lie.
+"""
+
+from magicpose_cli.catalog.entries import CATALOG, Entry, RemoteFile
+from magicpose_cli.catalog.home import (
+    entry_of,
+    fetched_repositories,
+    lacking,
+    located,
+    models_home,
+    remove,
+    remove_weights,
+    state_of,
+    weights_folder,
+)
+from magicpose_cli.catalog.hub import asked
+from magicpose_cli.catalog.transfer import fetch, verify
+
+__all__ = [
+    "CATALOG",
+    "Entry",
+    "RemoteFile",
+    "asked",
+    "entry_of",
+    "fetch",
+    "fetched_repositories",
+    "lacking",
+    "located",
+    "models_home",
+    "remove",
+    "remove_weights",
+    "state_of",
+    "verify",
+    "weights_folder",
+]

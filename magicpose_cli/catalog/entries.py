@@ -1,0 +1,219 @@
+"""The table of what can be fetched: another entry is a few lines.
+
+A size or hash that its makers do not publish is left open (None, ""): the hub is asked for it
+before anything is fetched, and what came first is trusted from then on (trust.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file: `repository` and `revision` on the model hub, or a plain `address`.
+
+    name: below the entry's folder. path: in the repository, where it is another one. size: bytes.
+    """
+
+    name: str
+    size: int | None = None
+    sha256: str = ""
+    repository: str = ""
+    revision: str = ""
+    address: str = ""
+    path: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, to be shown."""
+        revision = f" @ {self.revision[:8]}" if self.revision else ""
+        return f"{self.repository}{revision}" if self.repository else self.address
+
+    @property
+    def identity(self) -> str:
+        """The same for the same file, whatever its revision."""
+        return f"{self.repository}/{self.path or self.name}" if self.repository else self.address
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Files that belong together, in a folder of the entry's name or of `folder`.
+
+    kind: what it is. use: what takes it.
+    """
+
+    title: str
+    license: str
+    files: tuple[RemoteFile, ...]
+    kind: str = "detector"
+    use: str = ""
+    folder: str = ""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all files together; None as long as one is not known."""
+        sizes = [file.size for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _on_hub(
+    repository: str, *files: tuple[str, int | None, str], revision: str = ""
+) -> tuple[RemoteFile, ...]:
+    return tuple(
+        RemoteFile(name, size, sha256, repository, revision) for name, size, sha256 in files
+    )
+
+
+def _unknown(*names: str) -> tuple[tuple[str, int | None, str], ...]:
+    return tuple((name, None, "") for name in names)
+
+
+SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+TOKENIZER = tuple(
+    f"tokenizer/{name}"
+    for name in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+)
+_TASKS = "https://storage.googleapis.com/mediapipe-models/{0}/{1}/float16/1/{1}.task"
+
+CATALOG: dict[str, Entry] = {
+    "magicpose": Entry(
+        "MagicPose as its authors released it, and the tokenizer it lacks",
+        "research and non-profit use only (the authors' terms)",
+        _on_hub("Boese0601/MagicDance", ("model_state-110000.th", None, ""))
+        + _on_hub(SD15, *_unknown(*TOKENIZER)),
+        kind="model",
+        use="--model magicpose (converted after it has come)",
+        folder="magicpose.source",
+    ),
+    "sd15": Entry(
+        "Stable Diffusion 1.5",
+        "CreativeML OpenRAIL-M",
+        _on_hub(
+            SD15,
+            (
+                f"unet/{WEIGHTS}",
+                3_438_167_540,
+                "19da7aaa4b880e59d56843f1fcb4dd9b599c28a1d9d9af7c1143057c8ffae9f1",
+            ),
+            (
+                "text_encoder/model.safetensors",
+                492_265_874,
+                "d008943c017f0092921106440254dbbe00b6a285f7883ec8ba160c3faad88334",
+            ),
+            *_unknown(
+                "model_index.json",
+                "unet/config.json",
+                "text_encoder/config.json",
+                "vae/config.json",
+                f"vae/{WEIGHTS}",
+                "scheduler/scheduler_config.json",
+                *TOKENIZER,
+            ),
+        ),
+        kind="base",
+        use="--base sd15, train --start, models convert --base",
+    ),
+    "sd-vae-ft-mse": Entry(
+        "The autoencoder of Stable Diffusion 1.5, with sharper faces",
+        "MIT",
+        _on_hub(
+            "stabilityai/sd-vae-ft-mse",
+            (
+                WEIGHTS,
+                334_643_276,
+                "a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
+            ),
+            *_unknown("config.json"),
+        ),
+        kind="vae",
+        use="--vae sd-vae-ft-mse",
+    ),
+    "taesd": Entry(
+        "TAESD, a tiny autoencoder for previews",
+        "MIT",
+        _on_hub("madebyollin/taesd", *_unknown(WEIGHTS, "config.json")),
+        kind="vae",
+        use="--vae taesd",
+    ),
+    "openpose-controlnet": Entry(
+        "OpenPose ControlNet 1.1 for Stable Diffusion 1.5",
+        "OpenRAIL",
+        _on_hub(
+            "lllyasviel/ControlNet-v1-1",
+            (
+                "control_v11p_sd15_openpose.pth",
+                1_445_235_707,
+                "db97becd92cd19aff71352a60e93c2508decba3dee64f01f686727b9b406a9dd",
+            ),
+        ),
+        kind="controlnet",
+        use="nothing here yet: where the authors' pose training starts from",
+    ),
+    "hyper-sd-8": Entry(
+        "Hyper-SD, 8 steps with guidance kept: an experiment beside reference attention",
+        "OpenRAIL++",
+        _on_hub("ByteDance/Hyper-SD", *_unknown("Hyper-SD15-8steps-CFG-lora.safetensors")),
+        kind="lora",
+        use="--lora hyper-sd-8 --steps 8",
+    ),
+    "hyper-sd-12": Entry(
+        "Hyper-SD, 12 steps with guidance kept: an experiment beside reference attention",
+        "OpenRAIL++",
+        _on_hub("ByteDance/Hyper-SD", *_unknown("Hyper-SD15-12steps-CFG-lora.safetensors")),
+        kind="lora",
+        use="--lora hyper-sd-12 --steps 12",
+    ),
+    "animatediff": Entry(
+        "AnimateDiff motion adapter v1.5-2",
+        "Apache-2.0",
+        _on_hub("guoyww/animatediff-motion-adapter-v1-5-2", *_unknown(WEIGHTS, "config.json")),
+        kind="motion adapter",
+        use="nothing here yet: the original's motion module, for diffusers",
+    ),
+    "dwpose": Entry(
+        "DWPose: YOLOX-L finds people, DW-LL reads 133 points of each",
+        "Apache-2.0",
+        _on_hub(
+            "yzd-v/DWPose",
+            (
+                "yolox_l.onnx",
+                216_746_733,
+                "7860ae79de6c89a3c1eb72ae9a2756c0ccfbe04b7791bb5880afabd97855a411",
+            ),
+            (
+                "dw-ll_ucoco_384.onnx",
+                134_399_116,
+                "724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
+            ),
+            revision="1a7144101628d69ee7a3768d1ee3a094070dc388",
+        ),
+        use="--detector dwpose",
+    ),
+    "mediapipe-tasks": Entry(
+        "MediaPipe Tasks: landmarks of bodies, faces and hands",
+        "Apache-2.0",
+        (
+            RemoteFile(
+                "pose_landmarker_full.task",
+                9_398_198,
+                "5134a3aad27a58b93da0088d431f366da362b44e3ccfbe3462b3827a839011b1",
+                address=_TASKS.format("pose_landmarker", "pose_landmarker_full"),
+            ),
+            RemoteFile(
+                "face_landmarker.task",
+                3_758_596,
+                "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+                address=_TASKS.format("face_landmarker", "face_landmarker"),
+            ),
+            RemoteFile(
+                "hand_landmarker.task",
+                7_819_105,
+                "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
+                address=_TASKS.format("hand_landmarker", "hand_landmarker"),
+            ),
+        ),
+        use="--detector mediapipe-tasks",
+    ),
+}
