@@ -25,6 +25,7 @@ from magicpose_cli.video import Clip, SelectedClip, Selection, probe, read_frame
 
 DEFAULT_FPS = 25.0  # of pose files and folders that do not say
 SECTION = 64  # frames at most that one detector sees in a row, where several share a film
+SECTIONS_PIPED = 4  # at most of a film that ffmpeg decodes, which begins at the start for each
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,8 @@ def _look(driver: Driver, detector: str, on_progress: OnProgress) -> list[list[S
 
     total = driver.frame_count
     count = -(-total // SECTION) if DETECTORS[detector].threads else 1
+    if driver.clip.decoder == "ffmpeg":
+        count = min(count, SECTIONS_PIPED)
     bounds = [total * i // count for i in range(count + 1)]
     sections = [slice(first, last) for first, last in pairwise(bounds)]
     done, lock, stop = 0, Lock(), Event()

@@ -21,14 +21,19 @@ from magicpose_cli.video.picture import DAMAGED, pictures_in, read_picture, to_r
 
 Frames = Generator[np.ndarray, None, None]
 SAME_FRAME = 6.0  # mean difference, of 255, up to which two decoders show the same picture
+HELD = 256 << 20  # bytes of frames that decord may hold
 NEAR = 16  # frames; a nearer one is reached by decoding on, a farther one by seeking
 
 
 def decord_agrees(path: Path, frame_count: int, first: np.ndarray) -> bool:
     """True where decord is installed, opens the file and sees the same frames as ffmpeg does.
 
-    It differs on edit lists (which it ignores), mirrored pictures and containers new to it.
+    It differs on edit lists (which it ignores), mirrored pictures and containers new to it. A film
+    of more than a few seconds is left to ffmpeg: while its frames are looked at, decord decodes on,
+    to the end of the film and into memory.
     """
+    if frame_count * first.nbytes > HELD:
+        return False
     try:
         import decord
     except (ImportError, OSError):  # no wheel for this machine, or one that does not load

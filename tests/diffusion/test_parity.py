@@ -2,6 +2,7 @@
 
 import torch
 
+from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference import ReferenceAttention
 from magicpose_cli.diffusion.sampler import appearance
 
@@ -14,10 +15,13 @@ def error(ours: torch.Tensor, golden: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def test_one_step(pipeline, golden):
-    t, x, maps = torch.tensor(481), golden["x"], golden["pose_map"]
-    text = golden["text_embedding"].expand(3, -1, -1)
-    [bank] = appearance(pipeline, golden["reference_latent"], text[:1], [481])
+def outputs_of_a_step(
+    pipeline: MagicPosePipeline, inputs: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """What the networks say at timestep 481, from first layers to last."""
+    t, x, maps = torch.tensor(481), inputs["x"], inputs["pose_map"]
+    text = inputs["text_embedding"].expand(len(x), -1, -1)
+    [bank] = appearance(pipeline, inputs["reference_latent"], text[:1], [481])
     down, mid = pipeline.pose_controlnet(x, t, text, controlnet_cond=maps, return_dict=False)
     with ReferenceAttention(pipeline.unet) as attention:
         attention.bank = bank
@@ -28,7 +32,7 @@ def test_one_step(pipeline, golden):
             down_block_additional_residuals=down,
             mid_block_additional_residual=mid,
         ).sample
-    ours = {
+    return {
         "bank_first": bank["down_blocks.0.attentions.0.transformer_blocks.0"],
         "bank_mid": bank["mid_block.attentions.0.transformer_blocks.0"],
         "bank_last": bank["up_blocks.3.attentions.2.transformer_blocks.0"],
@@ -37,6 +41,10 @@ def test_one_step(pipeline, golden):
         "eps_cond_t481": conditional,
         "eps_uncond_t481": pipeline.unet(x, t, text).sample,
     }
+
+
+def test_one_step(pipeline, golden):
+    ours = outputs_of_a_step(pipeline, golden)
     errors = {name: error(tensor, golden[name]) for name, tensor in ours.items()}
     assert max(errors.values()) <= BAR, errors
 

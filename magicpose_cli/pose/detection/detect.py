@@ -89,11 +89,11 @@ def pick_detector(name: str = "auto") -> str:
             known = ", ".join(["auto", *DETECTORS])
             raise ConfigError(f"detector: {name!r} is not known; expected one of {known}")
         return name
-    lacks = {known: lacks(known) for known, backend in DETECTORS.items() if backend.automatic}
-    for known, lack in lacks.items():
+    reasons_of = {known: lacks(known) for known, backend in DETECTORS.items() if backend.automatic}
+    for known, lack in reasons_of.items():
         if not lack:
             return known
-    reasons = "; ".join(f"{known!r} {lack}" for known, lack in lacks.items())
+    reasons = "; ".join(f"{known!r} {lack}" for known, lack in reasons_of.items())
     raise ConfigError(f"detector: none can run: {reasons}")
 
 
