@@ -8,6 +8,7 @@ from magicpose_cli.catalog.entries import CATALOG, Entry, RemoteFile
 from magicpose_cli.catalog.home import (
     entry_of,
     fetched_repositories,
+    is_hub_id,
     lacking,
     located,
     models_home,
@@ -27,6 +28,7 @@ __all__ = [
     "entry_of",
     "fetch",
     "fetched_repositories",
+    "is_hub_id",
     "lacking",
     "located",
     "models_home",

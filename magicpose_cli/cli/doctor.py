@@ -33,7 +33,7 @@ def command(
     Plain text to paste into a report of a problem; lines with ! say what to do. No model is loaded,
     nothing is fetched. Ends with 1 where the preset cannot run.
 
-    Example: magicpose doctor --preset lowvram
+    Example: `magicpose doctor --preset lowvram`
     """
     from magicpose_cli.cli.events import tell
     from magicpose_cli.doctor.examine import examine

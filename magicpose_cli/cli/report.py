@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Write one HTML page to look at a run: its films in step, its settings, its gaps.
 
-    Example: magicpose report me_dancing.mp4 -o look.html
+    Example: `magicpose report me_dancing.mp4 -o look.html`
     """
     from dataclasses import asdict
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from magicpose_cli.catalog import located
+from magicpose_cli.catalog import is_hub_id, located
 from magicpose_cli.diffusion.base import swap_denoiser
 from magicpose_cli.diffusion.embedding import add_embedding
 from magicpose_cli.diffusion.lora import fuse_lora
 from magicpose_cli.diffusion.weights import quiet
-from magicpose_cli.errors import ConfigError
+from magicpose_cli.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from magicpose_cli.config import ModelSettings
@@ -81,7 +81,12 @@ def apply_model_settings(
 def place_of(text: str) -> Path:
     """The file or folder that a setting names: a path, or something fetched (catalog, ORG/NAME)."""
     path = Path(text).expanduser()
-    return path if path.exists() else located(text) or path
+    if path.exists():
+        return path
+    place = located(text) or path
+    if not place.exists() and is_hub_id(text) and not path.suffix and not path.parent.exists():
+        raise ModelError(f"{text} is not fetched; run: magicpose models fetch {text}")
+    return place
 
 
 def file_and_scale(text: str) -> tuple[Path, float]:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicpose_cli.catalog import located, models_home
+from magicpose_cli.catalog import is_hub_id, located, models_home
 from magicpose_cli.errors import ModelError
 from magicpose_cli.progress import OnProgress, Progress, silent
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MINI = Path(__file__).parent / "mini"
 RELEASED = "magicpose"
+PIPELINE = "MagicPosePipeline"
 DTYPES = ("float32", "float16", "bfloat16")
 CONVERT = "`magicpose models convert model_state-110000.th {}` makes one"
 NETWORKS = ("unet", "appearance_unet", "pose_controlnet", "scheduler")
@@ -77,8 +78,9 @@ def _is_magicpose(index: Path) -> bool:
     try:
         told = json.loads(index.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return True  # what is damaged is named, and told when it is used
-    return isinstance(told, dict) and told.get("_class_name") == "MagicPosePipeline"
+        return True  # what is damaged is listed; that it is damaged is said when it is used
+    kind = told.get("_class_name", PIPELINE) if isinstance(told, dict) else PIPELINE
+    return kind == PIPELINE
 
 
 def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
@@ -101,9 +103,10 @@ def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
         folder = located(name) or folder
     if not folder.exists():
         known = ", ".join(installed_models()) or "none"
+        brings = f"`magicpose models fetch {name}` brings it from the hub"
         raise ModelError(
             f"model {name!r}: no folder {folder}; expected a folder or one of the installed "
-            f"models ({known}); {CONVERT.format(name)}"
+            f"models ({known}); {brings if is_hub_id(name) else CONVERT.format(name)}"
         )
     read_index(folder)
     return folder
@@ -200,7 +203,7 @@ def read_index(folder: Path) -> dict[str, Any]:
             f"model {folder}: no readable model_index.json in it; expected a folder as "
             f"{CONVERT.format('NAME_OR_DIR')}"
         ) from error
-    if not isinstance(index, dict) or index.get("_class_name") != "MagicPosePipeline":
+    if not isinstance(index, dict) or index.get("_class_name") != PIPELINE:
         raise ModelError(
             f"model {folder}: model_index.json is not of a MagicPosePipeline; expected a folder "
             f"as {CONVERT.format('NAME_OR_DIR')}"

@@ -44,8 +44,8 @@ def test_one_line_of_json(told):
 
 def test_what_cannot_run_ends_with_1_and_says_why(told):
     code, text, errors = told("--preset", "magicpose")
-    assert code == 1 and errors.startswith("error: model 'magicpose'") and errors.count("\n") == 1
-    assert text.splitlines()[-1].startswith("cannot run: model 'magicpose'")
+    assert code == 1 and "models fetch magicpose" in errors and errors.count("\n") == 1
+    assert text.splitlines()[-1].startswith("cannot run: magicpose is not fetched")
     code, text, errors = told("--preset", "magicpose", "--json")
     event = json.loads(text)
     assert code == 1 and event["can_run"] is False and "magicpose" in event["obstacle"]

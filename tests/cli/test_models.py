@@ -1,4 +1,7 @@
-"""`magicpose models` without a network; how weights come is in test_catalog.py."""
+"""`magicpose models` without a network; how weights come is in tests/catalog."""
+
+import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -46,7 +49,8 @@ def test_path_and_list(run, there, tmp_path):
     result = run("path", "toy")
     assert result.exit_code == 1 and "run: magicpose models fetch toy" in result.stderr
     listed = run("list").stdout
-    assert "mini" in listed and "not fetched (351 MB)" in listed
+    assert "mini (default)" in listed and "interrupted" in listed
+    assert re.search(r"dwpose +not fetched +351 MB", listed)
     assert run("path", "mini").stdout.strip().endswith("mini")
     assert run("path", "nothing").exit_code == 1
 
@@ -54,4 +58,23 @@ def test_path_and_list(run, there, tmp_path):
 def test_an_unknown_name(run):
     result = run("fetch", "dwpos")
     assert result.exit_code == 1
-    assert result.stderr == ("error: weights 'dwpos': expected one of dwpose, mediapipe-tasks\n")
+    assert result.stderr.startswith("error: weights 'dwpos': expected one of magicpose, sd15, ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_list_as_json(run, there):
+    told = json.loads(run("list", "--json").stdout)
+    assert told["models"]["mini"] == told["default"]
+    toy = told["catalog"]["toy"]
+    assert (toy["state"], toy["size"], toy["license"]) == ("fetched", 3, "CC0")
+    assert told["catalog"]["magicpose"]["size"] is None  # told by the hub before it is fetched
+
+
+def test_verify_and_remove(run, there):
+    assert run("verify").stdout == "toy: as it came\n"
+    (there / "a.onnx").write_bytes(b"abd")
+    result = run("verify", "toy")
+    assert result.exit_code == 1 and "a.onnx is not what it was" in result.stderr
+    assert run("remove", "toy").exit_code == 1 and there.is_dir()  # nobody to be asked
+    assert run("remove", "toy", "--yes").exit_code == 0 and not there.exists()
+    assert run("remove", "mini", "--yes").exit_code == 1

@@ -63,9 +63,17 @@ def test_home_follows_the_platform(monkeypatch, tmp_path):
     assert weights.models_home().match("Library/Caches/magicpose/models")
 
 
-@pytest.mark.parametrize("name", ["magicpose", "no/such/folder"])
-def test_a_model_that_is_not_there(name):
-    with pytest.raises(ModelError, match=rf"`magicpose models convert .*\.th {name}`") as error:
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("magicpose", "models fetch magicpose"),
+        ("an-org/dancer", "models fetch an-org/dancer"),
+        ("no/such/folder", r"`magicpose models convert .*\.th no/such/folder`"),
+        ("dancer", r"`magicpose models convert .*\.th dancer`"),
+    ],
+)
+def test_a_model_that_is_not_there(name, way):
+    with pytest.raises(ModelError, match=way) as error:
         resolve_model(name)
     assert "\n" not in str(error.value)
 
