@@ -1,7 +1,8 @@
 """A whole checkpoint of the released layout: written, converted by the command, loaded, compared.
 
 The small one is 1/10 as wide and always checked. The one of the released size takes 37 GB of disk,
-11 GB of memory and some minutes; MAGICPOSE_FULL_SIZE=1 runs it, --log-cli-level=INFO shows its figures.
+11 GB of memory and some minutes; MAGICPOSE_FULL_SIZE=1 runs it, --log-cli-level=INFO shows its
+figures.
 """
 
 import logging
