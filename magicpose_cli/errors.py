@@ -4,9 +4,19 @@ A message says what happened (with the value), what was expected and what to do 
 The command line prints it and exits with 1; anything else is a bug and keeps its traceback.
 """
 
+MOST = 3000  # characters of a message
+
 
 class MagicPoseError(Exception):
-    """Base of every error that the user can mend."""
+    """Base of every error that the user can mend.
+
+    Names out of strangers' files may stand in the message: what would end the line or steer a
+    terminal is shown by its escape, and what is very long loses its middle.
+    """
+
+    def __init__(self, message: str):
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        super().__init__(line if len(line) <= MOST else f"{line[: MOST - 400]}...{line[-390:]}")
 
 
 class InputError(MagicPoseError):
