@@ -87,7 +87,6 @@ def animate(
         reference, driver, output, preset, overwrite=overwrite, on_progress=on_progress
     )
     clock = clock or Clock()
-    on_progress(Progress("plan", 1, 1, note=plan.model_line))
     with nullcontext(resources) if resources else Resources(remember=False) as at_hand:
         key = job_key(plan, preset)
         with WorkFolder.open(Path(plan.output), key, resume=resume) as work:
@@ -95,6 +94,7 @@ def animate(
             if not replaces and Path(plan.output).exists():
                 raise OutputError(f"{plan.output} exists; choose another name or give --overwrite")
             work.remember(replaces=replaces)
+            on_progress(Progress("plan", 1, 1, note=plan.model_line))
             job = _Job(plan, preset, picture, opened, work, at_hand, clock, on_progress)
             del opened  # the poses of a pose file; the job drops them once it has the motion
             result = job.run(replaces)

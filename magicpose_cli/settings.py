@@ -73,7 +73,7 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         raise ConfigError(f"{kind} {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{kind} {path}: no UTF-8 text; expected TOML") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers and nesting without end
         raise ConfigError(f"{kind} {path}: no valid TOML: {error}") from error
 
 

@@ -117,7 +117,7 @@ def test_everything_is_examined_and_mini_can_run():
         ({"model__name": "nowhere"}, "model 'nowhere'"),
         ({"model__device": "cuda:99"}, "model.device: 'cuda:99' cannot be used"),
         ({"sampling__scheduler": "EulerAncestralDiscreteScheduler"}, "draws noise at every step"),
-        ({"model__vae": "nowhere/vae"}, "nowhere/vae is not there"),
+        ({"model__vae": "nowhere/vae"}, "nowhere/vae is not fetched"),
         ({"model__lora": ["nowhere/few.safetensors:0.5"]}, "few.safetensors is not there"),
         ({"motion__detector": "dwpose-mm"}, "pip install"),
         ({"motion__detector": "bogus"}, "'bogus' is not known"),

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from magicpose_cli.diffusion import layout
-from magicpose_cli.diffusion.convert import read_checkpoint
+from magicpose_cli.diffusion.read import read_checkpoint
 from magicpose_cli.diffusion.weights import unreadable
 from magicpose_cli.errors import ModelError
 

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import re
 import shutil
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +19,13 @@ import diffusers
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import CLIPTextModel
 
 from magicpose_cli.diffusion import layout
-from magicpose_cli.diffusion.plan import EXPECTED, Part, Plan, plan_conversion, portable_key
-from magicpose_cli.diffusion.weights import DTYPES, quiet
+from magicpose_cli.diffusion.plan import Part, Plan, plan_conversion, portable_key
+from magicpose_cli.diffusion.read import read_checkpoint
+from magicpose_cli.diffusion.weights import DTYPES, quiet, unreadable
 from magicpose_cli.errors import ModelError, OutputError
 
 SCHEDULER = {
@@ -48,9 +45,6 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
 )
-
-UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, SafetensorError)
-"""What torch.load and load_file raise on files that are none of theirs."""
 
 Progress = Callable[[str, int, int], None]
 """Called as f(part, done, total) before each part is written, and once more at the end."""
@@ -144,49 +138,6 @@ def convert_checkpoint(
     )
 
 
-def read_checkpoint(
-    source: Path, expected: str = f"expected {EXPECTED}"
-) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint by key, mapped from the file where its format allows.
-
-    Nothing but tensors and plain containers is ever unpickled. What is no tensor, and what
-    stands beside a `state_dict`, is training state and not returned.
-    """
-    if not source.is_file():
-        raise ModelError(f"{source}: no such file; {expected}")
-    state = read_plain(source, expected)
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping):
-        raise ModelError(f"{source}: holds a {type(state).__name__}; {expected}")
-    return {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
-
-
-def read_plain(source: Path, expected: str) -> Any:
-    """What a .safetensors or a pickled file holds: tensors and plain containers, or ModelError.
-
-    expected: the end of the line that says what else it should have been.
-    """
-    try:
-        if source.suffix == ".safetensors":
-            return load_file(source)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice to developers on old formats
-            return torch.load(
-                source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source)
-            )
-    except pickle.UnpicklingError as error:
-        if re.search(r"GLOBAL|Unsupported (global|class|operand)", str(error)):
-            raise ModelError(
-                f"{source}: refused, it holds more than tensors (none of its code was run); "
-                f"{expected}"
-            ) from error
-        raise ModelError(f"{source}: is no checkpoint; {expected}") from error
-    except UNREADABLE as error:
-        reason = str(error).partition("\n")[0][:120] or type(error).__name__
-        raise ModelError(f"{source}: cannot be read ({reason}); {expected}") from error
-
-
 def _write_part(
     part: Part, state: Mapping[str, torch.Tensor], folder: Path, dtype: torch.dtype | None
 ) -> None:
@@ -222,7 +173,7 @@ def _parts_of_base(
                 parts[name] = classes[name].from_pretrained(
                     base / name, local_files_only=True, use_safetensors=True, torch_dtype=dtype
                 )
-        except UNREADABLE as error:
+        except unreadable() as error:
             reason = str(error).partition("\n")[0][:160]
             raise ModelError(
                 f"base {base}: its {name} cannot be loaded ({reason}); "

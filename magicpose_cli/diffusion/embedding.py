@@ -47,7 +47,7 @@ def add_embedding(pipeline: Any, file: Path, word: str | None = None) -> str:
 
 def _read(file: Path) -> tuple[torch.Tensor, str | None]:
     """The vectors (n, width) float32 of a word, and the word where the file tells it."""
-    from magicpose_cli.diffusion.convert import read_plain
+    from magicpose_cli.diffusion.read import check_tensors, read_plain
 
     if file.suffix.lower() not in SUFFIXES or not file.is_file():
         raise ModelError(f"embedding {file}: no such file; expected one of {', '.join(SUFFIXES)}")
@@ -63,6 +63,7 @@ def _read(file: Path) -> tuple[torch.Tensor, str | None]:
             found = list(state.values())
             word = next(iter(state), None)
         if len(found) == 1 and isinstance(found[0], torch.Tensor):
+            check_tensors(file, {"it": found[0]}, LAYOUTS)
             vectors = found[0].detach().float()
             vectors = vectors[None] if vectors.ndim == 1 else vectors
             if vectors.ndim == 2 and len(vectors):

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -183,10 +184,15 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
 
 
 def unreadable() -> tuple[type[Exception], ...]:
-    """What the libraries raise on folders that are incomplete, corrupt or of another kind."""
+    """What the libraries raise on files that are incomplete, corrupt or of another kind.
+
+    They trust them: a wrong value surfaces wherever it is first used.
+    """
     from safetensors import SafetensorError
 
-    return (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError)
+    used = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, AssertionError)
+    read = (OSError, EOFError, RuntimeError, MemoryError, ImportError, struct.error)
+    return (*used, *read, SafetensorError)
 
 
 def default_dtype(device: str) -> str:

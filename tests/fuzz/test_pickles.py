@@ -17,7 +17,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magicpose_cli.diffusion.convert import convert_checkpoint, read_checkpoint, read_plain
+from magicpose_cli.diffusion.convert import convert_checkpoint
+from magicpose_cli.diffusion.read import read_checkpoint, read_plain
 from magicpose_cli.errors import MagicPoseError
 from magicpose_cli.pose.files.files import read_clip
 from tests.fuzz.conftest import damaged, fuzzed, read_or_refused
@@ -50,7 +51,6 @@ def payloads(mark: Path) -> list[Payload]:
         Payload(builtins.getattr, Payload(importlib.import_module, "os"), "getcwd"),
         Payload(subprocess.check_call, ["mkdir", str(mark)]),
         Payload(runpy.run_path, str(script)),
-        Payload(torch.load, str(mark.with_name("other.th")), None, pickle, False),
         Payload(torch.save, {}, str(mark)),
         Payload(np.save, str(mark), [1]),
         Payload(Path.touch, mark),
@@ -97,7 +97,6 @@ def read_all(folder: Path, content: bytes) -> None:
 def test_payloads_are_refused_unexecuted(tmp_path):
     mark = tmp_path / "ran"
     known = payloads(mark)
-    torch.save({"a": known[1]}, tmp_path / "other.th")
 
     @fuzzed
     @given(value=hidden(st.sampled_from(known)), form=FORMS, name=st.sampled_from(NAMES))
@@ -126,8 +125,8 @@ def test_a_payload_among_the_networks_is_refused_unexecuted(tmp_path):
 
 
 MODULES = ["os", "builtins", "posix", "subprocess", "torch", "torch._utils", "torch.storage",
-           "collections", "_codecs", "numpy.core.multiarray", "torch.serialization",
-           "torch._tensor", "functools", "types", "importlib", "torch.nn.parameter", "torch.hub"]  # fmt: skip
+           "collections", "_codecs", "numpy.core.multiarray", "torch.serialization", "torch.hub",
+           "torch._tensor", "functools", "importlib", "torch.nn.parameter"]  # fmt: skip
 OBJECTS = ["system", "mkdir", "eval", "exec", "getattr", "OrderedDict", "_rebuild_tensor_v2",
            "FloatStorage", "encode", "bytearray", "_reconstruct", "_rebuild_parameter", "load",
            "_rebuild_meta_tensor_no_storage", "Tensor", "set", "partial", "__import__", "Size",

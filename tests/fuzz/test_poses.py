@@ -140,8 +140,9 @@ ARRAY_NAMES = st.sampled_from(
 @given(arrays=st.dictionaries(ARRAY_NAMES, ARRAYS, max_size=5), whole=st.booleans())
 def test_any_arrays_are_read_or_refused(tmp_path_factory, arrays, whole):
     path = tmp_path_factory.getbasetemp() / "any.npz"
-    sound = {"magicpose_poses": np.array(1), "size": np.array([64, 64]), "fps": np.array(0.0),
-             "people": np.array([1])} | {p: np.ones((1, n, 3)) for p, n in PARTS.items()}  # fmt: skip
+    sound = {"magicpose_poses": np.array(1), "size": np.array([64, 64]), "fps": np.array(0.0)}
+    sound |= {part: np.ones((1, count, 3)) for part, count in PARTS.items()}
+    sound["people"] = np.array([1])
     np.savez(path, **(sound | arrays if whole else arrays))
     check(path)
 
