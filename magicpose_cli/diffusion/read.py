@@ -1,0 +1,112 @@
+"""Weights' files of strangers, opened without running anything or taking memory on their word.
+
+torch's unpickler of weights runs no code, but it trusts what a file says of sizes: a few bytes can
+ask for any amount of memory. That is refused here.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from safetensors.torch import load_file
+
+from magicpose_cli.diffusion.plan import EXPECTED
+from magicpose_cli.diffusion.weights import unreadable
+from magicpose_cli.errors import ModelError
+
+LEGACY_PICKLES = 4  # magic number, version, system, then what was saved
+SHARED = 4  # times that a file's bytes may be used, by tensors of the same memory
+ALLOCATORS = ("bytearray",)  # what torch lets a pickle call that fills as much memory as it is told
+
+
+def read_checkpoint(
+    source: Path, expected: str = f"expected {EXPECTED}"
+) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint by key, mapped from the file where its format allows.
+
+    Nothing but tensors and plain containers is ever unpickled. What is no tensor, and what
+    stands beside a `state_dict`, is training state and not returned.
+    """
+    if not source.is_file():
+        raise ModelError(f"{source}: no such file; {expected}")
+    state = read_plain(source, expected)
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping):
+        raise ModelError(f"{source}: holds a {type(state).__name__}; {expected}")
+    tensors = {str(k): value for k, value in state.items() if isinstance(value, torch.Tensor)}
+    check_tensors(source, tensors, expected)
+    return tensors
+
+
+def read_plain(source: Path, expected: str) -> Any:
+    """What a .safetensors or a pickled file holds: tensors and plain containers, or ModelError.
+
+    expected: the end of the line that says what else it should have been.
+    """
+    try:
+        if source.suffix == ".safetensors":
+            return load_file(source)
+        _check_modest(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to developers on old formats
+            return torch.load(
+                source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source)
+            )
+    except pickle.UnpicklingError as error:
+        if re.search(r"GLOBAL|Unsupported (global|class|operand)", str(error)):
+            raise ModelError(
+                f"{source}: refused, it holds more than tensors (none of its code was run); "
+                f"{expected}"
+            ) from error
+        raise ModelError(f"{source}: is no checkpoint; {expected}") from error
+    except unreadable() as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ModelError(f"{source}: cannot be read ({reason}); {expected}") from error
+
+
+def check_tensors(source: Path, tensors: Mapping[str, torch.Tensor], expected: str) -> None:
+    """ModelError unless these are plain numbers that the file really holds."""
+    for key, tensor in tensors.items():
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+            raise ModelError(f"{source}: {key[:80]} is no plain array of numbers; {expected}")
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if claimed > SHARED * (there := source.stat().st_size):
+        raise ModelError(
+            f"{source}: tells of {claimed / 1e6:.0f} MB of numbers in {there / 1e6:.1f} MB; "
+            f"{expected}"
+        )
+
+
+def _check_modest(source: Path) -> None:
+    """ValueError for a pickled file that would take memory for what it does not hold."""
+    for stream in _pickles(source):
+        for operation, argument, _ in pickletools.genops(stream):
+            called = str(argument).split(" ")[-1] if operation.name == "GLOBAL" else ""
+            if called in ALLOCATORS:
+                raise ValueError(f"it makes a {called}, which no tensor needs")
+
+
+def _pickles(source: Path) -> Iterator[IO[bytes]]:
+    """Where the pickles of a file begin, one after the other."""
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            members = archive.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("it is compressed, which torch's files are not")
+            for member in members:
+                if member.filename.lower().endswith("data.pkl"):
+                    yield io.BytesIO(archive.read(member))
+    else:
+        with source.open("rb") as file:
+            for _ in range(LEGACY_PICKLES):
+                yield file
