@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,10 @@ def load_autoencoder(folder: Path, dtype: torch.dtype, channels: int, factor: in
                 folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True
             )
         lacking = lacking_weights(vae, folder)
+        own_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        scale, shift = float(vae.config.scaling_factor), float(vae.config.shift_factor or 0)
+        if not (math.isfinite(shift) and 0 < scale < math.inf):
+            raise ValueError(f"its scaling_factor is {scale}, its shift_factor {shift}")
     except unreadable() as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
@@ -102,7 +107,6 @@ def load_autoencoder(folder: Path, dtype: torch.dtype, channels: int, factor: in
             f"autoencoder {folder}: lacks {len(lacking)} weights ({lacking[0]}, ...); copy or save "
             "it again"
         )
-    own_factor = 2 ** (len(vae.config.block_out_channels) - 1)
     if (vae.config.latent_channels, own_factor) != (channels, factor):
         raise ModelError(
             f"autoencoder {folder}: {vae.config.latent_channels} latent channels, {own_factor} "

@@ -8,6 +8,7 @@ layers; added once, there is nothing to read, convert or run any more.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -79,11 +80,12 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         with safe_open(file, "pt") as opened:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-            metadata = json.loads((opened.metadata() or {}).get(METADATA, "{}"))
+            noted = json.loads((opened.metadata() or {}).get(METADATA, "{}"))
+            metadata = {key.removeprefix("unet."): value for key, value in noted.items()}
     except unreadable() as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"LoRA {file}: cannot be read ({reason}); copy it again") from error
-    return tensors, {key.removeprefix("unet."): value for key, value in metadata.items()}
+    return tensors, metadata
 
 
 def _spellings(layers: Mapping[str, Any]) -> dict[str, str]:
@@ -115,9 +117,18 @@ def _addends(
                 continue
             found = True
             name = spellings[spelling]
-            rank = len(tensors[key])
-            alpha = float(tensors[keys[2]]) if keys[2] in tensors else _alpha(metadata, name, rank)
-            yield name, _Addend(tensors[key], tensors[keys[1]], alpha / rank)
+            down, up = tensors[key], tensors[keys[1]]
+            try:
+                rank = _rank(down, up)
+                own = tensors.get(keys[2])
+                alpha = _alpha(metadata, name, rank) if own is None else float(own)
+                if not math.isfinite(alpha):
+                    raise ValueError(f"a scale of {alpha}")
+            except unreadable() as error:
+                raise ModelError(
+                    f"LoRA {file}: what it holds for {name} is no LoRA ({error}); copy it again"
+                ) from error
+            yield name, _Addend(down, up, alpha / rank)
             left -= set(keys)
     if found and left:
         raise ModelError(
@@ -126,10 +137,25 @@ def _addends(
         )
 
 
+def _rank(down: torch.Tensor, up: torch.Tensor) -> int:
+    """Rows of the first matrix, columns of the second. ValueError where they are none."""
+    real = down.is_floating_point() and up.is_floating_point()
+    if not real or min(down.ndim, up.ndim) < 2 or not len(down) == up.shape[1] == up[0].numel() > 0:
+        raise ValueError(f"{down.dtype} {list(down.shape)} and {up.dtype} {list(up.shape)}")
+    return len(down)
+
+
 def _alpha(metadata: Mapping[str, Any], name: str, rank: int) -> float:
-    """What diffusers noted for a layer; without a note the product is added as it is."""
+    """What diffusers noted for a layer; without a note the product is added as it is.
+
+    Layers are noted by the ends of their names. peft takes any regular expression, too, of which a
+    stranger's can take forever: ValueError.
+    """
     for pattern, alpha in metadata.get("alpha_pattern", {}).items():
-        if re.fullmatch(rf"(.*\.)?({pattern})", name):
+        end = pattern.strip("^$").replace("\\.", ".")
+        if not re.fullmatch(r"[\w.]+", end):
+            raise ValueError(f"scales for the layers {pattern!r}, which is no name")
+        if f".{name}".endswith(f".{end}"):
             return float(alpha)
     return float(metadata.get("lora_alpha", rank))
 

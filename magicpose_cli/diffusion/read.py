@@ -109,4 +109,5 @@ def _pickles(source: Path) -> Iterator[IO[bytes]]:
     else:
         with source.open("rb") as file:
             for _ in range(LEGACY_PICKLES):
-                yield file
+                if file.peek(1):
+                    yield file

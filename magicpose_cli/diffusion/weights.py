@@ -13,6 +13,7 @@ import os
 import re
 import struct
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,8 +192,8 @@ def unreadable() -> tuple[type[Exception], ...]:
     from safetensors import SafetensorError
 
     used = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, AssertionError)
-    read = (OSError, EOFError, RuntimeError, MemoryError, ImportError, struct.error)
-    return (*used, *read, SafetensorError)
+    read = (OSError, EOFError, RuntimeError, MemoryError, ImportError)
+    return (*used, *read, struct.error, zipfile.BadZipFile, SafetensorError)
 
 
 def default_dtype(device: str) -> str:

@@ -53,8 +53,8 @@ def expected(unet, scale: float) -> dict[str, torch.Tensor]:
 
 def in_naming(kind: str, unet) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """A file's tensors and metadata in one of the namings."""
-    tensors, metadata = {}, {}
-    for name, (down, up) in matrices(unet).items():
+    tensors, metadata, layers = {}, {}, matrices(unet)
+    for name, (down, up) in layers.items():
         if kind == "kohya":
             key = "lora_unet_" + name.replace(".", "_")
             tensors[f"{key}.lora_down.weight"], tensors[f"{key}.lora_up.weight"] = down, up
@@ -63,7 +63,7 @@ def in_naming(kind: str, unet) -> tuple[dict[str, torch.Tensor], dict[str, str]]
         elif kind == "diffusers":
             key = f"unet.{name}"
             tensors[f"{key}.lora_A.weight"], tensors[f"{key}.lora_B.weight"] = down, up
-            alphas = {"unet.lora_alpha": 16, "unet.alpha_pattern": {".*": ALPHA}}
+            alphas = {"unet.lora_alpha": 16, "unet.alpha_pattern": dict.fromkeys(layers, ALPHA)}
             metadata["lora_adapter_metadata"] = json.dumps(alphas)
         elif kind == "processors":
             key, stop = f"unet.{name}", ".lora"

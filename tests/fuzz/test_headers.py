@@ -42,7 +42,8 @@ METADATAS = st.one_of(
     st.builds(
         lambda alpha, pattern: {"unet.lora_alpha": alpha, "unet.alpha_pattern": pattern},
         scalars,
-        st.dictionaries(st.sampled_from(["(", "(a*)*b", LAYER, ".*"]) | words, scalars) | anything,
+        st.dictionaries(st.sampled_from(["(", "(.*.)*(.*.)*(.*.)*@", LAYER, ".*"]) | words, scalars)
+        | anything,
     ),
 )
 
@@ -97,8 +98,8 @@ def loras(draw) -> bytes:
     tensors = {}
     for place, key in enumerate(LORA_KEYS[first : first + 3]):
         if place < 2 or draw(st.booleans()):
-            sides = shapes[place] if shapes and place < 2 else draw(shape if place < 2 else
-                                                                     st.just([]) | shape)  # fmt: skip
+            known = shapes[place] if shapes and place < 2 else None
+            sides = known or draw(shape if place < 2 else st.just([]) | shape)
             tensors[key] = torch.ones(sides).to(draw(st.sampled_from(DTYPES)))
     metadata = {METADATA: json.dumps(draw(METADATAS))}
     return save(tensors, metadata if draw(st.booleans()) else None)
