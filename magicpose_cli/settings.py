@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,8 @@ else:
     import tomli as tomllib
 
 MAX_BYTES = 1 << 20
+DEEP = re.compile(r"""(([\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
+"""A key of so many keys; tomllib takes hours for one of thousands."""
 
 
 class Section(BaseModel):
@@ -68,7 +71,10 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{kind} {path}: larger than 1 MB; expected a short TOML file")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if deep := DEEP.search(text):
+            raise ConfigError(f"{kind} {path}: nested too deep: {deep[0][:30]}...")
+        return tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{kind} {path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -30,7 +30,7 @@ def differences(job: Job, preset: Preset) -> list[str]:
         sidecar = json.loads(sidecar_path(Path(job.output)).read_text(encoding="utf-8"))
         former = _decisive(Preset.model_validate(sidecar["preset"]))  # settings it lacks were off
         files = {name: str(sidecar["plan"][name]) for name in ("reference", "driver", "model")}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ["no readable settings beside it"]
     model = str(resolve_model(preset.model.name))
     asked_files = {"reference": job.reference, "driver": job.driver, "model": model}

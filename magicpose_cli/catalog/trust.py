@@ -32,7 +32,7 @@ def trusted(home: Path) -> dict[str, Trusted]:
         return {str(name): Trusted(**row) for name, row in rows.items()}
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path}: the record of trusted files cannot be read; mend it, or delete it to trust "
             "anew what comes next"

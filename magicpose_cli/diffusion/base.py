@@ -77,7 +77,7 @@ def _check_prediction(pipeline: Any, place: Path) -> None:
         return
     try:
         other = json.loads(file.read_text(encoding="utf-8")).get("prediction_type", "epsilon")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"base {file}: cannot be read; copy the folder again") from error
     own = pipeline.scheduler.config.get("prediction_type", "epsilon")
     if other != own:

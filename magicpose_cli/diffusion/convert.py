@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextModel
 
 from magicpose_cli.diffusion import layout
+from magicpose_cli.diffusion.configs import check_configs
 from magicpose_cli.diffusion.plan import Part, Plan, plan_conversion, portable_key
 from magicpose_cli.diffusion.read import read_checkpoint
 from magicpose_cli.diffusion.weights import DTYPES, quiet, unreadable
@@ -169,6 +170,7 @@ def _parts_of_base(
     parts = {}
     for name in names:
         try:
+            check_configs(base / name)
             with quiet():
                 parts[name] = classes[name].from_pretrained(
                     base / name, local_files_only=True, use_safetensors=True, torch_dtype=dtype

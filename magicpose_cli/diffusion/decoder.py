@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
+from magicpose_cli.diffusion.configs import check_configs
 from magicpose_cli.diffusion.weights import CLASSES, lacking_weights, quiet, unreadable
 from magicpose_cli.errors import ModelError
 
@@ -80,7 +81,7 @@ def load_autoencoder(folder: Path, dtype: torch.dtype, channels: int, factor: in
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = str(config["_class_name"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise ModelError(
             f"autoencoder {folder}: no readable config.json in it; expected a folder of an {kinds} "
             "as diffusers saves it"
@@ -88,6 +89,7 @@ def load_autoencoder(folder: Path, dtype: torch.dtype, channels: int, factor: in
     if kind not in CLASSES["vae"][1]:
         raise ModelError(f"autoencoder {folder}: is a {kind}; expected {kinds}")
     try:
+        check_configs(folder)
         with quiet():
             vae = KINDS[kind].from_pretrained(
                 folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicpose_cli.catalog import is_hub_id, located, models_home
+from magicpose_cli.diffusion.configs import MOST, check_configs
 from magicpose_cli.errors import ModelError
 from magicpose_cli.progress import OnProgress, Progress, silent
 
@@ -79,7 +80,7 @@ def _is_magicpose(index: Path) -> bool:
     """A Stable Diffusion that has been fetched lies beside the models."""
     try:
         told = json.loads(index.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return True  # what is damaged is listed; that it is damaged is said when it is used
     kind = told.get("_class_name", PIPELINE) if isinstance(told, dict) else PIPELINE
     return kind == PIPELINE
@@ -169,6 +170,7 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
         if dtype not in DTYPES:
             raise ModelError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
         try:
+            check_configs(folder)
             pipeline = MagicPosePipeline.from_pretrained(
                 folder,
                 torch_dtype=getattr(torch, dtype),
@@ -205,7 +207,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     """model_index.json, checked: every part there, of a known class, and no code beside them."""
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"model {folder}: no readable model_index.json in it; expected a folder as "
             f"{CONVERT.format('NAME_OR_DIR')}"
@@ -217,7 +219,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     for name, part in index.items():
         if name in SETTINGS:
-            if type(part) is not type(SETTINGS[name]) or part <= 0:
+            if type(part) is not type(SETTINGS[name]) or not 0 < part <= MOST:
                 raise ModelError(f"model {folder}: {name} is {part!r}; expected a number above 0")
         elif not name.startswith("_") and part != [None, None]:
             _check_class(folder, name, part)

@@ -85,7 +85,7 @@ def damaged(draw, content: bytes) -> bytes:
             st.one_of(
                 st.binary(max_size=8),
                 st.sampled_from(
-                    [b"", middle * 2, middle[::-1], b"\xff" * 8, b"[" * 50, b"\0" * 16]
+                    [b"", middle * 2, middle[::-1], b"\xff" * 8, b"[" * 3000, b"\0" * 16]
                 ),
             )
         )

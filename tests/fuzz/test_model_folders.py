@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicpose_cli.diffusion.weights import load_pipeline, read_index, resolve_model
+from magicpose_cli.errors import ModelError
 from tests.fuzz.conftest import CASES, anything, changed, damaged, fuzzed, read_or_refused
 
 LOADED = settings(fuzzed, max_examples=max(1, CASES // 10))  # each takes 100 ms
@@ -75,6 +76,24 @@ def test_any_part_is_loaded_or_refused(folder, part):
 
     holds()
     assert not (folder.parent / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("unet", "layers_per_block", 10**9),
+        ("unet", "transformer_layers_per_block", 10**9),
+        ("vae", "num_encoder_blocks", [0, 0, 0, 10**9]),
+        ("pose_controlnet", "conditioning_embedding_out_channels", [8] * 100_000),
+        ("scheduler", "num_train_timesteps", 10**8),
+        ("unet", "block_out_channels", [10**7, 10**7]),
+    ],
+)
+def test_a_part_that_asks_for_much_is_refused_at_once(folder, part, key, value):
+    file = folder / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    with pytest.raises(ModelError, match=key):
+        load_pipeline(folder)
 
 
 def test_any_weights_are_loaded_or_refused(folder):

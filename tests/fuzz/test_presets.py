@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from magicpose_cli.batch.jobs import read_jobs
 from magicpose_cli.batch.names import FIELDS, settings_fields
 from magicpose_cli.config import Preset, load_preset
+from magicpose_cli.errors import ConfigError
 from magicpose_cli.settings import presets_folder
 from tests.fuzz.conftest import anything, damaged, fuzzed, read_or_refused, toml_of, words
 
@@ -60,7 +62,19 @@ def test_any_preset_is_read_or_refused_in_one_line(tmp_path_factory, content):
         assert preset.with_options() == Preset.model_validate(preset.model_dump())
 
 
-CELLS = st.one_of(SENSIBLE, words, st.just("a.png"))
+def test_a_key_of_keys_takes_no_time(tmp_path):
+    for key in (
+        "a." * 500_000 + "a = 1",
+        '"x y" . ' * 100_000 + "a = 1",
+        "[" + "a." * 500_000 + "a]",
+    ):
+        (tmp_path / "deep.toml").write_text(key)
+        begun = time.monotonic()
+        with pytest.raises(ConfigError, match="nested too deep"):
+            load_preset(str(tmp_path / "deep.toml"))
+        assert time.monotonic() - begun < 2
+
+
 NAMES = st.one_of(st.sampled_from([*FIELDS, *settings_fields(), "steps", "model"]), words)
 ROWS = st.lists(
     st.fixed_dictionaries(
