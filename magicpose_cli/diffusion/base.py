@@ -15,7 +15,6 @@ import torch
 
 from magicpose_cli.diffusion import layout
 from magicpose_cli.diffusion.read import read_checkpoint
-from magicpose_cli.diffusion.weights import unreadable
 from magicpose_cli.errors import ModelError
 
 WEIGHTS = "diffusion_pytorch_model"
@@ -54,8 +53,6 @@ def swap_denoiser(pipeline: Any, place: Path) -> None:
 
 def _read_folder(place: Path, folder: Path) -> dict[str, torch.Tensor]:
     """The weights of a unet's folder; half precision will do where nothing else is there."""
-    from safetensors.torch import load_file
-
     files = [folder / f"{WEIGHTS}{kind}.safetensors" for kind in ("", ".fp16")]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
@@ -63,11 +60,7 @@ def _read_folder(place: Path, folder: Path) -> dict[str, torch.Tensor]:
             f"base {place}: no {WEIGHTS}.safetensors in {folder}; expected a diffusers folder of "
             "safetensors"
         )
-    try:
-        return load_file(file)
-    except unreadable() as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ModelError(f"base {file}: cannot be read ({reason}); copy it again") from error
+    return read_checkpoint(file, WANTED)
 
 
 def _check_prediction(pipeline: Any, place: Path) -> None:

@@ -20,7 +20,10 @@ def check_configs(folder: Path) -> None:
         for file in (folder / name, *sorted(folder.glob(f"*/{name}"))):
             if file.is_file():
                 place = f"{file.parent.name}/{name}"
-                _check(place, "", json.loads(file.read_text(encoding="utf-8")))
+                config = json.loads(file.read_text(encoding="utf-8"))
+                if not isinstance(config, dict):  # diffusers would ask the hub for one of that name
+                    raise ValueError(f"{place}: is no table of settings")
+                _check(place, "", config)
 
 
 def _check(place: str, key: str, value: Any) -> None:

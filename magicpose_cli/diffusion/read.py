@@ -77,7 +77,8 @@ def read_plain(source: Path, expected: str) -> Any:
 def check_tensors(source: Path, tensors: Mapping[str, torch.Tensor], expected: str) -> None:
     """ModelError unless these are plain numbers that the file really holds."""
     for key, tensor in tensors.items():
-        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        plain = tensor.layout is torch.strided and tensor.device.type == "cpu"
+        if not plain or tensor.is_quantized or tensor.is_complex():
             raise ModelError(f"{source}: {key[:80]} is no plain array of numbers; {expected}")
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if claimed > SHARED * (there := source.stat().st_size):

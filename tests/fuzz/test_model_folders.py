@@ -78,6 +78,16 @@ def test_any_part_is_loaded_or_refused(folder, part):
     assert not (folder.parent / "ran").exists()
 
 
+@pytest.mark.parametrize("content", ["false", "null", "[]", '"a/b"', "1"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_no_table_is_refused(folder, part, content):
+    """The libraries would take it for a name and ask the hub, for half a minute."""
+    file = folder / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    file.write_text(content)
+    with pytest.raises(ModelError, match="no table of settings"):
+        load_pipeline(folder)
+
+
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [
