@@ -149,7 +149,7 @@ CATALOG: dict[str, Entry] = {
             ),
         ),
         kind="controlnet",
-        use="nothing here yet: where the authors' pose training starts from",
+        use="train --pose-start openpose-controlnet",
     ),
     "hyper-sd-8": Entry(
         "Hyper-SD, 8 steps with guidance kept: an experiment beside reference attention",

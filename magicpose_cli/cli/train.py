@@ -26,6 +26,13 @@ def command(
         str | None,
         typer.Option(metavar="MODEL", help="Stable Diffusion 1.5 folder or MagicPose model."),
     ] = None,
+    pose_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONTROLNET",
+            help="openpose-controlnet or a file: what the pose network begins as.",
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(min=0.01, help="Stop after so long, leaving a checkpoint to go on from."),
@@ -48,13 +55,16 @@ def command(
 
     * `magicpose dataset films/ -o data`
     * `magicpose train magicpose --data data --start sd15 -o run`
+    * `magicpose train magicpose --data data --pose-start openpose-controlnet -o run`
     * `magicpose train mini-cpu -o run && magicpose animate me.jpg dance.mp4 --model run/model`
     * `accelerate launch -m magicpose_cli train magicpose --data data -o run` (several GPUs)
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.training.recipe import load_recipe
 
-    settings = load_recipe(recipe, data__source=data, model__start=start)
+    settings = load_recipe(
+        recipe, data__source=data, model__start=start, model__pose_start=pose_start
+    )
     with shown(quiet) as on_progress:
         if benchmark is not None:
             from magicpose_cli.training.benchmark import measure_training

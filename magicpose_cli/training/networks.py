@@ -18,11 +18,13 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from magicpose_cli.catalog import located
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
 from magicpose_cli.diffusion.weights import load_pipeline, model_folder, quiet
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
+from magicpose_cli.training.pose_start import start_from_controlnet
 from magicpose_cli.training.recipe import PARTS, ModelSettings, NetworkSettings, Recipe
 
 
@@ -49,8 +51,8 @@ class Networks(nn.Module):
         """
         super().__init__()
         self.language = language or {}
-        self.complete = False
-        """Whether all parts come from a MagicPose model, so that no stage begins with a copy."""
+        self.given: tuple[str, ...] = ()
+        """Parts that come trained, so that no stage begins them as a copy of the denoiser."""
         self.unet = parts["unet"]
         self.appearance_unet = parts["appearance_unet"]
         self.pose_controlnet = parts["pose_controlnet"]
@@ -134,6 +136,9 @@ def build_networks(recipe: Recipe) -> Networks:
         unet = UNet2DConditionModel(**_shape(model))
         text = torch.zeros(1, 1, model.network.text_width)
         networks = Networks(_with_twins(unet, model.network), small_scheduler(), vae, text)
+    if model.pose_start:
+        start_from_controlnet(networks.pose_controlnet, model.pose_start)
+        networks.given = (*networks.given, "pose_controlnet")
     if recipe.gradient_checkpointing:
         for name in PARTS:
             networks.part(name).enable_gradient_checkpointing()
@@ -195,6 +200,8 @@ def _load_networks(model: ModelSettings) -> Networks:
     """A MagicPose folder as it is, or Stable Diffusion with twins of its denoiser."""
     folder = model_folder(model.start)
     if not folder.is_dir():
+        folder = located(model.start) or folder
+    if not folder.is_dir():
         raise ModelError(
             f"model.start {model.start!r}: no folder {folder}; expected an installed MagicPose "
             "model or a Stable Diffusion 1.5 diffusers folder"
@@ -207,7 +214,7 @@ def _load_networks(model: ModelSettings) -> Networks:
         text = pipeline.encode_prompt("")
         language = {"text_encoder": pipeline.text_encoder, "tokenizer": pipeline.tokenizer}
         networks = Networks(parts, pipeline.scheduler, pipeline.vae, text, language)
-        networks.complete = True
+        networks.given = PARTS
         return networks
     return _networks_of_stable_diffusion(folder)
 

@@ -62,6 +62,8 @@ class ModelSettings(Section):
     name: str = "magicpose"
     start: str = ""
     """A MagicPose model or a Stable Diffusion 1.5 diffusers folder; empty draws new weights."""
+    pose_start: str = ""
+    """A ControlNet that the pose network begins as, instead of as a copy of the denoiser."""
     size: int = Field(512, ge=32, multiple_of=8)
     pose_canvas: int = Field(604, ge=32)
     default_steps: int = Field(50, ge=1)

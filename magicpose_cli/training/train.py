@@ -121,7 +121,7 @@ def _stage(run: Run, networks: Networks, order: tuple[str, ...], before: Standin
     if standing is None:
         standing = replace(before, stages=order, step=0, used_s=0.0, done=False, loss=None)
         for part in stage.parts:
-            if part not in before.trained and not networks.complete:
+            if part not in before.trained and part not in networks.given:
                 networks.start_from_denoiser(part)
     moving = _moving(networks, stage, run.recipe.optimizer)
     if saved:

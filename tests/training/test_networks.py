@@ -5,6 +5,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from magicpose_cli.diffusion.layout import UNetShape, controlnet_modules, renamed
 from magicpose_cli.diffusion.weights import load_pipeline
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.networks import build_networks, write_model
@@ -75,7 +76,7 @@ def test_checkpointing_gradients_changes_none_of_them(toy):
 def test_a_magicpose_model_goes_on_as_it_is(toy, tiny_model):
     networks = build_networks(starting_from(toy, tiny_model))
     pipeline = load_pipeline(tiny_model, "float32")
-    assert networks.complete
+    assert networks.given == PARTS
     for part in PARTS:
         for name, weight in getattr(pipeline, part).named_parameters():
             assert torch.equal(weight, networks.part(part).get_parameter(name))
@@ -110,7 +111,7 @@ def stable_diffusion(tmp_path):
 def test_stable_diffusion_gives_denoiser_autoencoder_and_language(toy, stable_diffusion, tmp_path):
     recipe = starting_from(toy, stable_diffusion)
     networks = build_networks(recipe)
-    assert not networks.complete and networks.text.shape == (1, 77, 8)
+    assert networks.given == () and networks.text.shape == (1, 77, 8)
     assert networks.encode(torch.rand(2, 3, 64, 64)).shape == (2, 4, 8, 8)
     write_model(networks, recipe, tmp_path / "model", ("pose",), 7.0)
     pipeline = load_pipeline(tmp_path / "model", "float32")
@@ -134,3 +135,66 @@ def test_a_written_model_names_no_path_and_halves_its_weights(toy, networks, tmp
     for name, weight in networks.unet.named_parameters():
         assert torch.equal(weight.half(), pipeline.unet.get_parameter(name).half())
     assert str(tmp_path) not in (tmp_path / "model" / "unet" / "config.json").read_text()
+
+
+def controlnet_of(networks) -> tuple[dict, dict]:
+    """Other numbers for the pose network, by diffusers' names and by the original code's."""
+    pose = networks.pose_controlnet
+    config = pose.config
+    shape = UNetShape(
+        config.in_channels, config.in_channels, tuple(config.block_out_channels),
+        config.layers_per_block, tuple("Cross" in kind for kind in config.down_block_types),
+        config.cross_attention_dim,
+    )  # fmt: skip
+    modules = controlnet_modules(shape, 2 * len(config.conditioning_embedding_out_channels))
+    back = {new: old for old, new in modules.items()}
+    state = {key: torch.randn_like(weight) for key, weight in pose.state_dict().items()}
+    original = {f"control_model.{renamed(key, back)}": value for key, value in state.items()}
+    assert len(original) == len(state) and not any("None" in key for key in original)
+    return state, original
+
+
+@pytest.mark.parametrize("kind", ["original", "file of diffusers", "folder", "fetched"])
+def test_the_pose_network_begins_as_a_controlnet_of_others(
+    toy, networks, kind, tmp_path, monkeypatch
+):
+    state, original = controlnet_of(networks)
+    place = tmp_path / "control.pth"
+    if kind == "original":
+        torch.save({"state_dict": original}, place)
+    elif kind == "fetched":
+        monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path))
+        place = tmp_path / "models" / "an-org--control"
+        place.mkdir(parents=True)
+        torch.save(original, place / "control.pth")
+    else:
+        networks.pose_controlnet.load_state_dict(state)
+        networks.pose_controlnet.save_pretrained(tmp_path / "control")
+        inside = tmp_path / "control" / "diffusion_pytorch_model.safetensors"
+        place = inside.parent if kind == "folder" else inside
+    name = "an-org/control" if kind == "fetched" else str(place)
+    model = toy.model.model_copy(update={"pose_start": name})
+    begun = build_networks(toy.model_copy(update={"model": model}))
+    assert begun.given == ("pose_controlnet",)
+    for key, weight in begun.pose_controlnet.state_dict().items():
+        assert torch.equal(weight, state[key])
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"), [("cut", "lacks 1 of"), ("shape", "has \\[4"), ("two", "holds 2 checkpoints")]
+)
+def test_a_controlnet_that_does_not_fit_is_one_line(toy, networks, harm, said, tmp_path):
+    _, original = controlnet_of(networks)
+    first = "control_model.input_hint_block.0.bias"
+    place = tmp_path / "control.pth"
+    if harm == "cut":
+        del original[first]
+    elif harm == "shape":
+        original[first] = torch.zeros(5)
+    else:
+        torch.save(original, tmp_path / "other.pth")
+    torch.save(original, place)
+    model = toy.model.model_copy(update={"pose_start": str(tmp_path if harm == "two" else place)})
+    with pytest.raises(ModelError, match=said) as caught:
+        build_networks(toy.model_copy(update={"model": model}))
+    assert "\n" not in str(caught.value)
