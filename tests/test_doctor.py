@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from magicpose_cli.catalog import in_units
 from magicpose_cli.config import Preset, load_preset
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.sampler import appearance
@@ -16,7 +17,7 @@ from magicpose_cli.diffusion.weights import MINI, load_pipeline, read_index
 from magicpose_cli.doctor import machine
 from magicpose_cli.doctor.estimate import bank_elements, estimate, network_of
 from magicpose_cli.doctor.examine import examine
-from magicpose_cli.doctor.finding import in_units, without_home
+from magicpose_cli.doctor.finding import without_home
 from magicpose_cli.render import batch_size_for
 
 SECTIONS = ["program", "machine", "films", "detectors", "models", "weights", "folders", "packages",
@@ -250,4 +251,4 @@ def test_a_gpu_that_torch_cannot_use_is_told(tmp_path, monkeypatch):
 def test_homes_are_hidden_and_sizes_short(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert without_home(f"{tmp_path}/models of {tmp_path}") == "~/models of ~"
-    assert [in_units(size) for size in (4.21e9, 151.4e6, 0)] == ["4.2 GB", "151 MB", "0 MB"]
+    assert [in_units(size) for size in (4.21e9, 151.4e6, 0)] == ["4.2 GB", "151 MB", "0 kB"]

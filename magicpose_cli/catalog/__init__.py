@@ -4,7 +4,7 @@
 files and checks them, `trust.py` remembers what came first, `home.py` knows where they lie.
 """
 
-from magicpose_cli.catalog.entries import CATALOG, Entry, RemoteFile
+from magicpose_cli.catalog.entries import CATALOG, Entry, RemoteFile, in_units
 from magicpose_cli.catalog.home import (
     entry_of,
     fetched_repositories,
@@ -28,6 +28,7 @@ __all__ = [
     "entry_of",
     "fetch",
     "fetched_repositories",
+    "in_units",
     "is_hub_id",
     "lacking",
     "located",

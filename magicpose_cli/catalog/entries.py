@@ -6,6 +6,7 @@ before anything is fetched, and what came first is trusted from then on (trust.p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -40,7 +41,8 @@ class RemoteFile:
 class Entry:
     """Files that belong together, in a folder of the entry's name or of `folder`.
 
-    kind: what it is. use: what takes it.
+    kind: what it is. use: what takes it. about: bytes of all together as their makers' pages tell,
+    where not every file's size is known.
     """
 
     title: str
@@ -49,12 +51,27 @@ class Entry:
     kind: str = "detector"
     use: str = ""
     folder: str = ""
+    about: float = 0
 
     @property
     def size(self) -> int | None:
         """Bytes of all files together; None as long as one is not known."""
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def told_size(self) -> str:
+        """The size to be shown: "351 MB", "about 9.2 GB" or "size ?"."""
+        if self.size is not None:
+            return in_units(self.size)
+        return f"about {in_units(self.about)}" if self.about else "size ?"
+
+
+def in_units(size: float) -> str:
+    """Bytes as people read them: "4.2 GB", "151 MB", "3 kB"."""
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{round(size / 1e6)} MB" if size >= 1e6 else f"{math.ceil(size / 1e3)} kB"
 
 
 def _on_hub(
@@ -86,6 +103,7 @@ CATALOG: dict[str, Entry] = {
         kind="model",
         use="--model magicpose (converted after it has come)",
         folder="magicpose.source",
+        about=9.15e9,
     ),
     "sd15": Entry(
         "Stable Diffusion 1.5",
@@ -114,6 +132,7 @@ CATALOG: dict[str, Entry] = {
         ),
         kind="base",
         use="--base sd15, train --start, models convert --base",
+        about=4.27e9,
     ),
     "sd-vae-ft-mse": Entry(
         "The autoencoder of Stable Diffusion 1.5, with sharper faces",
@@ -129,6 +148,7 @@ CATALOG: dict[str, Entry] = {
         ),
         kind="vae",
         use="--vae sd-vae-ft-mse",
+        about=335e6,
     ),
     "taesd": Entry(
         "TAESD, a tiny autoencoder for previews",
@@ -136,6 +156,7 @@ CATALOG: dict[str, Entry] = {
         _on_hub("madebyollin/taesd", *_unknown(WEIGHTS, "config.json")),
         kind="vae",
         use="--vae taesd",
+        about=9.8e6,
     ),
     "openpose-controlnet": Entry(
         "OpenPose ControlNet 1.1 for Stable Diffusion 1.5",
@@ -157,6 +178,7 @@ CATALOG: dict[str, Entry] = {
         _on_hub("ByteDance/Hyper-SD", *_unknown("Hyper-SD15-8steps-CFG-lora.safetensors")),
         kind="lora",
         use="--lora hyper-sd-8 --steps 8",
+        about=269e6,
     ),
     "hyper-sd-12": Entry(
         "Hyper-SD, 12 steps with guidance kept: an experiment beside reference attention",
@@ -164,6 +186,7 @@ CATALOG: dict[str, Entry] = {
         _on_hub("ByteDance/Hyper-SD", *_unknown("Hyper-SD15-12steps-CFG-lora.safetensors")),
         kind="lora",
         use="--lora hyper-sd-12 --steps 12",
+        about=269e6,
     ),
     "animatediff": Entry(
         "AnimateDiff motion adapter v1.5-2",
@@ -171,6 +194,7 @@ CATALOG: dict[str, Entry] = {
         _on_hub("guoyww/animatediff-motion-adapter-v1-5-2", *_unknown(WEIGHTS, "config.json")),
         kind="motion adapter",
         use="nothing here yet: the original's motion module, for diffusers",
+        about=1.82e9,
     ),
     "dwpose": Entry(
         "DWPose: YOLOX-L finds people, DW-LL reads 133 points of each",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import urllib.request
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from http.client import HTTPException
@@ -152,13 +153,15 @@ def _from_hub(file: RemoteFile, folder: Path, on_bytes: Callable[[int], None]) -
     level = logging.get_verbosity()
     logging.set_verbosity_error()  # it tells of every new try
     try:
-        path = huggingface_hub.hf_hub_download(
-            file.repository,
-            file.path or file.name,
-            revision=file.revision or None,
-            local_dir=folder,
-            tqdm_class=Bar,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of too little room: `_check_room` has seen to it
+            path = huggingface_hub.hf_hub_download(
+                file.repository,
+                file.path or file.name,
+                revision=file.revision or None,
+                local_dir=folder,
+                tqdm_class=Bar,
+            )
     finally:
         logging.set_verbosity(level)
     return Path(path)

@@ -56,8 +56,8 @@ def list_models(
         typer.echo(f"{name + mark:<20}  {folder}")
     typer.echo()
     for name, entry in CATALOG.items():
-        size = _megabytes(entry.size)
-        typer.echo(f"{name:<20}  {state_of(name):<11}  {size:>8}  {entry.kind:<14}  {entry.title}")
+        size = entry.told_size
+        typer.echo(f"{name:<20}  {state_of(name):<11}  {size:>12}  {entry.kind:<14}  {entry.title}")
         typer.echo(f"{'':<20}  license {entry.license}; for {entry.use}")
 
 
@@ -86,12 +86,16 @@ def fetch(
     * `magicpose models fetch an-org/a-model`
     """
     from magicpose_cli import catalog, install
+    from magicpose_cli.catalog import in_units
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.errors import ConfigError
 
     entry, folder = catalog.asked(name), catalog.weights_folder(name)
-    lines = [f"{entry.title}; {_megabytes(entry.size)}, license {entry.license}"]
-    lines += [f"  {_megabytes(file.size):>8}  {file.name}  {file.source}" for file in entry.files]
+    lines = [f"{entry.title}; {entry.told_size}, license {entry.license}"]
+    lines += [
+        f"  {'size ?' if file.size is None else in_units(file.size):>8}  {file.name}  {file.source}"
+        for file in entry.files
+    ]
     if unsure := sum(not file.sha256 for file in entry.files):
         lines.append(f"{unsure} of them have no published hash: what comes now is trusted later on")
     typer.echo("\n".join([*lines, f"into {folder}"]), err=True)
@@ -206,10 +210,6 @@ def convert(
         report = convert_checkpoint(source, folder, base=place, dtype=dtype, overwrite=overwrite)
     for line in report.summary():
         typer.echo(line)
-
-
-def _megabytes(size: int | None) -> str:
-    return "size ?" if size is None else f"{max(1, round(size / 1e6))} MB"
 
 
 def _as_dict(entry: Entry) -> dict[str, object]:

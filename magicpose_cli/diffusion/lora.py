@@ -42,12 +42,12 @@ class _Addend:
 
 
 def fuse_lora(unet: Any, file: Path, scale: float = 1.0) -> int:
-    """Add a LoRA to a UNet's weights; returns to how many layers.
+    """Add a LoRA to a UNet's weights; returns how many tensors for text encoders it left out.
 
     scale: how much of it; 0 is nothing, 1 what it was trained as.
     file: .safetensors in kohya's naming or diffusers' (old, new or peft's), for linear layers and
-        convolutions. What it holds for text encoders is left out: MagicPose is trained on the
-        empty prompt, and its prompt is not what a LoRA is used for here.
+        convolutions. What it holds for text encoders stays out: MagicPose is trained on the empty
+        prompt, and its prompt is not what a LoRA is used for here.
 
     Raises ModelError for a file that cannot be read, fits no layer or asks for more than that.
     """
@@ -68,7 +68,7 @@ def fuse_lora(unet: Any, file: Path, scale: float = 1.0) -> int:
         _check_fits(file, name, layers[name].weight, addend)
     for name, addend in addends.items():
         _add(layers[name].weight, addend, scale)
-    return len(addends)
+    return sum(key.startswith(OF_OTHERS) for key in tensors)
 
 
 def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -54,7 +54,9 @@ def apply_model_settings(
     if base is not None:
         swap_denoiser(pipeline, place_of(base))
     for text in lora:
-        fuse_lora(pipeline.unet, *file_and_scale(text))
+        file, strength = file_and_scale(text)
+        if fuse_lora(pipeline.unet, file, strength):
+            notes.append(f"LoRA {file.name}: what it holds for the text encoder is left out")
     for text in embedding:
         add_embedding(pipeline, *file_and_word(text))
     if vae is not None:

@@ -8,10 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from magicpose_cli.catalog import in_units
 from magicpose_cli.config import ModelSettings, Preset, load_preset
 from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
-from magicpose_cli.doctor.finding import BROKEN, Finding, in_units, probed
+from magicpose_cli.doctor.finding import BROKEN, Finding, probed
 from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
 from magicpose_cli.plan import default_preset
 

@@ -46,8 +46,3 @@ def without_home(text: str) -> str:
     """The text with the home folder as ~, to be shown to others."""
     home = str(Path.home())
     return text if len(home) < 2 else text.replace(home, "~")
-
-
-def in_units(size: float) -> str:
-    """Bytes as 4.2 GB or 151 MB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{round(size / 1e6)} MB"

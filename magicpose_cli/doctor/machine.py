@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from magicpose_cli.doctor.finding import Finding, in_units
+from magicpose_cli.catalog import in_units
+from magicpose_cli.doctor.finding import Finding
 
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from magicpose_cli.catalog import CATALOG, lacking, models_home
-from magicpose_cli.doctor.finding import Finding, in_units
+from magicpose_cli.catalog import CATALOG, in_units, lacking, models_home
+from magicpose_cli.doctor.finding import Finding
 from magicpose_cli.errors import ModelError
 
 PATIENCE_S = 0.7  # for the files of one folder
@@ -36,8 +36,9 @@ def weights() -> Iterator[Finding]:
     """What the catalog knows, and what of it is here."""
     for name, entry in CATALOG.items():
         here = not lacking(name)
-        size = in_units(entry.size) if entry.size else "size not known before it is asked for"
-        yield Finding(name, f"{'fetched' if here else 'not fetched'}, {size}", {"here": here})
+        yield Finding(
+            name, f"{'fetched' if here else 'not fetched'}, {entry.told_size}", {"here": here}
+        )
 
 
 def folders() -> Iterator[Finding]:

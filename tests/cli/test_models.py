@@ -39,7 +39,7 @@ def test_nothing_is_fetched_unasked(run, tmp_path):
 def test_fetch_says_what_comes_and_prints_where_it_is(run, there):
     result = run("fetch", "toy", "--yes")
     assert result.exit_code == 0
-    assert "A toy; 1 MB, license CC0" in result.stderr
+    assert "A toy; 1 kB, license CC0" in result.stderr
     assert result.stdout.strip() == str(there)
 
 

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from magicpose_cli.diffusion.lora import fuse_lora
+from magicpose_cli.diffusion.options import apply_model_settings
 from magicpose_cli.diffusion.random_weights import random_pipeline
 from magicpose_cli.errors import ModelError
 
@@ -82,10 +83,20 @@ def test_every_naming_adds_the_same(kind, scale, unet, tmp_path):
     save_file(tensors, tmp_path / "few.safetensors", metadata)
     former = {key: weight.clone() for key, weight in unet.state_dict().items()}
     wanted = former | expected(unet, scale)
-    assert fuse_lora(unet, tmp_path / "few.safetensors") == len(LAYERS)
+    assert fuse_lora(unet, tmp_path / "few.safetensors") == (kind == "kohya")  # what text it held
     for key, weight in unet.state_dict().items():
         assert torch.allclose(weight, wanted[key], atol=1e-6), key
     assert not torch.equal(former[f"{LAYERS[0]}.weight"], unet.get_parameter(f"{LAYERS[0]}.weight"))
+
+
+def test_what_is_left_out_is_told(tmp_path):
+    pipeline = random_pipeline("tiny")
+    tensors, _ = in_naming("kohya", pipeline.unet)
+    save_file(tensors, tmp_path / "few.safetensors")
+    given = {"lora": [f"{tmp_path / 'few.safetensors'}:0.5"], "device": "cpu", "size": (64, 64)}
+    assert apply_model_settings(pipeline, **given) == [
+        "LoRA few.safetensors: what it holds for the text encoder is left out"
+    ]
 
 
 def test_peft_says_the_same(unet, tmp_path):
