@@ -62,13 +62,15 @@ class Entry:
     @property
     def told_size(self) -> str:
         """The size to be shown: "351 MB", "about 9.2 GB" or "size ?"."""
-        if self.size is not None:
-            return in_units(self.size)
-        return f"about {in_units(self.about)}" if self.about else "size ?"
+        if self.size is None and self.about:
+            return f"about {in_units(self.about)}"
+        return in_units(self.size)
 
 
-def in_units(size: float) -> str:
-    """Bytes as people read them: "4.2 GB", "151 MB", "3 kB"."""
+def in_units(size: float | None) -> str:
+    """Bytes as people read them: "4.2 GB", "151 MB", "3 kB"; "size ?" where nobody knows."""
+    if size is None:
+        return "size ?"
     if size >= 1e9:
         return f"{size / 1e9:.1f} GB"
     return f"{round(size / 1e6)} MB" if size >= 1e6 else f"{math.ceil(size / 1e3)} kB"

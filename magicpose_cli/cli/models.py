@@ -86,15 +86,13 @@ def fetch(
     * `magicpose models fetch an-org/a-model`
     """
     from magicpose_cli import catalog, install
-    from magicpose_cli.catalog import in_units
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.errors import ConfigError
 
     entry, folder = catalog.asked(name), catalog.weights_folder(name)
     lines = [f"{entry.title}; {entry.told_size}, license {entry.license}"]
     lines += [
-        f"  {'size ?' if file.size is None else in_units(file.size):>8}  {file.name}  {file.source}"
-        for file in entry.files
+        f"  {catalog.in_units(file.size):>8}  {file.name}  {file.source}" for file in entry.files
     ]
     if unsure := sum(not file.sha256 for file in entry.files):
         lines.append(f"{unsure} of them have no published hash: what comes now is trusted later on")

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from magicpose_cli.diffusion import layout
-from magicpose_cli.diffusion.read import read_checkpoint
+from magicpose_cli.diffusion.read import fill, read_checkpoint
+from magicpose_cli.diffusion.weights import CHECKPOINTS
 from magicpose_cli.errors import ModelError
 
 WEIGHTS = "diffusion_pytorch_model"
-CHECKPOINTS = (".safetensors", ".ckpt", ".pt", ".pth", ".th")
 WANTED = "expected a checkpoint of Stable Diffusion 1.5 or one made from it"
 SD15_WIDTH, SD2_WIDTH, SDXL_WIDTH, INPAINTING_CHANNELS = 768, 1024, 2048, 9
 FIRST = ("input_blocks.0.0.weight", "conv_in.weight")  # the denoiser's first convolution
@@ -46,9 +46,9 @@ def swap_denoiser(pipeline: Any, place: Path) -> None:
             f"base {place}: neither a folder nor a {', '.join(CHECKPOINTS)} file; {WANTED}"
         )
     state = _in_diffusers_names(place, state)
-    shapes = {key: tensor.shape for key, tensor in unet.state_dict().items()}
-    _check_build(place, state, shapes)
-    unet.load_state_dict({key: state[key].reshape(shape) for key, shape in shapes.items()})
+    _check_kind(place, state)
+    size = "" if _is_full_size(unet) else " and a model of its size"
+    fill(unet, state, f"base {place}", "denoiser", lacking=WANTED, misfit=WANTED + size)
 
 
 def _read_folder(place: Path, folder: Path) -> dict[str, torch.Tensor]:
@@ -85,31 +85,7 @@ def _in_diffusers_names(place: Path, state: Mapping[str, torch.Tensor]) -> dict[
     _check_kind(place, state)
     shape = layout.unet_shape(layout.Tensors(denoiser))
     modules = layout.unet_modules(shape)
-    named = {}
-    for key, tensor in denoiser.items():
-        bare = key.removeprefix(layout.DENOISER)
-        named[layout.renamed(bare, modules) or bare] = tensor
-    return named
-
-
-def _check_build(
-    place: Path, state: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size]
-) -> None:
-    """ModelError unless every weight of the denoiser is there in its shape."""
-    _check_kind(place, state)
-    lacking = sorted(shapes.keys() - state.keys())
-    if lacking:
-        raise ModelError(
-            f"base {place}: lacks {len(lacking)} of the denoiser's {len(shapes)} weights "
-            f"({lacking[0]}, ...); {WANTED}"
-        )
-    for key, shape in shapes.items():
-        found = state[key].shape
-        if found != shape and found != (*shape, 1, 1):  # a 1x1 convolution for a linear layer
-            raise ModelError(
-                f"base {place}: {key} is {list(found)}, this model's denoiser has {list(shape)}; "
-                f"{WANTED}" + ("" if _is_full_size(shapes) else " and a model of its size")
-            )
+    return layout.by_names_of_diffusers(denoiser, layout.DENOISER, modules)
 
 
 def _check_kind(place: Path, state: Mapping[str, torch.Tensor]) -> None:
@@ -139,8 +115,8 @@ def _known_stranger(state: Mapping[str, torch.Tensor]) -> str | None:
     }.get(width)
 
 
-def _is_full_size(shapes: Mapping[str, torch.Size]) -> bool:
+def _is_full_size(unet: Any) -> bool:
     return any(
-        key.endswith("attn2.to_k.weight") and shape[1] == SD15_WIDTH
-        for key, shape in shapes.items()
+        key.endswith("attn2.to_k.weight") and weight.shape[1] == SD15_WIDTH
+        for key, weight in unet.state_dict().items()
     )

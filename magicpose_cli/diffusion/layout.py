@@ -112,6 +112,26 @@ class UNetShape:
         }
 
 
+def shape_of(config: Mapping[str, Any]) -> UNetShape:
+    """The build that the configuration of a UNet2DConditionModel or a ControlNetModel tells."""
+    return UNetShape(
+        in_channels=config["in_channels"],
+        out_channels=config.get("out_channels", config["in_channels"]),
+        channels=tuple(config["block_out_channels"]),
+        layers=config["layers_per_block"],
+        attention=tuple("CrossAttn" in kind for kind in config["down_block_types"]),
+        text_width=config["cross_attention_dim"],
+    )
+
+
+def by_names_of_diffusers(
+    state: Mapping[str, torch.Tensor], prefix: str, modules: Mapping[str, str]
+) -> dict[str, torch.Tensor]:
+    """Tensors whose keys lose a prefix and take diffusers' names, where they have one."""
+    bare = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    return {renamed(key, modules) or key: tensor for key, tensor in bare.items()}
+
+
 class Tensors:
     """The tensors of one checkpoint by key, asked for shapes with a clear error."""
 

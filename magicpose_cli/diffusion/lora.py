@@ -41,8 +41,8 @@ class _Addend:
     scale: float
 
 
-def fuse_lora(unet: Any, file: Path, scale: float = 1.0) -> int:
-    """Add a LoRA to a UNet's weights; returns how many tensors for text encoders it left out.
+def fuse_lora(unet: Any, file: Path, scale: float = 1.0) -> bool:
+    """Add a LoRA to a UNet's weights; returns whether it left out something for text encoders.
 
     scale: how much of it; 0 is nothing, 1 what it was trained as.
     file: .safetensors in kohya's naming or diffusers' (old, new or peft's), for linear layers and
@@ -68,7 +68,7 @@ def fuse_lora(unet: Any, file: Path, scale: float = 1.0) -> int:
         _check_fits(file, name, layers[name].weight, addend)
     for name, addend in addends.items():
         _add(layers[name].weight, addend, scale)
-    return sum(key.startswith(OF_OTHERS) for key in tensors)
+    return any(key.startswith(OF_OTHERS) for key in tensors)
 
 
 def _read(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -88,6 +88,35 @@ def check_tensors(source: Path, tensors: Mapping[str, torch.Tensor], expected: s
         )
 
 
+def fill(
+    network: Any,
+    state: Mapping[str, torch.Tensor],
+    place: str,
+    name: str,
+    *,
+    lacking: str,
+    misfit: str,
+) -> None:
+    """Give a network the weights of `state`, which may hold more; nothing changes where one fails.
+
+    place, name: what is read and what the network is, as a message names them. lacking, misfit: how
+    the message ends where a weight is not there, or of another shape.
+    """
+    shapes = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    if absent := sorted(shapes.keys() - state.keys()):
+        raise ModelError(
+            f"{place}: lacks {len(absent)} of the {name}'s {len(shapes)} weights "
+            f"({absent[0]}, ...); {lacking}"
+        )
+    for key, shape in shapes.items():
+        found = state[key].shape
+        if found not in (shape, (*shape, 1, 1)):  # a 1x1 convolution for a linear layer
+            raise ModelError(
+                f"{place}: {key} is {list(found)}, this model's {name} has {list(shape)}; {misfit}"
+            )
+    network.load_state_dict({key: state[key].reshape(shape) for key, shape in shapes.items()})
+
+
 def _check_modest(source: Path) -> None:
     """ValueError for a pickled file that would take memory for what it does not hold."""
     for stream in _pickles(source):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffusers import ControlNetModel
-from torch import Tensor
 
-from magicpose_cli.diffusion.layout import UNetShape, controlnet_modules, renamed
+from magicpose_cli.diffusion.layout import by_names_of_diffusers, controlnet_modules, shape_of
 from magicpose_cli.diffusion.options import place_of
-from magicpose_cli.diffusion.read import read_checkpoint
+from magicpose_cli.diffusion.read import fill, read_checkpoint
 from magicpose_cli.diffusion.weights import CHECKPOINTS
 from magicpose_cli.errors import ModelError
 
@@ -29,20 +28,13 @@ def start_from_controlnet(pose: ControlNetModel, name: str) -> None:
     Raises ModelError where a weight is lacking or of another shape.
     """
     place = place_of(name)
-    state = _by_names_of_diffusers(read_checkpoint(_file(place), WANTED), pose)
-    shapes = {key: tensor.shape for key, tensor in pose.state_dict().items()}
-    if lacking := sorted(shapes.keys() - state.keys()):
-        raise ModelError(
-            f"model.pose_start {place}: lacks {len(lacking)} of the pose network's {len(shapes)} "
-            f"weights ({lacking[0]}, ...); {WANTED}"
-        )
-    for key, shape in shapes.items():
-        if state[key].shape not in (shape, (*shape, 1, 1)):  # a 1x1 convolution is a linear layer
-            raise ModelError(
-                f"model.pose_start {place}: {key} is {list(state[key].shape)}, the pose network "
-                f"has {list(shape)}; {WANTED}"
-            )
-    pose.load_state_dict({key: state[key].reshape(shape) for key, shape in shapes.items()})
+    state = read_checkpoint(_file(place), WANTED)
+    if any(key.startswith(PREFIX) for key in state):
+        hint_layers = 2 * len(pose.config.conditioning_embedding_out_channels)
+        modules = controlnet_modules(shape_of(pose.config), hint_layers)
+        state = by_names_of_diffusers(state, PREFIX, modules)
+    at = f"model.pose_start {place}"
+    fill(pose, state, at, "pose network", lacking=WANTED, misfit=WANTED)
 
 
 def _file(place: Path) -> Path:
@@ -52,23 +44,3 @@ def _file(place: Path) -> Path:
     if len(weights) != 1:
         raise ModelError(f"model.pose_start {place}: holds {len(weights)} checkpoints; {WANTED}")
     return weights[0]
-
-
-def _by_names_of_diffusers(state: dict[str, Tensor], pose: ControlNetModel) -> dict[str, Tensor]:
-    if not any(key.startswith(PREFIX) for key in state):
-        return state
-    config = pose.config
-    shape = UNetShape(
-        in_channels=config.in_channels,
-        out_channels=config.in_channels,
-        channels=tuple(config.block_out_channels),
-        layers=config.layers_per_block,
-        attention=tuple("CrossAttn" in kind for kind in config.down_block_types),
-        text_width=config.cross_attention_dim,
-    )
-    modules = controlnet_modules(shape, 2 * len(config.conditioning_embedding_out_channels))
-    named = {}
-    for key, tensor in state.items():
-        bare = key.removeprefix(PREFIX)
-        named[renamed(bare, modules) or bare] = tensor
-    return named

@@ -5,7 +5,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from magicpose_cli.diffusion.layout import UNetShape, controlnet_modules, renamed
+from magicpose_cli.diffusion.layout import controlnet_modules, renamed, shape_of
 from magicpose_cli.diffusion.weights import load_pipeline
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.networks import build_networks, write_model
@@ -141,12 +141,9 @@ def controlnet_of(networks) -> tuple[dict, dict]:
     """Other numbers for the pose network, by diffusers' names and by the original code's."""
     pose = networks.pose_controlnet
     config = pose.config
-    shape = UNetShape(
-        config.in_channels, config.in_channels, tuple(config.block_out_channels),
-        config.layers_per_block, tuple("Cross" in kind for kind in config.down_block_types),
-        config.cross_attention_dim,
-    )  # fmt: skip
-    modules = controlnet_modules(shape, 2 * len(config.conditioning_embedding_out_channels))
+    modules = controlnet_modules(
+        shape_of(config), 2 * len(config.conditioning_embedding_out_channels)
+    )
     back = {new: old for old, new in modules.items()}
     state = {key: torch.randn_like(weight) for key, weight in pose.state_dict().items()}
     original = {f"control_model.{renamed(key, back)}": value for key, value in state.items()}
