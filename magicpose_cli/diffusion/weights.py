@@ -66,6 +66,17 @@ def model_folder(name: str) -> Path:
     return models_home() / name if path.name == name and name not in (".", "..") else path
 
 
+def found_folder(name: str) -> Path:
+    """Where a model of this name is: installed, a folder here, or fetched; else where it would be.
+
+    Raises ModelError for an entry of the catalog that is not there.
+    """
+    folder, here = model_folder(name), Path(name).expanduser()
+    if folder.exists():
+        return folder
+    return here if here.is_dir() else located(name) or folder
+
+
 def installed_models() -> dict[str, Path]:
     """Folders by name: the embedded model and what lies in the home."""
     found = {"mini": MINI} if (MINI / "model_index.json").is_file() else {}
@@ -99,11 +110,7 @@ def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
         name = RELEASED if installed else "mini"
     if Path(name).suffix.lower() in CHECKPOINTS and Path(name).expanduser().is_file():
         return converted(Path(name).expanduser(), on_progress)
-    folder = model_folder(name)
-    if not folder.exists() and Path(name).expanduser().is_dir():
-        folder = Path(name).expanduser()
-    if not folder.exists():
-        folder = located(name) or folder
+    folder = found_folder(name)
     if not folder.exists():
         known = ", ".join(installed_models()) or "none"
         brings = f"`magicpose models fetch {name}` brings it from the hub"

@@ -18,10 +18,9 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from magicpose_cli.catalog import located
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
-from magicpose_cli.diffusion.weights import load_pipeline, model_folder, quiet
+from magicpose_cli.diffusion.weights import found_folder, load_pipeline, quiet
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
 from magicpose_cli.training.pose_start import start_from_controlnet
@@ -198,9 +197,7 @@ def _pose_network_of(unet: UNet2DConditionModel, pose: ControlNetModel) -> dict[
 
 def _load_networks(model: ModelSettings) -> Networks:
     """A MagicPose folder as it is, or Stable Diffusion with twins of its denoiser."""
-    folder = model_folder(model.start)
-    if not folder.is_dir():
-        folder = located(model.start) or folder
+    folder = found_folder(model.start)
     if not folder.is_dir():
         raise ModelError(
             f"model.start {model.start!r}: no folder {folder}; expected an installed MagicPose "
