@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.background import Background
 from magicpose_cli.clock import Clock
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver
@@ -185,12 +186,16 @@ class _Job:
             return Motion.restored(*kept, size)
         target = seen = None
         settings = self.preset.motion
-        if needs_target(self.driver, self.preset):
+        moves = needs_target(self.driver, self.preset)
+        if moves or self.plan.keep_background:
             path = Path(self.plan.reference)
             target = self.resources.target(path, self.picture, settings)
         if self.driver.kind != "pose-maps":
             seen = self.resources.seen(self.driver, settings, self.on_progress)
-        motion = read_motion(self.driver, target, self.picture, size, self.preset, seen)
+        onto = target if moves else None
+        motion = read_motion(self.driver, onto, self.picture, size, self.preset, seen)
+        if target is not None:
+            motion.still = motion.framing.pose(target)
         self.work.save_motion(motion.arrays(), motion.report())
         return motion
 
@@ -218,7 +223,7 @@ class _Job:
         Drawing runs in a thread ahead of the networks, keeping and encoding in one behind them.
         """
         clock, work = self.clock, self.work
-        finished = self._finisher(motion)
+        finished = self._finisher(motion, sources)
         at = 0
 
         def take(made: tuple[Sequence[int], np.ndarray, bool]) -> None:
@@ -231,7 +236,7 @@ class _Job:
             for index, frame in zip(indices, frames, strict=False):
                 while at < len(sources) and sources[at] == index:
                     with clock("encode"):
-                        writer.write(finished(frame))
+                        writer.write(finished(frame, at))
                     at += 1
                     self.on_progress(Progress("render", at, len(sources)))
 
@@ -261,16 +266,29 @@ class _Job:
         size = (self.plan.width, self.plan.height)
         return draw_maps(self.driver, motion, self.plan.pose_canvas, size, self.preset, frames)
 
-    def _finisher(self, motion: Motion):
-        """What is written of a made frame: itself, or put back into the whole picture, or beside
-        what it comes from."""
-        if self.preset.frame.paste_back:
-            return Paster(self.picture, motion.framing, self.preset.frame.feather).paste
-        if not self.preset.output.compare:
-            return lambda frame: frame
+    def _finisher(
+        self, motion: Motion, sources: Sequence[int]
+    ) -> Callable[[np.ndarray, int], np.ndarray]:
+        """What is written of a made frame, the how many-th of the film it may be: itself with the
+        background kept, put back into the whole picture, or beside what it comes from."""
         canvas = motion.framing.picture(self.picture)
+        background = paster = None
+        if self.plan.keep_background and motion.still is not None:
+            background = Background(canvas, motion.still)
+        if self.preset.frame.paste_back:
+            paster = Paster(self.picture, motion.framing, self.preset.frame.feather)
         shown = self._maps(motion, range(self.driver.frame_count))
-        return lambda frame: np.concatenate([canvas, next(shown), frame], axis=1)
+
+        def finished(frame: np.ndarray, at: int) -> np.ndarray:
+            if background is not None:
+                frame = background.keep(frame, motion.poses[sources[at]])
+            if paster is not None:
+                return paster.paste(frame)
+            if self.preset.output.compare:
+                return np.concatenate([canvas, next(shown), frame], axis=1)
+            return frame
+
+        return finished
 
     def _save_poses(self, poses: list) -> Path:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""

@@ -127,6 +127,9 @@ class FrameSettings(Section):
     the moving person."""
     feather: float = Field(0.05, ge=0, le=0.5)
     """How much of the window's short side a pasted result takes to fade into the picture."""
+    keep_background: bool | None = None
+    """Where neither the reference nor a frame shows the person, the reference's own pixels stand in
+    the frame; None is the model's own."""
 
 
 class MotionSettings(Section):

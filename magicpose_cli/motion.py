@@ -19,6 +19,8 @@ from magicpose_cli.pose.retargeting.retarget import retarget
 from magicpose_cli.pose.tracking.track import TrackReport
 
 SPACES = ("body_3d", "face_3d")
+POINTS = tuple(name for part in PARTS for name in (part, f"{part}_score"))
+STILL = "reference_"  # before the names of the reference's own points
 
 
 @dataclass
@@ -27,7 +29,8 @@ class Motion:
 
     poses: one a frame, in pixels of the network's canvas; [] for ready-drawn maps. framing: of the
     reference's picture. retarget: the mode used. anchor: the driver's frame that was laid onto the
-    reference. track: what was mended. notes: what a user should know, a line each.
+    reference. track: what was mended. notes: what a user should know, a line each. still: the
+    reference's own pose, in pixels of the canvas, where it was looked for.
     """
 
     poses: list[Pose]
@@ -37,6 +40,7 @@ class Motion:
     anchor: int | None = None
     track: TrackReport | None = None
     notes: tuple[str, ...] = ()
+    still: Pose | None = None
 
     def report(self) -> dict[str, Any]:
         """All but the poses, for JSON."""
@@ -57,6 +61,8 @@ class Motion:
         for name in SPACES:
             if self.poses and all(getattr(pose, name) is not None for pose in self.poses):
                 arrays[name] = np.stack([getattr(pose, name) for pose in self.poses])
+        if self.still is not None:
+            arrays |= {STILL + name: getattr(self.still, name) for name in POINTS}
         return arrays
 
     @classmethod
@@ -64,8 +70,7 @@ class Motion:
         cls, arrays: dict[str, np.ndarray], told: dict[str, Any], size: tuple[int, int]
     ) -> Motion:
         """The same motion out of its `arrays` and `report`; size: (width, height) of the canvas."""
-        names = [name for part in PARTS for name in (part, f"{part}_score")]
-        names += [name for name in SPACES if name in arrays]
+        names = [*POINTS, *(name for name in SPACES if name in arrays)]
         columns = [arrays[name] for name in names]
         poses = [
             Pose(*size, **dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
@@ -79,6 +84,9 @@ class Motion:
                     "held": tuple((first, last) for first, last in track["held"]),
                 }
             )
+        still = None
+        if STILL + POINTS[0] in arrays:
+            still = Pose(*size, **{name: arrays[STILL + name] for name in POINTS})
         left, top, right, bottom = told["window"]
         return cls(
             poses,
@@ -88,6 +96,7 @@ class Motion:
             told["anchor"],
             track,
             tuple(told["notes"]),
+            still,
         )
 
     def sources(self, frames: int, threshold_px: float) -> list[int]:

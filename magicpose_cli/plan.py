@@ -10,6 +10,7 @@ import numpy as np
 from magicpose_cli.config import Preset, load_preset
 from magicpose_cli.driver import Driver, open_driver
 from magicpose_cli.errors import ConfigError, OutputError
+from magicpose_cli.motion import needs_target
 from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.video import check_output, read_picture
@@ -36,13 +37,14 @@ class Plan:
     seed: int
     pose_canvas: int
     audio: bool
+    keep_background: bool
 
     @property
     def model_line(self) -> str:
         """Which model it will be, and what to expect of it, for the first line of a run."""
         from magicpose_cli.diffusion.weights import MINI
 
-        size = f"{self.width}x{self.height}, {self.steps} steps"
+        size = f"{self.width}x{self.height}, {self.steps} step{'s' * (self.steps != 1)}"
         if self.model == str(MINI):
             return f"model mini ({size}): small, embedded, trained on drawn people alone"
         return f"model {self.model} ({size})"
@@ -98,6 +100,11 @@ def make_plan(
         raise ConfigError(
             "pose maps are pictures, there are no poses to save; leave --save-poses out"
         )
+    keeps = preset.frame.keep_background
+    if opened.kind == "pose-maps" and keeps:
+        raise ConfigError(
+            "pose maps are pictures and do not tell where people are; leave --keep-background out"
+        )
     if opened.kind == "video":
         pick_detector(preset.motion.detector)
     anchor = str(preset.motion.anchor)
@@ -126,6 +133,10 @@ def make_plan(
         seed=preset.sampling.seed,
         pose_canvas=index["pose_canvas"],
         audio=preset.output.audio and opened.clip.has_audio,
+        # without a word it costs no search for the reference's person
+        keep_background=(
+            index["keep_background"] and needs_target(opened, preset) if keeps is None else keeps
+        ),
     )
     return plan, picture, opened
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
     {"catalog", "errors", "settings", "config", "progress", "stderr", "stream", "clock"},
-    {"video", "pose", "diffusion", "framing", "paste"},
+    {"video", "pose", "diffusion", "framing", "background", "paste"},
     {"driver", "poses", "render", "training", "work", "install"},
     {"workers", "motion"},
     {"plan", "resources"},
@@ -21,7 +21,7 @@ LAYERS = (  # each may import those before it, and itself
 )
 STRANGERS = {
     "pose": {"diffusion", "video"},
-    "diffusion": {"pose", "video", "framing", "paste"},
+    "diffusion": {"pose", "video", "framing", "background", "paste"},
     "video": {"pose", "diffusion"},
 }
 HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "decord", "cv2", "PIL", "pydantic"}

@@ -39,6 +39,8 @@ def command(
     seed: Annotated[int | None, typer.Option(metavar="N", help="As for animate.")] = None,
     size: Annotated[str | None, typer.Option(metavar="N",
         help="Pixels of the pictures (default: the models' own).")] = None,
+    keep_background: Annotated[bool | None,
+        typer.Option("--keep-background/--no-keep-background", help="As for animate.")] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N",
         help="Pictures made at once.")] = None,
@@ -80,6 +82,7 @@ def command(
         sampling__guidance=guidance,
         sampling__seed=seed,
         frame__size=size,
+        frame__keep_background=keep_background,
     )
     with closing(Album()) as album:
         with shown(quiet) as on_progress:

@@ -47,6 +47,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         scaled to the network's size, as in the training data (it decides how thick the limbs are).
     sample_size: side in pixels of the pictures the model was trained on.
     default_steps, default_guidance: what the model looks best with; for callers to pass on.
+    keep_background: whether callers do well to put the reference's background back into the frames.
     """
 
     # pose_controlnet takes turns with unet at every step, so it stays on the device
@@ -67,6 +68,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         sample_size: int = 512,
         default_steps: int = 50,
         default_guidance: float = 7.0,
+        keep_background: bool = False,
     ):
         super().__init__()
         self.register_modules(
@@ -83,6 +85,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             sample_size=sample_size,
             default_steps=default_steps,
             default_guidance=default_guidance,
+            keep_background=keep_background,
         )
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.pose_processor = VaeImageProcessor(

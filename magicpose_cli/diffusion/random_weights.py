@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from magicpose_cli.diffusion.convert import SCHEDULER
 from magicpose_cli.diffusion.layout import UNetShape
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.weights import DTYPES, MINI, quiet, read_index
+from magicpose_cli.diffusion.weights import DTYPES, MINI, SETTINGS, quiet, read_index
 from magicpose_cli.errors import ModelError
 
 SD15 = UNetShape(
@@ -136,8 +136,7 @@ def _embedded() -> dict[str, Any]:
     parts = {
         part: kind.from_config(kind.load_config(MINI / part)) for part, kind in classes.items()
     }
-    settings = ("sample_size", "pose_canvas", "default_steps", "default_guidance")
-    return parts | {setting: index[setting] for setting in settings}
+    return parts | {setting: index[setting] for setting in SETTINGS}
 
 
 def _networks(shape: UNetShape, hint: tuple[int, ...]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ SETTINGS = {
     "sample_size": 512,
     "default_steps": 50,
     "default_guidance": 7.0,
+    "keep_background": False,
 }
 """Settings of the pipeline that a model's index may hold, and what they are where it does not."""
 
@@ -226,8 +227,10 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     for name, part in index.items():
         if name in SETTINGS:
-            if type(part) is not type(SETTINGS[name]) or not 0 < part <= MOST:
-                raise ModelError(f"model {folder}: {name} is {part!r}; expected a number above 0")
+            is_flag = isinstance(SETTINGS[name], bool)
+            if type(part) is not type(SETTINGS[name]) or not (is_flag or 0 < part <= MOST):
+                expected = "true or false" if is_flag else "a number above 0"
+                raise ModelError(f"model {folder}: {name} is {part!r}; expected {expected}")
         elif not name.startswith("_") and part != [None, None]:
             _check_class(folder, name, part)
     for name in NETWORKS:

@@ -16,10 +16,11 @@ from magicpose_cli.errors import ConfigError
 from magicpose_cli.evaluation.extras import check_extras
 from magicpose_cli.evaluation.learned import Frechet, Learned
 from magicpose_cli.evaluation.metrics import COPY, METRICS, TRUTH, Metric
-from magicpose_cli.evaluation.pose_following import PoseReader, body_distance, body_height
+from magicpose_cli.evaluation.pose_following import PoseReader, body_distance
 from magicpose_cli.evaluation.seen import Case, Cases, Seen
 from magicpose_cli.evaluation.strips import Album
 from magicpose_cli.evaluation.totals import Row, Total, total
+from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from magicpose_cli.background import Background
 from magicpose_cli.evaluation.seen import Case
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class ModelMaker:
         self._noise = self.pipeline.initial_noise(
             height, width, torch.Generator().manual_seed(sampling.seed)
         )
+        keeps = preset.frame.keep_background
+        self._keeps = config.keep_background if keeps is None else keeps
         self._prompt = self.pipeline.encode_prompt(sampling.prompt)
         self.facts: dict[str, Any] = {
             "folder": str(folder),
@@ -48,6 +51,7 @@ class ModelMaker:
             "guidance": self._guidance,
             "scheduler": type(self.pipeline.scheduler).__name__,
             "seed": sampling.seed,
+            "keep_background": self._keeps,
             "size": [width, height],
             "dtype": str(self.pipeline.unet.dtype).removeprefix("torch."),
             "device": str(self.pipeline._execution_device),
@@ -80,7 +84,17 @@ class ModelMaker:
                 guidance_scale=self._guidance,
             )
             frames = self.pipeline.decode(made)
-        return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+        pictures = (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+        if self._keeps:
+            pictures = np.stack([_kept(*pair) for pair in zip(pictures, batch, strict=True)])
+        return pictures
+
+
+def _kept(picture: np.ndarray, case: Case) -> np.ndarray:
+    """The picture with the reference's background, where both poses are known."""
+    if case.reference is None or case.pose is None or case.reference_pose is None:
+        return picture
+    return Background(case.reference, case.reference_pose).keep(picture, case.pose)
 
 
 def unique_names(folders: list[Path]) -> list[str]:

@@ -107,10 +107,12 @@ def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[C
     from magicpose_cli.training.people import render
 
     given, asked = render(identity, reference), render(identity, motion)
-    pictures = zip(to_uint8(given.images), to_uint8(asked.images), asked.poses(), strict=True)
+    pictures = zip(
+        to_uint8(given.images), given.poses(), to_uint8(asked.images), asked.poses(), strict=True
+    )
     return [
-        Case(name=f"drawn {index}", clip=f"drawn {index}", reference=r, truth=t, pose=p)
-        for index, (r, t, p) in enumerate(pictures)
+        Case(f"drawn {index}", f"drawn {index}", reference, truth, pose, reference_pose)
+        for index, (reference, reference_pose, truth, pose) in enumerate(pictures)
     ]
 
 

@@ -16,10 +16,11 @@ import numpy as np
 
 from magicpose_cli.errors import MagicPoseError
 from magicpose_cli.evaluation.pairs import FIRST_SEED, drawn_pairs, to_uint8
-from magicpose_cli.evaluation.pose_following import body_error, body_height, face_error
+from magicpose_cli.evaluation.pose_following import body_error, face_error
 from magicpose_cli.evaluation.seen import Case, Seen
 from magicpose_cli.evaluation.tracking import FPS, drawn_motions, measure_tracking
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
+from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 

@@ -118,6 +118,16 @@ class Rebuilding(torch.nn.Module):
         """
         with torch.no_grad():
             latents = self.vae.encode(target * 2 - 1).latents + 0.15 * RAW_STD * noise
-        error = (self.vae.decode(latents).sample + 1) / 2 - target
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        return error.abs().mean() + edges
+        return picture_error((self.vae.decode(latents).sample + 1) / 2, target)
+
+
+def picture_error(made: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """L1 of colors and of their differences from pixel to pixel.
+
+    made, target: (n, 3, s, s) in 0..1. weights: (n, 1, s, s) with mean 1; all alike by default.
+    """
+    error = made - target
+    weights = torch.ones_like(error[:, :1]) if weights is None else weights
+    across = (error.diff(dim=-1).abs() * weights[..., 1:]).mean()
+    down = (error.diff(dim=-2).abs() * weights[..., 1:, :]).mean()
+    return (error.abs() * weights).mean() + across + down

@@ -100,6 +100,12 @@ class Networks(nn.Module):
         config = self.vae.config
         return ((latents - (config.shift_factor or 0.0)) * config.scaling_factor).float()
 
+    def decode(self, latents: Tensor) -> Tensor:
+        """Clean latents (n, c, h, w) -> pictures (n, 3, 8h, 8w), about 0..1, with gradients."""
+        config = self.vae.config
+        latents = latents / config.scaling_factor + (config.shift_factor or 0.0)
+        return (self.vae.decode(latents.to(self.vae.dtype)).sample.float() + 1) / 2
+
     @property
     def device(self) -> torch.device:
         """Where the parts are."""
@@ -266,6 +272,7 @@ def write_model(
         sample_size=model.size,
         default_steps=model.default_steps,
         default_guidance=guidance,
+        keep_background=model.keep_background,
     )
     pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
     card = CARD.format(

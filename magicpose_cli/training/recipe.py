@@ -14,7 +14,7 @@ from magicpose_cli.settings import Section, Tables, find_toml, presets_folder, r
 
 PARTS = ("unet", "appearance_unet", "pose_controlnet")
 Part = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]
-Kind = Literal["autoencoder", "base", "appearance", "pose", "joint"]
+Kind = Literal["autoencoder", "base", "appearance", "pose", "joint", "end-to-end"]
 
 TRAINS: dict[str, tuple[Part, ...]] = {
     "autoencoder": ("vae.decoder",),
@@ -22,6 +22,7 @@ TRAINS: dict[str, tuple[Part, ...]] = {
     "appearance": ("appearance_unet",),
     "pose": ("appearance_unet", "pose_controlnet"),
     "joint": ("unet", "appearance_unet", "pose_controlnet"),
+    "end-to-end": ("unet", "appearance_unet", "pose_controlnet", "vae.decoder"),
 }
 """Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
 
@@ -68,6 +69,8 @@ class ModelSettings(Section):
     pose_canvas: int = Field(604, ge=32)
     default_steps: int = Field(50, ge=1)
     default_guidance: float = Field(7.0, ge=1)
+    keep_background: bool = False
+    """Whether what is made with the model keeps the reference's background by default."""
     network: NetworkSettings = NetworkSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
 

@@ -26,10 +26,12 @@ Encode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """n pairs: clean latents (n, c, h, w) of reference and target, target's map (n, 3, S, S)."""
+    """n pairs: clean latents (n, c, h, w) of reference and target; of the target also the picture
+    and its pose map, (n, 3, S, S) in 0..1."""
 
     reference: Tensor
     target: Tensor
+    picture: Tensor
     maps: Tensor
 
 
@@ -85,8 +87,8 @@ class DrawnPeople:
             clips = torch.from_numpy(rng.integers(len(latents), size=count)).to(device)
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
             one, other = torch.from_numpy(frames[:, :2].T.copy()).to(device)
-            maps = to_float(pool.maps[clips, other])
-            yield Batch(latents[clips, one], latents[clips, other], maps)
+            picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
+            yield Batch(latents[clips, one], latents[clips, other], picture, maps)
             step += 1
             pool.advance(step)
 
@@ -121,8 +123,8 @@ class FilmedPeople:
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
         for reference, target, maps in self._load(count, first):
-            one, other = (encode(to_float(p)) for p in (reference, target))
-            yield Batch(one, other, to_float(maps))
+            picture = to_float(target)
+            yield Batch(encode(to_float(reference)), encode(picture), picture, to_float(maps))
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
         for _, target, _ in self._load(count, first):

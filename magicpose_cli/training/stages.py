@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from magicpose_cli.training.autoencoder import Rebuilding
+from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import StageSettings
 from magicpose_cli.training.source import Batch, Source
@@ -55,6 +56,8 @@ def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
     """The module whose loss the stage lowers."""
     if stage.kind == "autoencoder":
         return Rebuilding(networks.vae)
+    if stage.kind == "end-to-end":
+        return EndToEnd(networks)
     return Denoising(networks, stage)
 
 

@@ -16,8 +16,9 @@ from magicpose_cli.evaluation.pose_benchmark import (
     measure_poses,
     measure_stages,
 )
-from magicpose_cli.evaluation.pose_following import body_distance, body_height
+from magicpose_cli.evaluation.pose_following import body_distance
 from magicpose_cli.evaluation.seen import Case, Seen
+from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
 SIZE = 256

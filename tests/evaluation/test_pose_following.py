@@ -8,10 +8,10 @@ from magicpose_cli.evaluation.pose_following import (
     PoseReader,
     body_distance,
     body_error,
-    body_height,
     face_error,
     found_share,
 )
+from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 
 

@@ -56,12 +56,12 @@ def test_every_stage_leaves_a_usable_model(finished, toy):
     run, events = finished
     stages = sorted(path.name for path in (run / "stages").iterdir())
     order = tuple(toy.stages)
-    assert stages == sorted("-".join(order[:n]) for n in range(1, 6))
+    assert stages == sorted("-".join(order[:n]) for n in range(1, 7))
     for stage in stages:
         (folder,) = checkpoints(run / "stages" / stage)
         standing = read_standing(folder)
         assert (standing.step, standing.done) == (4, True)
-        assert standing.stages == tuple(stage.split("-"))
+        assert "-".join(standing.stages) == stage
         load_pipeline(folder)
     assert standing.loss is not None and standing.samples_per_s > 0
     done = [e for e in events if e.stage == "joint"]
@@ -70,8 +70,8 @@ def test_every_stage_leaves_a_usable_model(finished, toy):
 
 def test_a_stage_changes_its_own_parts_alone(finished):
     run, _ = finished
-    order = ("autoencoder", "base", "appearance", "pose", "joint")
-    found = [weights(checkpoints(run / "stages" / "-".join(order[:n]))[0]) for n in range(1, 6)]
+    order = ("autoencoder", "base", "appearance", "pose", "joint", "end-to-end")
+    found = [weights(checkpoints(run / "stages" / "-".join(order[:n]))[0]) for n in range(1, 7)]
     changed = [
         {name.split(".")[0] for name in now if not torch.equal(former[name], now[name])}
         for former, now in pairwise(found)
@@ -80,6 +80,7 @@ def test_a_stage_changes_its_own_parts_alone(finished):
     assert changed[1] == {"appearance_unet"}
     assert changed[2] == {"appearance_unet", "pose_controlnet"}
     assert changed[3] == {"unet", "appearance_unet", "pose_controlnet"}
+    assert changed[4] == {"unet", "appearance_unet", "pose_controlnet", "vae"}
 
 
 def test_the_sheet_shows_reference_pose_truth_and_result(finished):
@@ -113,7 +114,7 @@ class _StopAfter:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "joint"])
+@pytest.mark.parametrize("name", ["autoencoder", "joint", "end-to-end"])
 def test_two_steps_and_two_more_are_four(toy, tmp_path, monkeypatch, name):
     monkeypatch.setattr(module, "CHECK_EVERY", 1)
     recipe = only(toy, name)

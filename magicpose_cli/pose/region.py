@@ -1,0 +1,96 @@
+"""Where a person may be, told from their points: body, clothes, hair and all."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from magicpose_cli.pose.height import body_height
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+
+# Half widths in body heights, clothes included, and how far a limb goes on beyond its last joint.
+# Of drawn people it misses 1 to 2 % of the pixels, and covers as much again as they fill.
+LIMBS = (
+    ("right_shoulder", "right_elbow", 0.05, 0.0),
+    ("right_elbow", "right_wrist", 0.045, 0.7),
+    ("left_shoulder", "left_elbow", 0.05, 0.0),
+    ("left_elbow", "left_wrist", 0.045, 0.7),
+    ("right_hip", "right_knee", 0.065, 0.0),
+    ("right_knee", "right_ankle", 0.05, 0.25),
+    ("left_hip", "left_knee", 0.065, 0.0),
+    ("left_knee", "left_ankle", 0.05, 0.25),
+)
+TORSO = ("right_shoulder", "left_shoulder", "left_hip", "right_hip")
+TORSO_MARGIN, HEAD_RADIUS, HAIR_RADIUS = 0.06, 0.10, 0.085
+# Where a joint that is not seen is taken to be: straight below another, so many body heights.
+BELOW = (
+    ("right_hip", "right_shoulder", 0.295),
+    ("left_hip", "left_shoulder", 0.295),
+    ("right_knee", "right_hip", 0.245),
+    ("left_knee", "left_hip", 0.245),
+    ("right_ankle", "right_knee", 0.246),
+    ("left_ankle", "left_knee", 0.246),
+)
+HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+
+
+def person_region(pose: Pose) -> np.ndarray:
+    """(height, width) uint8, 1 where the person of `pose` may be; all 1 where nothing is known.
+
+    What lies below the last joint that is seen counts as theirs, as clothes hide joints.
+    """
+    height = body_height(pose)
+    if height is None:
+        return np.ones((pose.height, pose.width), np.uint8)
+    joints = _joints(pose, height)
+    region = np.zeros((pose.height, pose.width), np.uint8)
+    for root, end, width, beyond in LIMBS:
+        if root in joints and end in joints:
+            tip = joints[end] + beyond * (joints[end] - joints[root])
+            _line(region, joints[root], tip, width * height)
+    torso = [joints[name] for name in TORSO if name in joints]
+    legs = [joints[f"{side}_{part}"] for side in ("right", "left") for part in ("hip", "knee")
+            if f"{side}_{part}" in joints]  # fmt: skip
+    _hull(region, torso, TORSO_MARGIN * height)
+    _hull(region, legs, 0.0)  # of a skirt, too
+    head = [joints[name] for name in HEAD if name in joints]
+    for point in head:
+        cv2.circle(region, _pixel(point), round(HEAD_RADIUS * height), 1, -1)
+    if head and torso:  # hair that falls on the shoulders
+        _line(region, np.mean(head, 0), np.mean(torso[:2], 0), HAIR_RADIUS * height)
+    for part in ("face", "left_hand", "right_hand"):
+        points = getattr(pose, part)
+        _hull(region, list(points[np.isfinite(points).all(1)]), 0.03 * height)
+    return region
+
+
+def _joints(pose: Pose, height: float) -> dict[str, np.ndarray]:
+    """Seen joints by name, and those below them that are not."""
+    joints = {
+        name: point
+        for name, point in zip(BODY_JOINTS, pose.body, strict=True)
+        if np.isfinite(point).all()
+    }
+    for name, above, length in BELOW:
+        if name not in joints and above in joints:
+            joints[name] = joints[above] + (0, length * height)
+    return joints
+
+
+def _line(region: np.ndarray, start: np.ndarray, end: np.ndarray, half_width: float) -> None:
+    cv2.line(region, _pixel(start), _pixel(end), 1, max(1, round(2 * half_width)))
+
+
+def _hull(region: np.ndarray, points: list[np.ndarray], margin: float) -> None:
+    if len(points) < 3:
+        return
+    hull = cv2.convexHull(np.rint(np.clip(points, -4096, 8192)).astype(np.int32))
+    cv2.fillConvexPoly(region, hull, 1)
+    if margin >= 0.5:
+        cv2.polylines(region, [hull], True, 1, max(1, round(2 * margin)))
+
+
+def _pixel(point: np.ndarray) -> tuple[int, int]:
+    """Whole pixels; far outside of the picture is near enough."""
+    x, y = np.rint(np.clip(point, -4096, 8192)).astype(int).tolist()
+    return x, y

@@ -1,0 +1,85 @@
+"""One step from noise to picture, trained on the picture's own error.
+
+Asked at the last timestep, where nothing but noise comes in, a denoiser tells the mean of all
+pictures that fit reference and pose. The error of that picture, through the decoder, teaches all
+parts at once what an error in latents does not: which latents the decoder makes a sharp person of
+(Garcia et al. 2024, "Fine-Tuning Image-Conditional Diffusion Models is Easier Than You Think",
+arXiv:2409.11355). Some samples of each batch are denoised as before, so that more steps stay
+possible.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.training.autoencoder import picture_error
+from magicpose_cli.training.networks import Networks
+from magicpose_cli.training.source import Batch
+
+DENOISING = 0.25  # share of a batch that is denoised from any timestep
+LATENT_WEIGHT = 0.1  # of the error in latents beside that of the picture
+BODY_WEIGHT, FACE_WEIGHT = 2.0, 6.0  # on top of 1, of what lies near a pose's limbs and face
+
+
+class EndToEnd(nn.Module):
+    """The error of pictures made in one step, and for the rest of a batch of v at any timestep.
+
+    Raises ConfigError for networks that predict noise: from noise alone that tells nothing.
+    """
+
+    signal: Tensor
+    noise: Tensor
+
+    def __init__(self, networks: Networks):
+        super().__init__()
+        if (asked := networks.scheduler.config.prediction_type) != "v_prediction":
+            raise ConfigError(
+                f"a stage of kind end-to-end needs networks that predict v, these predict {asked}; "
+                "leave it out of the recipe, it is for models made from nothing"
+            )
+        self.networks = networks
+        alphas = networks.scheduler.alphas_cumprod
+        self.register_buffer("signal", alphas.sqrt(), persistent=False)
+        self.register_buffer("noise", (1 - alphas).sqrt(), persistent=False)
+
+    def forward(self, batch: Batch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
+        """dropped: the last so many samples have no reference and no pose. t: (n,) timesteps, of
+        which those of the samples to be made in one step are replaced. noise: as target."""
+        target, count = batch.target, len(batch.target)
+        at_once = count - round(DENOISING * count)
+        seen = count - min(dropped, count - at_once)
+        t = torch.cat([torch.full_like(t[:at_once], len(self.signal) - 1), t[at_once:]])
+        a, s = (x[t].view(-1, 1, 1, 1) for x in (self.signal, self.noise))
+        noisy = a * target + s * noise
+        noisy[:at_once] = noise[:at_once]  # the sampler begins with nothing of the target in it
+        velocity = self.networks(noisy, t, batch.reference[:seen], batch.maps[:seen]).float()
+        made = (a * noisy - s * velocity)[:at_once]
+        loss = picture_error(
+            self.networks.decode(made), batch.picture[:at_once], importance(batch.maps[:at_once])
+        )
+        loss = loss + LATENT_WEIGHT * F.mse_loss(made, target[:at_once])
+        if at_once < count:
+            wanted = (a * noise - s * target)[at_once:]
+            loss = loss + (count / at_once - 1) * F.mse_loss(velocity[at_once:], wanted)
+        return loss
+
+
+def importance(maps: Tensor) -> Tensor:
+    """How much each pixel counts, (n, 1, S, S) with mean 1: more near limbs, most near the face.
+
+    maps: (n, 3, S, S) pose maps in 0..1. A face is what small white dots stand for.
+    """
+    reach = maps.shape[-1] // 32
+    body = _near(maps.amax(1, keepdim=True), reach)
+    face = _near((maps.amin(1, keepdim=True) > 0.6).float(), max(1, reach // 2))
+    weights = 1 + BODY_WEIGHT * body + FACE_WEIGHT * face
+    return weights / weights.mean()
+
+
+def _near(marks: Tensor, reach: int) -> Tensor:
+    """Marks, widened by some pixels and with soft edges."""
+    side = 2 * reach + 1
+    return F.avg_pool2d(F.max_pool2d(marks, side, 1, reach), side, 1, reach)

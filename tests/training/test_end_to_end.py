@@ -1,0 +1,99 @@
+"""One step from noise to picture: what counts, what learns, and that it learns."""
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.progress import silent
+from magicpose_cli.training.end_to_end import DENOISING, EndToEnd, importance
+from magicpose_cli.training.networks import build_networks
+from magicpose_cli.training.source import open_source
+
+
+@pytest.fixture(scope="module")
+def networks(toy):
+    from magicpose_cli.training.autoencoder import fit_autoencoder
+    from magicpose_cli.training.people import draw_people
+
+    networks = build_networks(toy)
+    pictures = (draw_people(3, 8, 2, 64).images.permute(0, 2, 3, 1) * 255).byte().numpy()
+    fit_autoencoder(networks.vae, pictures)
+    return networks
+
+
+@pytest.fixture(scope="module")
+def batch(toy, networks):
+    source = open_source(toy, 0, torch.device("cpu"), silent)
+    yield next(source.pairs(8, networks.encode, 0))
+    source.close()
+
+
+def test_face_and_limbs_count_more(batch):
+    weights = importance(batch.maps)
+    assert weights.shape == (8, 1, 64, 64)
+    assert torch.allclose(weights.mean((1, 2, 3)).mean(), torch.tensor(1.0))
+    white = batch.maps.amin(1, keepdim=True) > 0.9
+    black = batch.maps.amax(1, keepdim=True) == 0
+    colored = ~white & ~black
+    assert weights[white].mean() > 1.5 * weights[colored].mean() > 1.5 * weights[black].mean() > 0
+
+
+def test_the_pictures_own_error_reaches_every_part(networks, batch):
+    networks.requires_grad_(True)
+    task = EndToEnd(networks)
+    t = torch.full((8,), 500)
+    loss = task(batch, 1, t, torch.randn(batch.target.shape))
+    loss.backward()
+    for part in ("unet", "appearance_unet", "vae.decoder"):
+        assert any(
+            p.grad is not None and p.grad.abs().sum() > 0 for p in networks.part(part).parameters()
+        ), part
+    assert all(p.grad is None for p in networks.vae.encoder.parameters())
+    networks.zero_grad()
+
+
+def test_pictures_begin_with_nothing_of_the_target(networks, batch):
+    """Of the latents of the target, only those of the denoised rest are an input."""
+    seen = []
+    hook = networks.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    noise, t = torch.randn(batch.target.shape), torch.full((8,), 300)
+    with torch.no_grad():
+        EndToEnd(networks)(batch, 2, t, noise)
+    hook.remove()
+    ((noisy, times, reference, maps),) = seen
+    at_once = 8 - round(8 * DENOISING)
+    assert torch.equal(noisy[:at_once], noise[:at_once])
+    assert not torch.equal(noisy[at_once:], noise[at_once:])
+    assert (times[:at_once] == 999).all() and (times[at_once:] == 300).all()
+    assert len(reference) == len(maps) == 6
+
+
+def test_its_loss_falls(networks, batch):
+    networks.requires_grad_(False)
+    parameters = [
+        p.requires_grad_(True)
+        for part in ("unet", "appearance_unet", "pose_controlnet", "vae.decoder")
+        for p in networks.part(part).parameters()
+    ]
+    optimizer = torch.optim.AdamW(parameters, 2e-3)
+    task, t = EndToEnd(networks), torch.full((8,), 500)
+    noise = torch.randn(batch.target.shape)
+    losses = []
+    for _ in range(25):
+        loss = task(batch, 0, t, noise)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_networks_that_predict_noise_are_refused(networks):
+    shown = networks.scheduler
+    networks.scheduler = DDIMScheduler()
+    try:
+        with pytest.raises(ConfigError, match="predict v, these predict epsilon"):
+            EndToEnd(networks)
+    finally:
+        networks.scheduler = shown
