@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from magicpose_cli import background
 from magicpose_cli.animation import animate
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
@@ -130,6 +131,64 @@ def test_a_plan_knows_detector_and_anchor(media, preset, tmp_path, options, mess
             media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4",
             preset.with_options(**options),
         )  # fmt: skip
+
+
+@pytest.fixture
+def any_color(monkeypatch):
+    """The tiny model draws noise, which shows other colors than the reference everywhere."""
+    monkeypatch.setattr(background, "SAME", 1000)
+    monkeypatch.setattr(background, "OTHER", 2000)
+
+
+def test_the_background_of_the_reference_is_kept(media, preset, tmp_path, any_color):
+    preset = preset.with_options(motion__end_s=0.25)
+    plain = animate(media / "ref.png", media / "dance.mp4", tmp_path / "plain", preset)
+    assert not plain.plan.keep_background
+    kept = preset.with_options(frame__keep_background=True, output__compare=True)
+    result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "kept", kept)
+    assert result.plan.keep_background
+    for number in range(result.frames):
+        wide = next_picture(tmp_path / "kept", number)
+        reference, picture = wide[:, :64], wide[:, 128:]
+        made = next_picture(tmp_path / "plain", number)
+        exact, person = (picture == reference).all(2), (picture == made).all(2)
+        assert exact[:10, :10].all() and exact.mean() > 0.1 and person.mean() > 0.3
+        assert (exact | person).mean() > 0.8  # the rest fades
+
+
+def test_a_model_may_keep_the_background_by_itself(media, preset, tiny_model, tmp_path):
+    import shutil
+
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    index = json.loads((model / "model_index.json").read_text())
+    (model / "model_index.json").write_text(json.dumps(index | {"keep_background": True}))
+    preset = preset.with_options(model__name=str(model))
+
+    def keeps(**options):
+        plan, *_ = make_plan(
+            media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4",
+            preset.with_options(**options),
+        )  # fmt: skip
+        return plan.keep_background
+
+    assert keeps() and not keeps(frame__keep_background=False)
+    assert not keeps(motion__retarget="none")  # where the reference's person is is not looked for
+    assert keeps(motion__retarget="none", frame__keep_background=True)
+    assert not keeps(motion__driver_kind="pose-maps")
+    with pytest.raises(ConfigError, match="leave --keep-background out"):
+        keeps(motion__driver_kind="pose-maps", frame__keep_background=True)
+
+
+def test_with_a_background_kept_a_run_goes_on_to_the_same(media, preset, tmp_path, any_color):
+    preset = preset.with_options(
+        model__batch_size=2, frame__keep_background=True, motion__retarget="none"
+    )
+    reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
+    assert animate(reference, driver, out, preset).resumed >= 4
+    animate(reference, driver, tmp_path / "whole.mp4", preset)
+    assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
 def test_saved_poses_lie_beside_the_video_and_fit_it(media, preset, tmp_path):

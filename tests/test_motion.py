@@ -26,10 +26,12 @@ def test_what_is_kept_comes_back_to_the_last_bit():
     motion = Motion(
         [pose(space=space), pose(1 / 3, (2, 5), space)],
         Framing((0.1, -0.2, 1 / 3, 99.5), 64, 48), "mediapipe", "skeleton", 7, report, ("a note",),
+        pose(3),
     )  # fmt: skip
     told = json.loads(json.dumps(motion.report()))
     again = Motion.restored(motion.arrays(), told, (64, 48))
     assert all(a.equals(b) for a, b in zip(motion.poses, again.poses, strict=True))
+    assert again.still.equals(motion.still)
     assert again.framing == motion.framing and again.track == report
     assert again.report() == motion.report()
 
@@ -37,7 +39,7 @@ def test_what_is_kept_comes_back_to_the_last_bit():
 def test_ready_drawn_maps_have_no_poses_to_keep():
     motion = Motion([], Framing((0, 0, 64, 48), 64, 48))
     again = Motion.restored(motion.arrays(), json.loads(json.dumps(motion.report())), (64, 48))
-    assert again.poses == [] and again.track is None
+    assert again.poses == [] and again.track is None and again.still is None
     assert again.sources(3, 5.0) == [0, 1, 2]
 
 
