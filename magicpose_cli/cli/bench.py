@@ -16,6 +16,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|FOLDER",
     help="Installed model or a model folder (default: the best installed).")]  # fmt: skip
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")]
+Steps = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
+    help="Stand for the model's own; the share of a preset is of these.")]  # fmt: skip
+Guidance = Annotated[float | None, typer.Option(min=1, max=100, metavar="SCALE",
+    help="Stands for the model's own.")]  # fmt: skip
 Plot = Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw it.")]
 
 
@@ -36,10 +40,8 @@ def rendering(
         help="magicpose, mini or tiny: random networks of this size, no model needed.")] = None,
     model: Model = None,
     size: Annotated[str | None, typer.Option(metavar="N|WxH", help="As for animate.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
-        help="Stand for the model's own; the share of a preset is of these.")] = None,
-    guidance: Annotated[float | None, typer.Option(min=1, max=100, metavar="SCALE",
-        help="Stands for the model's own.")] = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
     device: Device = None,
     dtype: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N",
@@ -100,6 +102,8 @@ def shortcuts(
     drawn: Annotated[int, typer.Option(min=2, max=100_000, metavar="N",
         help="Pairs of drawn people that no training has seen.")] = 32,
     model: Model = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
     frames: Annotated[int, typer.Option(min=1, max=100_000, metavar="N",
         help="Frames over which speed is measured.")] = 16,
     repeat: Annotated[int, typer.Option(min=1, max=1000, metavar="N",
@@ -112,7 +116,7 @@ def shortcuts(
 ) -> None:  # fmt: skip
     """Measure what every fast setting costs in quality and gives in speed, on drawn people.
 
-    Example: `magicpose bench shortcuts --drawn 64 --model mini`
+    Example: `magicpose bench shortcuts --drawn 64 --model mini --steps 6 --guidance 1.5`
     """
     from magicpose_cli.cli.bench_tables import print_shortcuts
     from magicpose_cli.cli.progress import shown
@@ -122,8 +126,9 @@ def shortcuts(
     base = Preset().with_options(model__name=model, model__device=device)
     with shown(quiet) as on_progress:
         measured = measure_shortcuts(
-            drawn, base, detector=detector, frames=frames, repeat=repeat, on_progress=on_progress
-        )
+            drawn, base, detector=detector, steps=steps, guidance=guidance, frames=frames,
+            repeat=repeat, on_progress=on_progress,
+        )  # fmt: skip
     if as_json:
         _print_json(measured)
     else:

@@ -117,6 +117,8 @@ def measure_shortcuts(
     base: Preset,
     *,
     detector: str = "none",
+    steps: int | None = None,
+    guidance: float | None = None,
     frames: int = 16,
     repeat: int = 2,
     on_progress: OnProgress = silent,
@@ -124,11 +126,12 @@ def measure_shortcuts(
     """Measure every shortcut on `drawn` pairs and time it over `frames` frames.
 
     base: model, device, size and batch. detector: a name for pose following, which takes longer
-    than all the rest, or "none". Raises a MagicPoseError.
+    than all the rest, or "none". steps, guidance: stand for the model's own. Raises a
+    MagicPoseError.
     """
     needed("skimage")
     ways, missing = shortcut_ways(base)
-    weights = Weights()
+    weights = Weights(steps=steps, guidance=guidance)
     size = base.size_for(weights.pipeline(base).config.sample_size)
     cases = list(drawn_pairs(drawn, size).open())
     with ExitStack() as stack:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from magicpose_cli.diffusion.random_weights import random_pipeline
-from magicpose_cli.diffusion.weights import MINI, load_pipeline
+from magicpose_cli.diffusion.weights import MINI, SETTINGS, load_pipeline
 from magicpose_cli.errors import ModelError
 
 NETWORKS = ("unet", "appearance_unet", "pose_controlnet", "vae")
@@ -59,7 +59,7 @@ def test_the_embedded_models_shapes():
     assert {k: t.shape for k, t in tensors(ours).items()} == {
         k: t.shape for k, t in tensors(stored).items()
     }
-    for setting in ("sample_size", "pose_canvas", "default_steps", "default_guidance"):
+    for setting in SETTINGS:
         assert ours.config[setting] == stored.config[setting]
     assert ours.vae.config.scaling_factor == stored.vae.config.scaling_factor
 

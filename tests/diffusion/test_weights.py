@@ -133,6 +133,12 @@ def harm(kind: str, model) -> str:
     if kind == "malformed part":
         edit_index(model, unet=[["diffusers"]])
         return "unet is"
+    if kind == "no number":
+        edit_index(model, default_steps=-1)
+        return "default_steps is -1; expected a number above 0"
+    if kind == "no flag":
+        edit_index(model, keep_background=1)
+        return "keep_background is 1; expected true or false"
     if kind == "no pose network":
         edit_index(model, pose_controlnet=[None, None])
         return "names no pose_controlnet"
@@ -169,6 +175,7 @@ def harm(kind: str, model) -> str:
         *("foreign class", "foreign library", "foreign scheduler", "foreign part"),
         *("malformed part", "no pose network", "code", "cut off", "garbage", "no weights"),
         *("only a pickle", "no part", "broken config", "other shape", "weights lacking"),
+        *("no number", "no flag"),
     ],
 )
 def test_a_harmed_folder_is_one_line(kind, model):

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from magicpose_cli import background
+from magicpose_cli.background import Background
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError, InputError, OutputError
 from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
@@ -64,6 +66,23 @@ def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
     maps = np.stack([pose_map(case.pose, maker.pipeline.config.pose_canvas) for case in cases])
     for rendered, (_, made) in zip(renderer.make(maps), maker.make(same_person), strict=True):
         assert np.abs(rendered.astype(int) - made).max() <= 1
+
+
+def test_a_model_may_keep_the_references_background(tiny_model, fast, monkeypatch):
+    monkeypatch.setattr(background, "SAME", 1000)  # the tiny model draws noise, of any color
+    monkeypatch.setattr(background, "OTHER", 2000)
+    preset = fast.with_options(model__name=str(tiny_model))
+    cases = list(drawn_pairs(3, (64, 64)).open())
+    plain = ModelMaker("tiny", tiny_model, preset, (64, 64))
+    keeps = ModelMaker(
+        "tiny", tiny_model, preset.with_options(frame__keep_background=True), (64, 64)
+    )
+    assert not plain.facts["keep_background"] and keeps.facts["keep_background"]
+    for case, bare, kept in zip(cases, plain.pictures(cases), keeps.pictures(cases), strict=True):
+        expected = Background(case.reference, case.reference_pose).keep(bare, case.pose)
+        assert np.array_equal(kept, expected) and not np.array_equal(kept, bare)
+    (unknown,) = keeps.pictures([replace(cases[0], reference_pose=None)])
+    assert np.array_equal(unknown, plain.pictures(cases[:1])[0])
 
 
 class Page(HTMLParser):
