@@ -72,8 +72,10 @@ class Motion:
         """The same motion out of its `arrays` and `report`; size: (width, height) of the canvas."""
         names = [*POINTS, *(name for name in SPACES if name in arrays)]
         columns = [arrays[name] for name in names]
+        width, height = size
         poses = [
-            Pose(*size, **dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
+            Pose(width, height, **dict(zip(names, row, strict=True)))
+            for row in zip(*columns, strict=True)
         ]
         track = told["track"]
         if track is not None:
@@ -86,11 +88,11 @@ class Motion:
             )
         still = None
         if STILL + POINTS[0] in arrays:
-            still = Pose(*size, **{name: arrays[STILL + name] for name in POINTS})
+            still = Pose(width, height, **{name: arrays[STILL + name] for name in POINTS})
         left, top, right, bottom = told["window"]
         return cls(
             poses,
-            Framing((left, top, right, bottom), *size),
+            Framing((left, top, right, bottom), width, height),
             told["detector"],
             told["retarget"],
             told["anchor"],

@@ -55,7 +55,7 @@ def person_region(pose: Pose) -> np.ndarray:
     _hull(region, legs, 0.0)  # of a skirt, too
     head = [joints[name] for name in HEAD if name in joints]
     for point in head:
-        cv2.circle(region, _pixel(point), round(HEAD_RADIUS * height), 1, -1)
+        cv2.circle(region, _pixel(point), round(HEAD_RADIUS * height), (1,), -1)
     if head and torso:  # hair that falls on the shoulders
         _line(region, np.mean(head, 0), np.mean(torso[:2], 0), HAIR_RADIUS * height)
     for part in ("face", "left_hand", "right_hand"):
@@ -78,16 +78,16 @@ def _joints(pose: Pose, height: float) -> dict[str, np.ndarray]:
 
 
 def _line(region: np.ndarray, start: np.ndarray, end: np.ndarray, half_width: float) -> None:
-    cv2.line(region, _pixel(start), _pixel(end), 1, max(1, round(2 * half_width)))
+    cv2.line(region, _pixel(start), _pixel(end), (1,), max(1, round(2 * half_width)))
 
 
 def _hull(region: np.ndarray, points: list[np.ndarray], margin: float) -> None:
     if len(points) < 3:
         return
     hull = cv2.convexHull(np.rint(np.clip(points, -4096, 8192)).astype(np.int32))
-    cv2.fillConvexPoly(region, hull, 1)
+    cv2.fillConvexPoly(region, hull, (1,))
     if margin >= 0.5:
-        cv2.polylines(region, [hull], True, 1, max(1, round(2 * margin)))
+        cv2.polylines(region, [hull], True, (1,), max(1, round(2 * margin)))
 
 
 def _pixel(point: np.ndarray) -> tuple[int, int]:
