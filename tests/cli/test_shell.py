@@ -28,7 +28,7 @@ def test_the_reference_comes_from_standard_input(media, tiny_model, tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert probe(tmp_path / "stdin_dance.mp4").frame_count == 2
-    assert run.stderr.startswith(f"model {tiny_model} (64x64, 1 steps)\n".encode())
+    assert run.stderr.startswith(f"model {tiny_model} (64x64, 1 step)\n".encode())
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".json", ".npz", ".npy"])

@@ -93,7 +93,7 @@ def test_two_commands_from_nothing_to_a_video(run, hub, released, media, tmp_pat
         "--size", 64, "--end", 0.3,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    assert made.stderr.startswith(f"model {home / 'magicpose'} (64x64, 1 steps)")
+    assert made.stderr.startswith(f"model {home / 'magicpose'} (64x64, 1 step)")
     assert probe(tmp_path / "out.mp4").frame_count == 2
     again = run("models", "fetch", "magicpose", "--yes")
     assert again.returncode == 1 and "--overwrite makes it anew" in again.stderr
