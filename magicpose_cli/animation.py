@@ -269,26 +269,22 @@ class _Job:
     def _finisher(
         self, motion: Motion, sources: Sequence[int]
     ) -> Callable[[np.ndarray, int], np.ndarray]:
-        """What is written of a made frame, the how many-th of the film it may be: itself with the
-        background kept, put back into the whole picture, or beside what it comes from."""
-        canvas = motion.framing.picture(self.picture)
-        background = paster = None
-        if self.plan.keep_background and motion.still is not None:
-            background = Background(canvas, motion.still)
+        """What is written of a made frame, the how many-th of the film it may be."""
+        laid = self._layout(motion)
+        if not self.plan.keep_background or motion.still is None:
+            return lambda frame, at: laid(frame)
+        background = Background(motion.framing.picture(self.picture), motion.still)
+        return lambda frame, at: laid(background.keep(frame, motion.poses[sources[at]]))
+
+    def _layout(self, motion: Motion) -> Callable[[np.ndarray], np.ndarray]:
+        """Where a frame stands in what is written: alone, in the whole picture, or at the right."""
         if self.preset.frame.paste_back:
-            paster = Paster(self.picture, motion.framing, self.preset.frame.feather)
+            return Paster(self.picture, motion.framing, self.preset.frame.feather).paste
+        if not self.preset.output.compare:
+            return lambda frame: frame
+        canvas = motion.framing.picture(self.picture)
         shown = self._maps(motion, range(self.driver.frame_count))
-
-        def finished(frame: np.ndarray, at: int) -> np.ndarray:
-            if background is not None:
-                frame = background.keep(frame, motion.poses[sources[at]])
-            if paster is not None:
-                return paster.paste(frame)
-            if self.preset.output.compare:
-                return np.concatenate([canvas, next(shown), frame], axis=1)
-            return frame
-
-        return finished
+        return lambda frame: np.concatenate([canvas, next(shown), frame], axis=1)
 
     def _save_poses(self, poses: list) -> Path:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from magicpose_cli import background
 from magicpose_cli.animation import animate
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
@@ -131,13 +130,6 @@ def test_a_plan_knows_detector_and_anchor(media, preset, tmp_path, options, mess
             media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4",
             preset.with_options(**options),
         )  # fmt: skip
-
-
-@pytest.fixture
-def any_color(monkeypatch):
-    """The tiny model draws noise, which shows other colors than the reference everywhere."""
-    monkeypatch.setattr(background, "SAME", 1000)
-    monkeypatch.setattr(background, "OTHER", 2000)
 
 
 def test_the_background_of_the_reference_is_kept(media, preset, tmp_path, any_color):

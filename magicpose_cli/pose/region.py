@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import cv2
 import numpy as np
 
-from magicpose_cli.pose.height import body_height
+from magicpose_cli.pose.height import BONE_SHARES, body_height
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 # Half widths in body heights, clothes included, and how far a limb goes on beyond its last joint.
-# Of drawn people it misses 1 to 2 % of the pixels, and covers as much again as they fill.
+# Of drawn people the region misses 2 % of the pixels, and covers half as many again as they fill.
 LIMBS = (
-    ("right_shoulder", "right_elbow", 0.05, 0.0),
-    ("right_elbow", "right_wrist", 0.045, 0.7),
-    ("left_shoulder", "left_elbow", 0.05, 0.0),
-    ("left_elbow", "left_wrist", 0.045, 0.7),
-    ("right_hip", "right_knee", 0.065, 0.0),
-    ("right_knee", "right_ankle", 0.05, 0.25),
-    ("left_hip", "left_knee", 0.065, 0.0),
-    ("left_knee", "left_ankle", 0.05, 0.25),
+    ("shoulder", "elbow", 0.05, 0.0),
+    ("elbow", "wrist", 0.045, 0.7),
+    ("hip", "knee", 0.065, 0.0),
+    ("knee", "ankle", 0.05, 0.25),
+)
+TORSO_MARGIN, HEAD_RADIUS, HAIR_RADIUS, POINTS_MARGIN = 0.06, 0.10, 0.085, 0.03
+SIDES = ("right", "left")
+# Where a joint that is not seen is taken to be: straight below another, by the length of a bone.
+BELOW = (
+    ("hip", "shoulder", ("neck", "right_hip")),
+    ("knee", "hip", ("right_hip", "right_knee")),
+    ("ankle", "knee", ("right_knee", "right_ankle")),
 )
 TORSO = ("right_shoulder", "left_shoulder", "left_hip", "right_hip")
-TORSO_MARGIN, HEAD_RADIUS, HAIR_RADIUS = 0.06, 0.10, 0.085
-# Where a joint that is not seen is taken to be: straight below another, so many body heights.
-BELOW = (
-    ("right_hip", "right_shoulder", 0.295),
-    ("left_hip", "left_shoulder", 0.295),
-    ("right_knee", "right_hip", 0.245),
-    ("left_knee", "left_hip", 0.245),
-    ("right_ankle", "right_knee", 0.246),
-    ("left_ankle", "left_knee", 0.246),
-)
+LEGS = ("right_hip", "right_knee", "left_hip", "left_knee")
 HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 
 
@@ -44,23 +41,22 @@ def person_region(pose: Pose) -> np.ndarray:
         return np.ones((pose.height, pose.width), np.uint8)
     joints = _joints(pose, height)
     region = np.zeros((pose.height, pose.width), np.uint8)
-    for root, end, width, beyond in LIMBS:
-        if root in joints and end in joints:
-            tip = joints[end] + beyond * (joints[end] - joints[root])
-            _line(region, joints[root], tip, width * height)
-    torso = [joints[name] for name in TORSO if name in joints]
-    legs = [joints[f"{side}_{part}"] for side in ("right", "left") for part in ("hip", "knee")
-            if f"{side}_{part}" in joints]  # fmt: skip
+    for (upper, lower, width, beyond), side in product(LIMBS, SIDES):
+        root, end = joints.get(f"{side}_{upper}"), joints.get(f"{side}_{lower}")
+        if root is not None and end is not None:
+            _line(region, root, end + beyond * (end - root), width * height)
+    torso, legs, head = (
+        [joints[name] for name in names if name in joints] for names in (TORSO, LEGS, HEAD)
+    )
     _hull(region, torso, TORSO_MARGIN * height)
     _hull(region, legs, 0.0)  # of a skirt, too
-    head = [joints[name] for name in HEAD if name in joints]
     for point in head:
         cv2.circle(region, _pixel(point), round(HEAD_RADIUS * height), (1,), -1)
     if head and torso:  # hair that falls on the shoulders
         _line(region, np.mean(head, 0), np.mean(torso[:2], 0), HAIR_RADIUS * height)
     for part in ("face", "left_hand", "right_hand"):
         points = getattr(pose, part)
-        _hull(region, list(points[np.isfinite(points).all(1)]), 0.03 * height)
+        _hull(region, list(points[np.isfinite(points).all(1)]), POINTS_MARGIN * height)
     return region
 
 
@@ -71,9 +67,10 @@ def _joints(pose: Pose, height: float) -> dict[str, np.ndarray]:
         for name, point in zip(BODY_JOINTS, pose.body, strict=True)
         if np.isfinite(point).all()
     }
-    for name, above, length in BELOW:
+    for (lower, upper, bone), side in product(BELOW, SIDES):
+        name, above = f"{side}_{lower}", f"{side}_{upper}"
         if name not in joints and above in joints:
-            joints[name] = joints[above] + (0, length * height)
+            joints[name] = joints[above] + (0, BONE_SHARES[bone] * height)
     return joints
 
 

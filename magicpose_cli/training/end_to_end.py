@@ -30,9 +30,6 @@ class EndToEnd(nn.Module):
     Raises ConfigError for networks that predict noise: from noise alone that tells nothing.
     """
 
-    signal: Tensor
-    noise: Tensor
-
     def __init__(self, networks: Networks):
         super().__init__()
         if (asked := networks.scheduler.config.prediction_type) != "v_prediction":
@@ -41,9 +38,6 @@ class EndToEnd(nn.Module):
                 "leave it out of the recipe, it is for models made from nothing"
             )
         self.networks = networks
-        alphas = networks.scheduler.alphas_cumprod
-        self.register_buffer("signal", alphas.sqrt(), persistent=False)
-        self.register_buffer("noise", (1 - alphas).sqrt(), persistent=False)
 
     def forward(self, batch: Batch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
         """dropped: the last so many samples have no reference and no pose. t: (n,) timesteps, of
@@ -51,8 +45,8 @@ class EndToEnd(nn.Module):
         target, count = batch.target, len(batch.target)
         at_once = count - round(DENOISING * count)
         seen = count - min(dropped, count - at_once)
-        t = torch.cat([torch.full_like(t[:at_once], len(self.signal) - 1), t[at_once:]])
-        a, s = (x[t].view(-1, 1, 1, 1) for x in (self.signal, self.noise))
+        t = torch.cat([torch.full_like(t[:at_once], len(self.networks.signal) - 1), t[at_once:]])
+        a, s = self.networks.factors(t)
         noisy = a * target + s * noise
         noisy[:at_once] = noise[:at_once]  # the sampler begins with nothing of the target in it
         velocity = self.networks(noisy, t, batch.reference[:seen], batch.maps[:seen]).float()

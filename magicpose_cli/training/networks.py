@@ -35,6 +35,8 @@ class Networks(nn.Module):
     """
 
     text: Tensor
+    signal: Tensor
+    noise: Tensor
 
     def __init__(
         self,
@@ -58,6 +60,9 @@ class Networks(nn.Module):
         self.vae = vae.requires_grad_(False)
         self.scheduler = scheduler
         self.register_buffer("text", text, persistent=False)
+        alphas = scheduler.alphas_cumprod
+        self.register_buffer("signal", alphas.sqrt(), persistent=False)
+        self.register_buffer("noise", (1 - alphas).sqrt(), persistent=False)
         self._reader = ReferenceAttention(self.unet).__enter__()
         self._writer = ReferenceAttention(self.appearance_unet).__enter__()
 
@@ -91,6 +96,10 @@ class Networks(nn.Module):
             residuals["down_block_additional_residuals"] = [F.pad(r, bare) for r in down]
             residuals["mid_block_additional_residual"] = F.pad(mid, bare)
         return self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
+
+    def factors(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Of clean latents and of noise in noisy ones at timesteps (n,), each (n, 1, 1, 1)."""
+        return self.signal[t].view(-1, 1, 1, 1), self.noise[t].view(-1, 1, 1, 1)
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:

@@ -23,16 +23,10 @@ CROP = 64
 class Denoising(nn.Module):
     """Predict the noise (or v) of a target from its reference and pose, as the stage shows them."""
 
-    signal: Tensor
-    noise: Tensor
-
     def __init__(self, networks: Networks, stage: StageSettings):
         super().__init__()
         self.networks = networks
         self._stage = stage
-        alphas = networks.scheduler.alphas_cumprod
-        self.register_buffer("signal", alphas.sqrt(), persistent=False)
-        self.register_buffer("noise", (1 - alphas).sqrt(), persistent=False)
         self._velocity = networks.scheduler.config.prediction_type == "v_prediction"
 
     def forward(self, batch: Batch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
@@ -46,7 +40,7 @@ class Denoising(nn.Module):
         # the unconditional pass sees neither, and a frozen denoiser knows that already
         posed = seen if "unet" in self._stage.parts else len(target)
         maps = batch.maps[:posed] if kind in ("pose", "joint") else None
-        a, s = (x[t].view(-1, 1, 1, 1) for x in (self.signal, self.noise))
+        a, s = self.networks.factors(t)
         wanted = a * noise - s * target if self._velocity else noise
         predicted = self.networks(a * target + s * noise, t, reference, maps)
         return F.mse_loss(predicted.float(), wanted)

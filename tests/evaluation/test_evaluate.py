@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from magicpose_cli import background
 from magicpose_cli.background import Background
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError, InputError, OutputError
@@ -68,9 +67,7 @@ def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
         assert np.abs(rendered.astype(int) - made).max() <= 1
 
 
-def test_a_model_may_keep_the_references_background(tiny_model, fast, monkeypatch):
-    monkeypatch.setattr(background, "SAME", 1000)  # the tiny model draws noise, of any color
-    monkeypatch.setattr(background, "OTHER", 2000)
+def test_a_model_may_keep_the_references_background(tiny_model, fast, any_color):
     preset = fast.with_options(model__name=str(tiny_model))
     cases = list(drawn_pairs(3, (64, 64)).open())
     plain = ModelMaker("tiny", tiny_model, preset, (64, 64))

@@ -45,7 +45,7 @@ def test_the_pictures_own_error_reaches_every_part(networks, batch):
     t = torch.full((8,), 500)
     loss = task(batch, 1, t, torch.randn(batch.target.shape))
     loss.backward()
-    for part in ("unet", "appearance_unet", "vae.decoder"):
+    for part in ("unet", "appearance_unet", "pose_controlnet", "vae.decoder"):
         assert any(
             p.grad is not None and p.grad.abs().sum() > 0 for p in networks.part(part).parameters()
         ), part
