@@ -4,8 +4,8 @@ Asked at the last timestep, where nothing but noise comes in, a denoiser tells t
 pictures that fit reference and pose. The error of that picture, through the decoder, teaches all
 parts at once what an error in latents does not: which latents the decoder makes a sharp person of
 (Garcia et al. 2024, "Fine-Tuning Image-Conditional Diffusion Models is Easier Than You Think",
-arXiv:2409.11355). Some samples of each batch are denoised as before, so that more steps stay
-possible.
+arXiv:2409.11355). Of large pictures a window is looked at, which lies where the person is. Some
+samples of each batch are denoised as before, so that more steps stay possible.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from magicpose_cli.training.source import Batch
 DENOISING = 0.25  # share of a batch that is denoised from any timestep
 LATENT_WEIGHT = 0.1  # of the error in latents beside that of the picture
 BODY_WEIGHT, FACE_WEIGHT = 2.0, 6.0  # on top of 1, of what lies near a pose's limbs and face
+WINDOW = 128  # side in pixels of what is decoded: a decoder costs more than the denoiser before it
 
 
 class EndToEnd(nn.Module):
@@ -39,9 +40,12 @@ class EndToEnd(nn.Module):
             )
         self.networks = networks
 
-    def forward(self, batch: Batch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
+    def forward(
+        self, batch: Batch, dropped: int, t: Tensor, noise: Tensor, where: Tensor
+    ) -> Tensor:
         """dropped: the last so many samples have no reference and no pose. t: (n,) timesteps, of
-        which those of the samples to be made in one step are replaced. noise: as target."""
+        which those of the samples to be made in one step are replaced. noise: as target.
+        where: (n,) in 0..1, chooses the windows."""
         target, count = batch.target, len(batch.target)
         at_once = count - round(DENOISING * count)
         seen = count - min(dropped, count - at_once)
@@ -51,8 +55,13 @@ class EndToEnd(nn.Module):
         noisy[:at_once] = noise[:at_once]  # the sampler begins with nothing of the target in it
         velocity = self.networks(noisy, t, batch.reference[:seen], batch.maps[:seen]).float()
         made = (a * noisy - s * velocity)[:at_once]
+        weights = importance(batch.maps[:at_once])
+        corners = window_corners(weights, where[:at_once])
+        weights = _windows(weights, corners, WINDOW)
         loss = picture_error(
-            self.networks.decode(made), batch.picture[:at_once], importance(batch.maps[:at_once])
+            self.networks.decode(_windows(made, corners, WINDOW // 8)),
+            _windows(batch.picture[:at_once], corners, WINDOW),
+            weights / weights.mean(),
         )
         loss = loss + LATENT_WEIGHT * F.mse_loss(made, target[:at_once])
         if at_once < count:
@@ -73,7 +82,40 @@ def importance(maps: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
+def window_corners(weights: Tensor, where: Tensor) -> list[tuple[int, int]]:
+    """Upper left corner (row, column) in patches of 8 pixels of each picture's window.
+
+    Its center falls on a pixel as often as the pixel counts; the window stays in the picture.
+
+    weights: (n, 1, S, S). where: (n,) in 0..1.
+    """
+    counts = F.avg_pool2d(weights, 8).squeeze(1)  # (n, S / 8, S / 8)
+    places = counts.shape[-1]
+    most = max(0, places - WINDOW // 8)
+    sums = counts.flatten(1).cumsum(1)
+    centers = torch.searchsorted(sums, where[:, None] * sums[:, -1:]).clamp(max=places**2 - 1)
+    half = WINDOW // 16
+    return [
+        (min(max(row - half, 0), most), min(max(column - half, 0), most))
+        for row, column in (divmod(center, places) for center in centers.flatten().tolist())
+    ]
+
+
+def _windows(pictures: Tensor, corners: list[tuple[int, int]], side: int) -> Tensor:
+    """Square pieces of (n, c, S, S) pictures, or of their latents where side is in patches."""
+    patch = side * 8 // WINDOW
+    return torch.stack(
+        [
+            picture[:, patch * y : patch * y + side, patch * x : patch * x + side]
+            for picture, (y, x) in zip(pictures, corners, strict=True)
+        ]
+    )
+
+
 def _near(marks: Tensor, reach: int) -> Tensor:
     """Marks, widened by some pixels and with soft edges."""
     side = 2 * reach + 1
-    return F.avg_pool2d(F.max_pool2d(marks, side, 1, reach), side, 1, reach)
+    for pool in (F.max_pool2d, F.avg_pool2d):  # of a square, as a row's after a column's: cheaper
+        marks = pool(marks, (side, 1), 1, (reach, 0))
+        marks = pool(marks, (1, side), 1, (0, reach))
+    return marks

@@ -23,6 +23,7 @@ from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
 from magicpose_cli.diffusion.weights import found_folder, load_pipeline, quiet
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
+from magicpose_cli.training.growth import Fronts, add_level
 from magicpose_cli.training.pose_start import start_from_controlnet
 from magicpose_cli.training.recipe import PARTS, ModelSettings, NetworkSettings, Recipe
 
@@ -54,6 +55,8 @@ class Networks(nn.Module):
         self.language = language or {}
         self.given: tuple[str, ...] = ()
         """Parts that come trained, so that no stage begins them as a copy of the denoiser."""
+        self.fronts: Fronts | None = None
+        """Of the model of half the size that these networks have grown from."""
         self.unet = parts["unet"]
         self.appearance_unet = parts["appearance_unet"]
         self.pose_controlnet = parts["pose_controlnet"]
@@ -144,7 +147,9 @@ def build_networks(recipe: Recipe) -> Networks:
     model = recipe.model
     torch.manual_seed(recipe.seed)
     if model.start:
-        networks = _load_networks(model)
+        networks = _load_networks(model.start)
+    elif model.grow_from:
+        networks = _grow_networks(model)
     else:
         vae = new_autoencoder(model.autoencoder.width, model.autoencoder.blocks)
         unet = UNet2DConditionModel(**_shape(model))
@@ -210,25 +215,45 @@ def _pose_network_of(unet: UNet2DConditionModel, pose: ControlNetModel) -> dict[
     return fresh.state_dict()
 
 
-def _load_networks(model: ModelSettings) -> Networks:
+def _load_networks(start: str) -> Networks:
     """A MagicPose folder as it is, or Stable Diffusion with twins of its denoiser."""
-    folder = found_folder(model.start)
+    folder = found_folder(start)
     if not folder.is_dir():
         raise ModelError(
-            f"model.start {model.start!r}: no folder {folder}; expected an installed MagicPose "
+            f"model.start {start!r}: no folder {folder}; expected an installed MagicPose "
             "model or a Stable Diffusion 1.5 diffusers folder"
         )
     if (folder / "appearance_unet").is_dir():
-        pipeline = load_pipeline(folder, "float32")
-        if pipeline.vae is None:
-            raise ModelError(f"model.start {folder}: has no vae; training needs one")
-        parts = {name: getattr(pipeline, name) for name in PARTS}
-        text = pipeline.encode_prompt("")
-        language = {"text_encoder": pipeline.text_encoder, "tokenizer": pipeline.tokenizer}
-        networks = Networks(parts, pipeline.scheduler, pipeline.vae, text, language)
-        networks.given = PARTS
-        return networks
+        return _networks_of_magicpose(folder)
     return _networks_of_stable_diffusion(folder)
+
+
+def _grow_networks(model: ModelSettings) -> Networks:
+    """A MagicPose model of half the size, and a finer level on top."""
+    folder = found_folder(model.grow_from)
+    if not (folder / "appearance_unet").is_dir():
+        raise ModelError(
+            f"model.grow_from {model.grow_from!r}: no MagicPose model in {folder}; expected one of "
+            "half the size, train it first"
+        )
+    half = _networks_of_magicpose(folder)
+    parts = _with_twins(UNet2DConditionModel(**_shape(model)), model.network)
+    add_level(parts, half)
+    networks = Networks(parts, half.scheduler, half.vae, half.text, half.language)
+    networks.given, networks.fronts = PARTS, Fronts(half)
+    return networks
+
+
+def _networks_of_magicpose(folder: Path) -> Networks:
+    pipeline = load_pipeline(folder, "float32")
+    if pipeline.vae is None:
+        raise ModelError(f"model {folder}: has no vae; training needs one")
+    parts = {name: getattr(pipeline, name) for name in PARTS}
+    text = pipeline.encode_prompt("")
+    language = {"text_encoder": pipeline.text_encoder, "tokenizer": pipeline.tokenizer}
+    networks = Networks(parts, pipeline.scheduler, pipeline.vae, text, language)
+    networks.given = PARTS
+    return networks
 
 
 def _networks_of_stable_diffusion(folder: Path) -> Networks:

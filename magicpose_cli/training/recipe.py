@@ -14,11 +14,12 @@ from magicpose_cli.settings import Section, Tables, find_toml, presets_folder, r
 
 PARTS = ("unet", "appearance_unet", "pose_controlnet")
 Part = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]
-Kind = Literal["autoencoder", "base", "appearance", "pose", "joint", "end-to-end"]
+Kind = Literal["autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end"]
 
 TRAINS: dict[str, tuple[Part, ...]] = {
     "autoencoder": ("vae.decoder",),
     "base": ("unet",),
+    "growth": ("unet", "appearance_unet", "pose_controlnet"),
     "appearance": ("appearance_unet",),
     "pose": ("appearance_unet", "pose_controlnet"),
     "joint": ("unet", "appearance_unet", "pose_controlnet"),
@@ -63,6 +64,8 @@ class ModelSettings(Section):
     name: str = "magicpose"
     start: str = ""
     """A MagicPose model or a Stable Diffusion 1.5 diffusers folder; empty draws new weights."""
+    grow_from: str = ""
+    """A MagicPose model of half the size: its levels are kept, a finer one is put on top."""
     pose_start: str = ""
     """A ControlNet that the pose network begins as, instead of as a copy of the denoiser."""
     size: int = Field(512, ge=32, multiple_of=8)

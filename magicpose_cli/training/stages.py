@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from magicpose_cli.training.autoencoder import Rebuilding
 from magicpose_cli.training.end_to_end import EndToEnd
+from magicpose_cli.training.growth import Growth
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import StageSettings
 from magicpose_cli.training.source import Batch, Source
@@ -50,6 +51,8 @@ def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
     """The module whose loss the stage lowers."""
     if stage.kind == "autoencoder":
         return Rebuilding(networks.vae)
+    if stage.kind == "growth":
+        return Growth(networks)
     if stage.kind == "end-to-end":
         return EndToEnd(networks)
     return Denoising(networks, stage)
@@ -83,7 +86,11 @@ def examples(
         u = torch.rand(n + 1, generator=chance)
         dropped = int(n * stage.drop + float(u[n])) if stage.kind != "base" else 0
         t = (1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999).to(device)
-        yield batch, dropped, t, torch.randn(batch.target.shape, generator=noises, device=device)
+        noise = torch.randn(batch.target.shape, generator=noises, device=device)
+        if stage.kind == "end-to-end":
+            yield batch, dropped, t, noise, torch.rand(n, generator=chance).to(device)
+        else:
+            yield batch, dropped, t, noise
 
 
 def _crops(pictures: Tensor, chance: torch.Generator) -> Tensor:

@@ -89,16 +89,17 @@ def train(
 
 def _all_stages(run: Run, order: tuple[str, ...]) -> Networks | None:
     """One model through its stages; None where the time ran out."""
-    networks = build_networks(run.recipe)
+    networks, model = build_networks(run.recipe), run.recipe.model
+    fresh = not (model.start or model.grow_from)
     begun = any(checkpoints(_stage_folder(run, order[:i])) for i in range(1, len(order) + 1))
-    if not begun and not run.recipe.model.start:
+    if fresh and not begun:
         fit_autoencoder(networks.vae, run.source.examples(200))
     networks.to(run.accelerator.device)
     for part in (*PARTS, "vae"):
         networks.part(part).to(memory_format=torch.channels_last)
     if run.recipe.compile:
         compile_blocks(networks)
-    standing = Standing(trained=() if run.recipe.model.start else ("vae",), done=True)
+    standing = Standing(trained=("vae",) if fresh else (), done=True)
     for depth in range(1, len(order) + 1):
         standing = _stage(run, networks, order[:depth], standing)
         if not standing.done:

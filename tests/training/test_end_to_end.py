@@ -1,12 +1,20 @@
 """One step from noise to picture: what counts, what learns, and that it learns."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
 
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.progress import silent
-from magicpose_cli.training.end_to_end import DENOISING, EndToEnd, importance
+from magicpose_cli.training.end_to_end import (
+    DENOISING,
+    WINDOW,
+    EndToEnd,
+    importance,
+    window_corners,
+)
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.source import open_source
 
@@ -39,11 +47,45 @@ def test_face_and_limbs_count_more(batch):
     assert weights[white].mean() > 1.5 * weights[colored].mean() > 1.5 * weights[black].mean() > 0
 
 
+def test_windows_lie_where_it_counts():
+    weights = torch.ones(2000, 1, 256, 256)
+    weights[:, :, 64:72, 200:208] = 1e4  # row 8, column 25 of the patches
+    corners = torch.tensor(window_corners(weights, torch.linspace(0, 1, 2000)))
+    most = (256 - WINDOW) // 8
+    assert corners.min() == 0 and corners.max() == most
+    near = (corners == torch.tensor([0, most])).all(1)  # as far as the picture goes
+    assert 0.88 < near.float().mean() < 0.96  # 10,000 of 11,023, and neighbors
+
+
+def test_small_pictures_are_looked_at_whole():
+    assert window_corners(torch.rand(3, 1, 64, 64), torch.rand(3)) == [(0, 0)] * 3
+
+
+def test_a_window_alone_is_decoded(networks, batch, monkeypatch):
+    """What lies outside of the window has no part in the loss of the picture."""
+    monkeypatch.setattr("magicpose_cli.training.end_to_end.WINDOW", 32)
+    monkeypatch.setattr("magicpose_cli.training.end_to_end.LATENT_WEIGHT", 0.0)
+    weights = importance(batch.maps)
+    corners = window_corners(weights, torch.full((8,), 0.5))
+    assert len(set(corners)) > 1
+    outside = batch.picture.clone()
+    for picture, (y, x) in zip(outside, corners, strict=True):
+        inside = picture[:, 8 * y : 8 * y + 32, 8 * x : 8 * x + 32].clone()
+        picture.zero_()
+        picture[:, 8 * y : 8 * y + 32, 8 * x : 8 * x + 32] = inside
+    task, t = EndToEnd(networks), torch.full((8,), 500)
+    noise, where = torch.randn(batch.target.shape), torch.full((8,), 0.5)
+    with torch.no_grad():
+        loss = task(batch, 0, t, noise, where)
+        assert torch.equal(task(replace(batch, picture=outside), 0, t, noise, where), loss)
+        assert task(replace(batch, picture=outside), 0, t, noise, where * 0.1) != loss
+
+
 def test_the_pictures_own_error_reaches_every_part(networks, batch):
     networks.requires_grad_(True)
     task = EndToEnd(networks)
     t = torch.full((8,), 500)
-    loss = task(batch, 1, t, torch.randn(batch.target.shape))
+    loss = task(batch, 1, t, torch.randn(batch.target.shape), torch.rand(8))
     loss.backward()
     for part in ("unet", "appearance_unet", "pose_controlnet", "vae.decoder"):
         assert any(
@@ -59,7 +101,7 @@ def test_pictures_begin_with_nothing_of_the_target(networks, batch):
     hook = networks.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
     noise, t = torch.randn(batch.target.shape), torch.full((8,), 300)
     with torch.no_grad():
-        EndToEnd(networks)(batch, 2, t, noise)
+        EndToEnd(networks)(batch, 2, t, noise, torch.rand(8))
     hook.remove()
     ((noisy, times, reference, maps),) = seen
     at_once = 8 - round(8 * DENOISING)
@@ -81,7 +123,7 @@ def test_its_loss_falls(networks, batch):
     noise = torch.randn(batch.target.shape)
     losses = []
     for _ in range(25):
-        loss = task(batch, 0, t, noise)
+        loss = task(batch, 0, t, noise, torch.rand(8))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
