@@ -12,7 +12,8 @@ def command(
     recipe: Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE", help="mini, mini-cpu, magicpose, ablation, toy, or a TOML file."
+            metavar="RECIPE",
+            help="mini, mini-half, mini-cpu, magicpose, ablation, toy, or a TOML file.",
         ),
     ],
     run: Annotated[

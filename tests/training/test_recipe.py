@@ -6,7 +6,7 @@ from magicpose_cli.errors import ConfigError
 from magicpose_cli.settings import presets_folder
 from magicpose_cli.training.recipe import load_recipe
 
-SHIPPED = ("ablation", "magicpose", "mini", "mini-cpu", "toy")
+SHIPPED = ("ablation", "magicpose", "mini", "mini-cpu", "mini-half", "toy")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
