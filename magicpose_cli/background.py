@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -9,8 +11,26 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 
 FADE = 0.02  # of the short side, around the people
-SMOOTH = 1 / 32  # of the short side: what is finer is lost in a decoder and makes no difference
-SAME, OTHER = 20.0, 50.0  # levels of 255 by which frame and reference differ
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How near to the people, and how like the frame, the reference's pixels are taken.
+
+    widths: of the people's region, as a share of what they may fill. smooth: of the short side;
+    what is finer makes no difference, as it is lost in a decoder. same, other: levels of 255 by
+    which frame and reference differ, at most for all of the reference, at least for none of it.
+    """
+
+    widths: float
+    smooth: float
+    same: float
+    other: float
+
+
+FAR = Bounds(widths=1.0, smooth=1 / 32, same=20.0, other=50.0)
+NEAR = Bounds(widths=0.4, smooth=1 / 64, same=10.0, other=30.0)
+"""Away from all that the points tell of, and beside the bare limbs, where more is asked."""
 
 
 class Background:
@@ -24,18 +44,22 @@ class Background:
     def __init__(self, picture: np.ndarray, still: Pose):
         self._picture = picture.astype(np.float32)
         self._side = min(picture.shape[:2])
-        self._coarse = self._smooth(self._picture)
-        self._person = person_region(still)
+        self._known = [
+            (bounds, self._smooth(self._picture, bounds), person_region(still, bounds.widths))
+            for bounds in (FAR, NEAR)
+        ]
 
     def keep(self, made: np.ndarray, pose: Pose) -> np.ndarray:
         """A made frame (H, W, 3) uint8 of the person in `pose`, with the background kept."""
         frame = made.astype(np.float32)
-        people = np.maximum(self._person, person_region(pose))
-        away = cv2.distanceTransform(1 - people, cv2.DIST_L2, 3) / (FADE * self._side)
-        apart = self._smooth(np.abs(self._smooth(frame) - self._coarse).max(2))
-        alike = (OTHER - apart) / (OTHER - SAME)
-        share = (np.clip(away, 0, 1) * np.clip(alike, 0, 1))[..., None]
-        return np.rint(frame + share * (self._picture - frame)).astype(np.uint8)
+        share = np.zeros(made.shape[:2], np.float32)
+        for bounds, smooth, person in self._known:
+            people = np.maximum(person, person_region(pose, bounds.widths))
+            away = cv2.distanceTransform(1 - people, cv2.DIST_L2, 3) / (FADE * self._side)
+            apart = np.abs(self._smooth(frame, bounds) - smooth).max(2)
+            alike = (bounds.other - self._smooth(apart, bounds)) / (bounds.other - bounds.same)
+            share = np.maximum(share, np.clip(away, 0, 1) * np.clip(alike, 0, 1))
+        return np.rint(frame + share[..., None] * (self._picture - frame)).astype(np.uint8)
 
-    def _smooth(self, picture: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(picture, (0, 0), SMOOTH * self._side)
+    def _smooth(self, picture: np.ndarray, bounds: Bounds) -> np.ndarray:
+        return cv2.GaussianBlur(picture, (0, 0), bounds.smooth * self._side)

@@ -1,5 +1,6 @@
 """A drawn person the real detector finds, and a model of the real classes at toy size."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,5 +96,6 @@ def tiny_model(tmp_path_factory) -> Path:
 @pytest.fixture
 def any_color(monkeypatch):
     """Keep the background whatever a frame's colors: those of the tiny model are noise."""
-    monkeypatch.setattr(background, "SAME", 1000)
-    monkeypatch.setattr(background, "OTHER", 2000)
+    for name in ("FAR", "NEAR"):
+        bounds = replace(getattr(background, name), same=1000, other=2000)
+        monkeypatch.setattr(background, name, bounds)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magicpose_cli.background import Background
+from magicpose_cli.background import FAR, NEAR, Background
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.training.people import TEST_SEEDS, draw_people
@@ -35,8 +35,11 @@ def test_detail_comes_back_where_nobody_is_and_only_there(clip):
     made = blurred(truth)
     kept = Background(reference, still).keep(made, pose)
     assert kept.shape == made.shape and kept.dtype == np.uint8
-    people = np.maximum(person_region(still), person_region(pose)).astype(bool)
-    assert np.array_equal(kept[people], made[people])
+    people, limbs = (
+        np.maximum(person_region(still, widths), person_region(pose, widths)).astype(bool)
+        for widths in (1.0, NEAR.widths)
+    )
+    assert limbs.any() and np.array_equal(kept[limbs], made[limbs])
     exact = (kept == reference).all(2)
     assert exact[~people].mean() > 0.4 > (made == reference).all(2)[~people].mean()
 
@@ -44,6 +47,24 @@ def test_detail_comes_back_where_nobody_is_and_only_there(clip):
         return np.square(picture.astype(float) - truth)[~people].mean()
 
     assert error(kept) < 0.7 * error(made)
+
+
+def test_beside_the_limbs_the_colors_have_to_agree_more(clip):
+    """A difference that is let pass far from the people is not beside them."""
+    (reference, _), (still, pose) = clip
+    people, limbs = (
+        np.maximum(person_region(still, widths), person_region(pose, widths)).astype(bool)
+        for widths in (1.0, NEAR.widths)
+    )
+    reference = np.minimum(reference, 200)
+    assert NEAR.same < NEAR.other < 40 < FAR.other
+    beside = people & ~limbs
+    for levels, some in ((4, True), (40, False)):
+        made = reference + np.uint8(levels)
+        kept = Background(reference, still).keep(made, pose)
+        taken = (kept != made).any(2)
+        assert taken[~people].mean() > 0.4
+        assert (float(taken[beside].mean()) > 0.2) is some
 
 
 def test_what_the_frame_shows_anew_stays(clip):

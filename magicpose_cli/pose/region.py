@@ -31,32 +31,34 @@ LEGS = ("right_hip", "right_knee", "left_hip", "left_knee")
 HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 
 
-def person_region(pose: Pose) -> np.ndarray:
+def person_region(pose: Pose, widths: float = 1.0) -> np.ndarray:
     """(height, width) uint8, 1 where the person of `pose` may be; all 1 where nothing is known.
 
     What lies below the last joint that is seen counts as theirs, as clothes hide joints.
+
+    widths: factor of all widths; below 1 for less than what clothes and hair may fill.
     """
     height = body_height(pose)
     if height is None:
         return np.ones((pose.height, pose.width), np.uint8)
-    joints = _joints(pose, height)
+    joints, unit = _joints(pose, height), widths * height
     region = np.zeros((pose.height, pose.width), np.uint8)
     for (upper, lower, width, beyond), side in product(LIMBS, SIDES):
         root, end = joints.get(f"{side}_{upper}"), joints.get(f"{side}_{lower}")
         if root is not None and end is not None:
-            _line(region, root, end + beyond * (end - root), width * height)
+            _line(region, root, end + beyond * (end - root), width * unit)
     torso, legs, head = (
         [joints[name] for name in names if name in joints] for names in (TORSO, LEGS, HEAD)
     )
-    _hull(region, torso, TORSO_MARGIN * height)
+    _hull(region, torso, TORSO_MARGIN * unit)
     _hull(region, legs, 0.0)  # of a skirt, too
     for point in head:
-        cv2.circle(region, _pixel(point), round(HEAD_RADIUS * height), (1,), -1)
+        cv2.circle(region, _pixel(point), round(HEAD_RADIUS * unit), (1,), -1)
     if head and torso:  # hair that falls on the shoulders
-        _line(region, np.mean(head, 0), np.mean(torso[:2], 0), HAIR_RADIUS * height)
+        _line(region, np.mean(head, 0), np.mean(torso[:2], 0), HAIR_RADIUS * unit)
     for part in ("face", "left_hand", "right_hand"):
         points = getattr(pose, part)
-        _hull(region, list(points[np.isfinite(points).all(1)]), POINTS_MARGIN * height)
+        _hull(region, list(points[np.isfinite(points).all(1)]), POINTS_MARGIN * unit)
     return region
 
 

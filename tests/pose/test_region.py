@@ -35,3 +35,10 @@ def test_points_far_outside_do_no_harm():
     (pose,) = draw_people(TEST_SEEDS + 902, 1, 1, 64).poses()
     away = pose.map_points(lambda points: points + 1e6, 64, 64)
     assert not person_region(away).any()
+
+
+def test_of_smaller_widths_it_is_a_part():
+    for pose in draw_people(TEST_SEEDS + 903, 8, 1, 128).poses():
+        core, whole = person_region(pose, 0.4), person_region(pose)
+        assert not (core & ~whole & 1).any()
+        assert 0 < core.sum() < 0.95 * whole.sum()
