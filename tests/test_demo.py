@@ -21,5 +21,5 @@ def test_mini_is_small_and_says_what_it_is():
     assert sum(file.stat().st_size for file in files) < 40e6
     assert max(file.stat().st_size for file in files) < 16 * 2**20
     index = json.loads((MINI / "model_index.json").read_text())
-    assert index["sample_size"] == 128
+    assert index["sample_size"] == 256
     assert load_pipeline(MINI).text_encoder is None

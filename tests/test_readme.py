@@ -48,4 +48,4 @@ def test_an_example_runs(folder, number, leaves, monkeypatch, tmp_path):
             assert probe(folder / name).frame_count == (8 if name == "out.mp4" else 4)
         else:
             with Image.open(folder / name) as picture:
-                assert picture.size == (128, 128)
+                assert picture.size == (256, 256)

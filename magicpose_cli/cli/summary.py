@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from magicpose_cli.plan import Plan
 
 MINI_NOTE = (
-    "made with mini, the small embedded model trained on drawn people at 128x128: it shows that "
+    "made with mini, the small embedded model trained on drawn people at 256x256: it shows that "
     "everything works; for real pictures install the released weights (see README)"
 )
 
