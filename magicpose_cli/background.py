@@ -18,8 +18,8 @@ class Bounds:
     """How near to the people, and how like the frame, the reference's pixels are taken.
 
     widths: of the people's region, as a share of what they may fill. smooth: of the short side;
-    what is finer makes no difference, as it is lost in a decoder. same, other: levels of 255 by
-    which frame and reference differ, at most for all of the reference, at least for none of it.
+    differences that are finer do not count. same, other: levels of 255 by which frame and reference
+    differ, at most for all of the reference, at least for none of it.
     """
 
     widths: float
@@ -29,8 +29,9 @@ class Bounds:
 
 
 FAR = Bounds(widths=1.0, smooth=1 / 32, same=20.0, other=50.0)
-NEAR = Bounds(widths=0.4, smooth=1 / 64, same=10.0, other=30.0)
-"""Away from all that the points tell of, and beside the bare limbs, where more is asked."""
+NEAR = Bounds(widths=0.4, smooth=1 / 256, same=10.0, other=30.0)
+"""Away from all that the points tell of, and beside the bare limbs. There the reference may show
+its own person's clothes, whose pattern must not stand still in the air: pixel by pixel alike."""
 
 
 class Background:
