@@ -57,7 +57,7 @@ def command(
     * `magicpose dataset films/ -o data`
     * `magicpose train magicpose --data data --start sd15 -o run`
     * `magicpose train magicpose --data data --pose-start openpose-controlnet -o run`
-    * `magicpose train mini-cpu -o run && magicpose animate me.jpg dance.mp4 --model run/model`
+    * `magicpose train mini-half -o run && magicpose animate me.jpg dance.mp4 --model run/model`
     * `accelerate launch -m magicpose_cli train magicpose --data data -o run` (several GPUs)
     """
     from magicpose_cli.cli.progress import shown
