@@ -106,7 +106,7 @@ def test_everything_is_examined_and_mini_can_run():
     assert set(told["films"]["encoders"]["present"]) >= {"libx264", "libvpx-vp9", "aac"}
     assert told["models"]["mini"]["size"] > 20e6
     assert (told["preset"]["size, steps, guidance"]["width"], told["folders"]["work"]["path"]) == (
-        128, str(Path.cwd()),
+        256, str(Path.cwd()),
     )  # fmt: skip
     assert json.loads(json.dumps(examination.as_dict())) == examination.as_dict()
     assert "broken" not in [found.value for part in examination.sections.values() for found in part]
