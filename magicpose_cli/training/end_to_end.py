@@ -57,10 +57,10 @@ class EndToEnd(nn.Module):
         made = (a * noisy - s * velocity)[:at_once]
         weights = importance(batch.maps[:at_once])
         corners = window_corners(weights, where[:at_once])
-        weights = _windows(weights, corners, WINDOW)
+        weights = _windows(weights, corners, 8)
         loss = picture_error(
-            self.networks.decode(_windows(made, corners, WINDOW // 8)),
-            _windows(batch.picture[:at_once], corners, WINDOW),
+            self.networks.decode(_windows(made, corners, 1)),
+            _windows(batch.picture[:at_once], corners, 8),
             weights / weights.mean(),
         )
         loss = loss + LATENT_WEIGHT * F.mse_loss(made, target[:at_once])
@@ -101,9 +101,9 @@ def window_corners(weights: Tensor, where: Tensor) -> list[tuple[int, int]]:
     ]
 
 
-def _windows(pictures: Tensor, corners: list[tuple[int, int]], side: int) -> Tensor:
-    """Square pieces of (n, c, S, S) pictures, or of their latents where side is in patches."""
-    patch = side * 8 // WINDOW
+def _windows(pictures: Tensor, corners: list[tuple[int, int]], patch: int) -> Tensor:
+    """Square pieces of (n, c, S, S) pictures (patch 8) or of their latents (patch 1)."""
+    side = WINDOW // 8 * patch
     return torch.stack(
         [
             picture[:, patch * y : patch * y + side, patch * x : patch * x + side]

@@ -18,6 +18,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 from magicpose_cli.errors import ConfigError
+from magicpose_cli.training.recipe import PARTS
 
 if TYPE_CHECKING:
     from magicpose_cli.training.networks import Networks
@@ -150,7 +151,7 @@ class Growth(nn.Module):
             # a mean of four has half the deviation of noise
             seen = a * clean + s * 2 * F.avg_pool2d(noise, 2)
         total = torch.zeros((), device=noisy.device)
-        for name in ("unet", "appearance_unet", "pose_controlnet"):
+        for name in PARTS:
             alone = name == "appearance_unet"
             with torch.no_grad():
                 wanted = self._fronts.features(name, clean if alone else seen, maps)
