@@ -146,12 +146,13 @@ def load_moving(folder: Path, networks: Networks, moving: Moving, standing: Stan
     weights = {k.removeprefix("weight/"): v for k, v in state.items() if k.startswith("weight/")}
     _put(networks, weights, folder)
     moving.average.optimization_step = standing.step
+    fused = moving.optimizer.defaults["fused"]
     for name, mean in zip(moving.names, moving.average.shadow_params, strict=True):
         mean.copy_(state[f"average/{name}"])
     for name, p in zip(moving.names, moving.parameters, strict=True):
         if f"exp_avg/{name}" in state:
             moving.optimizer.state[p] = {
-                key: state[f"{key}/{name}"].to("cpu" if key == "step" else p.device)
+                key: state[f"{key}/{name}"].to("cpu" if key == "step" and not fused else p.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
 

@@ -82,8 +82,8 @@ def importance(maps: Tensor) -> Tensor:
     return weights / weights.mean()
 
 
-def window_corners(weights: Tensor, where: Tensor) -> list[tuple[int, int]]:
-    """Upper left corner (row, column) in patches of 8 pixels of each picture's window.
+def window_corners(weights: Tensor, where: Tensor) -> Tensor:
+    """Upper left corner (row, column) in patches of 8 pixels of each picture's window, (n, 2).
 
     Its center falls on a pixel as often as the pixel counts; the window stays in the picture.
 
@@ -91,25 +91,21 @@ def window_corners(weights: Tensor, where: Tensor) -> list[tuple[int, int]]:
     """
     counts = F.avg_pool2d(weights, 8).squeeze(1)  # (n, S / 8, S / 8)
     places = counts.shape[-1]
-    most = max(0, places - WINDOW // 8)
     sums = counts.flatten(1).cumsum(1)
     centers = torch.searchsorted(sums, where[:, None] * sums[:, -1:]).clamp(max=places**2 - 1)
-    half = WINDOW // 16
-    return [
-        (min(max(row - half, 0), most), min(max(column - half, 0), most))
-        for row, column in (divmod(center, places) for center in centers.flatten().tolist())
-    ]
+    corners = torch.cat([centers // places, centers % places], 1) - WINDOW // 16
+    return corners.clamp(0, max(0, places - WINDOW // 8))
 
 
-def _windows(pictures: Tensor, corners: list[tuple[int, int]], patch: int) -> Tensor:
+def _windows(pictures: Tensor, corners: Tensor, patch: int) -> Tensor:
     """Square pieces of (n, c, S, S) pictures (patch 8) or of their latents (patch 1)."""
-    side = WINDOW // 8 * patch
-    return torch.stack(
-        [
-            picture[:, patch * y : patch * y + side, patch * x : patch * x + side]
-            for picture, (y, x) in zip(pictures, corners, strict=True)
-        ]
-    )
+    count, channels, _, width = pictures.shape
+    side = min(WINDOW // 8 * patch, width)
+    along = torch.arange(side, device=corners.device)
+    rows, columns = (patch * corner[:, None] + along for corner in corners.unbind(1))
+    places = (width * rows[:, :, None] + columns[:, None]).reshape(count, 1, -1)
+    pieces = pictures.flatten(2).gather(2, places.expand(-1, channels, -1))
+    return pieces.unflatten(2, (side, side))
 
 
 def _near(marks: Tensor, reach: int) -> Tensor:

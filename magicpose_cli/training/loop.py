@@ -24,6 +24,7 @@ from magicpose_cli.training.checkpoint import (
     keep_last,
     save_checkpoint,
 )
+from magicpose_cli.training.graphs import Graphs
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import Recipe, StageSettings
 from magicpose_cli.training.sheet import Sheet
@@ -67,6 +68,7 @@ class Loop:
         self.standing, self.folder = standing, folder
         self.name = standing.stages[-1]
         self._waited_s = 0.0
+        self._graphs: Graphs | None = None
         self._writer = _tensorboard(run.folder / "tensorboard" / folder.name, run.accelerator)
 
     def to_the_end(self) -> None:
@@ -74,6 +76,14 @@ class Loop:
         run, standing, stage = self._run, self.standing, self.stage
         accelerator = run.accelerator
         task, optimizer = accelerator.prepare(task_of(self.networks, stage), self.moving.optimizer)
+        if _records(run):
+            parts = stage.accumulate
+            self._graphs = Graphs(
+                task,
+                lambda loss: accelerator.backward(loss / parts),
+                self.networks,
+                self.moving.parameters,
+            )
         seed = (run.recipe.seed, accelerator.process_index)
         stream = examples(self.networks, stage, run.source, seed, first=standing.tick)
         batches = chain([next(stream)], stream)  # gathering the first data is no training time
@@ -124,6 +134,9 @@ class Loop:
             arguments = next(batches)
             self._waited_s += time.monotonic() - asked
             standing.tick += 1
+            if self._graphs is not None:
+                total += self._graphs(*arguments) / stage.accumulate
+                continue
             last = part == stage.accumulate - 1
             # gradients of several devices are summed at the last of the batches only
             with nullcontext() if last else accelerator.no_sync(task):
@@ -132,7 +145,7 @@ class Loop:
             total += loss.detach()
         accelerator.clip_grad_norm_(self.moving.parameters, self._run.recipe.optimizer.clip)
         optimizer.step()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=self._graphs is None)
         self.moving.average.step(self.moving.parameters)
         standing.step += 1
         return total
@@ -195,6 +208,19 @@ class Loop:
             self._run.sheet.write(path, self.networks, self.stage.kind)
         finally:
             average.restore(parameters)
+
+
+def _records(run: Run) -> bool:
+    """Whether steps are recorded as CUDA graphs: not where gradients are scaled, or summed over
+    devices, or parts of the forward pass are run again."""
+    accelerator, recipe = run.accelerator, run.recipe
+    return (
+        recipe.graphs
+        and accelerator.device.type == "cuda"
+        and accelerator.num_processes == 1
+        and accelerator.scaler is None
+        and not recipe.gradient_checkpointing
+    )
 
 
 def _tensorboard(folder: Path, accelerator: Accelerator) -> Any:

@@ -100,6 +100,10 @@ class Networks(nn.Module):
             residuals["mid_block_additional_residual"] = F.pad(mid, bare)
         return self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
 
+    def forget(self) -> None:
+        """Let go of the reference that was read last, and of the gradients' way to it."""
+        self._reader.bank = self._writer.recording = None
+
     def factors(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Of clean latents and of noise in noisy ones at timesteps (n,), each (n, 1, 1, 1)."""
         return self.signal[t].view(-1, 1, 1, 1), self.noise[t].view(-1, 1, 1, 1)

@@ -52,7 +52,7 @@ def imperfect(pose: Pose, rng: np.random.Generator) -> Pose:
                 f"{part}_score": np.zeros(PARTS[part], np.float32),
             }
             pose = replace(pose, **lost)
-    noise = rng.normal(0, 0.006 * pose.height, pose.body.shape).astype(np.float32)
+    noise = rng.normal(0, 0.003 * pose.height, pose.body.shape).astype(np.float32)
     noise[14:] *= 0.3  # eyes and ears are found well
     noise[0] *= 0.3
     return replace(pose, body=pose.body + noise)

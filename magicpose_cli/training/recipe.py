@@ -150,6 +150,9 @@ class Recipe(Tables):
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """auto: bf16 on CUDA devices that have it, else full."""
     compile: bool = False
+    graphs: bool = False
+    """Steps are recorded as CUDA graphs and replayed: for small models, whose kernels take longer
+    to launch than to run. On one CUDA device, and not in fp16; without effect elsewhere."""
     gradient_checkpointing: bool = False
     checkpoint_minutes: float = Field(10.0, gt=0)
     keep: int = Field(2, ge=1)

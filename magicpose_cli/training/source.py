@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from magicpose_cli.progress import OnProgress
 from magicpose_cli.training.clips import ClipFolder, open_clips, sample_pair
-from magicpose_cli.training.pool import Pool
+from magicpose_cli.training.pool import CHUNK, Pool
 from magicpose_cli.training.recipe import Recipe
 
 Encode = Callable[[Tensor], Tensor]
@@ -76,17 +76,20 @@ class DrawnPeople:
         latents = example.new_empty(len(pool.images), *example.shape)
 
         def renew(index: Tensor) -> None:
-            for clip in index.tolist():
-                latents[clip] = encode(to_float(pool.images[clip]))
+            for chunk in index.split(CHUNK):
+                pictures = to_float(pool.images[chunk].flatten(0, 1))
+                latents[chunk] = encode(pictures).unflatten(0, (len(chunk), -1))
 
-        renew(torch.arange(len(latents)))
+        renew(torch.arange(len(latents), device=device))
         pool.renewed = renew
         step = first
         while True:
             rng = np.random.default_rng([*self._seed, step])
-            clips = torch.from_numpy(rng.integers(len(latents), size=count)).to(device)
+            clips = torch.from_numpy(rng.integers(len(latents), size=count)).to(
+                device, non_blocking=True
+            )
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
-            one, other = torch.from_numpy(frames[:, :2].T.copy()).to(device)
+            one, other = torch.from_numpy(frames[:, :2].T.copy()).to(device, non_blocking=True)
             picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
             yield Batch(latents[clips, one], latents[clips, other], picture, maps)
             step += 1

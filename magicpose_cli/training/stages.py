@@ -85,10 +85,12 @@ def examples(
         n = len(batch.target)
         u = torch.rand(n + 1, generator=chance)
         dropped = int(n * stage.drop + float(u[n])) if stage.kind != "base" else 0
-        t = (1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999).to(device)
+        t = (1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999)
+        t = t.to(device, non_blocking=True)
         noise = torch.randn(batch.target.shape, generator=noises, device=device)
         if stage.kind == "end-to-end":
-            yield batch, dropped, t, noise, torch.rand(n, generator=chance).to(device)
+            where = torch.rand(n, generator=chance).to(device, non_blocking=True)
+            yield batch, dropped, t, noise, where
         else:
             yield batch, dropped, t, noise
 

@@ -149,7 +149,11 @@ def _moving(networks: Networks, stage: StageSettings, settings: OptimizerSetting
             names.append(f"{part}.{name}")
             parameters.append(parameter.requires_grad_(True))
     optimizer = torch.optim.AdamW(
-        parameters, lr=stage.rate, betas=settings.betas, weight_decay=settings.weight_decay
+        parameters,
+        lr=stage.rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=parameters[0].is_cuda,
     )
     average = EMAModel(parameters, decay=settings.ema, use_ema_warmup=False, foreach=True)
     return Moving(names, parameters, optimizer, average)
@@ -160,6 +164,7 @@ def _accelerator(recipe: Recipe, device: str) -> Accelerator:
     from magicpose_cli.render import pick_device
 
     name = pick_device(device)
+    torch.backends.cudnn.benchmark = True  # batches are of one size: it pays to try what is fastest
     precision = recipe.precision
     if precision == "auto":
         has_bf16 = name.startswith("cuda") and torch.cuda.is_bf16_supported()
