@@ -172,7 +172,8 @@ def give_hands_to_wrists(stack: Stack) -> tuple[int, int]:
             / (2 * length)[:, :, None]
         )
         own, other = away[:, (0, 1), (0, 1)], away[:, (0, 1), (1, 0)]
-        moves = (own > HAND_REACH) & (other < HAND_REACH / 2)  # (frames, hand)
+        # (frames, hand); its own wrist may be out of the picture
+        moves = ~(own <= HAND_REACH) & (other < HAND_REACH / 2)
         stray = (own > HAND_REACH) & ~moves & ~(other < HAND_REACH)
     crossing = moves.any(axis=1)
     # Where the other hand is at its own wrist already, the one that lies upon it is a second find.

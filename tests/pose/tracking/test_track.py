@@ -116,11 +116,14 @@ def test_a_joint_that_jumps_away_is_brought_back(walk):
     assert poses[10].body_score[BODY_JOINTS.index("left_wrist")] < 0.9
 
 
-def test_a_hand_at_the_other_wrist_changes_sides(walk, full_body):
+@pytest.mark.parametrize("own_wrist", [True, False])
+def test_a_hand_at_the_other_wrist_changes_sides(walk, full_body, own_wrist):
     nothing = np.full((21, 2), np.nan, np.float32), np.zeros(21, np.float32)
+    score = full_body.body_score.copy()
+    score[BODY_JOINTS.index("left_wrist")] *= own_wrist
     lone = [
         replace(p, left_hand=p.right_hand, left_hand_score=p.right_hand_score,
-                right_hand=nothing[0], right_hand_score=nothing[1])
+                right_hand=nothing[0], right_hand_score=nothing[1], body_score=score)
         for p in walk
     ]  # fmt: skip
     poses, _ = follow(lone, smooth=0)
