@@ -17,21 +17,24 @@ FADE = 0.02  # of the short side, around the people
 class Bounds:
     """How near to the people, and how like the frame, the reference's pixels are taken.
 
-    widths: of the people's region, as a share of what they may fill. smooth: of the short side;
-    differences that are finer do not count. same, other: levels of 255 by which frame and reference
-    differ, at most for all of the reference, at least for none of it.
+    still, moving: widths of the regions of the reference's person and of the frame's, as shares of
+    what they may fill. smooth: of the short side; differences that are finer do not count. same,
+    other: levels of 255 by which frame and reference differ, at most for all of the reference, at
+    least for none of it.
     """
 
-    widths: float
+    still: float
+    moving: float
     smooth: float
     same: float
     other: float
 
 
-FAR = Bounds(widths=1.0, smooth=1 / 32, same=20.0, other=50.0)
-NEAR = Bounds(widths=0.4, smooth=1 / 256, same=10.0, other=30.0)
-"""Away from all that the points tell of, and beside the bare limbs. There the reference may show
-its own person's clothes, whose pattern must not stand still in the air: pixel by pixel alike."""
+FAR = Bounds(still=1.0, moving=1.0, smooth=1 / 32, same=20.0, other=50.0)
+NEAR = Bounds(still=0.8, moving=0.4, smooth=1 / 256, same=10.0, other=30.0)
+"""Away from all that the points tell of, and beside the bare limbs. There the frame may show
+clothes, and at a seam of the reference's the edge must not stand in the air: pixel by pixel alike.
+"""
 
 
 class Background:
@@ -46,7 +49,7 @@ class Background:
         self._picture = picture.astype(np.float32)
         self._side = min(picture.shape[:2])
         self._known = [
-            (bounds, self._smooth(self._picture, bounds), person_region(still, bounds.widths))
+            (bounds, self._smooth(self._picture, bounds), person_region(still, bounds.still))
             for bounds in (FAR, NEAR)
         ]
 
@@ -55,7 +58,7 @@ class Background:
         frame = made.astype(np.float32)
         share = np.zeros(made.shape[:2], np.float32)
         for bounds, smooth, person in self._known:
-            people = np.maximum(person, person_region(pose, bounds.widths))
+            people = np.maximum(person, person_region(pose, bounds.moving))
             away = cv2.distanceTransform(1 - people, cv2.DIST_L2, 3) / (FADE * self._side)
             apart = np.abs(self._smooth(frame, bounds) - smooth).max(2)
             alike = (bounds.other - self._smooth(apart, bounds)) / (bounds.other - bounds.same)
