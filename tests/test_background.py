@@ -30,15 +30,18 @@ def blurred(picture):
     return cv2.GaussianBlur(picture, (0, 0), 2)
 
 
+def regions(bounds, still, pose):
+    """(S, S) bool: where either person is."""
+    region = person_region(still, bounds.still), person_region(pose, bounds.moving)
+    return np.maximum(*region).astype(bool)
+
+
 def test_detail_comes_back_where_nobody_is_and_only_there(clip):
     (reference, truth), (still, pose) = clip
     made = blurred(truth)
     kept = Background(reference, still).keep(made, pose)
     assert kept.shape == made.shape and kept.dtype == np.uint8
-    people, limbs = (
-        np.maximum(person_region(still, widths), person_region(pose, widths)).astype(bool)
-        for widths in (1.0, NEAR.widths)
-    )
+    people, limbs = (regions(bounds, still, pose) for bounds in (FAR, NEAR))
     assert limbs.any() and np.array_equal(kept[limbs], made[limbs])
     exact = (kept == reference).all(2)
     assert exact[~people].mean() > 0.4 > (made == reference).all(2)[~people].mean()
@@ -52,10 +55,7 @@ def test_detail_comes_back_where_nobody_is_and_only_there(clip):
 def test_beside_the_limbs_the_colors_have_to_agree_more(clip):
     """A difference that is let pass far from the people is not beside them."""
     (reference, _), (still, pose) = clip
-    people, limbs = (
-        np.maximum(person_region(still, widths), person_region(pose, widths)).astype(bool)
-        for widths in (1.0, NEAR.widths)
-    )
+    people, limbs = (regions(bounds, still, pose) for bounds in (FAR, NEAR))
     reference = np.minimum(reference, 200)
     assert NEAR.same < NEAR.other < 40 < FAR.other
     beside = people & ~limbs
