@@ -59,12 +59,14 @@ def test_beside_the_limbs_the_colors_have_to_agree_more(clip):
     reference = np.minimum(reference, 200)
     assert NEAR.same < NEAR.other < 40 < FAR.other
     beside = people & ~limbs
+    nearer = person_region(pose, NEAR.still).astype(bool) & ~limbs  # than to the reference's person
     for levels, some in ((4, True), (40, False)):
         made = reference + np.uint8(levels)
         kept = Background(reference, still).keep(made, pose)
         taken = (kept != made).any(2)
         assert taken[~people].mean() > 0.4
         assert (float(taken[beside].mean()) > 0.2) is some
+        assert (float(taken[nearer].mean()) > 0.05) is some
 
 
 def test_what_the_frame_shows_anew_stays(clip):

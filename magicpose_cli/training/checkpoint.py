@@ -152,8 +152,12 @@ def load_moving(folder: Path, networks: Networks, moving: Moving, standing: Stan
     for name, p in zip(moving.names, moving.parameters, strict=True):
         if f"exp_avg/{name}" in state:
             moving.optimizer.state[p] = {
-                key: state[f"{key}/{name}"].to("cpu" if key == "step" and not fused else p.device)
-                for key in ("step", "exp_avg", "exp_avg_sq")
+                "step": state[f"step/{name}"].to(p.device if fused else "cpu"),
+                # laid out in memory as the parameter is, which the fused AdamW asks for
+                **{
+                    key: torch.empty_like(p).copy_(state[f"{key}/{name}"])
+                    for key in ("exp_avg", "exp_avg_sq")
+                },
             }
 
 

@@ -62,7 +62,8 @@ class Graphs:
                 self._networks.forget()  # nothing of this run may live on in the recording
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._memory):
+        # threads that read ahead may use the device meanwhile
+        with torch.cuda.graph(graph, pool=self._memory, capture_error_mode="thread_local"):
             loss = self._task(*held)
             self._backward(loss)
         self._networks.forget()

@@ -152,7 +152,8 @@ class Recipe(Tables):
     compile: bool = False
     graphs: bool = False
     """Steps are recorded as CUDA graphs and replayed: for small models, whose kernels take longer
-    to launch than to run. On one CUDA device, and not in fp16; without effect elsewhere."""
+    to launch than to run. On one CUDA device, not in fp16 and not with gradient_checkpointing;
+    without effect elsewhere."""
     gradient_checkpointing: bool = False
     checkpoint_minutes: float = Field(10.0, gt=0)
     keep: int = Field(2, ge=1)

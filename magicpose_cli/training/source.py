@@ -85,11 +85,9 @@ class DrawnPeople:
         step = first
         while True:
             rng = np.random.default_rng([*self._seed, step])
-            clips = torch.from_numpy(rng.integers(len(latents), size=count)).to(
-                device, non_blocking=True
-            )
+            clips = moved(torch.from_numpy(rng.integers(len(latents), size=count)), device)
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
-            one, other = torch.from_numpy(frames[:, :2].T.copy()).to(device, non_blocking=True)
+            one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
             picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
             yield Batch(latents[clips, one], latents[clips, other], picture, maps)
             step += 1
@@ -151,7 +149,7 @@ class FilmedPeople:
             pin_memory=self._device.type == "cuda",
         )
         for batch in loader:
-            yield [pictures.to(self._device, non_blocking=True) for pictures in batch]
+            yield [moved(pictures, self._device) for pictures in batch]
 
 
 class _Pairs(Dataset):
@@ -186,6 +184,11 @@ def open_source(recipe: Recipe, rank: int, device: torch.device, on_progress: On
     if recipe.data.source == "drawn":
         return DrawnPeople(recipe, rank, device, on_progress)
     return FilmedPeople(recipe, rank, device)
+
+
+def moved(values: Tensor, device: torch.device) -> Tensor:
+    """On the device; to CUDA without waiting for the work that is queued there."""
+    return values.to(device, non_blocking=device.type == "cuda")
 
 
 def to_float(pictures: Tensor) -> Tensor:

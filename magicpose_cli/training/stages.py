@@ -15,7 +15,7 @@ from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.growth import Growth
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import StageSettings
-from magicpose_cli.training.source import Batch, Source
+from magicpose_cli.training.source import Batch, Source, moved
 
 CROP = 64
 """Side in pixels of what the decoder is trained on: its sight is short, and crops are cheap."""
@@ -85,12 +85,10 @@ def examples(
         n = len(batch.target)
         u = torch.rand(n + 1, generator=chance)
         dropped = int(n * stage.drop + float(u[n])) if stage.kind != "base" else 0
-        t = (1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999)
-        t = t.to(device, non_blocking=True)
+        t = moved((1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999), device)
         noise = torch.randn(batch.target.shape, generator=noises, device=device)
         if stage.kind == "end-to-end":
-            where = torch.rand(n, generator=chance).to(device, non_blocking=True)
-            yield batch, dropped, t, noise, where
+            yield batch, dropped, t, noise, moved(torch.rand(n, generator=chance), device)
         else:
             yield batch, dropped, t, noise
 

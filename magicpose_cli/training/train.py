@@ -71,6 +71,8 @@ def train(
     source = open_source(recipe, accelerator.process_index, accelerator.device, on_progress)
     run = Run(recipe, folder, accelerator, source, on_progress, deadline)
     finished: dict[str, Path] = {}
+    cudnn = torch.backends.cudnn
+    before, cudnn.benchmark = cudnn.benchmark, True  # shapes come again: what is fastest is tried
     try:
         for name, variant in recipe.models().items():
             guidance = variant.default_guidance or recipe.model.default_guidance
@@ -84,6 +86,7 @@ def train(
             finished[name] = folder / name
     finally:
         source.close()
+        cudnn.benchmark = before
     return Trained(finished, complete=True)
 
 
@@ -164,7 +167,6 @@ def _accelerator(recipe: Recipe, device: str) -> Accelerator:
     from magicpose_cli.render import pick_device
 
     name = pick_device(device)
-    torch.backends.cudnn.benchmark = True  # batches are of one size: it pays to try what is fastest
     precision = recipe.precision
     if precision == "auto":
         has_bf16 = name.startswith("cuda") and torch.cuda.is_bf16_supported()

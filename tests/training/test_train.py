@@ -18,6 +18,7 @@ from magicpose_cli.errors import ConfigError, OutputError, TrainingError
 from magicpose_cli.training import loop as module
 from magicpose_cli.training.benchmark import measure_training
 from magicpose_cli.training.checkpoint import checkpoints, read_standing, read_state
+from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.recipe import Recipe
 from magicpose_cli.training.train import train
 
@@ -232,6 +233,7 @@ def test_the_benchmark_times_every_stage_and_leaves_nothing(toy, tmp_path, monke
 SCRIPT = """
 import sys
 from pathlib import Path
+from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.recipe import Recipe
 from magicpose_cli.training.train import train
 if __name__ == "__main__":
@@ -282,6 +284,42 @@ def test_a_disk_that_takes_no_more_ends_the_run_in_one_line(toy, tmp_path):
     assert "OutputError" in last and "cannot be written" in last
     left = [path for path in (tmp_path / "run" / "stages" / "base").rglob("*") if path.is_dir()]
     assert not left
+
+
+def test_without_cuda_there_are_no_graphs(toy, tmp_path):
+    short = only(toy, "autoencoder")
+    plain, graphs = (
+        train(short.model_copy(update={"graphs": graphs}), tmp_path / str(graphs), device="cpu")
+        for graphs in (False, True)
+    )
+    assert_same(weights(plain.models["model"]), weights(graphs.models["model"]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("name", ["joint", "end-to-end"])
+def test_graphs_train_as_launched_kernels_do(toy, tmp_path, monkeypatch, name):
+    """To the same weights, but for rounding; also from a checkpoint in the middle."""
+    monkeypatch.setattr(module, "CHECK_EVERY", 1)
+    stage = toy.stages[name].model_copy(update={"accumulate": 2})
+    recipe = toy.model_copy(update={"stages": {name: stage}, "precision": "no"})
+    graphs = recipe.model_copy(update={"graphs": True})
+    train(recipe, tmp_path / "plain", device="cuda")
+    train(graphs, tmp_path / "graphs", device="cuda")
+    with pytest.raises(KeyboardInterrupt):
+        train(graphs, tmp_path / "halves", device="cuda", on_progress=_StopAfter(2))
+    train(graphs, tmp_path / "halves", device="cuda")
+    plain, replayed, halves = (
+        weights(tmp_path / run / "model") for run in ("plain", "graphs", "halves")
+    )
+    before = build_networks(recipe).state_dict()
+
+    def apart(one, other):
+        moving = (key for key in before if not key.startswith("vae"))
+        return sum(float((one[key] - other[key]).norm()) for key in moving)
+
+    for made in (replayed, halves):
+        assert apart(made, plain) < 0.5 * apart(plain, before)  # 1 for what learns nothing
 
 
 @pytest.mark.gpu

@@ -175,13 +175,13 @@ def give_hands_to_wrists(stack: Stack) -> tuple[int, int]:
         # (frames, hand); its own wrist may be out of the picture
         moves = ~(own <= HAND_REACH) & (other < HAND_REACH / 2)
         stray = (own > HAND_REACH) & ~moves & ~(other < HAND_REACH)
-    crossing = moves.any(axis=1)
-    # Where the other hand is at its own wrist already, the one that lies upon it is a second find.
-    free = ~stack.seen[:, [c.start for c in columns]]
-    both = crossing & (moves | free).all(axis=1)
-    swap_sides(stack, [None] * len(stack), np.flatnonzero(both), _FINGERS)
-    lost = stray | (moves & ~both[:, None])
+        free = stray | ~stack.seen[:, [c.start for c in columns]]
+        both = moves.any(axis=1) & (moves | free).all(axis=1)
+        # Where the other hand is at its own wrist already, the one that lies upon it is a second
+        # find, but for one whose own wrist is not seen: that may be held.
+        lost = stray | (moves & ~both[:, None] & (own > HAND_REACH))
     for hand, c in enumerate(columns):
         gone = lost[:, hand]
         stack.points[gone, c], stack.scores[gone, c] = np.nan, 0.0
+    swap_sides(stack, [None] * len(stack), np.flatnonzero(both), _FINGERS)
     return int(both.sum()), int(lost.sum())

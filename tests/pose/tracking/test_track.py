@@ -131,6 +131,25 @@ def test_a_hand_at_the_other_wrist_changes_sides(walk, full_body, own_wrist):
     assert not any(pose.left_hand_score.any() for pose in poses)
 
 
+def without_left_wrist(pose):
+    score = pose.body_score.copy()
+    score[BODY_JOINTS.index("left_wrist")] = 0
+    return replace(pose, body_score=score)
+
+
+def test_exchanged_hands_give_the_seen_wrist_its_own(walk):
+    exchanged = [replace(p, left_hand=p.right_hand, right_hand=p.left_hand) for p in walk]
+    poses, _ = follow([without_left_wrist(pose) for pose in exchanged], smooth=0)
+    assert_near(poses, walk, 0.2, ["right_hand"])
+    assert not any(pose.left_hand_score.any() for pose in poses)
+
+
+def test_a_hand_that_is_held_stays_where_its_wrist_is_hidden(walk):
+    held = [replace(p, left_hand=p.right_hand + np.float32([2, 3])) for p in walk]
+    poses, _ = follow([without_left_wrist(pose) for pose in held], smooth=0)
+    assert_near(poses, held, 0.2, ["right_hand", "left_hand"])
+
+
 def test_a_hand_found_somewhere_else_is_not_drawn_there(walk):
     found = list(walk)
     found[25] = replace(walk[25], left_hand=walk[25].left_hand + np.float32([-60, 120]))
