@@ -35,23 +35,22 @@ class Graphs:
         self._task, self._backward = task, backward
         self._networks, self._parameters = networks, parameters
         self._memory = torch.cuda.graph_pool_handle()
-        self._recordings: dict[Any, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
+        self._recordings: dict[Any, tuple[torch.cuda.CUDAGraph, list[Any], Tensor]] = {}
 
     def __call__(self, *arguments: Any) -> Tensor:
         """The loss of these arguments; it holds until the next call."""
-        key = tuple(a.shape if isinstance(a, Tensor) else a for a in _leaves(arguments))
+        given = _leaves(arguments)
+        key = tuple(leaf.shape if isinstance(leaf, Tensor) else leaf for leaf in given)
         if key not in self._recordings:
             self._recordings[key] = self._record(arguments)
         graph, inputs, loss = self._recordings[key]
-        given = (value for value in _leaves(arguments) if isinstance(value, Tensor))
         for kept, value in zip(inputs, given, strict=True):
-            kept.copy_(value, non_blocking=True)
+            if isinstance(value, Tensor):  # the rest is in the key
+                kept.copy_(value)
         graph.replay()
         return loss
 
-    def _record(
-        self, arguments: tuple[Any, ...]
-    ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]:
+    def _record(self, arguments: tuple[Any, ...]) -> tuple[torch.cuda.CUDAGraph, list[Any], Tensor]:
         gradients = [None if p.grad is None else p.grad.clone() for p in self._parameters]
         held = tuple(_copied(argument) for argument in arguments)
         side = torch.cuda.Stream()
@@ -70,7 +69,7 @@ class Graphs:
         for parameter, former in zip(self._parameters, gradients, strict=True):
             if parameter.grad is not None:  # else the task does not touch it
                 parameter.grad.zero_() if former is None else parameter.grad.copy_(former)
-        return graph, [value for value in _leaves(held) if isinstance(value, Tensor)], loss.detach()
+        return graph, _leaves(held), loss.detach()
 
 
 def _leaves(arguments: tuple[Any, ...]) -> list[Any]:

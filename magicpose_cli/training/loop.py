@@ -77,10 +77,9 @@ class Loop:
         accelerator = run.accelerator
         task, optimizer = accelerator.prepare(task_of(self.networks, stage), self.moving.optimizer)
         if _records(run):
-            parts = stage.accumulate
             self._graphs = Graphs(
                 task,
-                lambda loss: accelerator.backward(loss / parts),
+                lambda loss: accelerator.backward(loss / stage.accumulate),
                 self.networks,
                 self.moving.parameters,
             )

@@ -76,7 +76,7 @@ class DrawnPeople:
         latents = example.new_empty(len(pool.images), *example.shape)
 
         def renew(index: Tensor) -> None:
-            for chunk in index.split(CHUNK):
+            for chunk in index.split(CHUNK):  # as they come later: the same numbers after a resume
                 pictures = to_float(pool.images[chunk].flatten(0, 1))
                 latents[chunk] = encode(pictures).unflatten(0, (len(chunk), -1))
 
@@ -99,9 +99,11 @@ class DrawnPeople:
         step = first
         while True:
             rng = np.random.default_rng([*self._seed, step])
-            clips = torch.from_numpy(rng.integers(len(pool.images), size=count)).to(self._device)
-            frames = torch.from_numpy(rng.integers(pool.images.shape[1], size=count))
-            yield to_float(pool.images[clips, frames.to(self._device)])
+            clips, frames = (
+                moved(torch.from_numpy(rng.integers(many, size=count)), self._device)
+                for many in pool.images.shape[:2]
+            )
+            yield to_float(pool.images[clips, frames])
             step += 1
             pool.advance(step)
 

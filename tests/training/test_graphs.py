@@ -4,6 +4,7 @@ import torch
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.graphs import Graphs
 from magicpose_cli.training.networks import build_networks
+from magicpose_cli.training.recipe import TRAINS
 from magicpose_cli.training.source import Batch
 
 
@@ -22,7 +23,7 @@ def arguments(seed, dropped):
 def test_recorded_steps_are_the_steps(toy, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     networks = build_networks(toy).cuda()
-    parts = ("unet", "appearance_unet", "pose_controlnet", "vae.decoder")
+    parts = TRAINS["end-to-end"]
     parameters = [p for part in parts for p in networks.part(part).parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)

@@ -233,7 +233,6 @@ def test_the_benchmark_times_every_stage_and_leaves_nothing(toy, tmp_path, monke
 SCRIPT = """
 import sys
 from pathlib import Path
-from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.recipe import Recipe
 from magicpose_cli.training.train import train
 if __name__ == "__main__":
