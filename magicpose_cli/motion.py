@@ -14,8 +14,9 @@ from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver, Seen, follow, see
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.framing import Framing, frame, frame_clip
-from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.pose.keypoints import EXTRAS, PARTS, Pose
 from magicpose_cli.pose.retargeting.retarget import retarget
+from magicpose_cli.pose.tracking.stack import mesh_rows, meshes_of
 from magicpose_cli.pose.tracking.track import TrackReport
 
 SPACES = ("body_3d", "face_3d")
@@ -52,7 +53,11 @@ class Motion:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The poses of all frames, a part's points (frames, n, 2) and scores (frames, n), exact."""
+        """The poses of all frames, a part's points (frames, n, 2) and scores (frames, n), exact.
+
+        Meshes (frames, 478, 3) are NaN where a frame has none. The guesses of the joints are kept
+        of the reference alone.
+        """
         arrays = {}
         for part, points in PARTS.items():
             for name, shape in ((part, (points, 2)), (f"{part}_score", (points,))):
@@ -61,8 +66,12 @@ class Motion:
         for name in SPACES:
             if self.poses and all(getattr(pose, name) is not None for pose in self.poses):
                 arrays[name] = np.stack([getattr(pose, name) for pose in self.poses])
+        meshes = meshes_of(self.poses)
+        if meshes is not None:
+            arrays["face_mesh"] = meshes
         if self.still is not None:
-            arrays |= {STILL + name: getattr(self.still, name) for name in POINTS}
+            kept = {name: getattr(self.still, name) for name in (*POINTS, *EXTRAS)}
+            arrays |= {STILL + name: value for name, value in kept.items() if value is not None}
         return arrays
 
     @classmethod
@@ -73,9 +82,10 @@ class Motion:
         names = [*POINTS, *(name for name in SPACES if name in arrays)]
         columns = [arrays[name] for name in names]
         width, height = size
+        meshes = mesh_rows(arrays.get("face_mesh"), len(arrays[POINTS[0]]))
         poses = [
-            Pose(width, height, **dict(zip(names, row, strict=True)))
-            for row in zip(*columns, strict=True)
+            Pose(width, height, **dict(zip(names, row, strict=True)), face_mesh=mesh)
+            for *row, mesh in zip(*columns, meshes, strict=True)
         ]
         track = told["track"]
         if track is not None:
@@ -88,7 +98,8 @@ class Motion:
             )
         still = None
         if STILL + POINTS[0] in arrays:
-            still = Pose(width, height, **{name: arrays[STILL + name] for name in POINTS})
+            kept = [name for name in (*POINTS, *EXTRAS) if STILL + name in arrays]
+            still = Pose(width, height, **{name: arrays[STILL + name] for name in kept})
         left, top, right, bottom = told["window"]
         return cls(
             poses,
@@ -119,19 +130,19 @@ class Motion:
 
 def find_target(path: Path, picture: np.ndarray, detector: str) -> Pose:
     """The pose of the person to be moved. Raises DetectionError where there is none."""
-    from magicpose_cli.pose.detection.detect import detect_one, load_detector
+    from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
     loaded = load_detector(detector, still=True)
     try:
-        target = detect_one(loaded, picture)
+        people = detect_settled(loaded, detector, picture)
     finally:
         loaded.close()
-    if target.is_empty:
+    if not people:
         raise DetectionError(
             f"{path}: no person was found in the reference; choose a picture that shows one, or "
             "use the driver's poses where they are with --retarget none"
         )
-    return target
+    return people[0]
 
 
 def needs_target(driver: Driver, preset: Preset) -> bool:
@@ -220,7 +231,9 @@ def _picked(pictures: Iterator[np.ndarray], indices: Iterable[int]) -> Iterator[
 
 
 def _still(one: Pose, other: Pose, threshold_px: float) -> bool:
-    """No point has come, gone or moved by more than so many pixels."""
+    """No point, of the face's mesh neither, has come, gone or moved by more than so many pixels."""
+    if not _mesh_still(one.face_mesh, other.face_mesh, threshold_px):
+        return False
     for part in PARTS:
         seen, now = getattr(one, f"{part}_score") > 0, getattr(other, f"{part}_score") > 0
         if not np.array_equal(seen, now):
@@ -233,3 +246,12 @@ def _still(one: Pose, other: Pose, threshold_px: float) -> bool:
         ):
             return False
     return True
+
+
+def _mesh_still(one: np.ndarray | None, other: np.ndarray | None, threshold_px: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    if threshold_px == 0:
+        return np.array_equal(one, other)
+    moved = other[:, :2] - one[:, :2]
+    return bool(np.hypot(moved[:, 0], moved[:, 1]).max() <= threshold_px)

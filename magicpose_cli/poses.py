@@ -232,11 +232,11 @@ def _read_reference(path: Path, motion: MotionSettings) -> _Reference:
 
 
 def _detect(picture: np.ndarray, motion: MotionSettings) -> list[Pose]:
-    from magicpose_cli.pose.detection.detect import load_detector
+    from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
     detector = load_detector(motion.detector, still=True)
     try:
-        return detector.detect(picture)
+        return detect_settled(detector, motion.detector, picture)
     finally:
         detector.close()
 

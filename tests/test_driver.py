@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from magicpose_cli import driver as module
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import follow, open_driver, see
 from magicpose_cli.errors import DetectionError
+from magicpose_cli.pose.detection import detect
 from magicpose_cli.pose.files.files import write_clip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.video import write_video
@@ -46,6 +48,25 @@ def test_everybody_in_a_film_is_seen_with_what_they_wear(media):
     assert [len(people) for people in seen.people] == [1] * 4
     assert all(people[0].look is not None for people in seen.people)
     assert [(p.stage, p.done) for p in seen_so_far] == [("poses", n) for n in range(5)]
+
+
+def test_only_the_first_frame_of_a_section_is_seen_until_it_has_settled(media, monkeypatch):
+    class Detector:
+        calls = 0
+
+        def detect(self, frame):
+            self.calls += 1
+            return [Pose.of(256, 256, body=np.full((18, 3), self.calls))]
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(detect, "load_detector", lambda name: Detector())
+    monkeypatch.setattr(module, "SECTION", 4)
+    settings = motion(detector="mediapipe")
+    seen = see(open_driver(media / "dance.mp4", settings), settings)
+    looks = [people[0].pose.body[0, 0] for people in seen.people]
+    assert looks == [3, 4, 5, 6, 3, 4, 5, 6]
 
 
 def test_a_pose_file_is_taken_as_it_is_but_for_its_gaps(people, tmp_path):

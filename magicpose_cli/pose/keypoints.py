@@ -21,6 +21,14 @@ BODY_JOINTS = (
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
 PARTS = {"body": 18, "face": 68, "left_hand": 21, "right_hand": 21}
+MESH_POINTS = 478  # of MediaPipe's face, the irises included
+# What a pose may have besides its parts: points of three numbers each.
+EXTRAS = {
+    "body_3d": PARTS["body"],
+    "face_3d": PARTS["face"],
+    "face_mesh": MESH_POINTS,
+    "body_guess": PARTS["body"],
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +43,15 @@ class Pose:
     them, else None; x right, y down, z away from the camera, up to a scale and a shift, so that
     lengths may be compared within one pose only. NaN where unknown. They tell how much a bone is
     foreshortened and how a head is turned; nothing is drawn from them.
+
+    face_mesh (478, 3) float32: MediaPipe's face with the irises, where the detector has it, else
+    None; x, y pixels that may lie outside of the picture, z depth in pixels of the picture, away
+    from the camera, around the head's middle. It is whole, never partly NaN. Nothing is drawn from
+    it.
+
+    body_guess (18, 3) float32: x, y, score of every joint as the detector guesses it, however low
+    its score, where the detector tells, else None; NaN where the guess is outside of the picture.
+    Nothing is drawn or retargeted from it.
     """
 
     width: int
@@ -49,6 +66,8 @@ class Pose:
     right_hand_score: np.ndarray
     body_3d: np.ndarray | None = None
     face_3d: np.ndarray | None = None
+    face_mesh: np.ndarray | None = None
+    body_guess: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for part, count in PARTS.items():
@@ -58,10 +77,10 @@ class Pose:
                     f"{part}: expected points ({count}, 2) and scores ({count},), "
                     f"got {points.shape} and {score.shape}"
                 )
-        for part in ("body", "face"):
-            space = getattr(self, f"{part}_3d")
-            if space is not None and space.shape != (PARTS[part], 3):
-                raise ValueError(f"{part}_3d: expected ({PARTS[part]}, 3), got {space.shape}")
+        for name, count in EXTRAS.items():
+            extra = getattr(self, name)
+            if extra is not None and extra.shape != (count, 3):
+                raise ValueError(f"{name}: expected ({count}, 3), got {extra.shape}")
 
     @classmethod
     def of(
@@ -71,6 +90,8 @@ class Pose:
         *,
         body_3d: np.ndarray | None = None,
         face_3d: np.ndarray | None = None,
+        face_mesh: np.ndarray | None = None,
+        body_guess: np.ndarray | None = None,
         **parts: np.ndarray,
     ) -> Pose:
         """Build from (n, 3) arrays of x, y, score; absent parts, points of score 0 are unseen."""
@@ -81,7 +102,15 @@ class Pose:
             data[unseen] = (np.nan, np.nan, 0.0)
             values[part] = data[:, :2].copy()
             values[f"{part}_score"] = np.clip(data[:, 2], 0.0, 1.0)
-        return cls(width, height, **values, body_3d=body_3d, face_3d=face_3d)
+        return cls(
+            width,
+            height,
+            **values,
+            body_3d=body_3d,
+            face_3d=face_3d,
+            face_mesh=face_mesh,
+            body_guess=body_guess,
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -91,8 +120,15 @@ class Pose:
     def map_points(
         self, function: Callable[[np.ndarray], np.ndarray], width: int, height: int
     ) -> Pose:
-        """Apply a map of (n, 2) pixels to every part; the result lives in width x height."""
+        """Apply a map of (n, 2) pixels to every part; the result lives in width x height.
+
+        The mesh and the guesses move along; the mesh's depth grows as the picture does.
+        """
         moved = {part: function(getattr(self, part)).astype(np.float32) for part in PARTS}
+        if self.face_mesh is not None:
+            moved["face_mesh"] = _moved(self.face_mesh, function, _scale(function))
+        if self.body_guess is not None:
+            moved["body_guess"] = _moved(self.body_guess, function)
         return replace(self, width=width, height=height, **moved)
 
     def equals(self, other: Pose) -> bool:
@@ -100,6 +136,19 @@ class Pose:
         return all(
             _equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
         )
+
+
+def _moved(
+    points: np.ndarray, function: Callable[[np.ndarray], np.ndarray], stretch: float = 1.0
+) -> np.ndarray:
+    """(n, 3) float32: x, y by the map, what stands third multiplied."""
+    return np.hstack([function(points[:, :2]), stretch * points[:, 2:]]).astype(np.float32)
+
+
+def _scale(function: Callable[[np.ndarray], np.ndarray]) -> float:
+    """How much a map of the plane enlarges lengths at its origin: the root of what areas do."""
+    origin, right, down = function(np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]))
+    return float(np.sqrt(abs(np.linalg.det([right - origin, down - origin]))))
 
 
 def _equal(one: np.ndarray | int | None, other: np.ndarray | int | None) -> bool:

@@ -186,7 +186,8 @@ def mirrored(pose: Pose) -> Pose:
     for part, (source, order) in sources.items():
         swapped[part] = getattr(pose, source)[order]
         swapped[f"{part}_score"] = getattr(pose, f"{source}_score")[order]
-    return replace(pose, **swapped).map_points(
+    # A mesh or guesses would need orders of their own, and nothing is drawn from them.
+    return replace(pose, **swapped, face_mesh=None, body_guess=None).map_points(
         lambda points: points * (-1.0, 1.0) + (pose.width, 0.0), pose.width, pose.height
     )
 

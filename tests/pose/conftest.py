@@ -76,3 +76,9 @@ def cut_off_close_up() -> Pose:
         left_hand=hand_at(228.3, 31.6, 78.4, -0.8),
         right_hand=hand_at(192.7, 231.4, 81.6, 2.2),
     )  # fmt: skip
+
+
+@pytest.fixture
+def mesh() -> np.ndarray:
+    """A face's mesh (478, 3), partly above the picture."""
+    return np.random.default_rng(5).normal((128, 10, 0), 15, (478, 3)).astype(np.float32)

@@ -23,7 +23,8 @@ class Backend:
     place: module and class. needs: packages, or paths inside of them. install: what to ask pip for
     where one is missing. weights: their name in the catalog, where they are not in a package.
     automatic: whether "auto" may take it. threads: whether one of them leaves cores idle, so that
-    several at once, each with a section of a film, are faster.
+    several at once, each with a section of a film, are faster. looks: how often a first picture is
+    looked at until the points have settled; 1 of a detector that takes each picture by itself.
     """
 
     place: str
@@ -32,6 +33,7 @@ class Backend:
     weights: str = ""
     automatic: bool = True
     threads: bool = False
+    looks: int = 1
 
 
 DETECTORS = {  # the best first
@@ -46,6 +48,7 @@ DETECTORS = {  # the best first
         ("mediapipe", "mediapipe/python/solutions"),
         "'mediapipe==0.10.21'",  # the last line of wheels that carry the holistic models
         threads=True,
+        looks=3,  # it looks for face and hands where they were: the first time, roughly
     ),
     "mediapipe-tasks": Backend(
         "magicpose_cli.pose.detection.mediapipe_tasks:MediaPipeTasks",
@@ -71,6 +74,19 @@ class PoseDetector(Protocol):
 
     def close(self) -> None:
         """Give the models back."""
+
+
+def detect_settled(detector: PoseDetector, name: str, frame: np.ndarray) -> list[Pose]:
+    """Everybody in a first picture, seen as the later frames of a film are.
+
+    name: of the detector, as `load_detector` was given it. A reference and the frame of a driver
+    that shows the same are then told alike; of some detectors the first look is a pixel off.
+    """
+    people = detector.detect(frame)
+    for _ in range(DETECTORS[pick_detector(name)].looks - 1):
+        if people:  # else there is nothing to settle
+            people = detector.detect(frame)
+    return people
 
 
 def detect_one(detector: PoseDetector, frame: np.ndarray) -> Pose:

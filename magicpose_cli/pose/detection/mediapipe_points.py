@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.keypoints import BODY_JOINTS, MESH_POINTS, PARTS, Pose
 
 # MediaPipe's body point for each OpenPose joint; the neck (-1) is the middle of the shoulders.
 BODY_FROM_33 = (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
@@ -39,6 +39,7 @@ MIN_VISIBILITY = 0.5  # MediaPipe invents the legs of a half body at about 0.0 t
 # An ear is hidden by the head once it stands nearer to the nose than this share of the other ear's
 # distance, measured along the line between the ears.
 HIDDEN_EAR_SHARE = 0.3
+GUESS_MARGIN = 0.1  # of the picture's size: a guess that is farther outside is worth nothing
 
 Landmarks = Sequence[Any]
 
@@ -58,27 +59,33 @@ def pose_of(
     world: the body's points in meters around the hips.
     """
     points = points_of(body, width, height)
-    visible = np.array([p.visibility for p in body])
-    points[:, 2] = np.where(visible < MIN_VISIBILITY, 0.0, visible)
-    parts = {"body": points[list(BODY_FROM_33)]}
+    points[:, 2] = [p.visibility for p in body]
+    joints = points[list(BODY_FROM_33)]
     shoulders = points[SHOULDERS]
-    parts["body"][NECK] = *shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()
-    face_3d = None
+    joints[NECK] = *shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()
+    parts, face_3d, face_mesh = {"body": joints}, None, None
     if face:
-        mesh = points_of(face, width, height)
-        parts["face"] = mesh[list(FACE_FROM_478)]
-        for joint, point in HEAD_FROM_478.items():
-            parts["body"][BODY_JOINTS.index(joint)] = mesh[point]
-        hidden = _hidden_ear(mesh)
-        if hidden is not None:
-            parts["body"][BODY_JOINTS.index(hidden), 2] = 0.0
-        depth = np.array([face[point].z * width for point in FACE_FROM_478])
-        face_3d = np.column_stack([parts["face"][:, :2], depth]).astype(np.float32)
+        flat = points_of(face, width, height)
+        parts["face"] = flat[list(FACE_FROM_478)]
+        _place_head(joints, flat)
+        depth = np.array([p.z * width for p in face])
+        space = np.column_stack([flat[:, :2], depth]).astype(np.float32)
+        face_3d = space[list(FACE_FROM_478)]
+        face_mesh = space if len(space) == MESH_POINTS else None  # 468 without the irises
     for side, hand in (("left_hand", left_hand), ("right_hand", right_hand)):
         if hand:
             parts[side] = points_of(hand, width, height)
-    body_3d = _body_3d(world) if world else None
-    pose = Pose.of(width, height, body_3d=body_3d, face_3d=face_3d, **parts)
+    guess = joints.astype(np.float32)
+    joints[joints[:, 2] < MIN_VISIBILITY, 2] = 0.0
+    pose = Pose.of(
+        width,
+        height,
+        body_3d=_body_3d(world) if world else None,
+        face_3d=face_3d,
+        face_mesh=face_mesh,
+        body_guess=guess,
+        **parts,
+    )
     return within_picture(pose)
 
 
@@ -88,7 +95,11 @@ def points_of(landmarks: Landmarks, width: int, height: int) -> np.ndarray:
 
 
 def within_picture(pose: Pose) -> Pose:
-    """Drop the points outside of the picture, which are MediaPipe's guesses, in space as well."""
+    """Drop the points outside of the picture, which are MediaPipe's guesses, in space as well.
+
+    The mesh of a face that is partly inside stays whole; guesses of joints may lie GUESS_MARGIN
+    outside.
+    """
     parts, spaces = {}, {}
     for part in PARTS:
         points, score = getattr(pose, part), getattr(pose, f"{part}_score")
@@ -98,12 +109,39 @@ def within_picture(pose: Pose) -> Pose:
         space = getattr(pose, f"{part}_3d", None)
         if space is not None:
             spaces[f"{part}_3d"] = np.where(score[:, None] > 0, space, np.float32(np.nan))
-    return Pose.of(pose.width, pose.height, **spaces, **parts)
+    return Pose.of(
+        pose.width,
+        pose.height,
+        **spaces,
+        face_mesh=pose.face_mesh if parts["face"][:, 2].any() else None,
+        body_guess=_near_picture(pose),
+        **parts,
+    )
 
 
 def confidence(pose: Pose) -> float:
     """How sure a pose is: the visibility of its joints; a found face is worth eight of them."""
     return float(pose.body_score.sum() + 8.0 * pose.face_score.max())
+
+
+def _near_picture(pose: Pose) -> np.ndarray | None:
+    """The guesses of the joints; NaN where they are too far outside to be worth anything."""
+    if pose.body_guess is None:
+        return None
+    size = np.array([pose.width, pose.height])
+    points, margin = pose.body_guess[:, :2], GUESS_MARGIN * size
+    near = ((points >= -margin) & (points < size + margin)).all(axis=1)  # NaN compares false
+    return np.where(near[:, None], pose.body_guess, np.float32(np.nan))
+
+
+def _place_head(joints: np.ndarray, mesh: np.ndarray) -> None:
+    """Take the head's joints (18, 3) from the mesh, in place; the ear that is hidden is unsure."""
+    for joint, point in HEAD_FROM_478.items():
+        if point < len(mesh):
+            joints[BODY_JOINTS.index(joint)] = mesh[point]
+    hidden = _hidden_ear(mesh)
+    if hidden is not None:
+        joints[BODY_JOINTS.index(hidden), 2] = 0.0
 
 
 def _body_3d(world: Landmarks) -> np.ndarray:

@@ -10,6 +10,9 @@ left_hand        (all, 21, 3)
 right_hand       (all, 21, 3)
 body_3d          (some, 18, 3) float32 points in space of those who have them, NaN where unknown
 body_3d_of       (some,)       which of all these are; likewise face_3d and face_3d_of
+face_mesh        (some, 478, 3) float32 MediaPipe's face of those who have it, x and y in pixels, z
+face_mesh_of     (some,)       in as large steps, see `Pose`; which of all these are. Left out of
+                               hours that would be too large to be read again with it
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.arrays import save_arrays
+from magicpose_cli.pose.files.arrays import MAX_BYTES, save_arrays
 from magicpose_cli.pose.files.clip import (
     MAX_COORDINATE,
     MAX_FPS,
@@ -30,11 +33,12 @@ from magicpose_cli.pose.files.clip import (
     PoseClip,
     seen_rows,
 )
-from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.pose.keypoints import EXTRAS, PARTS, Pose
 
 MARK = "magicpose_poses"
 VERSION = 1
-SPACE = {"body_3d": PARTS["body"], "face_3d": PARTS["face"]}
+HEADER = 1024  # bytes, at most, that an array takes in a file besides its numbers
+SPACE = {name: EXTRAS[name] for name in ("body_3d", "face_3d", "face_mesh")}
 
 
 def write_npz(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
@@ -55,6 +59,8 @@ def write_npz(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
             points = [getattr(everybody[index], name) for index in known]
             arrays[name] = np.array(points, np.float32).reshape(-1, count, 3)
             arrays[f"{name}_of"] = np.array(known, np.int32)
+    if sum(array.nbytes + HEADER for array in arrays.values()) > MAX_BYTES:
+        arrays = {name: arrays[name] for name in arrays if not name.startswith("face_mesh")}
     save_arrays(path, arrays, overwrite=overwrite)
 
 
@@ -117,6 +123,8 @@ def _space(
     points = _array(path, arrays, name, (len(of), SPACE[name], 3), "f").astype(np.float32)
     if len(of) and (of[0] < 0 or of[-1] >= total or (np.diff(of) <= 0).any()):
         _refuse(path, f"{name}_of", f"ascending numbers below {total}", "others")
+    if name == "face_mesh" and not (np.abs(points) <= MAX_COORDINATE).all():  # nor NaN: it is whole
+        _refuse(path, name, f"pixels up to {MAX_COORDINATE:.0f}", "others")
     if np.isinf(points).any():
         _refuse(path, name, "finite numbers or NaN", "infinity")
     return dict(zip(of.tolist(), points, strict=True))

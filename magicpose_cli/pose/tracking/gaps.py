@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.pose.tracking.stack import ANCHORS, COLUMNS, Stack, columns_seen_alike
+from magicpose_cli.pose.tracking.stack import ANCHORS, COLUMNS, Stack, columns_seen_alike, has_mesh
 
 MOST = 0.5  # of the points that are usually seen: a person, not a piece of one
 FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
@@ -17,7 +17,9 @@ SLOPE_TRUST = 0.8
 def bridge(stack: Stack, max_gap_frames: int) -> None:
     """Fill in place the points unseen for at most `max_gap_frames` frames, from the sightings
     before and after: on a curve that keeps the speed at both ends (cubic Hermite). Faces and hands
-    move with their joint where it is known all the way. Filled points have lower scores."""
+    move with their joint where it is known all the way. Filled points have lower scores. The
+    mesh of a face that is filled in goes the straight way."""
+    faceless = ~stack.seen[:, COLUMNS["face"]].any(axis=1)
     for part, columns in COLUMNS.items():  # the body first: the others are anchored to it
         points, scores = stack.points[:, columns], stack.scores[:, columns]
         anchor = stack.joint(ANCHORS[part]) if part in ANCHORS else None
@@ -25,6 +27,9 @@ def bridge(stack: Stack, max_gap_frames: int) -> None:
             gap = np.diff(frames)
             if ((gap > 1) & (gap <= max_gap_frames + 1)).any():
                 _bridge_alike(points, scores, frames, group, anchor, max_gap_frames)
+    if stack.mesh is not None:
+        filled = faceless & stack.seen[:, COLUMNS["face"]].any(axis=1)
+        _bridge_mesh(stack.mesh, filled, max_gap_frames)
 
 
 def hold(stack: Stack) -> np.ndarray:
@@ -42,6 +47,8 @@ def hold(stack: Stack) -> np.ndarray:
         source = frames[np.maximum(np.searchsorted(frames, empty) - 1, 0)]
         stack.points[empty] = stack.points[source]
         stack.scores[empty] = FILLED_SCORE * stack.scores[source]
+        if stack.mesh is not None:
+            stack.mesh[empty] = stack.mesh[source]
     return ~somebody
 
 
@@ -80,6 +87,20 @@ def _bridge_alike(
         scores[np.ix_(frames[which], columns)], scores[np.ix_(frames[which + 1], columns)]
     )
     scores[np.ix_(missing, columns)] = FILLED_SCORE * neighbors
+
+
+def _bridge_mesh(meshes: np.ndarray, chosen: np.ndarray, max_gap_frames: int) -> None:
+    """Fill in place the meshes (frames, 478, 3) of the `chosen` frames (frames,) bool, as shares of
+    those before and after, where at most `max_gap_frames` lie between these."""
+    frames = np.flatnonzero(has_mesh(meshes))
+    missing = np.flatnonzero(chosen & ~has_mesh(meshes))
+    after = np.searchsorted(frames, missing)
+    inside = (after > 0) & (after < len(frames))
+    missing, after = missing[inside], after[inside]
+    for frame, start, end in zip(missing, frames[after - 1], frames[after], strict=True):
+        if end - start <= max_gap_frames + 1:
+            share = np.float32((frame - start) / (end - start))
+            meshes[frame] = meshes[start] + share * (meshes[end] - meshes[start])
 
 
 def _curve(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack
+from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, has_mesh
 
 # Standard deviations of the widest windows in seconds, for a strength of 1; faces and hands are
 # quick and small.
@@ -28,38 +28,54 @@ _BLOCK = 16  # columns worked on at a time: an hour of film then takes some hund
 
 
 def smooth(stack: Stack, size: float, fps: float, strength: float) -> None:
-    """Smooth in place every point of one shot; unseen points stay unseen, scores stay as they are.
+    """Smooth in place every point of one shot, the face's mesh like the face's points; unseen
+    points stay unseen, scores stay as they are.
 
     size: of the person, pixels. strength: 0 leaves the points alone, 1 is usual; windows widen
     with it.
     """
     if strength <= 0 or len(stack) < 3:
         return
+    most_noise = MOST_NOISE * size
     for part, columns in COLUMNS.items():
         width = strength * WIDTHS_S[part] * fps
-        for start in range(columns.start, columns.stop, _BLOCK):
-            block = slice(start, min(start + _BLOCK, columns.stop))
-            if stack.seen[:, block].any():
-                stack.points[:, block] = _smoothed(
-                    stack.points[:, block].astype(np.float64),
-                    stack.scores[:, block].astype(np.float64),
-                    width,
-                    MOST_NOISE * size,
-                )
+        _smooth_columns(stack.points[:, columns], stack.scores[:, columns], width, most_noise)
+    if stack.mesh is not None:
+        width = strength * WIDTHS_S["face"] * fps
+        there = np.broadcast_to(has_mesh(stack.mesh)[:, None], stack.mesh.shape[:2])
+        _smooth_columns(stack.mesh, there, width, most_noise)
+
+
+def _smooth_columns(
+    points: np.ndarray, scores: np.ndarray, width: float, most_noise: float
+) -> None:
+    """Smooth in place, a block of columns after the other; see `_smoothed`."""
+    for start in range(0, points.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        if (scores[:, block] > 0).any():
+            points[:, block] = _smoothed(
+                points[:, block].astype(np.float64),
+                scores[:, block].astype(np.float64),
+                width,
+                most_noise,
+            )
 
 
 def _smoothed(
     points: np.ndarray, scores: np.ndarray, width: float, most_noise: float
 ) -> np.ndarray:
-    """points (frames, n, 2); width in frames; most_noise in pixels."""
-    noise = np.minimum(_noise(points), most_noise)
+    """points (frames, n, 2 or 3), scores (frames, n); width in frames; most_noise in pixels.
+
+    How they move in the picture, by x and y, tells how much a third coordinate is smoothed too.
+    """
+    noise = np.minimum(_noise(points[..., :2]), most_noise)
     current = points
     for level, share in enumerate(SHARES):
         wider = _fitted(points, scores, share * width)
         if level == 0:
             current = wider
             continue
-        apart = _window_mean(np.square(wider - current).sum(axis=2))
+        apart = _window_mean(np.square(wider - current)[..., :2].sum(axis=2))
         say = 1 / (1 + np.square(apart / np.square(DOUBT * noise)))[..., None]
         current = say * wider + (1 - say) * current
     return current
@@ -91,14 +107,14 @@ def _window_mean(values: np.ndarray) -> np.ndarray:
 def _fitted(points: np.ndarray, scores: np.ndarray, width: float) -> np.ndarray:
     """The value at each frame of the parabola around it; the point itself where too little is seen
     around it for one."""
-    frames, columns = scores.shape
+    frames, columns, axes = points.shape
     reach = min(int(CUTOFF * width), frames - 1)
     if reach < 1:
         return points
     weight = np.pad(scores, ((reach, reach), (0, 0)))
     value = np.pad(np.nan_to_num(points) * scores[..., None], ((reach, reach), (0, 0), (0, 0)))
     moments = np.zeros((5, frames, columns))
-    values = np.zeros((3, frames, columns, 2))
+    values = np.zeros((3, frames, columns, axes))
     for offset in range(-reach, reach + 1):
         time = offset / max(width, 1e-6)
         bell = np.exp(-0.5 * time * time)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.keypoints import BODY_JOINTS, MESH_POINTS, PARTS, Pose
 
 # Where each part's points stand among the 128 columns.
 COLUMNS = {
@@ -26,14 +26,22 @@ SIZE_SAMPLES = 25  # frames of that window that are looked at
 
 @dataclass
 class Stack:
-    """points (frames, 128, 2) float32 pixels, NaN where unseen; scores (frames, 128) float32."""
+    """points (frames, 128, 2) float32 pixels, NaN where unseen; scores (frames, 128) float32.
+
+    mesh: (frames, 478, 3) float32, of a pose's face_mesh, NaN in the frames without one; None where
+    there is none at all, or where nobody asks for it.
+    """
 
     points: np.ndarray
     scores: np.ndarray
+    mesh: np.ndarray | None = None
 
     @classmethod
-    def of(cls, poses: Sequence[Pose]) -> Stack:
-        """Copies; points without a number, far outside or exactly in the corner are unseen."""
+    def of(cls, poses: Sequence[Pose], *, mesh: bool = False) -> Stack:
+        """Copies; points without a number, far outside or exactly in the corner are unseen.
+
+        mesh: take the faces' meshes along, where a pose has one.
+        """
         points = np.concatenate(
             [np.stack([getattr(pose, part) for pose in poses]) for part in PARTS], axis=1
         ).astype(np.float32)
@@ -45,7 +53,7 @@ class Stack:
             wrong = ~(scores > 0) | ~(np.abs(points) < limit[:, None, None]).all(axis=2)
             wrong |= (points == 0).all(axis=2)  # how many tools write "not found"
         points[wrong], scores[wrong] = np.nan, 0.0
-        return cls(points, scores)
+        return cls(points, scores, meshes_of(poses) if mesh else None)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -57,11 +65,17 @@ class Stack:
 
     def between(self, start: int, end: int) -> Stack:
         """A view of some frames."""
-        return Stack(self.points[start:end], self.scores[start:end])
+        mesh = None if self.mesh is None else self.mesh[start:end]
+        return Stack(self.points[start:end], self.scores[start:end], mesh)
 
     def forget(self, unseen: np.ndarray) -> None:
         """Take points (frames, 128) bool out."""
         self.points[unseen], self.scores[unseen] = np.nan, 0.0
+
+    def forget_meshes(self) -> None:
+        """Take the meshes out where no point of the face is seen: they are of the same mistake."""
+        if self.mesh is not None:
+            self.mesh[~self.seen[:, COLUMNS["face"]].any(axis=1)] = np.nan
 
     def joint(self, name: str) -> np.ndarray:
         """(frames, 2) of a body joint, a view."""
@@ -70,17 +84,42 @@ class Stack:
     def poses(
         self, like: Sequence[Pose], space: Sequence[np.ndarray | None] | None = None
     ) -> list[Pose]:
-        """Each frame as a Pose; all but the points and scores comes from `like`, and body_3d from
-        `space` where that is given."""
+        """Each frame as a Pose; all but the points, scores and meshes comes from `like`, and
+        body_3d from `space` where that is given."""
         clip = []
+        meshes = mesh_rows(self.mesh, len(like))
         for i, pose in enumerate(like):
             parts: dict[str, Any] = {}
             for part, columns in COLUMNS.items():
                 parts[part] = self.points[i, columns]
                 parts[f"{part}_score"] = self.scores[i, columns]
             body_3d = pose.body_3d if space is None else space[i]
-            clip.append(replace(pose, **parts, body_3d=body_3d))
+            clip.append(replace(pose, **parts, body_3d=body_3d, face_mesh=meshes[i]))
         return clip
+
+
+def meshes_of(poses: Sequence[Pose]) -> np.ndarray | None:
+    """(frames, 478, 3) float32 of the poses' meshes, NaN where a pose has none; None where none
+    has."""
+    if all(pose.face_mesh is None for pose in poses):
+        return None
+    meshes = np.full((len(poses), MESH_POINTS, 3), np.nan, np.float32)
+    for i, pose in enumerate(poses):
+        if pose.face_mesh is not None:
+            meshes[i] = pose.face_mesh
+    return meshes
+
+
+def mesh_rows(meshes: np.ndarray | None, count: int) -> list[np.ndarray | None]:
+    """The mesh of each of `count` frames, a view; None where it is NaN: `meshes_of` undone."""
+    if meshes is None:
+        return [None] * count
+    return [mesh if there else None for mesh, there in zip(meshes, has_mesh(meshes), strict=True)]
+
+
+def has_mesh(meshes: np.ndarray) -> np.ndarray:
+    """(frames,) bool: whether there is a mesh; one is whole or not there."""
+    return np.isfinite(meshes[:, 0, 0])
 
 
 def sizes(stack: Stack, fps: float) -> np.ndarray:

@@ -74,12 +74,13 @@ def track(
     longest gap in which a point is interpolated; a frame without anybody in a longer one holds the
     person as seen last, a single point stays unseen. smooth: 0 off, 1 usual, 2 strong; without lag.
     mend: take out flips, jumps and flicker; False leaves every point where it is.
-    One pose a frame; scores are the detector's (lower where filled in), points in space too.
+    One pose a frame; scores are the detector's (lower where filled in), points in space and guesses
+    too. The face's mesh goes where its points go: smoothed, filled in and held with them.
     Errors: ConfigError for a bad `person`, DetectionError where there is no such person.
     """
     who, people = pick_person(sightings, fps, parse_person(person))
     poses = _chosen(sightings, who)
-    stack = Stack.of(poses)
+    stack = Stack.of(poses, mesh=True)
     seen = stack.seen.any(axis=1)
     if not seen.any():
         raise nobody(len(poses))
@@ -94,6 +95,7 @@ def track(
         flips += exchanged
         jumps += strays + take_out_jumps(stack, ["face", "left_hand", "right_hand"], size, fps)
         jumps += take_out_flicker(stack, fps, max_gap_s)
+    stack.forget_meshes()
     for start, end in pairwise(cuts(stack, size, fps)):
         shot = stack.between(start, end)
         bridge(shot, round(max_gap_s * fps))

@@ -8,10 +8,12 @@ import pytest
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.detection import mediapipe_points as mesh
 from magicpose_cli.pose.detection.detect import (
+    detect_settled,
     largest_first,
     load_detector,
     pick_detector,
 )
+from magicpose_cli.pose.detection.views import surest_in_views
 from magicpose_cli.pose.keypoints import Pose
 
 
@@ -160,3 +162,85 @@ def test_a_face_in_space_has_its_depth_in_pixels():
     np.testing.assert_allclose(pose.face_3d, expected, rtol=1e-6)
     assert pose.body_3d is None
     np.testing.assert_allclose(pose.body[0], (0.8, 50), rtol=1e-6)  # nose: point 4 of the mesh
+    np.testing.assert_array_equal(pose.face_mesh[list(mesh.FACE_FROM_478)], pose.face_3d)
+    assert pose.face_mesh.dtype == np.float32
+    assert pose.face_mesh[477].tolist() == pytest.approx([95.4, 50, -95.4])  # the last of an iris
+
+
+def test_a_mesh_may_leave_the_picture_but_not_as_a_whole():
+    body = [Landmark(x=0.5, y=0.5)] * 33
+    face = [Landmark(x=index / 400 - 0.5, y=0.5) for index in range(478)]
+    pose = mesh.pose_of(200, 100, body=body, face=face)
+    assert 0 < (pose.face_score > 0).sum() < 68
+    assert pose.face_mesh[0].tolist() == [-100, 50, 0] and np.isfinite(pose.face_mesh).all()
+    gone = [Landmark(x=1.0 + index / 400, y=0.5) for index in range(478)]
+    assert mesh.pose_of(200, 100, body=body, face=gone).face_mesh is None
+
+
+def test_a_face_without_irises_has_no_mesh():
+    body = [Landmark(x=0.25, y=0.5)] * 33
+    face = [Landmark(x=index / 1000, y=0.5) for index in range(468)]
+    pose = mesh.pose_of(200, 100, body=body, face=face)
+    assert pose.face_mesh is None and pose.face_3d is not None
+    assert pose.body[14].tolist() == [50, 50]  # an eye is the body model's
+
+
+def test_guesses_of_joints_are_kept_with_their_low_scores_near_the_picture():
+    body = [Landmark(x=index / 100, y=0.5, visibility=0.9) for index in range(33)]
+    body[12].visibility = 0.3  # right shoulder, and so the neck
+    body[28].visibility = 0.01  # right ankle
+    body[27].y = 1.09  # left ankle
+    body[26].y = 1.11  # right knee
+    body[25].x = -0.11  # left knee
+    pose = mesh.pose_of(200, 100, body=body)
+    assert np.flatnonzero(pose.body_score == 0).tolist() == [1, 2, 9, 10, 12, 13]
+    guess = pose.body_guess
+    assert guess.dtype == np.float32
+    assert np.flatnonzero(np.isnan(guess).any(axis=1)).tolist() == [9, 12]
+    assert np.isnan(guess[[9, 12]]).all()
+    np.testing.assert_allclose(guess[1], (23, 50, 0.3), rtol=1e-6)
+    np.testing.assert_allclose(guess[10], (56, 50, 0.01), rtol=1e-6)
+    np.testing.assert_allclose(guess[13], (54, 109, 0.9), rtol=1e-6)
+    seen = pose.body_score > 0
+    assert np.array_equal(guess[seen, :2], pose.body[seen])
+    assert np.array_equal(guess[seen, 2], pose.body_score[seen])
+
+
+def test_a_mesh_found_in_a_cut_is_shifted_back():
+    """The second view looked at begins at a fifth of the picture and is 0.6 of it large."""
+    body = [Landmark(x=0.5, y=0.5, visibility=0.99)] * 33
+    face = [Landmark(x=index / 1000, y=0.5, z=index / 1000) for index in range(478)]
+
+    def look(picture):
+        if picture.shape[:2] != (60, 120):
+            return []
+        return [mesh.pose_of(120, 60, body=body, face=face)]
+
+    (pose,) = surest_in_views(np.zeros((100, 200, 3), np.uint8), look)
+    index = np.arange(478) / 1000
+    expected = np.column_stack([40 + 120 * index, np.full(478, 50), 120 * index])
+    np.testing.assert_allclose(pose.face_mesh, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(pose.body_guess[2], (100, 50, 0.99), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "somebody", "looks"),
+    [
+        ("mediapipe", True, 3),
+        ("mediapipe", False, 1),
+        ("mediapipe-tasks", True, 1),
+        ("dwpose", True, 1),
+    ],
+)
+def test_a_first_picture_is_looked_at_until_it_has_settled(name, somebody, looks):
+    class Detector:
+        calls = 0
+
+        def detect(self, frame):
+            self.calls += 1
+            return [Pose.of(self.calls, 9)] if somebody else []
+
+    detector = Detector()
+    people = detect_settled(detector, name, np.zeros((9, 9, 3), np.uint8))
+    assert detector.calls == looks
+    assert [pose.width for pose in people] == [looks] * somebody  # the last look counts

@@ -10,7 +10,8 @@ import torch
 
 from magicpose_cli import catalog
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector
+from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, detect_settled, load_detector
+from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
 from magicpose_cli.training.people import TEST_SEEDS, render
 from magicpose_cli.training.sampling import animate_motions, sample_identities, sample_motions
@@ -87,6 +88,13 @@ def check_form(pose, width, height):
         if space is not None:
             unseen = getattr(pose, f"{part}_score") == 0
             assert (np.isnan(space).any(axis=1) == unseen).all()
+    if pose.face_mesh is not None:
+        assert pose.face_mesh.dtype == np.float32 and np.isfinite(pose.face_mesh).all()
+        assert pose.face_score.any()
+    if pose.body_guess is not None:
+        seen = pose.body_score > 0
+        assert pose.body_guess.dtype == np.float32
+        assert np.array_equal(pose.body_guess[seen, :2], pose.body[seen])
 
 
 @pytest.mark.parametrize("still", [True, False])
@@ -145,6 +153,41 @@ def test_points_in_space_fit_those_in_the_picture(load, drawn):
             assert np.corrcoef(flat[seen, axis], space[seen, axis])[0, 1] > least
     tip, ears = pose.face_3d[30, 2], pose.face_3d[[0, 16], 2]
     assert (tip < ears).all()
+
+
+def test_a_mesh_is_of_the_face_that_was_found(load, drawn):
+    """In the picture's pixels: irises between the corners of the eyes, ears behind the nose."""
+    with load(still=True) as detector:
+        pose = detect_one(detector, drawn[0][0])
+    if pose.face_mesh is None:
+        pytest.skip("this detector knows no mesh")
+    seen = pose.face_score > 0
+    own = pose.face_mesh[list(FACE_FROM_478)]
+    assert np.array_equal(own[seen, :2], pose.face[seen])
+    for iris, corners in ((slice(468, 473), (33, 133)), (slice(473, 478), (362, 263))):
+        left, right = pose.face_mesh[list(corners), 0]
+        assert (pose.face_mesh[iris, 0] > left).all() and (pose.face_mesh[iris, 0] < right).all()
+    depth = pose.face_mesh[[234, 454], 2].mean() - pose.face_mesh[4, 2]
+    across = np.hypot(*(pose.face_mesh[454, :2] - pose.face_mesh[234, :2]))
+    assert 0.3 * across < depth < 1.5 * across
+
+
+def test_a_first_picture_is_seen_as_the_later_ones(load, drawn, request):
+    """And a still picture as a film's frame, by a detector that looks several times."""
+    name = request.node.callspec.params["load"]
+    picture = drawn[0][0]
+    with load(still=True) as detector:
+        (first,), *_, (later,) = [detector.detect(picture) for _ in range(8)]
+    with load(still=True) as detector:
+        (still,) = detect_settled(detector, name, picture)
+    with load() as detector:
+        (film,) = detect_settled(detector, name, picture)
+    off, settled = (np.abs(pose.face - later.face).max() for pose in (first, still))
+    if DETECTORS[name].looks == 1:
+        assert off == settled == 0
+    else:
+        assert settled < 0.5 * off
+        assert np.abs(still.face - film.face).max() < 0.2
 
 
 @pytest.mark.parametrize("still", [True, False])

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.files import arrays, npz
 from magicpose_cli.pose.files.arrays import MAX_BYTES
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.files.files import read_clip, write_clip, write_people
@@ -25,14 +26,41 @@ def spatial(full_body):
     return replace(full_body, body_3d=body, face_3d=face)
 
 
-def test_everything_comes_back_bit_for_bit(tmp_path, spatial, half_body, full_body):
-    clip = PoseClip([[half_body, spatial], [], [full_body], [spatial]], 256, 256, 24000 / 1001)
+def test_everything_comes_back_bit_for_bit(tmp_path, spatial, half_body, full_body, mesh):
+    meshed = replace(full_body, face_mesh=mesh)
+    clip = PoseClip([[half_body, spatial], [], [meshed], [spatial]], 256, 256, 24000 / 1001)
     write_people(tmp_path / "a.npz", clip)
     back = read_clip(tmp_path / "a.npz")
     assert (back.width, back.height, back.fps, back.notes) == (256, 256, 24000 / 1001, [])
     assert [[p.equals(q) for p, q in zip(a, b, strict=True)]
             for a, b in zip(clip.people, back.people, strict=True)] == [
         [True, True], [], [True], [True]]  # fmt: skip
+
+
+def test_guesses_are_no_poses_and_stay_behind(tmp_path, full_body):
+    write_clip(tmp_path / "a.npz", [replace(full_body, body_guess=np.ones((18, 3)))], 25)
+    assert read_clip(tmp_path / "a.npz").largest[0].equals(full_body)
+
+
+def test_other_files_keep_the_points_without_the_mesh(tmp_path, full_body, mesh):
+    for pose, name in ((full_body, "a.json"), (replace(full_body, face_mesh=mesh), "b.json")):
+        write_clip(tmp_path / name, [pose], 25)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_what_would_be_too_large_with_meshes_is_written_without(
+    tmp_path, spatial, mesh, monkeypatch
+):
+    clip = [replace(spatial, face_mesh=mesh)] * 4
+    write_clip(tmp_path / "a.npz", clip, 25)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    monkeypatch.setattr(npz, "MAX_BYTES", size - 1)
+    monkeypatch.setattr(arrays, "MAX_BYTES", size - 1)
+    write_clip(tmp_path / "b.npz", clip, 25)
+    assert read_clip(tmp_path / "b.npz").largest[0].equals(spatial)
+    with pytest.raises(InputError, match="MB of arrays"):
+        read_clip(tmp_path / "a.npz")
 
 
 def test_it_is_smaller_than_json(tmp_path, full_body):
@@ -46,13 +74,13 @@ def test_it_is_smaller_than_json(tmp_path, full_body):
     assert npz < 0.5 * json
 
 
-def changed(path, **arrays):
+def changed(path, **others):
     with np.load(path) as former:
-        np.savez(path, **{**former, **arrays})
+        np.savez(path, **{**former, **others})
 
 
 @pytest.mark.parametrize(
-    ("arrays", "named"),
+    ("wrong", "named"),
     [
         ({"magicpose_poses": np.array(2)}, "version 2"),
         ({"magicpose_poses": np.array([1])}, "magicpose_poses: expected whole numbers"),
@@ -69,12 +97,16 @@ def changed(path, **arrays):
         ({"body_3d_of": np.array([0, 0])}, "body_3d_of: expected ascending"),
         ({"body_3d_of": np.array([0, 9])}, "body_3d_of: expected ascending"),
         ({"face_3d": np.full((2, 68, 3), np.inf)}, "face_3d: expected finite"),
+        ({"face_mesh_of": np.array([1, 0])}, "face_mesh_of: expected ascending"),
+        ({"face_mesh": np.zeros((2, 468, 3))}, "face_mesh: expected float numbers of shape"),
+        ({"face_mesh": np.full((2, 478, 3), np.nan)}, "face_mesh: expected pixels"),
+        ({"face_mesh": np.full((2, 478, 3), -2e6)}, "face_mesh: expected pixels"),
     ],
 )
-def test_what_does_not_fit_is_one_line_naming_the_array(tmp_path, spatial, arrays, named):
+def test_what_does_not_fit_is_one_line_naming_the_array(tmp_path, spatial, mesh, wrong, named):
     path = tmp_path / "a.npz"
-    write_clip(path, [spatial, spatial], 25)
-    changed(path, **arrays)
+    write_clip(path, [replace(spatial, face_mesh=mesh)] * 2, 25)
+    changed(path, **wrong)
     with pytest.raises(InputError, match=r"^[^\n]*$") as caught:
         read_clip(path)
     assert str(caught.value).startswith(str(path)) and named in str(caught.value)
