@@ -1,58 +1,81 @@
-"""One scale and one shift for the whole clip: the driver's own body, laid onto the reference."""
+"""One scale for the whole clip, and the anchor's frame laid onto the reference.
+
+A person who walks through the picture is not put where they are on average: what lies on the
+reference is the frame in which they stand as it does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.points import FACE, INDEX, named_points
+from magicpose_cli.pose.retargeting.points import FACE, INDEX, NAMES, named_points
 from magicpose_cli.pose.retargeting.proportions import Ratios
 
-# What is laid onto the reference, the best first.
-ANCHOR_GROUPS = (
-    ("neck", "right_hip", "left_hip"),
-    ("nose", "right_eye", "left_eye"),
-    tuple(f"face_{n}" for n in range(68)),
-    BODY_JOINTS,
-)
+HEAD = [*(INDEX[n] for n in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")),
+        *range(FACE.start, FACE.stop)]  # fmt: skip
+BELOW_HEAD = [INDEX[name] for name in BODY_JOINTS if INDEX[name] not in HEAD]
+REST = [index for index in range(len(NAMES)) if index not in HEAD]
 _COUNT = FACE.stop  # hands tell nothing of where the body is
+NEAR = 3  # frames on either side of the anchor, which tell whether it is a mistake
+WILD = 0.15  # of the reference's size: an anchor that lies further from its neighbors is one
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """Driver pixels to reference pixels: points * scale + shift."""
+def align(poses: Sequence[Pose], target: Pose, ratios: Ratios | None, frame: int) -> np.ndarray:
+    """The driver's clip at the reference's size, its frame `frame` on the person of the reference.
 
-    scale: float
-    shift: np.ndarray
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        """(..., 2) of the driver in the reference's picture."""
-        return points * self.scale + self.shift
-
-
-def align(
-    poses: Sequence[Pose], target: Pose, ratios: Ratios | None, frame: int | None = None
-) -> Alignment:
-    """The driver's clip onto the person of the reference.
-
-    ratios: reference over driver as `compare` gives it. The shift is told from the one frame, or
-    from the whole clip (its median) where `frame` is None. Errors: DetectionError where the two
-    share no two points.
+    ratios: reference over driver as `compare` gives it. Returns (frames, points, 2) of NAMES in the
+    reference's pixels. Head and body are laid on each by itself, for two people's necks differ.
+    Errors: DetectionError where the two share no two points.
     """
-    reference = named_points([target])[0, :_COUNT]
-    driver = named_points(poses)[:, :_COUNT]
-    scale = ratios.whole if ratios else _scale_of_pieces(reference, driver)
-    if not np.isfinite(reference - driver).any():
+    reference, driver = named_points([target])[0], named_points(poses)
+    scale = ratios.whole if ratios else _scale_of_pieces(reference[:_COUNT], driver[:, :_COUNT])
+    moved = driver * scale
+    body, head = (shift_at(reference, moved, frame, group) for group in (BELOW_HEAD, HEAD))
+    often = [_frames_seen(driver[:, group]) for group in (BELOW_HEAD, HEAD)]
+    if body is None or (head is not None and 2 * often[0] < often[1]):
+        body = head  # a talking head that shows its shoulders in two frames
+    if body is None:
+        body = shift_at(reference, moved, frame, list(range(_COUNT)))
+    if body is None:
         raise _nothing_in_common()
-    laid = driver if frame is None else driver[frame : frame + 1]
-    if frame is not None and not np.isfinite(reference - laid).any():
-        laid = driver  # that frame shows other parts
-    return Alignment(scale, _shift(reference, laid * scale))
+    moved[:, REST] += body
+    moved[:, HEAD] += body if head is None else head
+    return moved
+
+
+def shift_at(
+    reference: np.ndarray, moved: np.ndarray, frame: int, group: Sequence[int]
+) -> np.ndarray | None:
+    """(2,) pixels from the anchor's points to the reference's: the median over a group of them.
+
+    reference: (points, 2); moved: (frames, points, 2). Where the anchor shows none of them, or lies
+    far from the frames around it, these decide (their median). None without a point in common.
+    """
+    apart = reference[group] - moved[:, group]
+    seen = np.flatnonzero(np.isfinite(apart).all(2).any(1))
+    if not len(seen):
+        return None
+    near = seen[np.abs(seen - frame) <= NEAR]
+    if not len(near):
+        near = seen[np.argsort(np.abs(seen - frame), kind="stable")[: NEAR + 1]]
+    shifts = np.array([np.nanmedian(apart[index], axis=0) for index in near])
+    typical = np.median(shifts, axis=0)
+    if frame in near:
+        shift = shifts[near.tolist().index(frame)]
+        shown = reference[np.isfinite(reference).all(1)]
+        if np.linalg.norm(shift - typical) <= WILD * np.linalg.norm(np.ptp(shown, axis=0)):
+            return shift
+    return typical
+
+
+def _frames_seen(points: np.ndarray) -> int:
+    """In how many frames the point is seen that is seen most often."""
+    return int(np.isfinite(points).all(axis=2).sum(axis=0).max(initial=0))
 
 
 def _scale_of_pieces(reference: np.ndarray, driver: np.ndarray) -> float:
@@ -76,19 +99,3 @@ def _nothing_in_common() -> DetectionError:
         "retarget: the reference and the driver show no two points of the body in common; "
         "take pictures of the same parts, or pass --retarget none"
     )
-
-
-def _shift(reference: np.ndarray, driver: np.ndarray) -> np.ndarray:
-    """(2,) pixels: for each anchor the median over the clip, then the mean over the anchors."""
-    differences = reference - driver  # (frames, points, 2)
-    frames_seen = np.isfinite(differences).all(axis=2).sum(axis=0)
-    # The first group that is seen about as often as any: a talking head that shows its shoulders
-    # in two frames is laid onto the reference by its face.
-    group = next(
-        indices
-        for indices in ([INDEX[name] for name in group] for group in ANCHOR_GROUPS)
-        if 2 * frames_seen[indices].max() >= frames_seen.max()
-    )
-    anchors = [index for index in group if frames_seen[index]]
-    shifts = [np.nanmedian(differences[:, index], axis=0) for index in anchors]
-    return np.average(shifts, axis=0, weights=frames_seen[anchors])

@@ -8,18 +8,19 @@ reference's own face as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.align import align
+from magicpose_cli.pose.retargeting.align import BELOW_HEAD, HEAD, align, shift_at
 from magicpose_cli.pose.retargeting.anchor import find_anchor
 from magicpose_cli.pose.retargeting.face import retarget_face
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
 from magicpose_cli.pose.retargeting.holding import hold_rest
 from magicpose_cli.pose.retargeting.lacking import lacking
+from magicpose_cli.pose.retargeting.mesh import carried_meshes
 from magicpose_cli.pose.retargeting.points import FACE, INDEX, NAMES, PLACES, named_points
 from magicpose_cli.pose.retargeting.proportions import alike_lines, compare
 from magicpose_cli.pose.retargeting.skeleton import find_root, on_bones
@@ -70,7 +71,7 @@ def retarget(
 
     mode:
         none: the poses as they are, in the driver's pixels; `target` is not looked at.
-        align: one scale and one shift for the whole clip.
+        align: one scale for the whole clip; body and head are laid onto the reference's.
         skeleton: every bone in the driver's direction with the reference's length.
         full: also the face; `expression` and `head` (0..2) scale expression and turn of the head.
         auto: skeleton where both show a body, else align. So become skeleton and full where the
@@ -99,19 +100,23 @@ def retarget(
     seen = named_points(poses)
     if mode == "align" or ratios is None or root is None:
         mode = "align"
-        moved = align(poses, target, ratios, None if anchor == "best" else frame)(seen)
+        moved = align(poses, target, ratios, frame)
     else:
         alike = anchor != "best" or bool(alike_lines(target, poses[frame]).any())
         moved = on_bones(poses, target, ratios, root, frame, alike)
+        if alike:
+            _lay_on(moved, named_points([target])[0], frame)
     if mode == "full":
         _put_on_face(moved, retarget_face(poses, target, frame, expression=expression, head=head))
     moved[~np.isfinite(seen)] = np.nan
+    meshes = carried_meshes(poses, moved, target, frame, expression=expression, head=head)
     dropped, indices = lacking(target, seen, ratios.whole if ratios else 1.0)
     moved[:, indices] = np.nan
     held, still = hold_rest(moved, named_points([target])[0])
     scores = np.where(still, _scores(target), 0.0)
     placed = [
-        _posed(pose, points, scores, target) for pose, points in zip(poses, moved, strict=True)
+        replace(_posed(pose, points, scores, target), face_mesh=mesh)
+        for pose, points, mesh in zip(poses, moved, meshes, strict=True)
     ]
     return Retargeted(placed, mode, frame, dropped, held)
 
@@ -123,6 +128,15 @@ def _shows_body(poses: Sequence[Pose]) -> bool:
         body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1) for names in (TRUNK, LIMBS)
     )
     return bool(((trunk >= 3) & (trunk + limbs >= 4)).mean() >= BODY_SHARE)
+
+
+def _lay_on(moved: np.ndarray, reference: np.ndarray, frame: int) -> None:
+    """Body and head of `moved` (frames, points, 2) onto the reference's in a frame that stands as
+    it does, in place: no bone's length is known to the pixel."""
+    for group, goes_along in ((BELOW_HEAD, list(range(len(NAMES)))), (HEAD, HEAD)):
+        shift = shift_at(reference, moved, frame, group)
+        if shift is not None:
+            moved[:, goes_along] += shift
 
 
 def _put_on_face(moved: np.ndarray, offsets: np.ndarray) -> None:
