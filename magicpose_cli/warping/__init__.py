@@ -1,0 +1,1 @@
+"""The reference's own pixels, moved: matte, plate, parts, layers, field, and what they make."""

@@ -1,0 +1,72 @@
+"""The picture with a margin around it, and the coarse grid over both on which a motion is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+MARGIN = 1 / 8  # of the short side: what moves into the picture comes from there, mirrored
+STEP = 4.0  # pixels at a short side of 512 between two nodes
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A picture of width x height pixels, padded by `pad` on each side.
+
+    Its nodes lie `step` pixels apart, the outermost on the centers of the padded picture's
+    outermost pixels, so that a mirrored picture has a mirrored grid.
+    """
+
+    width: int
+    height: int
+    FRACTION: ClassVar[int] = 4  # bits after the point in what `fixed` gives
+
+    @property
+    def pad(self) -> int:
+        return round(MARGIN * min(self.width, self.height))
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """(width, height) with the margin."""
+        return self.width + 2 * self.pad, self.height + 2 * self.pad
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of nodes."""
+        wanted = STEP * max(1.0, min(self.width, self.height) / 512)
+        columns, rows = (round((side - 1) / wanted) + 1 for side in self.padded)
+        return rows, columns
+
+    @property
+    def steps(self) -> np.ndarray:
+        """(2,) pixels between the nodes, across and down."""
+        return (np.array(self.padded) - 1) / (np.array(self.shape[::-1]) - 1)
+
+    @property
+    def step(self) -> float:
+        """About the same as one number."""
+        return float(self.steps.mean())
+
+    def nodes(self) -> np.ndarray:
+        """(rows, columns, 2) float64: where the nodes lie in the picture's pixels."""
+        rows, columns = self.shape
+        x = np.linspace(-self.pad, self.width - 1 + self.pad, columns)
+        y = np.linspace(-self.pad, self.height - 1 + self.pad, rows)
+        return np.stack(np.meshgrid(x, y), -1)
+
+    def fixed(self, points: np.ndarray) -> np.ndarray:
+        """Pixels as coordinates of the grid in fixed point, for OpenCV's drawing with `shift`."""
+        return np.rint((points + self.pad) / self.steps * (1 << self.FRACTION)).astype(np.int32)
+
+    def widened(self, picture: np.ndarray) -> np.ndarray:
+        """A picture with its margin: mirrored, for repeated rows are seen as streaks."""
+        return cv2.copyMakeBorder(picture, *[self.pad] * 4, cv2.BORDER_REFLECT_101)
+
+    def inside(self) -> np.ndarray:
+        """(rows, columns) of the padded picture's pixels, float32: 1 in the picture, 0 around it."""
+        mask = np.zeros(self.padded[::-1], np.float32)
+        mask[self.pad : -self.pad, self.pad : -self.pad] = 1
+        return mask

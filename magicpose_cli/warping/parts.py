@@ -1,0 +1,167 @@
+"""The parts that a person moves in, and how much every pixel belongs to each (skin weights).
+
+Seeds lie where a part is sure to be: around bones, in the face's outline, in the trunk. From them a
+random walker (Grady 2006) goes through the matte, where colors change slowly more readily, so that
+a sleeve goes with its arm and hair with its head.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from magicpose_cli.warping.grid import Grid
+from magicpose_cli.warping.points import SIDES, Points, known
+
+LIMBS = {
+    f"{side}_{part}": (f"{side}_{upper}", f"{side}_{lower}")
+    for side in SIDES
+    for part, upper, lower in (
+        ("upper_arm", "shoulder", "elbow"),
+        ("forearm", "elbow", "wrist"),
+        ("thigh", "hip", "knee"),
+        ("shin", "knee", "ankle"),
+    )
+}
+ARMS = {side: [f"{side}_{part}" for part in ("upper_arm", "forearm", "hand")] for side in SIDES}
+# Whose motion a part takes in frames that do not show it, the nearest first.
+NEIGHBORS = {
+    **{f"{side}_hand": (f"{side}_forearm", f"{side}_upper_arm", "trunk") for side in SIDES},
+    **{f"{side}_forearm": (f"{side}_upper_arm", "trunk") for side in SIDES},
+    **{f"{side}_shin": (f"{side}_thigh", "trunk") for side in SIDES},
+}
+TRUNK = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
+# Thickness of a seed along a limb, in body heights, and from where on of an upper arm: its begin
+# lies in the trunk.
+THICKNESS = {"upper_arm": 0.035, "forearm": 0.03, "thigh": 0.05, "shin": 0.035}
+FIRST, FIRST_OF_ARM, LAST = 0.12, 0.3, 0.9
+TRUNK_LENGTH = 0.3  # body heights below the shoulders, where no hips are known
+TRUNK_SHARE = (0.8, 0.85)  # of the quadrangle between the joints, across and down
+SKULL = (0.38, 0.25)  # half axes of what is surely head above the brows, in the face's extents
+# A bust without a trunk stands still from this many face heights below the chin.
+BUST_BELOW = 0.35
+COLOR_CONTRAST = 60.0  # how hard it is to walk across a change of color, of squares in 0..1
+LEAK = 0.003  # through everything, so that every pixel is reached
+PRIORITY = {"rest": 0, "trunk": 1, "head": 3}  # of overlapping seeds the highest; limbs are 2
+
+
+def parts_of(still: Points) -> list[str]:
+    """The parts that the reference's points tell of."""
+    parts = [name for name, ends in LIMBS.items() if still.has(*ends)]
+    if sum(still.has(joint) for joint in TRUNK) >= 2:
+        parts.append("trunk")
+    parts += [f"{s}_hand" for s in SIDES if f"{s}_forearm" in parts and still.has_hand(s)]
+    if still.has_face:
+        parts.append("head")
+    if "trunk" not in parts:
+        parts.append("rest")
+    return parts
+
+
+def skin_weights(
+    parts: list[str],
+    still: Points,
+    height: float,
+    grid: Grid,
+    picture: np.ndarray,
+    alpha: np.ndarray,
+) -> np.ndarray:
+    """(parts, h, w) float32 at the grid's nodes, of sum 1.
+
+    height: of the whole body, pixels. picture (RGB, 0..255), alpha: float32 of the padded size.
+    """
+    from scipy.sparse import csr_matrix, diags
+    from scipy.sparse.linalg import splu
+
+    rows, columns = grid.shape
+    colors = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA) / 255
+    inside = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
+    labels = np.full((rows, columns), -1)
+    for index in sorted(range(len(parts)), key=lambda i: PRIORITY.get(parts[i], 2)):
+        labels[_seed(parts[index], still, height, grid) > 0] = index
+    numbers = np.arange(rows * columns).reshape(rows, columns)
+    starts, ends, weights = [], [], []
+    for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        change = ((colors[one] - colors[other]) ** 2).sum(-1)
+        ease = np.exp(-COLOR_CONTRAST * change) * np.minimum(inside[one], inside[other]) ** 2 + LEAK
+        starts += [numbers[one].ravel(), numbers[other].ravel()]
+        ends += [numbers[other].ravel(), numbers[one].ravel()]
+        weights += [ease.ravel().astype(np.float64)] * 2
+    graph = csr_matrix(
+        (np.concatenate(weights), (np.concatenate(starts), np.concatenate(ends))),
+        shape=(rows * columns,) * 2,
+    )
+    laplacian = csr_matrix(diags(np.asarray(graph.sum(1)).ravel()) - graph)
+    label = labels.ravel()
+    free, seeded = np.flatnonzero(label < 0), np.flatnonzero(label >= 0)
+    shares = np.zeros((rows * columns, len(parts)))
+    shares[seeded, label[seeded]] = 1
+    walked = -(laplacian[free][:, seeded] @ shares[seeded])
+    shares[free] = splu(laplacian[free][:, free].tocsc()).solve(walked)
+    smooth = [cv2.GaussianBlur(s.reshape(rows, columns), (0, 0), 1.0) for s in shares.T]
+    found = np.stack(smooth)
+    return (found / found.sum(0)).astype(np.float32)
+
+
+def _seed(part: str, still: Points, height: float, grid: Grid) -> np.ndarray:
+    """(h, w) uint8 of the grid, 1 where the part surely is."""
+    mask = np.zeros(grid.shape, np.uint8)
+    if part in LIMBS:
+        start, end = (still.joint(name) for name in LIMBS[part])
+        first = FIRST_OF_ARM if part.endswith("upper_arm") else FIRST
+        thickness = THICKNESS[part.partition("_")[2]] * height / grid.step
+        ends = grid.fixed(np.array([start + first * (end - start), start + LAST * (end - start)]))
+        cv2.line(mask, *ends.tolist(), (1,), max(1, int(thickness)), shift=grid.FRACTION)
+    elif part == "trunk":
+        _fill(mask, grid, shrunk(trunk_quad(still, height), TRUNK_SHARE) + (0, 0.02 * height))
+    elif part.endswith("hand"):
+        hand = still.hands[part.partition("_")[0]]
+        _fill(mask, grid, hand[known(hand)])
+    elif part == "head":
+        face = still.outline()
+        _fill(mask, grid, face)
+        (left, top), (right, bottom) = face.min(0), face.max(0)
+        center = grid.fixed(np.array([(left + right) / 2, top]))
+        axes = np.rint(np.multiply(SKULL, (right - left, bottom - top)) / grid.step).astype(int)
+        middle = tuple((center >> grid.FRACTION).tolist())
+        cv2.ellipse(mask, middle, axes.tolist(), 0, 0, 360, (1,), -1)
+    else:
+        _fill_rest(mask, still, grid)
+    return mask
+
+
+def _fill_rest(mask: np.ndarray, still: Points, grid: Grid) -> None:
+    """What stands still of a bust: below the chin, else the lowest rows."""
+    from_row = mask.shape[0] - max(2, mask.shape[0] // 50)
+    if still.has_face:
+        face = still.outline()
+        top, chin = face[:, 1].min(), face[:, 1].max()
+        below = grid.fixed(np.array([0.0, chin + BUST_BELOW * (chin - top)]))[1]
+        from_row = min(from_row, max(0, int(below) >> grid.FRACTION))
+    mask[from_row:] = 1
+
+
+def trunk_quad(still: Points, height: float) -> np.ndarray:
+    """(4, 2) pixels: right shoulder, left shoulder, left hip, right hip; hips that are not known lie
+    below the shoulders, and the other way round."""
+    down = np.array([0, TRUNK_LENGTH * height])
+    joints = {name: still.joint(name) for name in TRUNK}
+    for side, other in zip(SIDES, SIDES[::-1], strict=True):
+        upper, lower = f"{side}_shoulder", f"{side}_hip"
+        if not still.has(upper):
+            beside = joints[f"{other}_shoulder"]
+            joints[upper] = joints[lower] - down if still.has(lower) else beside
+        if not still.has(lower):
+            joints[lower] = joints[upper] + down
+    quad = np.array([joints[n] for n in (TRUNK[0], TRUNK[1], TRUNK[3], TRUNK[2])])
+    return quad[known(quad)]
+
+
+def shrunk(points: np.ndarray, share: tuple[float, float]) -> np.ndarray:
+    """Points drawn to their middle, or away from it, across and down."""
+    middle = points.mean(0)
+    return middle + (points - middle) * share
+
+
+def _fill(mask: np.ndarray, grid: Grid, points: np.ndarray) -> None:
+    cv2.fillConvexPoly(mask, cv2.convexHull(grid.fixed(points)), (1,), shift=grid.FRACTION)

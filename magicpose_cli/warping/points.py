@@ -1,0 +1,75 @@
+"""The points that a warp goes by, of the reference and of each frame, in doubles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+
+GUESSED = 0.2  # score from where on a joint of the reference tells where a limb of it lies
+JOINT = {name: index for index, name in enumerate(BODY_JOINTS)}
+MIN_FACE = 30  # of the 68 points: fewer tell nothing of an expression
+MIN_HAND = 15  # of the 21 points
+SIDES = ("right", "left")
+# Points of the 478 that an expression hardly moves: temples, forehead, nose bridge, eye corners.
+RIGID = (10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
+         168, 6, 197, 195, 33, 133, 362, 263)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Points:
+    """body (18, 2), face (68, 2), hands by side (21, 2): float64 pixels, NaN where not known; mesh
+    (478, 3) or None."""
+
+    body: np.ndarray
+    face: np.ndarray
+    mesh: np.ndarray | None
+    hands: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, pose: Pose, *, guessed: bool = False) -> Points:
+        """guessed: also joints that are not sure to be seen, where the detector has a guess.
+
+        A joint that is not moved by much is moved by mistake where it is only guessed, so that
+        guesses are for the reference alone: without them a hidden forearm belongs to the trunk.
+        """
+        body = pose.body.astype(np.float64)
+        if guessed and pose.body_guess is not None:
+            guess = pose.body_guess
+            inside = ((guess[:, :2] >= 0) & (guess[:, :2] < (pose.width, pose.height))).all(1)
+            take = inside & (guess[:, 2] >= GUESSED) & ~known(body)  # NaN compares false
+            body[take] = guess[take, :2]
+        return cls(
+            body,
+            pose.face.astype(np.float64),
+            None if pose.face_mesh is None else pose.face_mesh.astype(np.float64),
+            {side: getattr(pose, f"{side}_hand").astype(np.float64) for side in SIDES},
+        )
+
+    def has(self, *joints: str) -> bool:
+        """Whether all of these joints are known."""
+        return bool(np.isfinite(self.body[[JOINT[name] for name in joints]]).all())
+
+    def joint(self, name: str) -> np.ndarray:
+        """(2,) of a joint of the body."""
+        return self.body[JOINT[name]]
+
+    @property
+    def has_face(self) -> bool:
+        """Whether enough of the face is known."""
+        return self.mesh is not None or known(self.face).sum() >= MIN_FACE
+
+    def has_hand(self, side: str) -> bool:
+        """Whether enough of a hand is known."""
+        return bool(known(self.hands[side]).sum() >= MIN_HAND)
+
+    def outline(self) -> np.ndarray:
+        """(n, 2) known points of the face without the irises."""
+        return self.mesh[:468, :2] if self.mesh is not None else self.face[known(self.face)]
+
+
+def known(points: np.ndarray) -> np.ndarray:
+    """(n,) bool of (n, d) points."""
+    return np.isfinite(points).all(1)

@@ -1,0 +1,121 @@
+"""The person of one picture, moved: everything of a reference that serves all of its frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from magicpose_cli.pose.height import body_height
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.warping.eyes import Eyes
+from magicpose_cli.warping.field import Field
+from magicpose_cli.warping.grid import Grid
+from magicpose_cli.warping.layers import ALL, split
+from magicpose_cli.warping.matte import Matte
+from magicpose_cli.warping.mouth import Mouth
+from magicpose_cli.warping.parts import parts_of, skin_weights
+from magicpose_cli.warping.plate import make_plate
+from magicpose_cli.warping.points import Points
+from magicpose_cli.warping.secondary import Driven
+from magicpose_cli.warping.splat import Moved, Splatter
+
+FACES = 7.5  # heights of a face in a body, where no bone tells more
+
+
+@dataclass(frozen=True)
+class Warped:
+    """A frame. picture: (H, W, 3) float32 RGB in 0..255. cover: (H, W) float32, 1 where the moved
+    person is, 0 where the plate is seen."""
+
+    picture: np.ndarray
+    cover: np.ndarray
+
+
+class ReferenceWarp:
+    """Moves the person of a picture, (H, W, 3) uint8 RGB, whose `pose` and `matte` are known.
+
+    What all frames share is computed here. Where the matte is 0 and nobody comes, a frame is the
+    picture, exactly.
+    """
+
+    def __init__(self, picture: np.ndarray, pose: Pose, matte: Matte) -> None:
+        height, width = picture.shape[:2]
+        still = Points.of(pose, guessed=True)
+        self._grid = grid = Grid(width, height)
+        self._body = _body_height(pose, still)
+        self.plate, self.hole = make_plate(picture, matte.alpha)
+        self.parts = parts_of(still)
+        self.weights = skin_weights(
+            self.parts, still, self._body, grid,
+            grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),
+        )  # fmt: skip
+        layers = split(self.parts, self.weights, still, self._body, grid, matte)
+        self._field = Field(self.parts, self.weights, still, self._body, grid, layers)
+        self._splatters = [(layer.name, Splatter(layer, grid)) for layer in layers]
+        self._features: list[Eyes | Mouth] = []
+        self._mesh_nodes = None
+        if still.mesh is not None:
+            nodes = ((still.mesh[:, :2] + grid.pad) / grid.steps).astype(np.float32)
+            self._mesh_nodes = nodes[:, :1].copy(), nodes[:, 1:].copy()
+            self._features = [
+                Mouth(still.mesh, matte.foreground),
+                Eyes(still.mesh, matte.foreground),
+            ]
+
+    def __call__(self, pose: Pose, driven: Driven | None = None) -> Warped:
+        """The person in the `pose` of a frame, in pixels of the picture.
+
+        driven: what the driver's picture tells beyond the points; see `secondary`.
+        """
+        now, drift = Points.of(pose), None
+        if driven is not None:
+            places = self._field.places(Points.of(driven.pose))
+            drift = {name: driven.drift(nodes) for name, nodes in places.items()}
+            now = self._drifted(now, drift[ALL])
+        fields = self._field.moved(now, drift)
+        picture, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
+        for name, splatter in self._splatters:
+            moved = splatter(fields[name], self._solid(now) if name == ALL else None)
+            if moved is None:
+                continue
+            if name == ALL and now.mesh is not None:
+                self._paint(moved, now.mesh)
+            part = picture[moved.box]
+            part += moved.alpha * (moved.colors - part)
+            cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
+        return Warped(picture, cover)
+
+    def _drifted(self, now: Points, drift: np.ndarray) -> Points:
+        """Eyes and mouth go where the face around them does."""
+        if now.mesh is None or self._mesh_nodes is None:
+            return now
+        x, y = self._mesh_nodes
+        further = cv2.remap(drift, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        mesh = now.mesh.copy()
+        mesh[:, :2] += further[:, 0]
+        return replace(now, mesh=mesh)
+
+    def _paint(self, moved: Moved, mesh: np.ndarray) -> None:
+        rows, columns = moved.box
+        for feature in self._features:
+            feature.paint(moved.colors, mesh, (columns.start, rows.start))
+
+    def _solid(self, now: Points) -> np.ndarray | None:
+        """(H, W) uint8, 1 inside the face: what opens there is stretched and no hole."""
+        if now.mesh is None or not self._features:
+            return None
+        mask = np.zeros(self.plate.shape[:2], np.uint8)
+        hull = cv2.convexHull(np.rint(now.outline()).astype(np.int32))
+        cv2.fillConvexPoly(mask, hull, (1,))
+        return cv2.erode(mask, np.ones((5, 5), np.uint8))
+
+
+def _body_height(pose: Pose, still: Points) -> float:
+    """Pixels; of a face alone as many as its body would have."""
+    found = body_height(pose)
+    if still.has_face:
+        face = FACES * float(np.ptp(still.outline()[:, 1]))
+        return max(found, face) if found else face
+    return found or float(max(pose.width, pose.height))
