@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from magicpose_cli.background import Background
 from magicpose_cli.clock import Clock
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver
 from magicpose_cli.errors import OutputError
+from magicpose_cli.finishing import Finisher, WarpedFrames
 from magicpose_cli.motion import Motion, draw_maps, needs_target, read_motion
-from magicpose_cli.paste import Paster
 from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.resources import FrameMaker, Resources
@@ -138,7 +137,7 @@ class _Job:
 
     def run(self, replaces: bool) -> Result:
         plan, preset, clock = self.plan, self.preset, self.clock
-        loading = self.resources.maker(preset)  # it loads while the driver is looked at
+        loading = self.resources.maker(self._network_preset)  # while the driver is looked at
         with clock("poses"):
             motion = self._motion()
             self.driver = replace(self.driver, people=())
@@ -148,7 +147,10 @@ class _Job:
             self.on_progress(Progress("model", 0, 1))
             maker = loading.result()
         with clock("reference"):
-            size = maker.prepare(motion.framing.picture(self.picture), preset, len(wanted))
+            size = maker.prepare(
+                motion.framing.picture(self.picture), self._network_preset, len(wanted)
+            )
+            warp = self._warp(motion) if plan.warp else None
             self.on_progress(Progress("model", 1, 1))
         chunks = self._chunks(wanted, size)
         self.on_progress(Progress("render", 0, self.driver.frame_count))
@@ -159,7 +161,12 @@ class _Job:
         )  # fmt: skip
         try:
             with writer:
-                resumed = self._write(writer, motion, sources, chunks, maker)
+                finisher = Finisher(
+                    plan, preset, self.picture, motion, sources,
+                    maps=self._maps(motion, range(self.driver.frame_count)),
+                    warp=warp, clock=clock,
+                )  # fmt: skip
+                resumed = self._write(writer, finisher, motion, sources, chunks, maker)
                 self.work.remember(replaces=True)  # if killed now, what stands there may be ours
         except OutputError:
             self.work.remember(replaces=replaces)
@@ -176,24 +183,37 @@ class _Job:
             model_sha256=model_hash_of(plan.model),
             poses=str(poses) if poses else None,
             resumed=resumed,
-            notes=(*self.work.notes, *maker.notes),
+            notes=(*self.work.notes, *maker.notes, *(warp.notes if warp else ())),
         )
+
+    @property
+    def _network_preset(self) -> Preset:
+        """The settings as the network sees them: of a warped result it does not make the size."""
+        if not self.plan.warp:
+            return self.preset
+        frame = self.preset.frame.model_copy(update={"size": None})
+        return self.preset.model_copy(update={"frame": frame})
+
+    @property
+    def _network_size(self) -> tuple[int, int]:
+        return self.plan.network_width, self.plan.network_height
 
     def _motion(self) -> Motion:
         """The motion that a former run of this job has found, else looked for now and kept."""
-        size = (self.plan.width, self.plan.height)
+        size = self._network_size
         if kept := self.work.motion():
-            return Motion.restored(*kept, size)
+            return Motion.restored(*kept, size, (self.driver.clip.width, self.driver.clip.height))
         target = seen = None
         settings = self.preset.motion
         moves = needs_target(self.driver, self.preset)
-        if moves or self.plan.keep_background:
+        if moves or self.plan.keep_background or self.plan.warp:
             path = Path(self.plan.reference)
             target = self.resources.target(path, self.picture, settings)
         if self.driver.kind != "pose-maps":
             seen = self.resources.seen(self.driver, settings, self.on_progress)
         onto = target if moves else None
-        motion = read_motion(self.driver, onto, self.picture, size, self.preset, seen)
+        shown = (self.plan.width, self.plan.height) if self.plan.warp else None
+        motion = read_motion(self.driver, onto, self.picture, size, self.preset, seen, shown)
         if target is not None:
             motion.still = motion.framing.pose(target)
         self.work.save_motion(motion.arrays(), motion.report())
@@ -213,6 +233,7 @@ class _Job:
     def _write(
         self,
         writer: VideoWriter,
+        finisher: Finisher,
         motion: Motion,
         sources: Sequence[int],
         chunks: Sequence[Sequence[int]],
@@ -223,7 +244,6 @@ class _Job:
         Drawing runs in a thread ahead of the networks, keeping and encoding in one behind them.
         """
         clock, work = self.clock, self.work
-        finished = self._finisher(motion, sources)
         at = 0
 
         def take(made: tuple[Sequence[int], np.ndarray, bool]) -> None:
@@ -236,7 +256,7 @@ class _Job:
             for index, frame in zip(indices, frames, strict=False):
                 while at < len(sources) and sources[at] == index:
                     with clock("encode"):
-                        writer.write(finished(frame, at))
+                        writer.write(finisher(frame, at))
                     at += 1
                     self.on_progress(Progress("render", at, len(sources)))
 
@@ -263,28 +283,15 @@ class _Job:
             yield np.stack(drawn + drawn[-1:] * (size - len(drawn)))
 
     def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[np.ndarray]:
-        size = (self.plan.width, self.plan.height)
+        size = self._network_size
         return draw_maps(self.driver, motion, self.plan.pose_canvas, size, self.preset, frames)
 
-    def _finisher(
-        self, motion: Motion, sources: Sequence[int]
-    ) -> Callable[[np.ndarray, int], np.ndarray]:
-        """What is written of a made frame, the how many-th of the film it may be."""
-        laid = self._layout(motion)
-        if not self.plan.keep_background or motion.still is None:
-            return lambda frame, at: laid(frame)
-        background = Background(motion.framing.picture(self.picture), motion.still)
-        return lambda frame, at: laid(background.keep(frame, motion.poses[sources[at]]))
-
-    def _layout(self, motion: Motion) -> Callable[[np.ndarray], np.ndarray]:
-        """Where a frame stands in what is written: alone, in the whole picture, or at the right."""
-        if self.preset.frame.paste_back:
-            return Paster(self.picture, motion.framing, self.preset.frame.feather).paste
-        if not self.preset.output.compare:
-            return lambda frame: frame
-        canvas = motion.framing.picture(self.picture)
-        shown = self._maps(motion, range(self.driver.frame_count))
-        return lambda frame: np.concatenate([canvas, next(shown), frame], axis=1)
+    def _warp(self, motion: Motion) -> WarpedFrames:
+        """The reference, ready to be moved; what a former run has made of it serves this one."""
+        path = Path(self.plan.reference)
+        reference = self.resources.reference_warp(path, self.picture, motion)
+        secondary = self.preset.frame.secondary_motion
+        return WarpedFrames(reference, motion, self.driver, secondary=secondary)
 
     def _save_poses(self, poses: list) -> Path:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""

@@ -57,6 +57,9 @@ def _check_canvas(text: str) -> str:
     return text
 
 
+WARPED_SIDE = 512
+"""Pixels of a warped result's short side, unless the reference has fewer or others are asked for."""
+
 Size = Annotated[str | int, AfterValidator(_check_size)]
 Steps = Annotated[str | int, AfterValidator(_check_steps)]
 Person = Annotated[str | int, AfterValidator(_check_person)]
@@ -112,6 +115,9 @@ class SamplingSettings(Section):
     cache_every: int = Field(1, ge=1, le=100)
     """The deep layers run in every Nth step and are reused in between; 1 is the original's. With
     fewer than 5 steps they run in all."""
+    start_from_warp: float | None = Field(None, gt=0, le=1)
+    """The share of the steps that are taken, starting from the warped reference with as much noise
+    as is in a frame by then (Meng et al., "SDEdit", ICLR 2022); None starts from noise alone."""
     reuse_px: float = Field(0.0, ge=0, le=100)
     """A frame whose points have all moved by no more pixels of the network's picture is the former
     frame again; 0 only where the pose is the same."""
@@ -121,6 +127,8 @@ class FrameSettings(Section):
     """What the network sees of reference and driver."""
 
     size: Size | None = None
+    """Pixels of the result. With `warp` one number is its short side, and the network keeps its own
+    size; None is then the reference's aspect at WARPED_SIDE, else the model's own square."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     paste_back: bool = False
     """Put the result back into the whole reference picture; the window is then as small as holds
@@ -130,6 +138,14 @@ class FrameSettings(Section):
     keep_background: bool | None = None
     """Where neither the reference nor a frame shows the person, the reference's own pixels stand in
     the frame; None is the model's own."""
+
+    warp: Literal["auto", "on", "off"] = "auto"
+    """The reference's own pixels, moved, stand in the result. auto: for models that are made for it,
+    as mini is; their own frames show only what the reference does not."""
+    warp_strength: float = Field(1.0, ge=0, le=1)
+    """How much of them: 0 is the model's own frame."""
+    secondary_motion: bool = True
+    """Warped hair and clothes swing as the driver's do, as far as its picture shows."""
 
 
 class MotionSettings(Section):
@@ -190,6 +206,18 @@ class Preset(Tables):
         """(width, height) in pixels for a model trained on squares of this side."""
         sides = [int(side) for side in str(self.frame.size or sample_size).split("x")]
         return sides[0], sides[-1]
+
+    def warped_size_for(self, picture: tuple[int, int], sample_size: int) -> tuple[int, int]:
+        """(width, height) in pixels of a warped result; picture: of the reference.
+
+        Even, as video wants it; a reference that is smaller than the network's squares is enlarged.
+        """
+        if "x" in (asked := str(self.frame.size or "")):
+            return self.size_for(sample_size)
+        short = int(asked) if asked else max(sample_size, min(WARPED_SIDE, *picture))
+        scale = short / min(picture)
+        width, height = (2 * max(1, round(side * scale / 2)) for side in picture)
+        return width, height
 
     def steps_for(self, default_steps: int) -> int:
         """Steps for a model that looks best with so many."""

@@ -66,6 +66,14 @@ class Framing:
         scale = np.array([self.width / (right - left), self.height / (bottom - top)])
         return pose.map_points(lambda p: (p - (left, top)) * scale, self.width, self.height)
 
+    def between(self, other: Framing) -> Framing:
+        """What `other`, a framing of the same picture, shows, in pixels of this one's result."""
+        left, top, right, bottom = self.window
+        across, down = self.width / (right - left), self.height / (bottom - top)
+        x0, y0, x1, y1 = other.window
+        box = ((x0 - left) * across, (y0 - top) * down, (x1 - left) * across, (y1 - top) * down)
+        return Framing(box, other.width, other.height)
+
 
 def frame(
     source: tuple[int, int], target: tuple[int, int], fit: str, person: Box | None = None

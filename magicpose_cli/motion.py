@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from magicpose_cli.pose.tracking.track import TrackReport
 SPACES = ("body_3d", "face_3d")
 POINTS = tuple(name for part in PARTS for name in (part, f"{part}_score"))
 STILL = "reference_"  # before the names of the reference's own points
+DRIVER = "driver_"  # and of the driver's
 
 
 @dataclass
@@ -29,9 +30,11 @@ class Motion:
     """The driver's motion in the reference's picture, and how it came there.
 
     poses: one a frame, in pixels of the network's canvas; [] for ready-drawn maps. framing: of the
-    reference's picture. retarget: the mode used. anchor: the driver's frame that was laid onto the
-    reference. track: what was mended. notes: what a user should know, a line each. still: the
-    reference's own pose, in pixels of the canvas, where it was looked for.
+    reference's picture for the network; shown: for the result, where that is another. retarget: the
+    mode used. anchor: the driver's frame that was laid onto the reference. track: what was mended.
+    notes: what a user should know, a line each. still: the reference's own pose, in pixels of the
+    canvas, where it was looked for. tracked: the poses in the driver's own pixels, where they are
+    needed.
     """
 
     poses: list[Pose]
@@ -42,13 +45,26 @@ class Motion:
     track: TrackReport | None = None
     notes: tuple[str, ...] = ()
     still: Pose | None = None
+    shown: Framing | None = None
+    tracked: list[Pose] = field(default_factory=list)
+
+    @property
+    def result_framing(self) -> Framing:
+        """Of the reference's picture, as the result shows it."""
+        return self.shown or self.framing
+
+    def in_result(self, pose: Pose) -> Pose:
+        """A pose of the network's canvas, in pixels of the result."""
+        return self.framing.between(self.result_framing).pose(pose)
 
     def report(self) -> dict[str, Any]:
         """All but the poses, for JSON."""
         told = ("detector", "retarget", "anchor", "notes")
         return {
             **{name: getattr(self, name) for name in told},
-            "window": self.framing.window,
+            "window": self.result_framing.window,
+            "shown": asdict(self.shown) if self.shown else None,
+            "network_window": self.framing.window,
             "track": asdict(self.track) if self.track else None,
         }
 
@@ -58,17 +74,9 @@ class Motion:
         Meshes (frames, 478, 3) are NaN where a frame has none. The guesses of the joints are kept
         of the reference alone.
         """
-        arrays = {}
-        for part, points in PARTS.items():
-            for name, shape in ((part, (points, 2)), (f"{part}_score", (points,))):
-                values = [getattr(pose, name) for pose in self.poses]
-                arrays[name] = np.stack(values) if values else np.zeros((0, *shape), np.float32)
-        for name in SPACES:
-            if self.poses and all(getattr(pose, name) is not None for pose in self.poses):
-                arrays[name] = np.stack([getattr(pose, name) for pose in self.poses])
-        meshes = meshes_of(self.poses)
-        if meshes is not None:
-            arrays["face_mesh"] = meshes
+        arrays = _arrays_of(self.poses)
+        if self.tracked:
+            arrays |= {DRIVER + name: rows for name, rows in _arrays_of(self.tracked).items()}
         if self.still is not None:
             kept = {name: getattr(self.still, name) for name in (*POINTS, *EXTRAS)}
             arrays |= {STILL + name: value for name, value in kept.items() if value is not None}
@@ -76,17 +84,18 @@ class Motion:
 
     @classmethod
     def restored(
-        cls, arrays: dict[str, np.ndarray], told: dict[str, Any], size: tuple[int, int]
+        cls,
+        arrays: dict[str, np.ndarray],
+        told: dict[str, Any],
+        size: tuple[int, int],
+        driver_size: tuple[int, int] = (0, 0),
     ) -> Motion:
-        """The same motion out of its `arrays` and `report`; size: (width, height) of the canvas."""
-        names = [*POINTS, *(name for name in SPACES if name in arrays)]
-        columns = [arrays[name] for name in names]
+        """The same motion out of its `arrays` and `report`.
+
+        size: (width, height) of the network's canvas; driver_size: of the driver's frames.
+        """
         width, height = size
-        meshes = mesh_rows(arrays.get("face_mesh"), len(arrays[POINTS[0]]))
-        poses = [
-            Pose(width, height, **dict(zip(names, row, strict=True)), face_mesh=mesh)
-            for *row, mesh in zip(*columns, meshes, strict=True)
-        ]
+        own = {n.removeprefix(DRIVER): rows for n, rows in arrays.items() if n.startswith(DRIVER)}
         track = told["track"]
         if track is not None:
             track = TrackReport(
@@ -100,16 +109,17 @@ class Motion:
         if STILL + POINTS[0] in arrays:
             kept = [name for name in (*POINTS, *EXTRAS) if STILL + name in arrays]
             still = Pose(width, height, **{name: arrays[STILL + name] for name in kept})
-        left, top, right, bottom = told["window"]
         return cls(
-            poses,
-            Framing((left, top, right, bottom), width, height),
+            _poses_of(arrays, size),
+            _framing(told["network_window"], width, height),
             told["detector"],
             told["retarget"],
             told["anchor"],
             track,
             tuple(told["notes"]),
             still,
+            _framing(**told["shown"]) if told["shown"] else None,
+            _poses_of(own, driver_size) if own else [],
         )
 
     def sources(self, frames: int, threshold_px: float) -> list[int]:
@@ -126,6 +136,37 @@ class Motion:
             still = sources and _still(self.poses[sources[-1]], pose, threshold_px)
             sources.append(sources[-1] if still else i)
         return sources
+
+
+def _framing(window: Sequence[float], width: int, height: int) -> Framing:
+    """Out of what JSON keeps of one."""
+    left, top, right, bottom = window
+    return Framing((left, top, right, bottom), width, height)
+
+
+def _arrays_of(poses: Sequence[Pose]) -> dict[str, np.ndarray]:
+    arrays = {}
+    for part, points in PARTS.items():
+        for name, shape in ((part, (points, 2)), (f"{part}_score", (points,))):
+            values = [getattr(pose, name) for pose in poses]
+            arrays[name] = np.stack(values) if values else np.zeros((0, *shape), np.float32)
+    for name in SPACES:
+        if poses and all(getattr(pose, name) is not None for pose in poses):
+            arrays[name] = np.stack([getattr(pose, name) for pose in poses])
+    meshes = meshes_of(poses)
+    if meshes is not None:
+        arrays["face_mesh"] = meshes
+    return arrays
+
+
+def _poses_of(arrays: dict[str, np.ndarray], size: tuple[int, int]) -> list[Pose]:
+    names = [*POINTS, *(name for name in SPACES if name in arrays)]
+    columns = [arrays[name] for name in names]
+    meshes = mesh_rows(arrays.get("face_mesh"), len(arrays[POINTS[0]]))
+    return [
+        Pose(*size, **dict(zip(names, row, strict=True)), face_mesh=mesh)
+        for *row, mesh in zip(*columns, meshes, strict=True)
+    ]
 
 
 def find_target(path: Path, picture: np.ndarray, detector: str) -> Pose:
@@ -157,12 +198,14 @@ def read_motion(
     size: tuple[int, int],
     preset: Preset,
     seen: Seen | None = None,
+    shown_size: tuple[int, int] | None = None,
 ) -> Motion:
     """Track, retarget and frame: the driver's motion on the network's canvas (width, height), moved
     onto the reference's body.
 
     target: the person of the reference `picture`; None leaves the poses at their place in the
-    driver's own picture. seen: what `driver.see` has found; None looks now.
+    driver's own picture. seen: what `driver.see` has found; None looks now. shown_size: (width,
+    height) of a result that is more than the network's frame.
     """
     settings, fit = preset.motion, preset.frame.fit
     whole = (picture.shape[1], picture.shape[0])
@@ -183,9 +226,12 @@ def read_motion(
         placing = frame((poses[0].width, poses[0].height), size, fit)
     else:
         framing = placing = frame_clip(
-        whole, size, fit, target, moved.poses,
-        zoom=preset.frame.paste_back, fade=preset.frame.feather,
-    )  # fmt: skip
+            whole, size, fit, target, moved.poses,
+            zoom=preset.frame.paste_back, fade=preset.frame.feather,
+        )  # fmt: skip
+    shown = None
+    if shown_size is not None:
+        shown = _shown(whole, shown_size, preset, framing, target, moved.poses)
     return Motion(
         poses=[placing.pose(pose) for pose in moved.poses],
         framing=framing,
@@ -194,7 +240,29 @@ def read_motion(
         anchor=moved.anchor,
         track=report,
         notes=(*driver.notes, *report.notes(), *moved.notes()),
+        shown=shown,
+        tracked=poses if shown and driver.kind == "video" and moved.anchor is not None else [],
     )
+
+
+def _shown(
+    whole: tuple[int, int],
+    size: tuple[int, int],
+    preset: Preset,
+    framing: Framing,
+    target: Pose | None,
+    poses: Sequence[Pose],
+) -> Framing:
+    """The part of the reference that a warped result shows: all of it, or the window that is pasted
+    back into it, or what another aspect cuts out."""
+    if preset.frame.paste_back:
+        left, top, right, bottom = framing.window
+        wide, high = right - left, bottom - top
+        scale = min(1.0, min(size) / min(wide, high))
+        return Framing(framing.window, max(1, round(scale * wide)), max(1, round(scale * high)))
+    if "x" not in str(preset.frame.size):
+        return frame(whole, size, "stretch")  # of its own aspect but for a rounded pixel
+    return frame_clip(whole, size, preset.frame.fit, target, poses)
 
 
 def draw_maps(
@@ -218,11 +286,11 @@ def draw_maps(
     framing = frame((driver.clip.width, driver.clip.height), size, preset.frame.fit)
     return (
         framing.picture(picture, Image.Resampling.BILINEAR)
-        for picture in _picked(driver.frames(), frames)
+        for picture in picked(driver.frames(), frames)
     )
 
 
-def _picked(pictures: Iterator[np.ndarray], indices: Iterable[int]) -> Iterator[np.ndarray]:
+def picked(pictures: Iterator[np.ndarray], indices: Iterable[int]) -> Iterator[np.ndarray]:
     """Those of a sequence that stand at these rising indices."""
     at = 0
     for index in indices:

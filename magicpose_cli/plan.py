@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,12 @@ from magicpose_cli.work import work_path
 
 @dataclass
 class Plan:
-    """What a run will do, known before anything heavy is done; `--dry-run` shows it."""
+    """What a run will do, known before anything heavy is done; `--dry-run` shows it.
+
+    width, height: pixels of the result; network_width, network_height: of the frames that the
+    network makes, which differ with `warp` alone. trusts_network: whether a warped frame shows the
+    reference's pixels only where the network's agree with them.
+    """
 
     reference: str
     driver: str
@@ -28,6 +34,8 @@ class Plan:
     model: str
     width: int
     height: int
+    network_width: int
+    network_height: int
     frames: int
     fps: float
     duration_s: float
@@ -38,6 +46,8 @@ class Plan:
     pose_canvas: int
     audio: bool
     keep_background: bool
+    warp: bool
+    trusts_network: bool
 
     @property
     def model_line(self) -> str:
@@ -45,6 +55,11 @@ class Plan:
         from magicpose_cli.diffusion.weights import MINI
 
         size = f"{self.width}x{self.height}, {self.steps} step{'s' * (self.steps != 1)}"
+        if self.model == str(MINI) and self.warp:
+            return (
+                f"model mini ({size}): the reference's own pixels, moved; what they do not show is "
+                "drawn by an embedded diffusion model of 13 million parameters"
+            )
         if self.model == str(MINI):
             return f"model mini ({size}): small, embedded, trained on drawn people alone"
         return f"model {self.model} ({size})"
@@ -115,7 +130,12 @@ def make_plan(
         )
     folder = resolve_model(preset.model.name, on_progress)
     index = read_index(folder)
-    width, height = preset.size_for(index["sample_size"])
+    warp = warps(opened.kind, preset, index)
+    made = preset.size_for(index["sample_size"])
+    width, height = made
+    if warp:
+        made = (index["sample_size"],) * 2
+        width, height = preset.warped_size_for(picture.shape[1::-1], index["sample_size"])
     plan = Plan(
         reference=str(reference),
         driver=str(driver),
@@ -124,6 +144,8 @@ def make_plan(
         model=str(folder),
         width=width,
         height=height,
+        network_width=made[0],
+        network_height=made[1],
         frames=opened.frame_count,
         fps=float(opened.rate),
         duration_s=opened.selected.duration_s,
@@ -137,8 +159,27 @@ def make_plan(
         keep_background=(
             index["keep_background"] and needs_target(opened, preset) if keeps is None else keeps
         ),
+        warp=warp,
+        trusts_network=not index["warp"],
     )
     return plan, picture, opened
+
+
+def warps(driver_kind: str, preset: Preset, index: dict[str, Any]) -> bool:
+    """Whether the reference's own pixels are moved. Raises ConfigError where that cannot be."""
+    asked, start = preset.frame.warp, getattr(preset.sampling, "start_from_warp", None)
+    if driver_kind == "pose-maps" and "on" in (asked, start and "on"):
+        raise ConfigError(
+            "pose maps are pictures and do not tell where the person's parts go; leave --warp and "
+            "--start-from-warp out, or give the poses themselves"
+        )
+    if start and asked == "off":
+        raise ConfigError("start-from-warp begins from what warp off leaves out; leave out one")
+    return (
+        bool(start)
+        or asked == "on"
+        or (asked == "auto" and driver_kind != "pose-maps" and index["warp"])
+    )
 
 
 def poses_path(output: Path) -> Path:

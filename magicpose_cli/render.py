@@ -1,4 +1,8 @@
-"""Pose maps in, frames out: batches through the pipeline, lazily and in order."""
+"""Pose maps in, frames out: batches through the pipeline, lazily and in order.
+
+A batch is one array, (n, H, W, 3) or (n, H, W, 6) uint8: an RGB pose map a frame and, behind it in
+the channels, the RGB picture that the frame is to begin from (`sampling.start_from_warp`).
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,9 @@ class Renderer:
 
     pipeline: with a vae. reference: (H, W, 3) uint8 RGB of the network's size. frames: how many
     there will be, which decides whether compiling pays. What all of them share is computed here.
+
+    With `sampling.start_from_warp` frames of batches that bring pictures to begin from begin there;
+    without, such pictures are left unread. Frames of batches of pose maps alone begin from noise.
     """
 
     def __init__(
@@ -36,14 +43,13 @@ class Renderer:
         import torch
 
         from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
+        from magicpose_cli.diffusion.schedulers import scheduler_by_name, steps_taken
 
         pipeline.maybe_free_model_hooks()  # a former reference's networks leave the device
         self.pipeline = pipeline
         height, width = reference.shape[:2]
         sampling = preset.sampling
         if sampling.scheduler is not None:
-            from magicpose_cli.diffusion.schedulers import scheduler_by_name
-
             pipeline.scheduler = scheduler_by_name(sampling.scheduler, pipeline.scheduler)
         config = pipeline.config
         self.steps = preset.steps_for(config.default_steps)
@@ -53,6 +59,13 @@ class Renderer:
         self._at_once: int | None = None  # fewer than a batch, once memory was short
         device = pipeline._execution_device.type
         self._decoded_at_once = 1 if device == "cpu" else DECODED_AT_ONCE
+        strength = 1.0 if sampling.start_from_warp is None else sampling.start_from_warp
+        self._reads_starts = sampling.start_from_warp is not None
+        if strength < 1 and steps_taken(self.steps, strength) == self.steps:
+            self.notes.append(
+                f"start_from_warp: {strength:g} of {self.steps} steps is rounded to all of them, "
+                "so that frames begin from almost pure noise; take more --steps"
+            )
         pays = (
             device == "cuda"
             and preset.model.offload == "none"
@@ -75,6 +88,7 @@ class Renderer:
                     cache_every=sampling.cache_every if self.steps >= CACHED_FROM else 1,
                 ),
                 compiled=compiled == "on" or (compiled == "auto" and pays),
+                strength=strength,
             )
 
     def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -84,6 +98,7 @@ class Renderer:
     def make(self, maps: np.ndarray) -> np.ndarray:
         """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind.
 
+        maps: may have six channels, the last three being the RGB pictures to begin from.
         Where the device's memory is short, the frames are made in halves from then on; `notes`
         says so. Raises DeviceError where not even one fits.
         """
@@ -115,9 +130,19 @@ class Renderer:
             return None
 
     def _make(self, maps: np.ndarray) -> np.ndarray:
-        latents = self._sampler.sample(_to_tensor(maps))
+        start = None
+        if self._reads_starts and maps.shape[-1] == 6:
+            start = self._encoded(maps[..., 3:])
+        latents = self._sampler.sample(_to_tensor(maps[..., :3]), start=start)
         frames = self.pipeline.decode(latents, batch_size=self._decoded_at_once)
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+
+    def _encoded(self, pictures: np.ndarray) -> torch.Tensor:
+        """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
+        import torch
+
+        parts = (_to_tensor(pictures) * 2 - 1).split(self._decoded_at_once)
+        return torch.cat([self.pipeline.encode_reference(part) for part in parts])
 
 
 class Here:

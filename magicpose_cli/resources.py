@@ -15,14 +15,17 @@ import numpy as np
 
 from magicpose_cli.config import MotionSettings, Preset
 from magicpose_cli.driver import Driver, Seen, see
-from magicpose_cli.errors import DetectionError
+from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.progress import OnProgress, silent
 
 if TYPE_CHECKING:
+    from magicpose_cli.motion import Motion
     from magicpose_cli.pose.keypoints import Pose
+    from magicpose_cli.warping.warp import ReferenceWarp
 
 # Everybody in so many frames is remembered, about 2.5 kB a person and frame.
 FRAMES_REMEMBERED = 200_000
+WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
 READ_FROM_FILE = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
 """The settings of motion that decide what is seen in a driver."""
 
@@ -74,6 +77,7 @@ class Resources:
         self._open = ExitStack()
         self._seen: OrderedDict[Any, Seen] = OrderedDict()
         self._targets: dict[Any, Pose] = {}
+        self._warps: OrderedDict[Any, ReferenceWarp] = OrderedDict()
 
     def __enter__(self) -> Resources:
         return self
@@ -137,6 +141,33 @@ class Resources:
         if key not in self._targets:
             self._targets[key] = find_target(path, picture, settings.detector)
         return self._targets[key]
+
+    def reference_warp(self, path: Path, picture: np.ndarray, motion: Motion) -> ReferenceWarp:
+        """The reference of a motion, ready to be moved; of the last few that were asked for.
+
+        picture: what the path holds. Raises InputError where its person cannot be told from the
+        rest.
+        """
+        from magicpose_cli.warping.matte import find_matte
+        from magicpose_cli.warping.warp import ReferenceWarp
+
+        framing = motion.result_framing
+        assert motion.still is not None
+        still = motion.in_result(motion.still)
+        key = (_stamp(path), framing, still.body.tobytes(), still.face.tobytes())
+        if key not in self._warps:
+            shown = framing.picture(picture)
+            matte = find_matte(shown, still)
+            if matte is None:
+                raise InputError(
+                    f"{path}: the person cannot be told from what is behind them; expected a "
+                    "picture that shows them before something else, or pass --warp off"
+                )
+            self._warps[key] = ReferenceWarp(shown, still, matte)
+            while len(self._warps) > WARPS_REMEMBERED:
+                self._warps.popitem(last=False)
+        self._warps.move_to_end(key)
+        return self._warps[key]
 
     def _frames_held(self) -> int:
         return sum(len(seen.people) for seen in self._seen.values())

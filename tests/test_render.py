@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from magicpose_cli.config import Preset
+from magicpose_cli.diffusion.sampler import Sampler
 from magicpose_cli.errors import ConfigError, DeviceError
 from magicpose_cli.render import Renderer, load_model, pick_device
 
@@ -73,6 +74,74 @@ def test_maps_are_taken_as_they_are_needed(tiny_model, reference, maps):
     frames = Renderer(load_model(preset), reference, preset).render(source())
     next(frames)
     assert taken == [0]
+
+
+def test_six_channels_are_a_map_and_the_picture_to_begin_from(tiny_model, reference, maps):
+    starts = np.random.default_rng(2).integers(0, 255, maps.shape, dtype=np.uint8)
+    preset = Preset().with_options(
+        model__name=str(tiny_model), model__device="cpu", sampling__start_from_warp=0.5
+    )
+    pipeline = load_model(preset)
+    renderer = Renderer(pipeline, reference, preset)
+    made = renderer.make(np.concatenate([maps, starts], axis=-1))
+    assert renderer.notes == []
+
+    def tensor(pictures):
+        return torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2) / 255
+
+    sampler = Sampler(
+        pipeline,
+        pipeline.initial_noise(64, 64, torch.Generator().manual_seed(42)),
+        pipeline.encode_reference(tensor(reference[None]) * 2 - 1),
+        pipeline.encode_prompt(),
+        steps=4,
+        guidance=1.5,
+        strength=0.5,
+    )
+    latents = sampler.sample(tensor(maps), start=pipeline.encode_reference(tensor(starts) * 2 - 1))
+    truth = (pipeline.decode(latents).permute(0, 2, 3, 1) * 255).round().numpy()
+    assert np.abs(made - truth).max() <= 1
+    assert np.abs(made - renderer.make(maps).astype(float)).mean() > 1  # the pictures decide
+
+
+def test_without_the_setting_or_a_picture_frames_begin_from_noise(tiny_model, reference, maps):
+    truth = render(tiny_model, reference, maps)
+    unread = render(tiny_model, reference, np.concatenate([maps, 255 - maps], axis=-1))
+    assert np.array_equal(unread, truth)
+    lone = render(tiny_model, reference, maps, sampling__start_from_warp=0.25)
+    assert np.array_equal(lone, truth)
+
+
+def test_memory_short_for_pictures_to_begin_from_halves_the_batch(tiny_model, reference, maps):
+    preset = Preset().with_options(
+        model__name=str(tiny_model), sampling__guidance=1.0, sampling__start_from_warp=0.5
+    )
+    pipeline = load_model(preset)
+    batch = np.concatenate([maps, maps[::-1]], axis=-1)
+    truth = Renderer(pipeline, reference, preset).make(batch)
+    renderer = Renderer(pipeline, reference, preset)
+
+    def refuse(module, arguments):
+        if len(arguments[0]) > 3:
+            raise torch.OutOfMemoryError("tried to allocate 9 GiB")
+
+    pipeline.unet.register_forward_pre_hook(refuse)
+    assert np.abs(renderer.make(batch).astype(int) - truth).max() <= 1
+    assert len(renderer.notes) == 1
+
+
+def test_a_share_that_takes_all_steps_is_told(tiny_model, reference):
+    preset = Preset().with_options(
+        model__name=str(tiny_model), sampling__steps=1, sampling__start_from_warp=0.3
+    )
+    [note] = Renderer(load_model(preset), reference, preset).notes
+    assert note.startswith("start_from_warp: 0.3 of 1 steps is rounded to all of them")
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.01])
+def test_a_share_is_above_0_and_at_most_1(share):
+    with pytest.raises(ConfigError, match=r"sampling\.start_from_warp"):
+        Preset().with_options(sampling__start_from_warp=share)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,9 @@ def command(
         help="ddim, unipc, dpm++2m, euler, heun, deis, pndm or a diffusers class name.")] = None,
     seed: Annotated[int | None, option("--seed", panel=SAMPLING, metavar="N",
         help="Seed of the one noise that all frames share.")] = None,
+    start_from_warp: Annotated[float | None, option("--start-from-warp", panel=SAMPLING,
+        metavar="SHARE", help="Begin from the warped reference with this share of the noise, 0 to "
+        "1 (needs --warp on).")] = None,
     prompt: Annotated[str | None, option("--prompt", panel=SAMPLING, metavar="TEXT",
         help="Text for models with a text encoder.")] = None,
     negative_prompt: Annotated[str | None, option("--negative-prompt", panel=SAMPLING,
@@ -182,6 +185,7 @@ def command(
         sampling__guidance=guidance,
         sampling__scheduler=scheduler,
         sampling__seed=seed,
+        sampling__start_from_warp=start_from_warp,
         sampling__prompt=prompt,
         sampling__negative_prompt=negative_prompt,
         frame__size=size,

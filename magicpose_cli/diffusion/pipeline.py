@@ -48,6 +48,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     sample_size: side in pixels of the pictures the model was trained on.
     default_steps, default_guidance: what the model looks best with; for callers to pass on.
     keep_background: whether callers do well to put the reference's background back into the frames.
+    warp: whether callers do well to move the reference's own pixels and take the frames for what
+        these do not show; for models too small to draw a likeness.
     """
 
     # pose_controlnet takes turns with unet at every step, so it stays on the device
@@ -69,6 +71,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         default_steps: int = 50,
         default_guidance: float = 7.0,
         keep_background: bool = False,
+        warp: bool = False,
     ):
         super().__init__()
         self.register_modules(
@@ -86,6 +89,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             default_steps=default_steps,
             default_guidance=default_guidance,
             keep_background=keep_background,
+            warp=warp,
         )
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.pose_processor = VaeImageProcessor(
@@ -259,7 +263,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
 
     @torch.no_grad()
     def encode_reference(self, image: torch.Tensor) -> torch.Tensor:
-        """(1, 3, H, W) in -1..1 -> clean latents (1, c, h, w); the posterior's mode, not a draw."""
+        """(n, 3, H, W) in -1..1 -> clean latents (n, c, h, w); the posterior's mode, not a draw."""
         vae = self._needed_vae()
         encoded = vae.encode(image.to(self._execution_device, vae.dtype))
         latents = encoded.latent_dist.mode() if "latent_dist" in encoded else encoded.latents

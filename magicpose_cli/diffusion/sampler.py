@@ -20,6 +20,7 @@ import torch
 
 from magicpose_cli.diffusion.compiled import as_one_graph
 from magicpose_cli.diffusion.reference import Bank, ReferenceAttention, ready
+from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_timesteps
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -72,6 +73,9 @@ class Sampler:
     default. steps: of the pipeline's scheduler. guidance: 1 is none. compiled: torch.compile one
     function with all networks of a step; batches should then have one shape. banks: filled with
     what the appearance network says, or full of it from a Sampler of the same reference and text.
+    strength: the share of the steps that frames take which begin from a picture (as of img2img in
+    diffusers). The appearance network reads the timesteps of these steps here and those of others
+    when they are first needed.
 
     Guidance and the scheduler's step run in float32.
     """
@@ -89,13 +93,16 @@ class Sampler:
         shortcuts: Shortcuts | None = None,
         compiled: bool = False,
         banks: dict[float, Bank] | None = None,
+        strength: float = 1.0,
     ):
         self.steps = steps
+        self.strength = strength
         self.guidance = guidance
         self.shortcuts = shortcuts or Shortcuts()
         self._unet: UNet2DConditionModel = pipeline.unet
         self._pose_net: ControlNetModel = pipeline.pose_controlnet
         self._scheduler = pipeline.scheduler
+        self._late_scheduler = able_to_begin_late(pipeline.scheduler)
         self._dtype, self._device = pipeline.unet.dtype, pipeline._execution_device
         self._noise = noise.to(self._device, torch.float32)
         if negative_prompt_embeds is None:
@@ -104,9 +111,10 @@ class Sampler:
             text.to(self._device, self._dtype) for text in (prompt_embeds, negative_prompt_embeds)
         ]
         self._attention = ReferenceAttention(self._unet)
-        self._scheduler.set_timesteps(steps, device=self._device)
         self._banks = {} if banks is None else banks
-        self._read(pipeline, reference_latents, prompt_embeds)
+        self._reference = (pipeline, reference_latents, prompt_embeds)
+        self._scheduler.set_timesteps(steps, device=self._device)
+        self._read(self._scheduler.timesteps if strength == 1.0 else self._begin_late()[0])
         self._passing = torch.nn.Identity()
         self._alone: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last = _Watched(self._unet.up_blocks[-1].resnets[-1])
@@ -120,27 +128,39 @@ class Sampler:
         pose_maps: torch.Tensor,
         noise: torch.Tensor | None = None,
         on_step: OnStep | None = None,
+        start: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """(F, 3, 8h, 8w) RGB in 0..1 -> latents (F, c, h, w) float32.
 
-        noise: (F, c, h, w) of these frames, in place of the one all share.
+        noise: (F, c, h, w) of these frames, in place of the one all share. start: clean latents
+        (F, c, h, w) of pictures to begin from; the noise is added to them, and the last `strength`
+        of the steps are taken (Meng et al., "SDEdit", ICLR 2022). on_step counts those taken.
         """
-        scheduler = self._scheduler
-        scheduler.set_timesteps(self.steps, device=self._device)
-        count = len(scheduler.timesteps)
-        start = self._noise if noise is None else noise.to(self._device, torch.float32)
-        x = start.expand(len(pose_maps), -1, -1, -1) * scheduler.init_noise_sigma
+        noise = self._noise if noise is None else noise.to(self._device, torch.float32)
+        if start is None:
+            scheduler = self._scheduler
+            scheduler.set_timesteps(self.steps, device=self._device)
+            timesteps, skipped = scheduler.timesteps, 0
+            x = noise.expand(len(pose_maps), -1, -1, -1) * scheduler.init_noise_sigma
+        else:
+            scheduler = self._late_scheduler
+            timesteps, skipped = self._begin_late()
+            start = start.to(self._device, torch.float32).expand(len(pose_maps), -1, -1, -1)
+            x = scheduler.add_noise(start, noise, timesteps[:1])
+        self._read(timesteps)
+        count = skipped + len(timesteps)
+        one_sample = start is None and len(noise) == 1
         deep: _Deep | None = None
         maps = pose_maps.to(self._device, self._dtype)
         with self._attention, self._last_layer_watched(), self._seen(maps) as hint:
-            for i, t in enumerate(scheduler.timesteps):
+            for i, t in enumerate(timesteps):
                 noisy = scheduler.scale_model_input(x, t).to(self._dtype)
-                guided = self.guidance != 1.0 and self.shortcuts.guided(i, count)
+                guided = self.guidance != 1.0 and self.shortcuts.guided(skipped + i, count)
                 self._attention.bank = self._banks[float(t)]
                 rows = len(x) * (2 if guided else 1)
                 if i % self.shortcuts.cache_every and deep and len(deep.hidden) >= rows:
                     prediction = self._shallow(noisy, t, guided, deep)
-                elif guided and i == 0 and len(start) == 1 and self._shares_first:
+                elif guided and i == 0 and one_sample and self._shares_first:
                     prediction, deep = self._first(noisy, t, hint)
                 else:
                     prediction, deep = self._step(noisy, t, hint, guided)
@@ -261,14 +281,16 @@ class Sampler:
         finally:
             net.controlnet_cond_embedding = layers
 
-    def _read(
-        self, pipeline: MagicPosePipeline, latents: torch.Tensor, prompt: torch.Tensor
-    ) -> None:
-        """The banks by timestep. Where the denoiser is at hand they become keys and values; where
-        it waits in main memory they stay hidden states, half as large."""
-        times = dict.fromkeys(float(t) for t in self._scheduler.timesteps)
+    def _begin_late(self) -> tuple[torch.Tensor, int]:
+        """The timesteps of frames that begin from a picture, and how many before are left out."""
+        return set_last_timesteps(self._late_scheduler, self.steps, self.strength, self._device)
+
+    def _read(self, timesteps: torch.Tensor) -> None:
+        """The banks of timesteps that have none yet. Where the denoiser is at hand they become keys
+        and values; where it waits in main memory they stay hidden states, half as large."""
+        times = dict.fromkeys(float(t) for t in timesteps)
         missing = [t for t in times if t not in self._banks]
-        for t, bank in zip(missing, appearance(pipeline, latents, prompt, missing), strict=True):
+        for t, bank in zip(missing, appearance(*self._reference, missing), strict=True):
             if self._unet.device == self._device:
                 ready(self._unet, bank)
             self._banks[t] = bank

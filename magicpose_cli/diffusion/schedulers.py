@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from magicpose_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 SHORT_NAMES = {
     "ddim": "DDIMScheduler",
@@ -34,3 +37,47 @@ def scheduler_by_name(name: str, current: Any) -> Any:
         reason = "draws noise at every step" if hasattr(diffusers, class_name) else "is not known"
         raise ConfigError(f"sampling.scheduler: {name!r} {reason}; expected one of {known}")
     return usable[class_name].from_config(current.config)
+
+
+def steps_taken(steps: int, strength: float) -> int:
+    """How many of all steps are left for a picture that begins with its share of the noise."""
+    return max(1, round(strength * steps))
+
+
+def able_to_begin_late(scheduler: Any) -> Any:
+    """The scheduler, or one like it that can begin at any of its steps.
+
+    PNDM's Runge-Kutta steps can only be its first three: it does without, as in Stable Diffusion.
+    """
+    from diffusers import PNDMScheduler
+
+    if isinstance(scheduler, PNDMScheduler) and not scheduler.config.skip_prk_steps:
+        return PNDMScheduler.from_config(scheduler.config, skip_prk_steps=True)
+    return scheduler
+
+
+def set_last_timesteps(
+    scheduler: Any, steps: int, strength: float, device: Any = None
+) -> tuple[torch.Tensor, int]:
+    """Have a scheduler that is `able_to_begin_late` take the last `strength` of its steps.
+
+    Returns the timesteps at which the denoiser is to be asked, and how many before them are left
+    out. What `add_noise` makes at the first of them is the sample to begin from.
+    """
+    import torch
+    from diffusers import LMSDiscreteScheduler, PNDMScheduler
+
+    scheduler.set_timesteps(steps, device=device)
+    every = scheduler.timesteps
+    skipped = steps - steps_taken(steps, strength)
+    first = skipped * scheduler.order
+    timesteps = every[first:]
+    if isinstance(scheduler, PNDMScheduler):  # it asks twice at its second step, whichever that is
+        left = torch.cat([every[:1], every[2:]])[skipped:]
+        timesteps = torch.cat([left[:2], left[1:]])
+    elif isinstance(scheduler, LMSDiscreteScheduler):
+        # it takes its position in the schedule for the number of predictions that it has kept
+        scheduler.timesteps, scheduler.sigmas = timesteps, scheduler.sigmas[first:]
+    elif hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    return timesteps, len(every) - len(timesteps)

@@ -55,6 +55,7 @@ SETTINGS = {
     "default_steps": 50,
     "default_guidance": 7.0,
     "keep_background": False,
+    "warp": False,
 }
 """Settings of the pipeline that a model's index may hold, and what they are where it does not."""
 

@@ -311,6 +311,7 @@ def write_model(
         default_steps=model.default_steps,
         default_guidance=guidance,
         keep_background=model.keep_background,
+        warp=model.warp,
     )
     pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
     card = CARD.format(

@@ -74,6 +74,8 @@ class ModelSettings(Section):
     default_guidance: float = Field(7.0, ge=1)
     keep_background: bool = False
     """Whether what is made with the model keeps the reference's background by default."""
+    warp: bool = False
+    """Whether the reference's own pixels are moved by default, and the model's for the rest."""
     network: NetworkSettings = NetworkSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
 

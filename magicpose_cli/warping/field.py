@@ -38,7 +38,7 @@ class Field:
         }
         if self._head is not None:
             mine = self._weights[ALL][parts.index("head")]
-            self._head_weight = upsample(mine, grid.padded)
+            self._head_weight = upsample(mine, grid.field_size)
 
     def _of_layer(
         self, weights: np.ndarray, layer: Layer, apart: bool, height: float
@@ -69,17 +69,17 @@ class Field:
     def moved(
         self, now: Points, drift: dict[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
-        """(H, W, 2) float32 for each layer by its name: where the padded picture's pixels go.
+        """(h, w, 2) float32 for each layer by its name: where the field's points go, in pixels.
 
         drift: (rows, columns, 2) pixels for each layer, by which the nodes go further than the
         points tell.
         """
         coarse, face = self._coarse(now)
-        fields = {name: upsample(nodes, self._grid.padded) for name, nodes in coarse.items()}
+        fields = {name: upsample(nodes, self._grid.field_size) for name, nodes in coarse.items()}
         if self._head is not None and face is not None:
             self._head.lay(fields[ALL], face, self._head_weight)
         for name, further in (drift or {}).items():
-            fields[name] += upsample(further, self._grid.padded)
+            fields[name] += upsample(further, self._grid.field_size)
         return fields
 
     def _coarse(self, now: Points) -> tuple[dict[str, np.ndarray], np.ndarray | None]:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 MARGIN = 1 / 8  # of the short side: what moves into the picture comes from there, mirrored
+CELL = 2  # pixels: motion is smooth, and a quarter of the pixels tell it as well
 STEP = 4.0  # pixels at a short side of 512 between two nodes
 
 
@@ -52,7 +53,25 @@ class Grid:
 
     def nodes(self) -> np.ndarray:
         """(rows, columns, 2) float64: where the nodes lie in the picture's pixels."""
-        rows, columns = self.shape
+        return self._spread(*self.shape)
+
+    @property
+    def field_size(self) -> tuple[int, int]:
+        """(width, height) of the field: a motion is told for every CELL-th pixel."""
+        width, height = self.padded
+        return width // CELL, height // CELL
+
+    def field_points(self) -> np.ndarray:
+        """(h, w, 2) float64: which places of the picture, in its pixels, a field moves."""
+        width, height = self.field_size
+        return self._spread(height, width)
+
+    def at_field_points(self, values: np.ndarray) -> np.ndarray:
+        """What the padded picture has at the field's points, (h, w) float32, linear."""
+        x, y = np.moveaxis(self.field_points() + self.pad, 2, 0).astype(np.float32)
+        return cv2.remap(values, x, y, cv2.INTER_LINEAR)
+
+    def _spread(self, rows: int, columns: int) -> np.ndarray:
         x = np.linspace(-self.pad, self.width - 1 + self.pad, columns)
         y = np.linspace(-self.pad, self.height - 1 + self.pad, rows)
         return np.stack(np.meshgrid(x, y), -1)

@@ -41,13 +41,18 @@ class Head:
         self._place_nodes(np.unique(triangles.convex_hull), grid)
 
     def _place_pixels(self, triangles, grid: Grid) -> None:  # type: ignore[no-untyped-def]
-        """Which triangle holds each pixel of the face, and where in it."""
+        """Which triangle holds each of the field's points in the face, and where in it."""
         flat = self._points[:, :2]
-        low = np.maximum(np.floor(flat.min(0)).astype(int) - 1 + grid.pad, 0)
-        high = np.minimum(np.ceil(flat.max(0)).astype(int) + 2 + grid.pad, grid.padded)
-        self.box = np.s_[low[1] : high[1], low[0] : high[0]]
-        x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
-        pixels = np.stack([x, y], -1).reshape(-1, 2) - float(grid.pad)
+        points = grid.field_points()
+        rows, columns = (
+            np.flatnonzero((line >= low) & (line <= high))
+            for line, low, high in (
+                (points[:, 0, 1], flat[:, 1].min(), flat[:, 1].max()),
+                (points[0, :, 0], flat[:, 0].min(), flat[:, 0].max()),
+            )
+        )
+        self.box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        pixels = points[self.box].reshape(-1, 2)
         simplex = triangles.find_simplex(pixels)
         self._inside = simplex >= 0
         pixels, simplex = pixels[self._inside], simplex[self._inside]
@@ -59,7 +64,7 @@ class Head:
         hull = cv2.convexHull(np.rint(flat + grid.pad).astype(np.int32))
         cv2.fillConvexPoly(mask, hull, (1,))
         self._away = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
-        depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)[self.box]
+        depth = grid.at_field_points(cv2.distanceTransform(mask, cv2.DIST_L2, 5))[self.box]
         rim = np.clip(depth / max(2.0, RIM * self.height), 0, 1)
         self._rim = rim.reshape(-1)[self._inside].astype(np.float32)
 
@@ -110,9 +115,9 @@ class Head:
         return wanted if known(wanted).sum() >= len(wanted) // 2 else None
 
     def lay(self, field: np.ndarray, face: np.ndarray, weight: np.ndarray) -> None:
-        """Put the face's own motion into a field (H, W, 2) of the padded picture, in place.
+        """Put the face's own motion into a field (h, w, 2), in place.
 
-        weight: (H, W) how much each pixel belongs to the head.
+        weight: (h, w) how much each pixel belongs to the head.
         """
         block = field[self.box].reshape(-1, 2)
         own = np.einsum("nk,nkc->nc", self._shares, face.astype(np.float32)[self._corners])

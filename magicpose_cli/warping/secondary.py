@@ -8,40 +8,77 @@ and small is taken along: a motion, none of the driver's looks or shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from magicpose_cli.framing import Framing, person_box
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.warping.matte import find_matte
+from magicpose_cli.warping.warp import Driven, ReferenceWarp
 
-SIDE = 320  # pixels of the window's short side, in which the flow is looked for
-SMOOTH = 1 / 32  # of the short side: standard deviation of what is averaged over
-FURTHEST = 1 / 64  # of the short side: what goes further is mistaken
+SIDE = 384  # pixels of the short side of the driver's window, in which the flow is looked for
+SMOOTH = 1 / 64  # of the short side: standard deviation of what is averaged over
+FURTHEST = 1 / 40  # of the short side: what goes further is mistaken
 DOUBT = 20.0  # levels of 255 by which the two still differ where a flow counts half
 PRIOR = 0.1  # weight of no motion, against that of one pixel in each
 
 
-@dataclass(frozen=True)
-class Driven:
-    """A frame of the driver. pose: its person. field (h, w, 2) float32: pixels of the pose's
-    picture, at points `scale` of them apart, by which the person is further than the points tell.
-    size: pixels of the reference's picture in one of the driver's.
+class DriverTracker:
+    """Finds the secondary motion of one driver.
+
+    picture: its anchor frame, (H, W, 3) uint8 RGB; poses: the person of all frames, in its pixels;
+    anchor: which of them the picture shows; laid: the same in the result's pixels. Raises
+    ValueError where the driver's person cannot be told from what is behind them.
     """
 
-    pose: Pose
-    field: np.ndarray
-    scale: float
-    size: float
+    def __init__(self, picture: np.ndarray, poses: Sequence[Pose], anchor: int, laid: Pose) -> None:
+        self._framing = _window(poses)
+        still = self._framing.pose(poses[anchor])
+        start = self._cut(picture)
+        matte = find_matte(start, still)
+        if matte is None:
+            raise ValueError("the driver's person cannot be told from the background")
+        self._warp = ReferenceWarp(start, still, matte)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(1)  # half the size instead of a quarter, for as little time
+        self._size = _ratio(laid, still)
 
-    def drift(self, places: np.ndarray) -> np.ndarray:
-        """(rows, columns, 2) pixels of the driver -> the drift there, in the reference's."""
-        at = places.astype(np.float32) / np.float32(self.scale)
-        found = cv2.remap(
-            self.field, np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1]),
-            cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0,
-        )  # fmt: skip
-        return np.float32(self.size) * found
+    def track(self, picture: np.ndarray, pose: Pose) -> Driven:
+        """A frame of the driver and its person."""
+        there = self._framing.pose(pose)
+        warped = self._warp(there)
+        predicted = np.rint(warped.picture.clip(0, 255)).astype(np.uint8)
+        drift = drift_between(predicted, warped.cover, self._cut(picture), self._flow)
+        return Driven(there, drift, self._size)
+
+    def _cut(self, picture: np.ndarray) -> np.ndarray:
+        left, top, right, bottom = (int(side) for side in self._framing.window)
+        size = (self._framing.width, self._framing.height)
+        return cv2.resize(picture[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+
+
+def _window(poses: Sequence[Pose]) -> Framing:
+    """Where the driver's person is over the whole clip, not enlarged."""
+    width, height = poses[0].width, poses[0].height
+    box = person_box(poses) or (0, 0, width, height)
+    left, top, right, bottom = (
+        int(np.clip(side, 0, end)) for side, end in zip(box, (width, height) * 2, strict=True)
+    )
+    if min(right - left, bottom - top) < 16:
+        left, top, right, bottom = 0, 0, width, height
+    scale = min(1.0, SIDE / min(right - left, bottom - top))
+    size = (max(16, round(scale * side)) for side in (right - left, bottom - top))
+    return Framing((left, top, right, bottom), *size)
+
+
+def _ratio(one: Pose, other: Pose) -> float:
+    """How much larger the first pose is, by what both show."""
+    points = [np.concatenate([pose.body, pose.face]).astype(np.float64) for pose in (one, other)]
+    both = np.isfinite(points[0]).all(1) & np.isfinite(points[1]).all(1)
+    spread = [p[both].std(0).sum() if both.sum() > 1 else 0.0 for p in points]
+    return float(spread[0] / spread[1]) if spread[1] > 0 else 0.0
 
 
 def drift_between(
@@ -62,5 +99,5 @@ def drift_between(
     furthest = FURTHEST * side
     length = np.linalg.norm(back, axis=-1)
     back *= -np.minimum(1, furthest / np.maximum(length, 1e-6))[..., None]
-    blur = lambda values: cv2.GaussianBlur(values, (0, 0), SMOOTH * side)
-    return blur(back * weight[..., None]) / (blur(weight) + PRIOR)[..., None]
+    moved = cv2.GaussianBlur(back * weight[..., None], (0, 0), SMOOTH * side)
+    return moved / (cv2.GaussianBlur(weight, (0, 0), SMOOTH * side) + PRIOR)[..., None]

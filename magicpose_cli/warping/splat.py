@@ -11,27 +11,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from magicpose_cli.warping.grid import Grid
+from magicpose_cli.warping.grid import CELL, Grid
 from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.layers import Layer
 
-SMOOTH = 1.2  # pixels, of the inverted map
+SMOOTH = 0.8  # cells, of the inverted map
 VISIBLE = 0.01  # of alpha: pixels with less are not moved
-TORN = 0.15  # pixels that arrive at one: fewer is stretched beyond three times and open
-SURE = 0.05  # pixels that arrive, from where on the map is known
+TORN = 0.15  # points that arrive in a cell: fewer is stretched beyond three times and open
+SURE = 0.05  # points that arrive, from where on the map is known
 SPECK = 80  # pixels at a short side of 512: smaller pieces are dropped
-ROOM = 4  # pixels around all that arrives
+ROOM = 3  # cells around all that arrives
 
 
 @dataclass(frozen=True)
 class Moved:
     """A layer in a frame: box (rows, columns) of the frame, there alpha (h, w, 1) and colors
-    (h, w, 3) float32, and density (h, w): reference pixels that arrive at one."""
+    (h, w, 3) float32."""
 
     box: tuple[slice, slice]
     alpha: np.ndarray
     colors: np.ndarray
-    density: np.ndarray
 
 
 class Splatter:
@@ -39,59 +38,62 @@ class Splatter:
 
     def __init__(self, layer: Layer, grid: Grid) -> None:
         self._layer, self._grid = layer, grid
-        visible = (layer.alpha > VISIBLE).astype(np.uint8)
-        self._index = np.flatnonzero(cv2.dilate(visible, np.ones((3, 3), np.uint8)))
-        rows, columns = np.divmod(self._index, grid.padded[0])
-        self._x, self._y = ((v - grid.pad).astype(np.float32) for v in (columns, rows))
+        visible = cv2.dilate((layer.alpha > VISIBLE).astype(np.float32), np.ones((5, 5), np.uint8))
+        self._index = np.flatnonzero(grid.at_field_points(visible) > 0)
+        self._from = grid.field_points().reshape(-1, 2)[self._index].astype(np.float32)
 
     def __call__(self, field: np.ndarray, solid: np.ndarray | None = None) -> Moved | None:
-        """field: (H, W, 2) of the padded picture. solid: (H, W) uint8 of the frame, 1 where there
-        are no holes, whatever is stretched. None where nothing arrives in the picture."""
-        to = field.reshape(-1, 2)[self._index]
+        """field: (h, w, 2), where the field's points go. solid: (H, W) uint8 of the frame, 1 where
+        there are no holes, whatever is stretched. None where nothing arrives in the picture."""
         grid = self._grid
-        x, y = np.rint(to[:, 0]).astype(np.int32), np.rint(to[:, 1]).astype(np.int32)
-        arrives = (x >= 0) & (x < grid.width) & (y >= 0) & (y < grid.height)
+        to = field.reshape(-1, 2)[self._index]
+        cells = np.floor((to + 0.5) / CELL).astype(np.int32)
+        columns, rows = -(-grid.width // CELL), -(-grid.height // CELL)
+        arrives = ((cells >= 0) & (cells < (columns, rows))).all(1)
         if not arrives.any():
             return None
-        x, y, to = x[arrives], y[arrives], to[arrives]
-        left, top = max(0, int(x.min()) - ROOM), max(0, int(y.min()) - ROOM)
-        right = min(grid.width, int(x.max()) + ROOM + 1)
-        bottom = min(grid.height, int(y.max()) + ROOM + 1)
-        box, shape = np.s_[top:bottom, left:right], (bottom - top, right - left)
-        # To first order: what is at the arriving pixel's own center.
-        back_x, back_y = self._x[arrives] - to[:, 0], self._y[arrives] - to[:, 1]
-        count, sum_x, sum_y = self._gathered((y - top) * shape[1] + x - left, back_x, back_y, shape)
+        cells, back = cells[arrives], (self._from - to)[arrives]
+        left, top = np.maximum(cells.min(0) - ROOM, 0).tolist()
+        right, bottom = np.minimum(cells.max(0) + ROOM + 1, (columns, rows)).tolist()
+        shape = bottom - top, right - left
+        index = (cells[:, 1] - top) * shape[1] + cells[:, 0] - left
+        count, sum_x, sum_y = self._gathered(index, back[:, 0], back[:, 1], shape)
         known = count > SURE
-        back = np.stack([sum_x, sum_y], -1) / np.maximum(count, 1e-6)[..., None]
-        back = push_pull(
-            np.where(known[..., None], back, 0), np.where(known, np.minimum(2 * count, 1), 0)
+        mean = np.stack([sum_x, sum_y], -1) / np.maximum(count, 1e-6)[..., None]
+        mean = push_pull(
+            np.where(known[..., None], mean, 0), np.where(known, np.minimum(2 * count, 1), 0)
         )
-        open_ = self._open(count, None if solid is None else solid[box])
-        from_x = back[..., 0] + np.arange(left, right, dtype=np.float32) + grid.pad
-        from_y = back[..., 1] + np.arange(top, bottom, dtype=np.float32)[:, None] + grid.pad
+        top, left = CELL * top, CELL * left
+        bottom, right = min(CELL * bottom, grid.height), min(CELL * right, grid.width)
+        box, size = np.s_[top:bottom, left:right], (CELL * shape[1], CELL * shape[0])
+        high, wide = bottom - top, right - left  # the last cell may lie over the picture's edge
+        way = cv2.resize(mean, size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
+        whole = cv2.resize(self._whole(count), size, interpolation=cv2.INTER_NEAREST)[:high, :wide]
+        if solid is not None:
+            whole = np.maximum(whole, solid[box])
+        open_ = cv2.dilate(whole, np.ones((3, 3), np.uint8))
+        from_x = way[..., 0] + np.arange(left, right, dtype=np.float32) + grid.pad
+        from_y = way[..., 1] + np.arange(top, bottom, dtype=np.float32)[:, None] + grid.pad
         alpha = (
             cv2.remap(self._layer.alpha, from_x, from_y, cv2.INTER_LINEAR, borderValue=0) * open_
         )
         colors = cv2.remap(
             self._layer.colors, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
         )
-        return Moved(box, alpha[..., None], colors, count)
+        return Moved(box, alpha[..., None], colors)
 
     def _gathered(
         self, index: np.ndarray, x: np.ndarray, y: np.ndarray, shape: tuple[int, int]
     ) -> list[np.ndarray]:
-        """How many pixels arrive around each, and the sums of what they bring."""
+        """How many points arrive in each cell, and the sums of what they bring."""
         size = shape[0] * shape[1]
         sums = (np.bincount(index, weights, size) for weights in (None, x, y))
         return [cv2.GaussianBlur(s.reshape(shape).astype(np.float32), (0, 0), SMOOTH) for s in sums]
 
-    def _open(self, count: np.ndarray, solid: np.ndarray | None) -> np.ndarray:
-        """(h, w) uint8: 1 where the layer is not torn, and one pixel around."""
+    def _whole(self, count: np.ndarray) -> np.ndarray:
+        """(h, w) uint8: 1 where the layer is not torn."""
         whole = (count > TORN).astype(np.uint8)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(whole)
-        unit = min(self._grid.width, self._grid.height) / 512
+        unit = min(self._grid.width, self._grid.height) / 512 / CELL
         large = stats[:, cv2.CC_STAT_AREA] > SPECK * unit**2
-        whole = (whole * large[labels]).astype(np.uint8)
-        if solid is not None:
-            whole = np.maximum(whole, solid)
-        return cv2.dilate(whole, np.ones((3, 3), np.uint8))
+        return (whole * large[labels]).astype(np.uint8)

@@ -18,7 +18,6 @@ from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.parts import parts_of, skin_weights
 from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.points import Points
-from magicpose_cli.warping.secondary import Driven
 from magicpose_cli.warping.splat import Moved, Splatter
 
 FACES = 7.5  # heights of a face in a body, where no bone tells more
@@ -27,10 +26,27 @@ FACES = 7.5  # heights of a face in a body, where no bone tells more
 @dataclass(frozen=True)
 class Warped:
     """A frame. picture: (H, W, 3) float32 RGB in 0..255. cover: (H, W) float32, 1 where the moved
-    person is, 0 where the plate is seen."""
+    person is, 0 where the plate is seen. pose: of the frame, in its pixels."""
 
     picture: np.ndarray
     cover: np.ndarray
+    pose: Pose
+
+
+@dataclass(frozen=True)
+class Driven:
+    """A frame of the driver, in pixels of its own. pose: its person. drift (h, w, 2) float32: by how
+    much they are further than the points tell. size: pixels of the result in one of these."""
+
+    pose: Pose
+    drift: np.ndarray
+    size: float
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """(rows, columns, 2) places in the driver -> the drift there, in pixels of the result."""
+        x, y = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
+        found = cv2.remap(self.drift, x, y, cv2.INTER_LINEAR, borderValue=0)
+        return np.float32(self.size) * found
 
 
 class ReferenceWarp:
@@ -72,7 +88,7 @@ class ReferenceWarp:
         now, drift = Points.of(pose), None
         if driven is not None:
             places = self._field.places(Points.of(driven.pose))
-            drift = {name: driven.drift(nodes) for name, nodes in places.items()}
+            drift = {name: driven.at(nodes) for name, nodes in places.items()}
             now = self._drifted(now, drift[ALL])
         fields = self._field.moved(now, drift)
         picture, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
@@ -85,7 +101,7 @@ class ReferenceWarp:
             part = picture[moved.box]
             part += moved.alpha * (moved.colors - part)
             cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
-        return Warped(picture, cover)
+        return Warped(picture, cover, pose)
 
     def _drifted(self, now: Points, drift: np.ndarray) -> Points:
         """Eyes and mouth go where the face around them does."""

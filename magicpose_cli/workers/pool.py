@@ -97,7 +97,8 @@ class WorkerPool:
         return preset.model.batch_size or min(sizes.values())
 
     def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """(n, H, W, 3) uint8 pose maps -> as many frames, batch by batch, in order.
+        """(n, H, W, 3) uint8 pose maps, or (n, H, W, 6) with pictures to begin from -> as many
+        frames, batch by batch, in order.
 
         However long the film is, AHEAD batches a worker are held.
         """

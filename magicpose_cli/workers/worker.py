@@ -23,7 +23,7 @@ class Reply:
 
 class Worker:
     """Loads the model when the first reference comes; the reference and the seed decide the noise,
-    so nothing else has to travel than pose maps and frames."""
+    so nothing else has to travel than batches (see `render`) and frames."""
 
     def __init__(self, threads: int = 0):
         self._threads = threads
@@ -51,6 +51,7 @@ class Worker:
         return self._here.prepare(reference, preset, frames)
 
     def make(self, maps: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Pose maps (n, H, W, 3) uint8 -> as many frames, and what the user should know."""
+        """Pose maps (n, H, W, 3) uint8, or (n, H, W, 6) with pictures to begin from -> as many
+        frames, and what the user should know."""
         [frames] = self._here.render([maps])
         return frames, list(self._here.notes)

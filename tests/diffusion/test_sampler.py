@@ -246,5 +246,6 @@ def test_one_graph_serves_all_steps_and_batches(pipeline, inputs, maps, monkeypa
     sampler = Sampler(pipeline, **inputs, steps=3, shortcuts=shortcuts, compiled=True)
     once = sampler.sample(maps)
     assert torch.equal(sampler.sample(maps), once)
+    sampler.sample(maps, start=once)
     assert graphs.frame_count == 1
     torch._dynamo.reset()

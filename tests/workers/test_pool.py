@@ -63,6 +63,15 @@ def test_two_processes_make_what_one_makes(pool, preset, reference, batches, alo
     assert pool.notes == []
 
 
+def test_pictures_to_begin_from_travel_with_the_maps(pool, preset, reference, batches, alone):
+    preset = preset.with_options(sampling__start_from_warp=0.5)
+    both = np.concatenate([batches[:3], batches[3:6]], axis=-1)
+    truth = list(Renderer(load_model(preset), reference, preset).render(both))
+    pool.prepare(reference, preset, 9)
+    assert same(list(pool.render(both)), truth)
+    assert not same(truth, alone[:3])
+
+
 def test_another_reference_on_the_loaded_models(pool, preset, reference, batches, alone):
     pool.prepare(255 - reference, preset, 3)
     [other] = pool.render(batches[:1])

@@ -1,0 +1,125 @@
+"""What is written of the network's frames.
+
+They are fused with the warped reference, or have its background kept; then they stand alone, in the
+whole picture, or in a row with what they were made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from magicpose_cli.background import Background
+from magicpose_cli.clock import Clock
+from magicpose_cli.config import Preset
+from magicpose_cli.driver import Driver
+from magicpose_cli.motion import Motion, picked
+from magicpose_cli.paste import Paster
+from magicpose_cli.plan import Plan
+from magicpose_cli.stream import ahead
+from magicpose_cli.warping.fusion import Fusion
+from magicpose_cli.warping.secondary import DriverTracker
+from magicpose_cli.warping.warp import Driven, ReferenceWarp, Warped
+
+
+class Finisher:
+    """Takes the network's frames in order and gives what is written.
+
+    sources: for each frame of the film, the one that is shown there. maps: the pose maps of all
+    frames, where they are shown. warp: of the reference, for a warped result. notes: what the user
+    should know, a line each.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        preset: Preset,
+        picture: np.ndarray,
+        motion: Motion,
+        sources: Sequence[int],
+        *,
+        maps: Iterator[np.ndarray],
+        warp: WarpedFrames | None,
+        clock: Clock,
+    ) -> None:
+        self._motion, self._sources, self._maps = motion, sources, maps
+        self._canvas = motion.result_framing.picture(picture)
+        self._compose = self._kept
+        self._background: Background | None = None
+        if warp is not None:
+            self._fusion = Fusion(
+                warp.reference,
+                motion.framing,
+                motion.result_framing,
+                trusts_network=plan.trusts_network,
+                strength=preset.frame.warp_strength,
+            )
+            self._warped = ahead(clock.each("warp", warp.frames(sorted(set(sources)))))
+            self._compose = self._fused
+        elif plan.keep_background and motion.still is not None:
+            self._background = Background(self._canvas, motion.still)
+        self._place: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda shown, made: shown
+        if preset.frame.paste_back:
+            paster = Paster(picture, motion.result_framing, preset.frame.feather)
+            self._place = lambda shown, made: paster.paste(shown)
+        elif preset.output.compare:
+            self._place = self._compared if warp is None else self._compared_with_made
+
+    def __call__(self, made: np.ndarray, at: int) -> np.ndarray:
+        """made: the network's frame, (h, w, 3) uint8 RGB, for the how many-th of the film."""
+        return self._place(self._compose(made, at), made)
+
+    def _kept(self, made: np.ndarray, at: int) -> np.ndarray:
+        if self._background is None:
+            return made
+        return self._background.keep(made, self._motion.poses[self._sources[at]])
+
+    def _fused(self, made: np.ndarray, at: int) -> np.ndarray:
+        if at == 0 or self._sources[at] != self._sources[at - 1]:
+            self._frame = next(self._warped)
+        return self._fusion(self._frame, made)
+
+    def _compared(self, shown: np.ndarray, made: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._canvas, next(self._maps), shown], axis=1)
+
+    def _compared_with_made(self, shown: np.ndarray, made: np.ndarray) -> np.ndarray:
+        drawn = (self._fusion.in_result(picture) for picture in (next(self._maps), made))
+        return np.concatenate([self._canvas, *drawn, shown], axis=1)
+
+
+class WarpedFrames:
+    """The reference, moved as a driver moves. notes: what the user should know, a line each."""
+
+    def __init__(
+        self, reference: ReferenceWarp, motion: Motion, driver: Driver, *, secondary: bool
+    ) -> None:
+        self.reference = reference
+        self.notes: list[str] = []
+        self._motion, self._driver = motion, driver
+        self._tracker = self._track() if secondary and motion.tracked else None
+
+    def _track(self) -> DriverTracker | None:
+        """Of the driver's own picture; None where its person cannot be told from the rest."""
+        motion, anchor = self._motion, self._motion.anchor
+        assert anchor is not None
+        picture = next(self._driver.frames(slice(anchor, anchor + 1)))
+        laid = motion.in_result(motion.poses[anchor])
+        try:
+            return DriverTracker(picture, motion.tracked, anchor, laid)
+        except ValueError as error:
+            self.notes.append(f"hair and clothes are moved by the points alone: {error}")
+            return None
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Warped]:
+        """The frames of the driver with these rising indices."""
+        for index, driven in zip(indices, self._driven(indices), strict=True):
+            yield self.reference(self._motion.in_result(self._motion.poses[index]), driven)
+
+    def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
+        if self._tracker is None:
+            yield from (None for _ in indices)
+            return
+        pictures = picked(self._driver.frames(), indices)
+        for index, picture in zip(indices, pictures, strict=True):
+            yield self._tracker.track(picture, self._motion.tracked[index])

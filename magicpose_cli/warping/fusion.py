@@ -1,0 +1,148 @@
+"""What is shown of the warped reference, and what of the network's frame.
+
+A small model draws no likeness: of its frame only what no pixel of the reference shows is taken. A
+model that draws people keeps its frame, and gets the reference's pixels back where the two agree,
+which restores a face and clothes without undoing what the network has turned or uncovered.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from magicpose_cli.framing import Framing
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.warping.points import SIDES, Points, known
+from magicpose_cli.warping.warp import ReferenceWarp, Warped
+
+COLOR_SMOOTH = 1 / 64  # of the short side, over which colors are compared
+SAME, OTHER = 15.0, 50.0  # levels of 255 by which they differ, for all and for nothing of the warp
+PLACE_SMOOTH = 1 / 48  # of the short side, over which edges are compared
+EDGES = 30.0  # variance of gray levels below which an area has no edges to compare
+IN_PLACE, ELSEWHERE = 0.5, 0.0  # correlation of the edges, for all and for nothing of the warp
+FADE = 0.05  # of the network's window, at its edges inside the result
+HAND_ROOM = 0.3  # of a hand's size, around its points
+FOREARM = 0.25  # thickness of a forearm in its length
+
+
+class Fusion:
+    """Puts frames together.
+
+    network, result: framings of the reference for both. trusts_network: whether the network's frame
+    is shown wherever the two differ. strength: 0 is the network's frame, 1 all that is wanted.
+    """
+
+    def __init__(
+        self,
+        warp: ReferenceWarp,
+        network: Framing,
+        result: Framing,
+        *,
+        trusts_network: bool,
+        strength: float = 1.0,
+    ) -> None:
+        self._trusts, self._strength = trusts_network, strength
+        self._lacking = [s for s in SIDES if f"{s}_hand" not in warp.parts]
+        self._parts = warp.parts
+        self._size = (result.width, result.height)
+        left, top, right, bottom = network.between(result).window
+        across, down = (right - left) / result.width, (bottom - top) / result.height
+        # The center of a result's pixel, in the network's frame.
+        self._into = np.array(
+            [[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]], np.float64
+        )
+        self._inside = self._faded(network)
+
+    def __call__(self, warped: Warped, made: np.ndarray) -> np.ndarray:
+        """made: the network's frame, (h, w, 3) uint8 RGB. Returns (H, W, 3) uint8 RGB."""
+        picture = warped.picture
+        if self._trusts:
+            drawn = self._in_result(made)
+            share = self._inside * (1 - self._strength * self._agreement(warped, drawn))
+        else:
+            gap = self._gap(warped)
+            if self._strength == 1 and gap is None:
+                return _bytes(picture)
+            drawn = self._in_result(made)
+            share = self._inside * np.maximum(1 - self._strength, 0 if gap is None else gap)
+        return _bytes(picture + share[..., None] * (drawn - picture))
+
+    def in_result(self, made: np.ndarray) -> np.ndarray:
+        """The network's frame, or its pose map, where it lies in the result, (H, W, 3) uint8; black
+        around it."""
+        return _bytes(self._in_result(made) * (self._inside > 0)[..., None])
+
+    def _in_result(self, made: np.ndarray) -> np.ndarray:
+        """The same in float32; around the frame its edge goes on."""
+        return cv2.warpAffine(
+            made.astype(np.float32),
+            self._into,
+            self._size,
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def _faded(self, network: Framing) -> np.ndarray:
+        """(H, W) float32: 1 in the network's window, fading at those of its edges inside the
+        result."""
+        width, height = self._size
+        shares = []
+        for length, side, (scale, shift) in (
+            (width, network.width, (self._into[0, 0], self._into[0, 2])),
+            (height, network.height, (self._into[1, 1], self._into[1, 2])),
+        ):
+            at = scale * np.arange(length) + shift + 0.5
+            first, last = np.full(length, np.inf), np.full(length, np.inf)
+            if at[0] < 0:
+                first = at
+            if at[-1] > side:
+                last = side - at
+            depth = np.minimum(first, last) / (FADE * side)
+            shares.append(np.clip(depth, 0, 1).astype(np.float32))
+        return np.outer(shares[1], shares[0])
+
+    def _agreement(self, warped: Warped, drawn: np.ndarray) -> np.ndarray:
+        """(H, W) float32 in 0..1: where both show the person, in the same colors, in place."""
+        side = min(self._size)
+        color = cv2.GaussianBlur(drawn - warped.picture, (0, 0), COLOR_SMOOTH * side)
+        alike = (OTHER - np.abs(color).max(2)) / (OTHER - SAME)
+        one, other = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (drawn, warped.picture))
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return cv2.GaussianBlur(values, (0, 0), PLACE_SMOOTH * side)
+
+        mean_one, mean_other = mean(one), mean(other)
+        common = mean(one * other) - mean_one * mean_other
+        spread = (mean(one**2) - mean_one**2) * (mean(other**2) - mean_other**2)
+        related = (common + EDGES) / (np.sqrt(np.maximum(spread, 0)) + EDGES)
+        placed = (related - ELSEWHERE) / (IN_PLACE - ELSEWHERE)
+        return warped.cover * np.clip(alike, 0, 1) * np.clip(placed, 0, 1)
+
+    def _gap(self, warped: Warped) -> np.ndarray | None:
+        """(H, W) float32: hands and forearms of the frame that the reference does not show."""
+        now = Points.of(warped.pose)
+        mask = np.zeros(self._size[::-1], np.uint8)
+        for side in self._lacking:
+            if now.has_hand(side):
+                hand = now.hands[side][known(now.hands[side])]
+                _hull(mask, hand, HAND_ROOM * float(np.ptp(hand, axis=0).max()))
+            if f"{side}_forearm" not in self._parts and now.has(f"{side}_elbow", f"{side}_wrist"):
+                ends = [now.joint(f"{side}_{joint}") for joint in ("elbow", "wrist")]
+                thick = FOREARM * float(np.linalg.norm(np.subtract(*ends)))
+                cv2.line(
+                    mask, *(np.rint(e).astype(int).tolist() for e in ends), (1,), max(1, int(thick))
+                )
+        if not mask.any():
+            return None
+        soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(1.0, min(self._size) / 128))
+        return soft * (1 - warped.cover)
+
+
+def _hull(mask: np.ndarray, points: np.ndarray, room: float) -> None:
+    hull = cv2.convexHull(np.rint(points).astype(np.int32))
+    cv2.fillConvexPoly(mask, hull, (1,))
+    cv2.polylines(mask, [hull], True, (1,), max(1, round(room)))
+
+
+def _bytes(picture: np.ndarray) -> np.ndarray:
+    return np.rint(picture.clip(0, 255)).astype(np.uint8)
