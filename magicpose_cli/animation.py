@@ -266,7 +266,8 @@ class _Job:
                 sink.put((chunks[stand], kept, False))
                 stand += 1
             left = chunks[stand:]
-            batches = ahead(clock.each("draw", self._batches(motion, left, len(chunks[0]))))
+            drawn = self._batches(motion, finisher, left, len(chunks[0]))
+            batches = ahead(clock.each("draw", drawn))
             for indices, frames in zip(
                 left, clock.each("render", maker.render(batches)), strict=True
             ):
@@ -274,10 +275,15 @@ class _Job:
         return sum(map(len, chunks[:stand]))
 
     def _batches(
-        self, motion: Motion, chunks: Sequence[Sequence[int]], size: int
+        self, motion: Motion, finisher: Finisher, chunks: Sequence[Sequence[int]], size: int
     ) -> Iterator[np.ndarray]:
-        """(size, H, W, 3) pose maps; the last batch is filled up, so that all have one shape."""
-        maps = self._maps(motion, [i for chunk in chunks for i in chunk])
+        """(size, H, W, 3) pose maps, or 6 with what the frames begin from; the last batch is filled
+        up, so that all have one shape."""
+        indices = [i for chunk in chunks for i in chunk]
+        maps = self._maps(motion, indices)
+        if self.preset.sampling.start_from_warp is not None:
+            starts = finisher.starts(indices)
+            maps = (np.concatenate(pair, axis=2) for pair in zip(maps, starts, strict=True))
         for chunk in chunks:
             drawn = [next(maps) for _ in chunk]
             yield np.stack(drawn + drawn[-1:] * (size - len(drawn)))

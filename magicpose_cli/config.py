@@ -58,7 +58,7 @@ def _check_canvas(text: str) -> str:
 
 
 WARPED_SIDE = 512
-"""Pixels of a warped result's short side, unless the reference has fewer or others are asked for."""
+"""Pixels of a warped result's short side; fewer where the reference has fewer."""
 
 Size = Annotated[str | int, AfterValidator(_check_size)]
 Steps = Annotated[str | int, AfterValidator(_check_steps)]
@@ -140,8 +140,8 @@ class FrameSettings(Section):
     the frame; None is the model's own."""
 
     warp: Literal["auto", "on", "off"] = "auto"
-    """The reference's own pixels, moved, stand in the result. auto: for models that are made for it,
-    as mini is; their own frames show only what the reference does not."""
+    """The reference's own pixels, moved, stand in the result. auto: for models made for it, such as
+    mini; their own frames then show only what the reference does not."""
     warp_strength: float = Field(1.0, ge=0, le=1)
     """How much of them: 0 is the model's own frame."""
     secondary_motion: bool = True

@@ -55,6 +55,7 @@ class Finisher:
                 trusts_network=plan.trusts_network,
                 strength=preset.frame.warp_strength,
             )
+            self._source = warp
             self._warped = ahead(clock.each("warp", warp.frames(sorted(set(sources)))))
             self._compose = self._fused
         elif plan.keep_background and motion.still is not None:
@@ -65,6 +66,11 @@ class Finisher:
             self._place = lambda shown, made: paster.paste(shown)
         elif preset.output.compare:
             self._place = self._compared if warp is None else self._compared_with_made
+
+    def starts(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """The warped reference as the network's frames show it, (h, w, 3) uint8 RGB, for frames of
+        the driver with rising indices; only of a warped result."""
+        return (self._fusion.for_network(frame.picture) for frame in self._source.frames(indices))
 
     def __call__(self, made: np.ndarray, at: int) -> np.ndarray:
         """made: the network's frame, (h, w, 3) uint8 RGB, for the how many-th of the film."""

@@ -135,7 +135,9 @@ def make_plan(
     width, height = made
     if warp:
         made = (index["sample_size"],) * 2
-        width, height = preset.warped_size_for(picture.shape[1::-1], index["sample_size"])
+        width, height = preset.warped_size_for(
+            (picture.shape[1], picture.shape[0]), index["sample_size"]
+        )
     plan = Plan(
         reference=str(reference),
         driver=str(driver),
@@ -167,7 +169,7 @@ def make_plan(
 
 def warps(driver_kind: str, preset: Preset, index: dict[str, Any]) -> bool:
     """Whether the reference's own pixels are moved. Raises ConfigError where that cannot be."""
-    asked, start = preset.frame.warp, getattr(preset.sampling, "start_from_warp", None)
+    asked, start = preset.frame.warp, preset.sampling.start_from_warp
     if driver_kind == "pose-maps" and "on" in (asked, start and "on"):
         raise ConfigError(
             "pose maps are pictures and do not tell where the person's parts go; leave --warp and "
@@ -175,11 +177,8 @@ def warps(driver_kind: str, preset: Preset, index: dict[str, Any]) -> bool:
         )
     if start and asked == "off":
         raise ConfigError("start-from-warp begins from what warp off leaves out; leave out one")
-    return (
-        bool(start)
-        or asked == "on"
-        or (asked == "auto" and driver_kind != "pose-maps" and index["warp"])
-    )
+    by_itself = asked == "auto" and driver_kind != "pose-maps" and index["warp"]
+    return bool(start) or asked == "on" or by_itself
 
 
 def poses_path(output: Path) -> Path:

@@ -10,9 +10,11 @@ PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
     {"catalog", "errors", "settings", "config", "progress", "stderr", "stream", "clock"},
     {"video", "pose", "diffusion", "framing", "background", "paste"},
+    {"warping"},
     {"driver", "poses", "render", "training", "work", "install"},
     {"workers", "motion"},
     {"plan", "resources"},
+    {"finishing"},
     {"evaluation"},
     {"animation"},
     {"batch", "demo", "page", "doctor"},
@@ -21,7 +23,8 @@ LAYERS = (  # each may import those before it, and itself
 )
 STRANGERS = {
     "pose": {"diffusion", "video"},
-    "diffusion": {"pose", "video", "framing", "background", "paste"},
+    "diffusion": {"pose", "video", "framing", "background", "paste", "warping"},
+    "warping": {"diffusion", "video"},
     "video": {"pose", "diffusion"},
 }
 HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "decord", "cv2", "PIL", "pydantic"}

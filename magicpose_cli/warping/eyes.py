@@ -84,7 +84,7 @@ def _eyeball(mesh: np.ndarray, colors: np.ndarray, eye: tuple) -> Eyeball | None
     inside = np.zeros(part.shape[:2], np.uint8)
     cv2.fillPoly(inside, [np.rint((lids - low) * 16).astype(np.int32)], (1,), cv2.LINE_8, 4)
     if _opening(lids) * _width(lids) > 8:  # lashes are no white
-        inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
+        inside = cv2.erode(inside, np.ones((3, 3), np.uint8)).astype(np.uint8)
     y, x = np.mgrid[: part.shape[0], : part.shape[1]]
     distance = np.hypot(x - center[0] + low[0], y - center[1] + low[1])
     white = (inside > 0) & (distance > WHITE * radius)

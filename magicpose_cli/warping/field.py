@@ -147,7 +147,7 @@ class Field:
         if not now.has_hand(side) or both.sum() < 3:
             return None
         free = affine(was[both], is_[both])
-        least, most = np.linalg.svd(free[:, :2])[1][::-1]
+        most, least = (float(value) for value in np.linalg.svd(free[:, :2], compute_uv=False))
         upright = np.linalg.det(free[:, :2]) > 0
         if upright and least > HAND_SQUEEZE and most < HAND_STRETCH:
             return free

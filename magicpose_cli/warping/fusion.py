@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from magicpose_cli.framing import Framing
-from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.points import SIDES, Points, known
 from magicpose_cli.warping.warp import ReferenceWarp, Warped
 
@@ -45,6 +44,7 @@ class Fusion:
         self._lacking = [s for s in SIDES if f"{s}_hand" not in warp.parts]
         self._parts = warp.parts
         self._size = (result.width, result.height)
+        self._network_size = (network.width, network.height)
         left, top, right, bottom = network.between(result).window
         across, down = (right - left) / result.width, (bottom - top) / result.height
         # The center of a result's pixel, in the network's frame.
@@ -66,6 +66,18 @@ class Fusion:
             drawn = self._in_result(made)
             share = self._inside * np.maximum(1 - self._strength, 0 if gap is None else gap)
         return _bytes(picture + share[..., None] * (drawn - picture))
+
+    def for_network(self, picture: np.ndarray) -> np.ndarray:
+        """A picture of the result, (H, W, 3) float32, as the network's frame shows it, uint8."""
+        enlarging = self._into[0, 0] > 1
+        frame = cv2.warpAffine(
+            picture,
+            self._into,
+            self._network_size,
+            flags=cv2.INTER_CUBIC if enlarging else cv2.INTER_AREA,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return _bytes(frame)
 
     def in_result(self, made: np.ndarray) -> np.ndarray:
         """The network's frame, or its pose map, where it lies in the result, (H, W, 3) uint8; black
@@ -127,11 +139,10 @@ class Fusion:
                 hand = now.hands[side][known(now.hands[side])]
                 _hull(mask, hand, HAND_ROOM * float(np.ptp(hand, axis=0).max()))
             if f"{side}_forearm" not in self._parts and now.has(f"{side}_elbow", f"{side}_wrist"):
-                ends = [now.joint(f"{side}_{joint}") for joint in ("elbow", "wrist")]
-                thick = FOREARM * float(np.linalg.norm(np.subtract(*ends)))
-                cv2.line(
-                    mask, *(np.rint(e).astype(int).tolist() for e in ends), (1,), max(1, int(thick))
-                )
+                start, end = now.joint(f"{side}_elbow"), now.joint(f"{side}_wrist")
+                thick = max(1, round(FOREARM * float(np.linalg.norm(end - start))))
+                one, other = (np.rint(point).astype(int).tolist() for point in (start, end))
+                cv2.line(mask, one, other, (1,), thick)
         if not mask.any():
             return None
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(1.0, min(self._size) / 128))

@@ -82,10 +82,11 @@ class Grid:
 
     def widened(self, picture: np.ndarray) -> np.ndarray:
         """A picture with its margin: mirrored, for repeated rows are seen as streaks."""
-        return cv2.copyMakeBorder(picture, *[self.pad] * 4, cv2.BORDER_REFLECT_101)
+        pad = self.pad
+        return cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
 
     def inside(self) -> np.ndarray:
-        """(rows, columns) of the padded picture's pixels, float32: 1 in the picture, 0 around it."""
+        """(height, width) float32 of the padded picture: 1 in the picture, 0 in its margin."""
         mask = np.zeros(self.padded[::-1], np.float32)
         mask[self.pad : -self.pad, self.pad : -self.pad] = 1
         return mask

@@ -6,6 +6,8 @@ moves further than the head's turn does fades out around the face, so that hair 
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -40,7 +42,7 @@ class Head:
         self._place_pixels(triangles, grid)
         self._place_nodes(np.unique(triangles.convex_hull), grid)
 
-    def _place_pixels(self, triangles, grid: Grid) -> None:  # type: ignore[no-untyped-def]
+    def _place_pixels(self, triangles: Any, grid: Grid) -> None:
         """Which triangle holds each of the field's points in the face, and where in it."""
         flat = self._points[:, :2]
         points = grid.field_points()

@@ -76,8 +76,8 @@ def _reach(still: Points, side: str, height: float, grid: Grid) -> np.ndarray:
     away = np.ones(grid.padded[::-1], np.uint8)
     for part in ARMS[side][:2]:
         if still.has(*LIMBS[part]):
-            ends = [_pixel(still.joint(joint), grid) for joint in LIMBS[part]]
-            cv2.line(away, *ends, (0,), 1)
+            start, end = (_pixel(still.joint(joint), grid) for joint in LIMBS[part])
+            cv2.line(away, start, end, (0,), 1)
     if still.has_hand(side):
         hand = still.hands[side]
         cv2.fillConvexPoly(away, _hull(hand[np.isfinite(hand).all(1)], grid), (0,))
@@ -92,7 +92,7 @@ def _trunk(still: Points, height: float, grid: Grid) -> np.ndarray:
     for side in ("right", "left"):
         hip, knee = still.joint(f"{side}_hip"), still.joint(f"{side}_knee")
         if not np.isfinite(knee).all():
-            knee = hip + (0, 0.25 * height)
+            knee = np.add(hip, (0, 0.25 * height))
         cv2.line(mask, _pixel(hip, grid), _pixel(knee, grid), (1,), max(1, int(THIGH * height)))
     return mask > 0
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.stderr import native_stderr_silenced
+from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 
 SIDE = 512  # short side in pixels at which hair is told from what is behind it; 1080 takes a minute
 # The band whose alpha is found by its colors, in pixels at SIDE: what is surely the person is
@@ -19,6 +21,8 @@ SURE, SURELY_NOT = 0.9, 0.1  # of the segmentation
 COVERED = 0.5  # of the person's points: a segmentation that finds fewer has missed them
 WIDER = 1.7  # of the region around the points: beyond it, what is segmented is somebody else
 ROOM = 0.1  # of the region's larger side, around what is segmented
+BONE, LIMB = 0.012, 0.12  # body heights: what is surely a limb along its bone, and what may be
+BONES = ((2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13))  # of the joints
 GUIDE_RADIUS, GUIDE_SMOOTH = 4, 1e-4 * 255**2  # of the filter that brings a matte to a larger size
 
 
@@ -44,23 +48,25 @@ def find_matte(picture: np.ndarray, pose: Pose) -> Matte | None:
     mask = mask * _near(pose)
     if _covered(mask, pose) < COVERED:
         return None
+    trimap = _trimap(mask, pose)
     scale = SIDE / min(picture.shape[:2])
     if scale >= 1:
-        alpha = _closed_form(picture, mask)
+        alpha = _refined(picture, trimap, mask)
     else:
         small = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
-        alpha = _closed_form(
+        alpha = _refined(
             cv2.resize(picture, small, interpolation=cv2.INTER_AREA),
+            cv2.resize(trimap, small, interpolation=cv2.INTER_NEAREST),
             cv2.resize(mask, small, interpolation=cv2.INTER_AREA),
         )
         alpha = _enlarged(alpha, picture, round(GUIDE_RADIUS / scale))
-    return Matte(alpha, _foreground(picture, alpha))
+    return Matte(alpha, foreground_colors(picture, alpha))
 
 
 def segment(picture: np.ndarray, pose: Pose) -> np.ndarray | None:
     """(H, W) float32 in 0..1 where people are; None where the wheel at hand has no such network.
 
-    The network looks at 256x256 pixels: at the person alone, for a small one would be a few of them.
+    The network looks at 256x256 pixels: of the person alone, who may be small in the picture.
     """
     with native_stderr_silenced():
         try:
@@ -104,26 +110,47 @@ def _near(pose: Pose) -> np.ndarray:
 def _cut_by_pose(picture: np.ndarray, pose: Pose) -> np.ndarray:
     labels = np.where(person_region(pose) > 0, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     labels[(person_region(pose, 0.4) > 0) & (labels == cv2.GC_PR_FGD)] = cv2.GC_FGD
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+    behind, front = np.zeros((1, 65)), np.zeros((1, 65))
     if (labels == cv2.GC_BGD).any() and (labels == cv2.GC_FGD).any():
         cv2.setRNGSeed(0)
-        cv2.grabCut(picture, labels, None, *models, 4, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(picture, labels, (0, 0, 1, 1), behind, front, 4, cv2.GC_INIT_WITH_MASK)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
 
 
-def _closed_form(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    from pymatting import estimate_alpha_cf
-
-    scale = min(picture.shape[:2]) / SIDE
-    trimap = np.full(mask.shape, 0.5)
+def _trimap(mask: np.ndarray, pose: Pose) -> np.ndarray:
+    """(H, W) float32: 1 where the person surely is, 0 where surely not, else a half."""
+    scale = min(mask.shape) / SIDE
+    trimap = np.full(mask.shape, 0.5, np.float32)
     trimap[cv2.erode((mask > SURE).astype(np.uint8), _square(INSIDE * scale)) > 0] = 1
     trimap[cv2.dilate((mask > SURELY_NOT).astype(np.uint8), _square(OUTSIDE * scale)) == 0] = 0
+    # A limb that the network has missed is around its bone, as far as the colors go.
+    height = body_height(pose) or 0.0
+    bones = _bones(pose, BONE * height)
+    missed = (bones > 0) & (mask < COVERED)
+    if missed.any():
+        around = cv2.dilate(missed.astype(np.uint8), _square(LIMB * height))
+        trimap[(around > 0) & (person_region(pose) > 0) & (trimap == 0)] = 0.5
+        trimap[missed] = 1
+    return trimap
+
+
+def _bones(pose: Pose, thickness: float) -> np.ndarray:
+    """(H, W) uint8: lines along the limbs whose both ends are seen."""
+    lines = np.zeros((pose.height, pose.width), np.uint8)
+    for start, end in BONES:
+        one, other = pose.body[start].astype(np.float64), pose.body[end].astype(np.float64)
+        if np.isfinite(one).all() and np.isfinite(other).all():
+            first, last = (np.rint(one + s * (other - one)).astype(int) for s in (0.1, 0.9))
+            cv2.line(lines, first.tolist(), last.tolist(), (1,), max(1, round(thickness)))
+    return lines
+
+
+def _refined(picture: np.ndarray, trimap: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if not (trimap == 0).any() or not (trimap == 1).any():
         return mask.astype(np.float32)
     rows, columns = _around(trimap > 0, 8)
     alpha = np.zeros(mask.shape, np.float32)
-    part = picture[rows, columns].astype(np.float64) / 255
-    alpha[rows, columns] = estimate_alpha_cf(part, trimap[rows, columns])
+    alpha[rows, columns] = closed_form_alpha(picture[rows, columns], trimap[rows, columns])
     return alpha
 
 
@@ -145,11 +172,3 @@ def _enlarged(alpha: np.ndarray, picture: np.ndarray, radius: int) -> np.ndarray
     large = cv2.resize(alpha, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     guided = cv2.ximgproc.guidedFilter(picture, large.clip(0, 1), radius, GUIDE_SMOOTH)
     return guided.clip(0, 1)
-
-
-def _foreground(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    from pymatting import estimate_foreground_ml
-
-    found = estimate_foreground_ml(picture.astype(np.float64) / 255, alpha.astype(np.float64))
-    colors = (255 * found).astype(np.float32)
-    return np.where(alpha[..., None] < 1, colors, picture).astype(np.float32)

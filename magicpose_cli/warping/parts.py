@@ -110,10 +110,12 @@ def _seed(part: str, still: Points, height: float, grid: Grid) -> np.ndarray:
         start, end = (still.joint(name) for name in LIMBS[part])
         first = FIRST_OF_ARM if part.endswith("upper_arm") else FIRST
         thickness = THICKNESS[part.partition("_")[2]] * height / grid.step
-        ends = grid.fixed(np.array([start + first * (end - start), start + LAST * (end - start)]))
-        cv2.line(mask, *ends.tolist(), (1,), max(1, int(thickness)), shift=grid.FRACTION)
+        points = np.array([start + first * (end - start), start + LAST * (end - start)])
+        ends = grid.fixed(points).tolist()
+        cv2.line(mask, ends[0], ends[1], (1,), max(1, int(thickness)), shift=grid.FRACTION)
     elif part == "trunk":
-        _fill(mask, grid, shrunk(trunk_quad(still, height), TRUNK_SHARE) + (0, 0.02 * height))
+        below = np.array([0, 0.02 * height])
+        _fill(mask, grid, shrunk(trunk_quad(still, height), TRUNK_SHARE) + below)
     elif part.endswith("hand"):
         hand = still.hands[part.partition("_")[0]]
         _fill(mask, grid, hand[known(hand)])
@@ -142,8 +144,8 @@ def _fill_rest(mask: np.ndarray, still: Points, grid: Grid) -> None:
 
 
 def trunk_quad(still: Points, height: float) -> np.ndarray:
-    """(4, 2) pixels: right shoulder, left shoulder, left hip, right hip; hips that are not known lie
-    below the shoulders, and the other way round."""
+    """(4, 2) pixels: right shoulder, left shoulder, left hip, right hip; unknown hips lie below the
+    shoulders, unknown shoulders above the hips."""
     down = np.array([0, TRUNK_LENGTH * height])
     joints = {name: still.joint(name) for name in TRUNK}
     for side, other in zip(SIDES, SIDES[::-1], strict=True):

@@ -89,7 +89,7 @@ def drift_between(
     predicted, frame: (h, w, 3) uint8 RGB; cover: (h, w) float32, where the prediction shows them.
     """
     shown, real = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (predicted, frame))
-    back = flow.calc(real, shown, None)
+    back = np.asarray(flow.calc(real, shown, np.empty((*cover.shape, 2), np.float32)), np.float32)
     height, width = cover.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     found = cv2.remap(shown, x + back[..., 0], y + back[..., 1], cv2.INTER_LINEAR)
@@ -98,6 +98,6 @@ def drift_between(
     side = min(height, width)
     furthest = FURTHEST * side
     length = np.linalg.norm(back, axis=-1)
-    back *= -np.minimum(1, furthest / np.maximum(length, 1e-6))[..., None]
-    moved = cv2.GaussianBlur(back * weight[..., None], (0, 0), SMOOTH * side)
+    drift = back * -np.minimum(1, furthest / np.maximum(length, 1e-6))[..., None]
+    moved = cv2.GaussianBlur(drift * weight[..., None], (0, 0), SMOOTH * side)
     return moved / (cv2.GaussianBlur(weight, (0, 0), SMOOTH * side) + PRIOR)[..., None]

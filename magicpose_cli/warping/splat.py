@@ -68,14 +68,20 @@ class Splatter:
         box, size = np.s_[top:bottom, left:right], (CELL * shape[1], CELL * shape[0])
         high, wide = bottom - top, right - left  # the last cell may lie over the picture's edge
         way = cv2.resize(mean, size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
-        whole = cv2.resize(self._whole(count), size, interpolation=cv2.INTER_NEAREST)[:high, :wide]
+        whole = cv2.resize(self._whole(count), size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
         if solid is not None:
             whole = np.maximum(whole, solid[box])
         open_ = cv2.dilate(whole, np.ones((3, 3), np.uint8))
-        from_x = way[..., 0] + np.arange(left, right, dtype=np.float32) + grid.pad
-        from_y = way[..., 1] + np.arange(top, bottom, dtype=np.float32)[:, None] + grid.pad
-        alpha = (
-            cv2.remap(self._layer.alpha, from_x, from_y, cv2.INTER_LINEAR, borderValue=0) * open_
+        x, y = (np.arange(*ends, dtype=np.float32) for ends in ((left, right), (top, bottom)))
+        from_x = (way[..., 0] + x + grid.pad).astype(np.float32, copy=False)
+        from_y = (way[..., 1] + y[:, None] + grid.pad).astype(np.float32, copy=False)
+        alpha = open_ * cv2.remap(
+            self._layer.alpha,
+            from_x,
+            from_y,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(0,),
         )
         colors = cv2.remap(
             self._layer.colors, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
@@ -91,9 +97,9 @@ class Splatter:
         return [cv2.GaussianBlur(s.reshape(shape).astype(np.float32), (0, 0), SMOOTH) for s in sums]
 
     def _whole(self, count: np.ndarray) -> np.ndarray:
-        """(h, w) uint8: 1 where the layer is not torn."""
+        """(h, w) float32: 1 where the layer is not torn."""
         whole = (count > TORN).astype(np.uint8)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(whole)
         unit = min(self._grid.width, self._grid.height) / 512 / CELL
         large = stats[:, cv2.CC_STAT_AREA] > SPECK * unit**2
-        return (whole * large[labels]).astype(np.uint8)
+        return (whole * large[labels]).astype(np.float32)

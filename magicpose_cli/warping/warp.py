@@ -35,8 +35,8 @@ class Warped:
 
 @dataclass(frozen=True)
 class Driven:
-    """A frame of the driver, in pixels of its own. pose: its person. drift (h, w, 2) float32: by how
-    much they are further than the points tell. size: pixels of the result in one of these."""
+    """A frame of the driver, in its own pixels. pose: its person. drift (h, w, 2) float32: how much
+    further they are than the points tell. size: pixels of the result in one of these."""
 
     pose: Pose
     drift: np.ndarray
@@ -45,7 +45,9 @@ class Driven:
     def at(self, places: np.ndarray) -> np.ndarray:
         """(rows, columns, 2) places in the driver -> the drift there, in pixels of the result."""
         x, y = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
-        found = cv2.remap(self.drift, x, y, cv2.INTER_LINEAR, borderValue=0)
+        found = cv2.remap(
+            self.drift, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0)
+        )
         return np.float32(self.size) * found
 
 

@@ -1,4 +1,4 @@
-"""The driver's dense face on the reference's: its turns, its way and its expression since the anchor.
+"""The driver's dense face on the reference's: its turn, way and expression since the anchor.
 
 What a detector reads off two faces differs by more than either moves in a frame. So nothing of the
 driver's shape is taken, and nothing of its place: only what has changed since the frame in which
@@ -33,7 +33,7 @@ def carried_meshes(
     """(478, 3) float32 for each frame, in the reference's pixels; None for all where the reference
     or the driver has no mesh.
 
-    moved: (frames, points, 2), the driver's points on the reference, which tell where the head goes.
+    moved: (frames, points, 2), the driver's points on the reference, to tell where the head goes.
     expression, head: how much of the driver's is taken; 1 is all. The anchor's mesh is the
     reference's own. A frame without a mesh has that of its neighbors, gone along with the neck.
     """
