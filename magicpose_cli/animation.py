@@ -150,7 +150,7 @@ class _Job:
             size = maker.prepare(
                 motion.framing.picture(self.picture), self._network_preset, len(wanted)
             )
-            warp = self._warp(motion) if plan.warp else None
+            warp = self._warp(motion, wanted) if plan.warp else None
             self.on_progress(Progress("model", 1, 1))
         chunks = self._chunks(wanted, size)
         self.on_progress(Progress("render", 0, self.driver.frame_count))
@@ -292,12 +292,12 @@ class _Job:
         size = self._network_size
         return draw_maps(self.driver, motion, self.plan.pose_canvas, size, self.preset, frames)
 
-    def _warp(self, motion: Motion) -> WarpedFrames:
+    def _warp(self, motion: Motion, wanted: Sequence[int]) -> WarpedFrames:
         """The reference, ready to be moved; what a former run has made of it serves this one."""
         path = Path(self.plan.reference)
         reference = self.resources.reference_warp(path, self.picture, motion)
         secondary = self.preset.frame.secondary_motion
-        return WarpedFrames(reference, motion, self.driver, secondary=secondary)
+        return WarpedFrames(reference, motion, self.driver, wanted, secondary=secondary)
 
     def _save_poses(self, poses: list) -> Path:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""

@@ -19,7 +19,7 @@ from magicpose_cli.paste import Paster
 from magicpose_cli.plan import Plan
 from magicpose_cli.stream import ahead
 from magicpose_cli.warping.fusion import Fusion
-from magicpose_cli.warping.secondary import DriverTracker
+from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reach
 from magicpose_cli.warping.warp import Driven, ReferenceWarp, Warped
 
 
@@ -95,14 +95,24 @@ class Finisher:
 
 
 class WarpedFrames:
-    """The reference, moved as a driver moves. notes: what the user should know, a line each."""
+    """The reference, moved as a driver moves.
+
+    wanted: rising indices of all the driver's frames that are shown. secondary: whether the
+    driver's own picture is tracked. notes: what the user should know, a line each.
+    """
 
     def __init__(
-        self, reference: ReferenceWarp, motion: Motion, driver: Driver, *, secondary: bool
+        self,
+        reference: ReferenceWarp,
+        motion: Motion,
+        driver: Driver,
+        wanted: Sequence[int],
+        *,
+        secondary: bool,
     ) -> None:
         self.reference = reference
         self.notes: list[str] = []
-        self._motion, self._driver = motion, driver
+        self._motion, self._driver, self._wanted = motion, driver, wanted
         self._tracker = self._track() if secondary and motion.tracked else None
 
     def _track(self) -> DriverTracker | None:
@@ -118,14 +128,24 @@ class WarpedFrames:
             return None
 
     def frames(self, indices: Sequence[int]) -> Iterator[Warped]:
-        """The frames of the driver with these rising indices."""
+        """The frames with these rising indices, each the same whatever others are asked for."""
         for index, driven in zip(indices, self._driven(indices), strict=True):
             yield self.reference(self._motion.in_result(self._motion.poses[index]), driven)
 
     def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
-        if self._tracker is None:
+        tracker = self._tracker
+        if tracker is None:
             yield from (None for _ in indices)
             return
-        pictures = picked(self._driver.frames(), indices)
-        for index, picture in zip(indices, pictures, strict=True):
-            yield self._tracker.track(picture, self._motion.tracked[index])
+        rate = float(self._driver.rate)
+        reach = steady_reach(rate)
+        asked = set(indices)
+        tracked = [i for i in self._wanted if asked.intersection(range(i - reach, i + reach + 1))]
+        pictures = picked(self._driver.frames(), tracked)
+        found = (
+            (index, tracker.track(picture, self._motion.tracked[index]))
+            for index, picture in zip(tracked, pictures, strict=True)
+        )
+        for index, driven in steadied(found, rate):
+            if index in asked:
+                yield driven

@@ -112,6 +112,31 @@ def test_everything_is_examined_and_mini_can_run():
     assert "broken" not in [found.value for part in examination.sections.values() for found in part]
 
 
+def test_a_network_has_its_own_size_where_the_reference_is_warped():
+    for warp, side in (("on", 256), ("off", 512)):
+        preset = load_preset("mini").with_options(frame__warp=warp, frame__size=512)
+        told = examine(preset).as_dict()["sections"]["preset"]
+        assert told["warp"]["on"] is (warp == "on")
+        assert told["size, steps, guidance"]["width"] == side
+        need = needed(size=(side, side), steps=told["size, steps, guidance"]["steps"])
+        assert told["frames at once"]["batch_size"] == need.batch_size
+        assert told["memory"]["least"] == need.least
+
+
+def test_who_cuts_the_person_out_is_told(tmp_path, monkeypatch):
+    wheel = tmp_path / "mediapipe"
+    wheel.mkdir()
+    (wheel / "__init__.py").write_text("raise ImportError('it is not imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mediapipe", raising=False)
+    [line] = machine.segmentation()
+    assert not line.facts["at_hand"] and "the pose cuts the person out" in line.value
+    (wheel / "python" / "solutions").mkdir(parents=True)
+    (wheel / "python" / "solutions" / "selfie_segmentation.py").touch()
+    [line] = machine.segmentation()
+    assert line.facts["at_hand"] and not line.warning
+
+
 @pytest.mark.parametrize(
     ("options", "obstacle"),
     [

@@ -1,5 +1,7 @@
 """The page about a run: made of a real one, opened in a real browser where there is one."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -19,6 +21,7 @@ from magicpose_cli.video import read_frames, read_picture, write_picture, write_
 from magicpose_cli.video.probe import probe
 
 SIDE = 64
+OWN_FRAME = (180, 0, 0)  # what stands for the network's frame beside a warped result
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -26,20 +29,24 @@ def make_run(folder: Path, reference: Path, driver: Path, name="out.mp4", **opti
     """A run's files without its model: the poses stand for the frames it would have made."""
     from magicpose_cli.pose.files.openpose_json import write_poses
 
-    preset = Preset().with_options(
-        model__name="mini", frame__size=SIDE, motion__max_gap_s=0.2, **options
-    )
+    usual = {"frame__size": SIDE, "frame__warp": "off", "motion__max_gap_s": 0.2}
+    preset = Preset().with_options(model__name="mini", **(usual | options))
     output = folder / name
     plan, picture, opened = make_plan(reference, driver, output, preset)
     target = None
     if opened.kind == "video":
         target = find_target(reference, picture, "mediapipe")
-    motion = read_motion(opened, target, picture, (SIDE, SIDE), preset)
+    size = (plan.network_width, plan.network_height)
+    result_size = (plan.width, plan.height) if plan.warp else None
+    motion = read_motion(opened, target, picture, size, preset, None, result_size)
     every = range(opened.frame_count)
-    made = draw_maps(opened, motion, plan.pose_canvas, (SIDE, SIDE), preset, every)
+    made = draw_maps(opened, motion, plan.pose_canvas, size, preset, every)
+    if plan.warp:
+        made = map(motion.framing.between(motion.result_framing).picture, made)
     if preset.output.compare:
-        shown = motion.framing.picture(picture)
-        made = (np.concatenate([shown, frame, frame], axis=1) for frame in made)
+        shown = motion.result_framing.picture(picture)
+        own = [np.full_like(shown, OWN_FRAME)] * plan.warp
+        made = (np.concatenate([shown, frame, *own, 255 - frame], axis=1) for frame in made)
     write_video(output, made, opened.rate, audio_from=driver if plan.audio else None)
     poses = None
     if preset.output.save_poses:
@@ -92,8 +99,6 @@ def pose_file(media, tmp_path_factory):
 
 def films_of(page: Path, folder: Path) -> dict[str, np.ndarray]:
     """The films of a page as (n, H, W, 3), taken out of it."""
-    import base64
-
     found = {}
     for name, data in re.findall(
         r'<video id="(\w+)"[^>]*src="data:video/mp4;base64,([^"]*)"', page.read_text("utf-8")
@@ -157,7 +162,6 @@ def test_whatever_a_run_is_called_it_stays_text(media, tmp_path):
 
 
 def test_the_policy_names_this_very_script_and_style(page):
-    import base64
     import hashlib
 
     text = page.read_text("utf-8")
@@ -192,7 +196,73 @@ def test_a_side_by_side_result_is_taken_apart(media, pose_file, tmp_path):
         shutil.copy(path, moved)
     films = films_of(Path(write_page(moved / output.name).page), tmp_path)
     assert films["result"].shape == films["poses"].shape == (8, SIDE, SIDE, 3)
-    assert np.abs(films["result"].astype(int) - films["poses"]).mean() < 3
+    assert np.abs(255 - films["result"].astype(int) - films["poses"]).mean() < 3
+
+
+@pytest.fixture(scope="module")
+def tall(media, tmp_path_factory):
+    """The reference without its sides, 192x256."""
+    path = tmp_path_factory.mktemp("tall") / "ref.png"
+    write_picture(path, np.ascontiguousarray(read_picture(media / "ref.png")[:, 32:224]))
+    return path
+
+
+def test_of_a_warped_side_by_side_result_the_last_column_is_shown(tall, pose_file, tmp_path):
+    output = make_run(
+        tmp_path, tall, pose_file, motion__retarget="none", frame__warp="on", output__compare=True
+    )
+    plan = read_run(output).plan
+    assert (plan.width, plan.height, plan.network_width) == (64, 86, 256)
+    assert probe(output).width == 4 * 64
+    page = Path(write_page(output).page)
+    films = films_of(page, tmp_path)
+    assert films["result"].shape == films["poses"].shape == (8, 86, 64, 3)
+    assert np.abs(255 - films["result"].astype(int) - films["poses"]).mean() < 3
+    text = page.read_text("utf-8")
+    assert "256 x 256" in text and "64 x 86" in text and "on: the reference" in text
+    told = json.loads(sidecar_path(output).read_text())
+    told["plan"]["warp"] = False
+    sidecar_path(output).write_text(json.dumps(told))
+    with pytest.raises(InputError, match="256 pixels wide, its run made 192"):
+        write_page(output, overwrite=True)
+
+
+def test_a_warped_runs_poses_are_those_the_network_saw(tall, media, tmp_path):
+    from PIL import Image
+
+    output = make_run(tmp_path, tall, media / "dance.mp4", frame__warp="on")
+    page = Path(write_page(output).page)
+    films = films_of(page, tmp_path)
+    assert films["poses"].shape == (8, 256, 256, 3) and films["result"].shape == (8, 86, 64, 3)
+    made = films["result"].astype(int)  # of all poses, 192x192 pixels of the reference
+    rows = np.flatnonzero(made.max((0, 2, 3)) > 60)
+    small = [Image.fromarray(frame).resize((64, 64)) for frame in films["poses"]]
+    seen = np.flatnonzero(np.stack(small).max((0, 2, 3)) > 60)
+    assert abs(np.ptp(rows) - np.ptp(seen)) <= 2
+    data = re.search(r'src="data:image/jpeg;base64,([^"]*)"', page.read_text("utf-8"))[1]
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        shown = np.asarray(picture).astype(int)
+    whole = np.asarray(Image.fromarray(read_picture(tall)).resize((64, 86), Image.Resampling.LANCZOS))
+    assert shown.shape == whole.shape and np.abs(shown - whole).mean() < 4
+
+
+def test_a_former_run_knew_no_warp(run, tmp_path):
+    copy = tmp_path / "out.mp4"
+    shutil.copy(run, copy)
+    told = json.loads(sidecar_path(run).read_text())
+    for name in ("warp", "trusts_network", "network_width", "network_height"):
+        del told["plan"][name]
+    for name in ("warp", "warp_strength", "secondary_motion"):
+        del told["preset"]["frame"][name]
+    for name in ("shown", "network_window"):
+        del told["motion"][name]
+    sidecar_path(copy).write_text(json.dumps(told))
+    plan = read_run(copy).plan
+    assert (plan.network_width, plan.network_height, plan.warp) == (SIDE, SIDE, False)
+    written = write_page(copy)
+    assert written.films == ("driver", "poses", "result")
+    assert films_of(Path(written.page), tmp_path)["poses"].shape == (16, SIDE, SIDE, 3)
+    assert "off: the network" in Path(written.page).read_text("utf-8")
 
 
 def test_saved_poses_are_shown_where_the_driver_is_gone(media, tmp_path):

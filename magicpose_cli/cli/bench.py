@@ -235,6 +235,33 @@ def poses(
         print_poses(measured)
 
 
+@app.command("warp")
+@with_exit_code
+def warp(
+    repeat: Annotated[int, typer.Option(min=1, max=1000, metavar="N",
+        help="Turns, each with another frame; medians are told.")] = 9,
+    detector: Annotated[str, typer.Option(metavar="NAME",
+        help="As of animate, or none for the points as they are drawn, without a face's mesh.")
+    ] = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Measure what moving the reference's own pixels takes, on a drawn person and one core.
+
+    Example: `magicpose bench warp --repeat 25`
+    """
+    from magicpose_cli.cli.bench_tables import print_warp
+    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.evaluation.warp_benchmark import measure_warp
+
+    with shown(quiet) as on_progress:
+        measured = measure_warp(repeat, detector=detector, on_progress=on_progress)
+    if as_json:
+        _print_json(measured)
+    else:
+        print_warp(measured)
+
+
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it: matplotlib is there, the picture can be written."""
     from magicpose_cli.evaluation.extras import needed

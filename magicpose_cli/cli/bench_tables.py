@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from magicpose_cli.evaluation.pose_benchmark import Exactness, PoseBenchmark, Spread
     from magicpose_cli.evaluation.render_benchmark import RenderBenchmark
     from magicpose_cli.evaluation.shortcuts import Shortcuts
+    from magicpose_cli.evaluation.warp_benchmark import WarpBenchmark
 
 TABLE_WIDTH, WIDE = 120, 144
 SAME_DB = 100.0  # PSNR of pictures that are the same
@@ -120,6 +121,31 @@ def print_poses(measured: PoseBenchmark) -> None:
     for name, rate in measured.stages.items():
         stages.add_row(name, f"{rate:,.0f}")
     console.print(stages)
+
+
+def print_warp(measured: WarpBenchmark) -> None:
+    """A row a stage, those that are taken once first."""
+    from magicpose_cli.evaluation.warp_benchmark import EACH, ONCE
+
+    console = _console()
+    mesh = "with" if measured.face_mesh else "without"
+    table = _table(
+        f"a drawn person at {measured.size}x{measured.size}, one core\n"
+        f"detector: {measured.detector}, {mesh} a mesh of the face",
+        "once\nms",
+        "each frame\nms",
+    )
+    for stage in (*ONCE, *EACH):
+        told = f"{1000 * measured.seconds[stage]:,.1f}"
+        table.add_row(stage, *((told, "") if stage in ONCE else ("", told)))
+    console.print(table)
+    _say(
+        console,
+        [
+            f"medians of {measured.repeat} turns; parts: {', '.join(measured.parts)}",
+            "a driver takes a matte and a preparation of its own, for the secondary motion",
+        ],
+    )
 
 
 def _detectors(measured: PoseBenchmark) -> Table:

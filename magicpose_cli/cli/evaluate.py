@@ -41,6 +41,8 @@ def command(
         help="Pixels of the pictures (default: the models' own).")] = None,
     keep_background: Annotated[bool | None,
         typer.Option("--keep-background/--no-keep-background", help="As for animate.")] = None,
+    warp: Annotated[str | None, typer.Option("--warp", metavar="WHEN",
+        help="As for animate: auto, on or off.")] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N",
         help="Pictures made at once.")] = None,
@@ -83,6 +85,7 @@ def command(
         sampling__seed=seed,
         frame__size=size,
         frame__keep_background=keep_background,
+        frame__warp=warp,
     )
     with closing(Album()) as album:
         with shown(quiet) as on_progress:

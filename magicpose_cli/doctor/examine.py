@@ -14,13 +14,13 @@ from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
 from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
-from magicpose_cli.plan import default_preset
+from magicpose_cli.plan import default_preset, warps
 
 PROBES = {
     "program": (machine.program,),
     "machine": (machine.torch_build, machine.memory),
     "films": (machine.films,),
-    "detectors": (machine.detectors,),
+    "detectors": (machine.detectors, machine.segmentation),
     "models": (places.models,),
     "weights": (places.weights,),
     "folders": (places.folders,),
@@ -105,7 +105,10 @@ def _used(preset: Preset) -> Iterator[Finding]:
     dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
     yield Finding("device, dtype", f"{device}, {dtype}", {"device": device, "dtype": dtype})
     index = read_index(folder)
-    width, height = preset.size_for(index["sample_size"])
+    warp = warps("video", preset, index)
+    # a warped result takes the reference's aspect, the network's frames their own size
+    width, height = (index["sample_size"],) * 2 if warp else preset.size_for(index["sample_size"])
+    yield Finding("warp", "on" if warp else "off", {"on": warp})
     steps = preset.steps_for(index["default_steps"])
     guidance = sampling.guidance or index["default_guidance"]
     yield Finding(

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from magicpose_cli.catalog import in_units
@@ -22,6 +23,7 @@ CGROUP_LIMITS = (
 ENCODERS = {"libx264": ".mp4, .mov", "libx264rgb": ".gif", "libvpx-vp9": ".webm"}
 SOUND_ENCODERS = {"aac": "sound in .mp4, .mov", "libopus": "sound in .webm"}
 PATIENCE_S = 3.0  # for another program's answer
+SEGMENTATION = "python/solutions/selfie_segmentation.py"  # in the wheels of mediapipe that have it
 
 
 def program() -> Iterator[Finding]:
@@ -136,6 +138,20 @@ def detectors() -> Iterator[Finding]:
         lack = lacks(name)
         yield Finding(name, lack or "at hand", {"at_hand": not lack})
     yield Finding("picked", pick_detector("auto"))
+
+
+def segmentation() -> Iterator[Finding]:
+    """What cuts the person of a warped reference out; told by the files, without an import."""
+    found = find_spec("mediapipe")
+    folders = found.submodule_search_locations or [] if found else []
+    at_hand = any(Path(folder, SEGMENTATION).is_file() for folder in folders)
+    yield Finding(
+        "segmentation",
+        "at hand, for the warp"
+        if at_hand
+        else "none in this mediapipe: for the warp the pose cuts the person out, less exactly",
+        {"at_hand": at_hand},
+    )
 
 
 def packages() -> Iterator[Finding]:

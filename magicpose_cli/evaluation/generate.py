@@ -11,6 +11,7 @@ import numpy as np
 
 from magicpose_cli.background import Background
 from magicpose_cli.evaluation.seen import Case
+from magicpose_cli.evaluation.warped import WarpedCases
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,10 @@ class ModelMaker:
         )
         keeps = preset.frame.keep_background
         self._keeps = config.keep_background if keeps is None else keeps
+        warp, self._trusts_network = preset.frame.warp, not config.warp
+        self._warped = None
+        if warp == "on" or (warp == "auto" and config.warp):
+            self._warped = WarpedCases(self._trusts_network, preset.frame.warp_strength)
         self._prompt = self.pipeline.encode_prompt(sampling.prompt)
         self.facts: dict[str, Any] = {
             "folder": str(folder),
@@ -52,6 +57,7 @@ class ModelMaker:
             "scheduler": type(self.pipeline.scheduler).__name__,
             "seed": sampling.seed,
             "keep_background": self._keeps,
+            "warp": self._warped is not None,
             "size": [width, height],
             "dtype": str(self.pipeline.unet.dtype).removeprefix("torch."),
             "device": str(self.pipeline._execution_device),
@@ -85,9 +91,16 @@ class ModelMaker:
             )
             frames = self.pipeline.decode(made)
         pictures = (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
-        if self._keeps:
-            pictures = np.stack([_kept(*pair) for pair in zip(pictures, batch, strict=True)])
-        return pictures
+        return np.stack([self._finished(*pair) for pair in zip(pictures, batch, strict=True)])
+
+    def _finished(self, made: np.ndarray, case: Case) -> np.ndarray:
+        """The network's picture as `animate` would show it: fused with the warped reference, else
+        with its background kept. What a warp shows of a network that it does not trust, a
+        background would not change."""
+        warp = None if self._warped is None else self._warped.of(case)
+        if self._keeps and (warp is None or self._trusts_network):
+            made = _kept(made, case)
+        return made if warp is None else warp.fused(case, made)
 
 
 def _kept(picture: np.ndarray, case: Case) -> np.ndarray:

@@ -57,10 +57,11 @@ def make_footage(
     """The result, the driver and the poses as films in `folder`, `most` frames of each, and the
     reference. Only the result must be there: InputError where it cannot be read."""
     clip = _bounded(probe(output, pictures_fps=run.plan.fps))
-    wide = bool(run.preset.get("output", {}).get("compare"))  # reference, pose, result in a row
-    width = run.plan.width
-    if wide and clip.width != 3 * width:
-        raise InputError(f"{output} is {clip.width} pixels wide, its run made {3 * width}")
+    wide = bool(run.preset.get("output", {}).get("compare"))
+    # In a row: the reference, the pose, of a warped one the network's own frame, the result.
+    width, columns = run.plan.width, 4 if run.plan.warp else 3
+    if wide and clip.width != columns * width:
+        raise InputError(f"{output} is {clip.width} pixels wide, its run made {columns * width}")
     count = min(most, run.frames, clip.frame_count)
     studio = _Studio(folder, run, count, on_progress)
 
@@ -68,7 +69,7 @@ def make_footage(
         shown = slice(index * width, (index + 1) * width) if wide else slice(None)
         return (frame[:, shown] for frame in read_frames(clip, part=slice(0, count)))
 
-    footage = Footage({"result": studio.film("result", strip(2), clip)})
+    footage = Footage({"result": studio.film("result", strip(columns - 1), clip)})
     if clip.frame_count != run.frames:
         footage.notes.append(
             f"{output.name} has {clip.frame_count} frames, its run made {run.frames}: it has been "
@@ -133,7 +134,7 @@ class _Sources:
     on_progress: OnProgress
 
     def reference(self) -> np.ndarray:
-        """The part of the picture that the network saw, or all of it where it was put back."""
+        """The part of the picture that the result shows, or all of it where it was put back."""
         picture = self._picture()
         if self._preset().frame.paste_back:
             return picture
@@ -174,7 +175,7 @@ class _Sources:
             target = find_target(self._path(plan.reference), picture, preset.motion.detector)
         if driver.kind != "pose-maps":
             seen = see(driver, preset.motion, self.on_progress)
-        size = (plan.width, plan.height)
+        size = (plan.network_width, plan.network_height)
         motion = read_motion(driver, target, picture, size, preset, seen)
         shown = _bounded_driver(driver)
         return draw_maps(shown, motion, plan.pose_canvas, size, preset, range(self.count))

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.plan import sidecar_path
@@ -19,7 +19,8 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Planned(BaseModel):
-    """What the run was to do; see plan.Plan."""
+    """What the run was to do; see plan.Plan. A former run knew no warp: its network made frames of
+    the result's size."""
 
     reference: str
     driver: str
@@ -28,12 +29,24 @@ class Planned(BaseModel):
     model: str
     width: Side
     height: Side
+    network_width: Side
+    network_height: Side
     fps: float = Field(gt=0, le=1000)
     steps: int
     guidance: Finite
     scheduler: str | None = None
     seed: int
     pose_canvas: Side
+    warp: bool = False
+    trusts_network: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_former_run(cls, told: Any) -> Any:
+        if not isinstance(told, dict):
+            return told
+        sides = {f"network_{side}": told[side] for side in ("width", "height") if side in told}
+        return {**sides, **told}
 
 
 class Tracked(BaseModel):

@@ -173,6 +173,8 @@ def _made(run: Run) -> list[tuple[str, str]]:
         ("model", f"{Path(plan.model).name} (sha256 {run.model_sha256[:12]})"),
         ("preset", str(run.preset.get("description") or "settings of its own")),
         ("size", f"{plan.width} x {plan.height}"),
+        ("network's size", f"{plan.network_width} x {plan.network_height}"),
+        ("warp", _warp(run)),
         ("length", f"{run.frames} frames at {plan.fps:g} a second, {run.frames / plan.fps:.2f} s"),
         ("steps, guidance", f"{plan.steps}, {plan.guidance:g}"),
         ("scheduler", plan.scheduler or "the model's own"),
@@ -181,6 +183,15 @@ def _made(run: Run) -> list[tuple[str, str]]:
     if run.resumed:
         rows.append(("resumed", f"{run.resumed} frames are an interrupted run's"))
     return rows
+
+
+def _warp(run: Run) -> str:
+    """What of the result are the reference's own pixels."""
+    if not run.plan.warp:
+        return "off: the network's frames"
+    if run.plan.trusts_network:
+        return "on: the reference's own pixels, moved, where the network's frames agree with them"
+    return "on: the reference's own pixels, moved; the network's where it does not show enough"
 
 
 def _motion(run: Run) -> list[tuple[str, str]]:

@@ -134,7 +134,7 @@ class Field:
         upper, lower = LIMBS[part]
         start, to = self._still.joint(upper), now.joint(upper)
         was, is_ = self._still.joint(lower) - start, now.joint(lower) - to
-        length, new_length = np.linalg.norm(was), np.linalg.norm(is_)
+        length, new_length = float(np.linalg.norm(was)), float(np.linalg.norm(is_))
         along, new_along = was / max(length, 1e-6), is_ / max(new_length, 1e-6)
         across, new_across = (np.array([-d[1], d[0]]) for d in (along, new_along))
         stretch = min(new_length / max(length, 1e-6), LONGEST)

@@ -8,7 +8,9 @@ and small is taken along: a motion, none of the driver's looks or shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -21,6 +23,8 @@ from magicpose_cli.warping.warp import Driven, ReferenceWarp
 SIDE = 384  # pixels of the short side of the driver's window, in which the flow is looked for
 SMOOTH = 1 / 64  # of the short side: standard deviation of what is averaged over
 FURTHEST = 1 / 40  # of the short side: what goes further is mistaken
+STEADY_S = 0.025  # seconds: standard deviation of the average over time
+REACH = 2.5  # of these, where it ends
 DOUBT = 20.0  # levels of 255 by which the two still differ where a flow counts half
 PRIOR = 0.1  # weight of no motion, against that of one pixel in each
 
@@ -59,6 +63,39 @@ class DriverTracker:
         return cv2.resize(picture[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
 
 
+def steady_reach(rate: float) -> int:
+    """How many frames before and after one take part in what `steadied` makes of it."""
+    return int(REACH * STEADY_S * rate)
+
+
+def steadied(frames: Iterable[tuple[int, Driven]], rate: float) -> Iterator[tuple[int, Driven]]:
+    """The same frames, in order, each drift averaged with those around it in time.
+
+    frames: rising indices of a film of `rate` frames a second. A flow is found frame by frame and
+    trembles; people do not. At most `2 * steady_reach(rate) + 1` frames are held.
+    """
+    reach = steady_reach(rate)
+    held: deque[tuple[int, Driven]] = deque()
+    waiting: deque[tuple[int, Driven]] = deque()
+
+    def averaged(index: int, driven: Driven) -> tuple[int, Driven]:
+        near = [(i, d) for i, d in held if abs(i - index) <= reach]
+        shares = np.exp([-(((i - index) / (STEADY_S * rate)) ** 2) / 2 for i, _ in near])
+        shares = (shares / shares.sum()).astype(np.float32)
+        drift = sum(share * d.drift for share, (_, d) in zip(shares, near, strict=True))
+        return index, replace(driven, drift=np.asarray(drift, np.float32))
+
+    for frame in frames:
+        held.append(frame)
+        waiting.append(frame)
+        while waiting and frame[0] - waiting[0][0] >= reach:
+            yield averaged(*waiting.popleft())
+        while held and waiting and held[0][0] < waiting[0][0] - reach:
+            held.popleft()
+    while waiting:
+        yield averaged(*waiting.popleft())
+
+
 def _window(poses: Sequence[Pose]) -> Framing:
     """Where the driver's person is over the whole clip, not enlarged."""
     width, height = poses[0].width, poses[0].height
@@ -89,7 +126,8 @@ def drift_between(
     predicted, frame: (h, w, 3) uint8 RGB; cover: (h, w) float32, where the prediction shows them.
     """
     shown, real = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (predicted, frame))
-    back = np.asarray(flow.calc(real, shown, np.empty((*cover.shape, 2), np.float32)), np.float32)
+    start = np.zeros((*cover.shape, 2), np.float32)  # it is where the search begins
+    back = np.asarray(flow.calc(real, shown, start), np.float32)
     height, width = cover.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     found = cv2.remap(shown, x + back[..., 0], y + back[..., 1], cv2.INTER_LINEAR)

@@ -2,11 +2,13 @@
 
 import json
 
+import cv2
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from magicpose_cli.cli.bench import app
-from magicpose_cli.evaluation import pose_benchmark
+from magicpose_cli.evaluation import pose_benchmark, warp_benchmark
 
 
 @pytest.fixture
@@ -102,3 +104,29 @@ def test_a_timeline_of_a_run(tiny_model, media, tmp_path):
     measured = json.loads(run.stdout)
     assert measured["frames"] == 4 and plot.stat().st_size > 1000
     assert {"poses", "render", "encode"} <= {stage for stage, _, _ in measured["spans"]}
+
+
+def test_the_warp_as_a_table_and_as_json(monkeypatch):
+    monkeypatch.setattr(warp_benchmark, "SIZE", 192)
+    monkeypatch.setattr(warp_benchmark, "NETWORK_SIZE", 64)
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    arguments = ["warp", "--repeat", "2", "--detector", "none"]
+    table = CliRunner().invoke(app, arguments)
+    assert table.exit_code == 0, table.output
+    for word in ("192x192", "once", "each frame", "secondary motion", "fusion, trusted", "trunk"):
+        assert word in table.output
+    printed = CliRunner().invoke(app, [*arguments, "--json", "--quiet"])
+    measured = json.loads(printed.stdout)
+    assert (measured["size"], measured["repeat"], measured["face_mesh"]) == (192, 2, False)
+    assert list(measured["seconds"]) == [*warp_benchmark.ONCE, *warp_benchmark.EACH]
+    assert all(seconds > 0 for seconds in measured["seconds"].values())
+    assert {"trunk", "head"} <= set(measured["parts"]) and measured["versions"]["torch"]
+    assert (cv2.getNumThreads(), torch.get_num_threads()) == threads
+
+
+def test_threads_are_given_back_after_a_failure():
+    threads = cv2.getNumThreads(), torch.get_num_threads()
+    with pytest.raises(ValueError, match="here"), warp_benchmark.one_thread():
+        assert cv2.getNumThreads() == torch.get_num_threads() == 1
+        raise ValueError("here")
+    assert (cv2.getNumThreads(), torch.get_num_threads()) == threads

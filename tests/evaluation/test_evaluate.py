@@ -8,6 +8,7 @@ import pytest
 
 from magicpose_cli.background import Background
 from magicpose_cli.config import Preset
+from magicpose_cli.diffusion.weights import MINI
 from magicpose_cli.errors import ConfigError, InputError, OutputError
 from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
 from magicpose_cli.evaluation.generate import ModelMaker, unique_names
@@ -17,6 +18,7 @@ from magicpose_cli.evaluation.pairs import data_pairs, drawn_pairs
 from magicpose_cli.evaluation.report import write_report
 from magicpose_cli.evaluation.strips import Album
 from magicpose_cli.evaluation.table import table_rows
+from magicpose_cli.evaluation.warped import WarpedCases
 from magicpose_cli.render import Renderer
 from magicpose_cli.training.clips import open_clips
 from magicpose_cli.training.dataset import make_dataset
@@ -80,6 +82,50 @@ def test_a_model_may_keep_the_references_background(tiny_model, fast, any_color)
         assert np.array_equal(kept, expected) and not np.array_equal(kept, bare)
     (unknown,) = keeps.pictures([replace(cases[0], reference_pose=None)])
     assert np.array_equal(unknown, plain.pictures(cases[:1])[0])
+
+
+def test_a_model_may_move_the_references_own_pixels(tiny_model, fast, any_color):
+    preset = fast.with_options(model__name=str(tiny_model), frame__keep_background=True)
+    cases = list(drawn_pairs(3, (128, 128)).open())
+    makers = {
+        warp: ModelMaker("tiny", tiny_model, preset.with_options(frame__warp=warp), (128, 128))
+        for warp in ("auto", "on", "off")
+    }
+    assert [maker.facts["warp"] for maker in makers.values()] == [False, True, False]
+    made = {warp: maker.pictures(cases) for warp, maker in makers.items()}
+    assert np.array_equal(made["auto"], made["off"])
+    assert not np.array_equal(made["on"], made["off"])
+    # without poses there is nothing to move: the network's picture, its background as it is kept
+    for unknown in ({"reference_pose": None}, {"reference": np.zeros_like(cases[0].reference)}):
+        (one,), (other,) = (
+            makers[warp].pictures([replace(cases[0], **unknown)]) for warp in ("on", "off")
+        )
+        assert np.array_equal(one, other) == ("reference_pose" in unknown)
+    assert WarpedCases(False, 1.0).of(replace(cases[0], pose=None)) is None
+
+
+def test_a_network_that_is_not_trusted_shows_what_the_reference_does_not(album):
+    preset = Preset().with_options(model__name="mini", sampling__steps="1", frame__size=128)
+    cases = list(drawn_pairs(2, (128, 128)).open())
+    maker = ModelMaker("mini", MINI, preset, (128, 128))
+    assert maker.facts["warp"] is True and maker.facts["keep_background"] is True
+    for case, picture in zip(cases, maker.pictures(cases), strict=True):
+        prepared = WarpedCases(False, 1.0).of(case)
+        # gaps apart no pixel is the network's, whatever it has drawn
+        without = prepared.fused(case, np.zeros_like(picture))
+        assert np.abs(picture.astype(int) - without).max(2).mean() < 10
+        far = prepared.warp(case.pose).cover == 0
+        far &= prepared.warp.hole == 0
+        assert far.mean() > 0.1 and np.array_equal(without[far], case.reference[far])
+
+
+def test_the_cases_of_a_clip_share_what_is_made_of_their_reference():
+    first, second = drawn_pairs(2, (128, 128)).open()
+    warped = WarpedCases(False, 1.0)
+    prepared = warped.of(first)
+    copied = replace(first, reference=first.reference.copy(), pose=first.reference_pose)
+    assert warped.of(copied) is prepared
+    assert warped.of(second) is not prepared
 
 
 class Page(HTMLParser):
