@@ -17,10 +17,13 @@ from magicpose_cli.driver import Driver
 from magicpose_cli.motion import Motion, picked
 from magicpose_cli.paste import Paster
 from magicpose_cli.plan import Plan
+from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.stream import ahead
 from magicpose_cli.warping.fusion import Fusion
 from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reach
 from magicpose_cli.warping.warp import Driven, ReferenceWarp, Warped
+
+OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
 
 
 class Finisher:
@@ -111,7 +114,7 @@ class WarpedFrames:
         secondary: bool,
     ) -> None:
         self.reference = reference
-        self.notes: list[str] = []
+        self.notes = list(_lacking(reference.parts, motion.poses))
         self._motion, self._driver, self._wanted = motion, driver, wanted
         self._tracker = self._track() if secondary and motion.tracked else None
 
@@ -149,3 +152,17 @@ class WarpedFrames:
         for index, driven in steadied(found, rate):
             if index in asked:
                 yield driven
+
+
+def _lacking(parts: Sequence[str], poses: Sequence[Pose]) -> Iterator[str]:
+    """What cannot be moved because the reference does not show it, a line each."""
+    hands = [
+        f"{side} hand"
+        for side in ("right", "left")
+        if f"{side}_hand" not in parts
+        and np.mean([(getattr(pose, f"{side}_hand_score") > 0).any() for pose in poses]) >= OFTEN
+    ]
+    if hands:
+        yield f"the reference does not show the {' and the '.join(hands)}: drawn by the model"
+    if "head" not in parts:
+        yield "no face was found in the reference: the head goes with the body"

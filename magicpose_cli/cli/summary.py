@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from magicpose_cli.animation import Result
     from magicpose_cli.plan import Plan
 
+WARPED_NOTE = (
+    "made with mini: the reference's own pixels, moved; hands that they do not show are drawn by a "
+    "diffusion model of 13 million parameters, and what else was hidden stays a guess (see README)"
+)
 MINI_NOTE = (
     "made with mini, the small embedded model trained on drawn people at 256x256: it shows that "
     "everything works; for real pictures install the released weights (see README)"
@@ -44,5 +48,5 @@ def result(result: Result, as_json: bool, quiet: bool) -> None:
     if result.resumed:
         lines.append(f"{result.resumed} frames were kept from an interrupted run")
     if Path(result.plan.model).name == "mini":
-        lines.append(MINI_NOTE)
+        lines.append(WARPED_NOTE if result.plan.warp else MINI_NOTE)
     sys.stderr.write("\n".join(lines) + "\n")

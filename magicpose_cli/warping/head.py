@@ -11,9 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from magicpose_cli.pose.retargeting.mesh import RIGID
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.interpolation import applied, similarity
-from magicpose_cli.warping.points import RIGID, Points, known
+from magicpose_cli.warping.points import Points, known
 
 EARS = (127, 356, 234, 454)  # and temples, of the 478
 SKIN = 468  # points of the mesh that are not irises
@@ -96,10 +97,10 @@ class Head:
             return None
         seen = known(wanted)
         if self._dense and wanted.shape[1] == 3:
-            fixed = list(RIGID)
+            fixed = RIGID
             turn = similarity(self._points[fixed], wanted[fixed])[:2]
         else:
-            fixed = list(RIGID) if self._dense else np.flatnonzero(seen).tolist()
+            fixed = RIGID if self._dense else np.flatnonzero(seen).tolist()
             flat = similarity(self._points[fixed, :2], wanted[fixed, :2])
             turn = np.column_stack([flat[:, :2], np.zeros(2), flat[:, 2]])
         rigid = applied(turn, self._points)

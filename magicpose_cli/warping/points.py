@@ -13,9 +13,6 @@ JOINT = {name: index for index, name in enumerate(BODY_JOINTS)}
 MIN_FACE = 30  # of the 68 points: fewer tell nothing of an expression
 MIN_HAND = 15  # of the 21 points
 SIDES = ("right", "left")
-# Points of the 478 that an expression hardly moves: temples, forehead, nose bridge, eye corners.
-RIGID = (10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
-         168, 6, 197, 195, 33, 133, 362, 263)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from magicpose_cli.warping.layers import Layer
 
 SMOOTH = 0.8  # cells, of the inverted map
 VISIBLE = 0.01  # of alpha: pixels with less are not moved
-TORN = 0.15  # points that arrive in a cell: fewer is stretched beyond three times and open
+# Points that arrive in a cell: of what is stretched beyond three times the first is wholly open, the
+# second shut.
+TORN, WHOLE = 0.1, 0.35
 SURE = 0.05  # points that arrive, from where on the map is known
 SPECK = 80  # pixels at a short side of 512: smaller pieces are dropped
 ROOM = 3  # cells around all that arrives
@@ -98,8 +100,8 @@ class Splatter:
 
     def _whole(self, count: np.ndarray) -> np.ndarray:
         """(h, w) float32: 1 where the layer is not torn."""
-        whole = (count > TORN).astype(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(whole)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((count > TORN).astype(np.uint8))
         unit = min(self._grid.width, self._grid.height) / 512 / CELL
         large = stats[:, cv2.CC_STAT_AREA] > SPECK * unit**2
-        return (whole * large[labels]).astype(np.float32)
+        share = np.clip((count - TORN) / (WHOLE - TORN), 0, 1)
+        return (share * large[labels]).astype(np.float32)
