@@ -17,8 +17,8 @@ from magicpose_cli.warping.layers import Layer
 
 SMOOTH = 0.8  # cells, of the inverted map
 VISIBLE = 0.01  # of alpha: pixels with less are not moved
-# Points that arrive in a cell: of what is stretched beyond three times the first is wholly open, the
-# second shut.
+# Points that arrive in a cell, as a share of what usually does: with fewer than the first the layer
+# is torn there, from the second on it is whole.
 TORN, WHOLE = 0.1, 0.35
 SURE = 0.05  # points that arrive, from where on the map is known
 SPECK = 80  # pixels at a short side of 512: smaller pieces are dropped
@@ -100,6 +100,8 @@ class Splatter:
 
     def _whole(self, count: np.ndarray) -> np.ndarray:
         """(h, w) float32: 1 where the layer is not torn."""
+        usual = min(1.0, float(np.median(count[count > SURE]))) if (count > SURE).any() else 1.0
+        count = count / usual  # less than 1 where the whole person has come nearer
         _, labels, stats, _ = cv2.connectedComponentsWithStats((count > TORN).astype(np.uint8))
         unit = min(self._grid.width, self._grid.height) / 512 / CELL
         large = stats[:, cv2.CC_STAT_AREA] > SPECK * unit**2
