@@ -101,7 +101,8 @@ class Splatter:
     def _whole(self, count: np.ndarray) -> np.ndarray:
         """(h, w) float32: 1 where the layer is not torn."""
         usual = min(1.0, float(np.median(count[count > SURE]))) if (count > SURE).any() else 1.0
-        count = count / usual  # less than 1 where the whole person has come nearer
+        # less than 1 where the whole person has come nearer; points that are stretched lie unevenly
+        count = cv2.GaussianBlur(count, (0, 0), 2 * SMOOTH) / usual
         _, labels, stats, _ = cv2.connectedComponentsWithStats((count > TORN).astype(np.uint8))
         unit = min(self._grid.width, self._grid.height) / 512 / CELL
         large = stats[:, cv2.CC_STAT_AREA] > SPECK * unit**2
