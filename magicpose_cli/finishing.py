@@ -50,6 +50,8 @@ class Finisher:
         self._canvas = motion.result_framing.picture(picture)
         self._compose = self._kept
         self._background: Background | None = None
+        if plan.keep_background and motion.still is not None and (not warp or plan.trusts_network):
+            self._background = Background(motion.framing.picture(picture), motion.still)
         if warp is not None:
             self._fusion = Fusion(
                 warp.reference,
@@ -61,8 +63,6 @@ class Finisher:
             self._source = warp
             self._warped = ahead(clock.each("warp", warp.frames(sorted(set(sources)))))
             self._compose = self._fused
-        elif plan.keep_background and motion.still is not None:
-            self._background = Background(self._canvas, motion.still)
         self._place: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda shown, made: shown
         if preset.frame.paste_back:
             paster = Paster(picture, motion.result_framing, preset.frame.feather)
@@ -87,7 +87,7 @@ class Finisher:
     def _fused(self, made: np.ndarray, at: int) -> np.ndarray:
         if at == 0 or self._sources[at] != self._sources[at - 1]:
             self._frame = next(self._warped)
-        return self._fusion(self._frame, made)
+        return self._fusion(self._frame, self._kept(made, at))
 
     def _compared(self, shown: np.ndarray, made: np.ndarray) -> np.ndarray:
         return np.concatenate([self._canvas, next(self._maps), shown], axis=1)

@@ -242,7 +242,9 @@ def test_a_warped_runs_poses_are_those_the_network_saw(tall, media, tmp_path):
     data = re.search(r'src="data:image/jpeg;base64,([^"]*)"', page.read_text("utf-8"))[1]
     with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
         shown = np.asarray(picture).astype(int)
-    whole = np.asarray(Image.fromarray(read_picture(tall)).resize((64, 86), Image.Resampling.LANCZOS))
+    whole = np.asarray(
+        Image.fromarray(read_picture(tall)).resize((64, 86), Image.Resampling.LANCZOS)
+    )
     assert shown.shape == whole.shape and np.abs(shown - whole).mean() < 4
 
 

@@ -1,6 +1,6 @@
 """Cases in which the reference's own pixels are moved, as `animate` moves them.
 
-They are single pictures: there is no driver's film of which hair and clothes could take their swing.
+They are single pictures: there is no driver's film whose swing hair and clothes could take.
 """
 
 from __future__ import annotations

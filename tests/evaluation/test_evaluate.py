@@ -183,8 +183,9 @@ def test_two_models_on_drawn_pairs(tiny_model, fast, album, tmp_path):
         write_report(folder, evaluation, album, {}, True)
 
 
-def test_mini_keeps_the_clothes_better_than_chance(album):
-    preset = Preset().with_options(sampling__steps="4")
+@pytest.mark.parametrize("warp", ["on", "off"])
+def test_mini_keeps_the_clothes_better_than_chance(album, warp):
+    preset = Preset().with_options(sampling__steps="4", frame__warp=warp)
     evaluation = evaluate_models(["mini"], preset, album, drawn=4)
     totals = evaluation.totals(evaluation.subjects[0])
     assert totals["psnr_inside"].against > 1  # dB above copying
