@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -166,7 +166,8 @@ class _Job:
                     maps=self._maps(motion, range(self.driver.frame_count)),
                     warp=warp, clock=clock,
                 )  # fmt: skip
-                resumed = self._write(writer, finisher, motion, sources, chunks, maker)
+                with closing(finisher):
+                    resumed = self._write(writer, finisher, motion, sources, chunks, maker)
                 self.work.remember(replaces=True)  # if killed now, what stands there may be ours
         except OutputError:
             self.work.remember(replaces=replaces)

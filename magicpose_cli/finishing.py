@@ -6,7 +6,7 @@ whole picture, or in a row with what they were made from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class Finisher:
         self._motion, self._sources, self._maps = motion, sources, maps
         self._canvas = motion.result_framing.picture(picture)
         self._compose = self._kept
+        self._warped: Iterator[Warped] = iter(())
         self._background: Background | None = None
         if plan.keep_background and motion.still is not None and (not warp or plan.trusts_network):
             self._background = Background(motion.framing.picture(picture), motion.still)
@@ -69,6 +70,11 @@ class Finisher:
             self._place = lambda shown, made: paster.paste(shown)
         elif preset.output.compare:
             self._place = self._compared if warp is None else self._compared_with_made
+
+    def close(self) -> None:
+        """Stop what is made ahead."""
+        if isinstance(self._warped, Generator):
+            self._warped.close()
 
     def starts(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         """The warped reference as the network's frames show it, (h, w, 3) uint8 RGB, for frames of
@@ -114,7 +120,7 @@ class WarpedFrames:
         secondary: bool,
     ) -> None:
         self.reference = reference
-        self.notes = list(_lacking(reference.parts, motion.poses))
+        self.notes = list(_lacking(reference, motion.poses))
         self._motion, self._driver, self._wanted = motion, driver, wanted
         self._tracker = self._track() if secondary and motion.tracked else None
 
@@ -154,15 +160,14 @@ class WarpedFrames:
                 yield driven
 
 
-def _lacking(parts: Sequence[str], poses: Sequence[Pose]) -> Iterator[str]:
+def _lacking(reference: ReferenceWarp, poses: Sequence[Pose]) -> Iterator[str]:
     """What cannot be moved because the reference does not show it, a line each."""
     hands = [
         f"{side} hand"
-        for side in ("right", "left")
-        if f"{side}_hand" not in parts
-        and np.mean([(getattr(pose, f"{side}_hand_score") > 0).any() for pose in poses]) >= OFTEN
+        for side in reference.hidden_hands
+        if np.mean([(getattr(pose, f"{side}_hand_score") > 0).any() for pose in poses]) >= OFTEN
     ]
     if hands:
         yield f"the reference does not show the {' and the '.join(hands)}: drawn by the model"
-    if "head" not in parts:
+    if "head" not in reference.parts:
         yield "no face was found in the reference: the head goes with the body"

@@ -181,7 +181,7 @@ def find_target(path: Path, picture: np.ndarray, detector: str) -> Pose:
     if not people:
         raise DetectionError(
             f"{path}: no person was found in the reference; choose a picture that shows one, or "
-            "use the driver's poses where they are with --retarget none"
+            "use the driver's poses where they are with --retarget none --warp off"
         )
     return people[0]
 

@@ -52,6 +52,7 @@ def ahead(source: Iterable[Item], depth: int = 2) -> Iterator[Item]:
             yield item  # type: ignore[misc]
     finally:
         stop.set()
+        thread.join()  # an interpreter that ends under a thread in a library's code aborts
 
 
 class Behind(Generic[Item]):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.framing import Framing
-from magicpose_cli.warping.points import SIDES, Points, known
+from magicpose_cli.warping.points import Points, known
 from magicpose_cli.warping.warp import ReferenceWarp, Warped
 
 COLOR_SMOOTH = 1 / 64  # of the short side, over which colors are compared
@@ -41,7 +41,7 @@ class Fusion:
         strength: float = 1.0,
     ) -> None:
         self._trusts, self._strength = trusts_network, strength
-        self._lacking = [s for s in SIDES if f"{s}_hand" not in warp.parts]
+        self._lacking = warp.hidden_hands
         self._parts = warp.parts
         self._size = (result.width, result.height)
         self._network_size = (network.width, network.height)

@@ -37,6 +37,7 @@ THICKNESS = {"upper_arm": 0.035, "forearm": 0.03, "thigh": 0.05, "shin": 0.035}
 FIRST, FIRST_OF_ARM, LAST = 0.12, 0.3, 0.9
 TRUNK_LENGTH = 0.3  # body heights below the shoulders, where no hips are known
 TRUNK_SHARE = (0.8, 0.85)  # of the quadrangle between the joints, across and down
+HAND_LENGTH = 0.6  # forearms, to the knuckles
 SKULL = (0.38, 0.25)  # half axes of what is surely head above the brows, in the face's extents
 # A bust without a trunk stands still from this many face heights below the chin.
 BUST_BELOW = 0.35
@@ -107,7 +108,7 @@ def _seed(part: str, still: Points, height: float, grid: Grid) -> np.ndarray:
     """(h, w) uint8 of the grid, 1 where the part surely is."""
     mask = np.zeros(grid.shape, np.uint8)
     if part in LIMBS:
-        start, end = (still.joint(name) for name in LIMBS[part])
+        start, end = limb_ends(part, still)
         first = FIRST_OF_ARM if part.endswith("upper_arm") else FIRST
         thickness = THICKNESS[part.partition("_")[2]] * height / grid.step
         points = np.array([start + first * (end - start), start + LAST * (end - start)])
@@ -141,6 +142,15 @@ def _fill_rest(mask: np.ndarray, still: Points, grid: Grid) -> None:
         below = grid.fixed(np.array([0.0, chin + BUST_BELOW * (chin - top)]))[1]
         from_row = min(from_row, max(0, int(below) >> grid.FRACTION))
     mask[from_row:] = 1
+
+
+def limb_ends(part: str, still: Points) -> tuple[np.ndarray, np.ndarray]:
+    """Where a limb begins and ends; a forearm with a hand that shows but was not read goes on."""
+    start, end = (still.joint(name) for name in LIMBS[part])
+    side, _, name = part.partition("_")
+    if name == "forearm" and side in still.wrists and not still.has_hand(side):
+        end = end + HAND_LENGTH * (end - start)
+    return start, end
 
 
 def trunk_quad(still: Points, height: float) -> np.ndarray:

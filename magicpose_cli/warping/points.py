@@ -18,12 +18,13 @@ SIDES = ("right", "left")
 @dataclass(frozen=True)
 class Points:
     """body (18, 2), face (68, 2), hands by side (21, 2): float64 pixels, NaN where not known; mesh
-    (478, 3) or None."""
+    (478, 3) or None. wrists: the sides whose wrist is seen and not only guessed."""
 
     body: np.ndarray
     face: np.ndarray
     mesh: np.ndarray | None
     hands: dict[str, np.ndarray]
+    wrists: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pose: Pose, *, guessed: bool = False) -> Points:
@@ -33,6 +34,7 @@ class Points:
         guesses are for the reference alone: without them a hidden forearm belongs to the trunk.
         """
         body = pose.body.astype(np.float64)
+        wrists = tuple(s for s in SIDES if np.isfinite(body[JOINT[f"{s}_wrist"]]).all())
         if guessed and pose.body_guess is not None:
             guess = pose.body_guess
             inside = ((guess[:, :2] >= 0) & (guess[:, :2] < (pose.width, pose.height))).all(1)
@@ -43,6 +45,7 @@ class Points:
             pose.face.astype(np.float64),
             None if pose.face_mesh is None else pose.face_mesh.astype(np.float64),
             {side: getattr(pose, f"{side}_hand").astype(np.float64) for side in SIDES},
+            wrists,
         )
 
     def has(self, *joints: str) -> bool:

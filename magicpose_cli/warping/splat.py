@@ -20,6 +20,7 @@ VISIBLE = 0.01  # of alpha: pixels with less are not moved
 # Points that arrive in a cell, as a share of what usually does: with fewer than the first the layer
 # is torn there, from the second on it is whole.
 TORN, WHOLE = 0.1, 0.35
+HIDES = 0.3  # points that arrive, from where on a fold's front hides what is behind it
 SURE = 0.05  # points that arrive, from where on the map is known
 SPECK = 80  # pixels at a short side of 512: smaller pieces are dropped
 ROOM = 3  # cells around all that arrives
@@ -40,9 +41,11 @@ class Splatter:
 
     def __init__(self, layer: Layer, grid: Grid) -> None:
         self._layer, self._grid = layer, grid
+        ranks = cv2.resize(layer.rank, grid.field_size, interpolation=cv2.INTER_NEAREST)
         visible = cv2.dilate((layer.alpha > VISIBLE).astype(np.float32), np.ones((5, 5), np.uint8))
         self._index = np.flatnonzero(grid.at_field_points(visible) > 0)
         self._from = grid.field_points().reshape(-1, 2)[self._index].astype(np.float32)
+        self._rank = ranks.ravel()[self._index]
 
     def __call__(self, field: np.ndarray, solid: np.ndarray | None = None) -> Moved | None:
         """field: (h, w, 2), where the field's points go. solid: (H, W) uint8 of the frame, 1 where
@@ -59,7 +62,7 @@ class Splatter:
         right, bottom = np.minimum(cells.max(0) + ROOM + 1, (columns, rows)).tolist()
         shape = bottom - top, right - left
         index = (cells[:, 1] - top) * shape[1] + cells[:, 0] - left
-        count, sum_x, sum_y = self._gathered(index, back[:, 0], back[:, 1], shape)
+        count, sum_x, sum_y = self._gathered(index, back, self._rank[arrives], shape)
         known = count > SURE
         mean = np.stack([sum_x, sum_y], -1) / np.maximum(count, 1e-6)[..., None]
         mean = push_pull(
@@ -91,12 +94,22 @@ class Splatter:
         return Moved(box, alpha[..., None], colors)
 
     def _gathered(
-        self, index: np.ndarray, x: np.ndarray, y: np.ndarray, shape: tuple[int, int]
+        self, index: np.ndarray, back: np.ndarray, rank: np.ndarray, shape: tuple[int, int]
     ) -> list[np.ndarray]:
-        """How many points arrive in each cell, and the sums of what they bring."""
+        """How many points arrive in each cell, and the sums of what they bring.
+
+        Where a layer folds, its front hides what is behind: their mean would be of neither.
+        """
         size = shape[0] * shape[1]
-        sums = (np.bincount(index, weights, size) for weights in (None, x, y))
-        return [cv2.GaussianBlur(s.reshape(shape).astype(np.float32), (0, 0), SMOOTH) for s in sums]
+        total = np.zeros((3, *shape), np.float32)
+        for level in np.unique(rank):
+            here = rank == level
+            weights = (None, back[here, 0], back[here, 1])
+            sums = np.stack([np.bincount(index[here], w, size).reshape(shape) for w in weights])
+            front = [cv2.GaussianBlur(s.astype(np.float32), (0, 0), SMOOTH) for s in sums]
+            hides = np.clip((front[0] - SURE) / (HIDES - SURE), 0, 1)
+            total = total * (1 - hides) + np.stack(front)
+        return list(total)
 
     def _whole(self, count: np.ndarray) -> np.ndarray:
         """(h, w) float32: 1 where the layer is not torn."""

@@ -17,7 +17,7 @@ from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.parts import parts_of, skin_weights
 from magicpose_cli.warping.plate import make_plate
-from magicpose_cli.warping.points import Points
+from magicpose_cli.warping.points import SIDES, Points
 from magicpose_cli.warping.splat import Moved, Splatter
 
 FACES = 7.5  # heights of a face in a body, where no bone tells more
@@ -65,6 +65,9 @@ class ReferenceWarp:
         self._body = _body_height(pose, still)
         self.plate, self.hole = make_plate(picture, matte.alpha)
         self.parts = parts_of(still)
+        self.hidden_hands = tuple(
+            s for s in SIDES if f"{s}_hand" not in self.parts and s not in still.wrists
+        )
         self.weights = skin_weights(
             self.parts, still, self._body, grid,
             grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),

@@ -8,6 +8,7 @@ import numpy as np
 
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.mesh import turn_between
 from magicpose_cli.pose.retargeting.points import FACE, INDEX, named_points
 
 # Lines whose directions and shares of the whole make up a stance.
@@ -20,6 +21,14 @@ LINES = (
       for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))),
 )  # fmt: skip
 UNSEEN = 0.5  # what a line costs that only the reference shows, in lengths of the torso
+# A line of the dense face, and the one that it is measured in: openings of mouth and eyes, the
+# mouth's width, brows over the eyes, the jaw.
+EXPRESSION = (
+    ((13, 14), (78, 308)), ((159, 145), (33, 133)), ((386, 374), (362, 263)),
+    ((78, 308), (33, 263)), ((105, 159), (33, 263)), ((334, 386), (33, 263)), ((17, 168), (33, 263)),
+)  # fmt: skip
+EXPRESSION_WEIGHTS = np.array([1.0, 0.5, 0.5, 0.4, 0.4, 0.4, 0.3])  # two people's faces differ, too
+TURN_WEIGHT = 0.3  # of a radian between the two heads
 EQUAL = 1e-3  # differences this near are the same, and the earlier frame is taken
 FACE_WEIGHT = 0.5  # of the faces' difference, so that among equal stances the expression decides
 
@@ -61,7 +70,22 @@ def stance_differences(poses: Sequence[Pose], target: Pose) -> np.ndarray:
     reference, driver = named_points([target]), named_points(poses)
     body = _difference(_lines(reference), _lines(driver))
     face = _difference(*_around_common_middle(reference[:, FACE], driver[:, FACE]))
+    if target.face_mesh is not None:
+        wanted = _expression(target.face_mesh)
+        for index, pose in enumerate(poses):
+            if pose.face_mesh is not None:
+                apart = np.abs(_expression(pose.face_mesh) - wanted) @ EXPRESSION_WEIGHTS
+                turn = turn_between(pose.face_mesh, target.face_mesh)
+                face[index] = apart + TURN_WEIGHT * turn
     return body + FACE_WEIGHT * face
+
+
+def _expression(mesh: np.ndarray) -> np.ndarray:
+    """(7,) of a dense face in space, whatever its turn and size: how far mouth and eyes are open, how
+    wide the mouth is, how high the brows are."""
+    ends = mesh[np.array(EXPRESSION)]  # (7, 2 lines, 2 ends, 3)
+    lengths = np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=2)
+    return lengths[:, 0] / np.maximum(lengths[:, 1], 1e-6)
 
 
 def _difference(reference: np.ndarray, driver: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from magicpose_cli.pose.retargeting.points import FACE, INDEX
 # Points of the 478 that an expression hardly moves: forehead, temples, nose bridge, eye corners.
 RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
          168, 6, 197, 195, 33, 133, 362, 263]  # fmt: skip
+FURTHEST_TURN = 0.9  # radians from the reference's own
 LIKELY_SIZE = (0.5, 2.0)  # of a face since the anchor, beyond which a mesh is a mistake
 
 
@@ -27,6 +28,7 @@ def carried_meshes(
     target: Pose,
     anchor: int,
     *,
+    alike: bool = True,
     expression: float = 1.0,
     head: float = 1.0,
 ) -> list[np.ndarray | None]:
@@ -34,7 +36,8 @@ def carried_meshes(
     or the driver has no mesh.
 
     moved: (frames, points, 2), the driver's points on the reference, to tell where the head goes.
-    expression, head: how much of the driver's is taken; 1 is all. The anchor's mesh is the
+    alike: whether the anchor stands as the reference does; else the head is not the reference's, but
+    as upright as the driver's, for so is the body below it. expression, head: how much of the driver's is taken; 1 is all. The anchor's mesh is the
     reference's own. A frame without a mesh has that of its neighbors, gone along with the neck.
     """
     frames = [index for index, pose in enumerate(poses) if pose.face_mesh is not None]
@@ -44,6 +47,12 @@ def carried_meshes(
     middle, reference = _centered(target)
     start_middle, own = _centered(poses[start])
     to_reference, size = _turn_and_scale(own, reference)
+    upright = Rotation.identity()
+    if not alike:
+        across = to_reference.as_matrix()[:, 0]
+        upright = Rotation.from_euler("z", -np.arctan2(across[1], across[0]))
+    off = moved[start, FACE] - target.face  # of a body that stands in another way
+    off = np.median(off[np.isfinite(off).all(1)], axis=0) if np.isfinite(off).all(1).any() else 0.0
     found: dict[int, np.ndarray] = {}
     for index in frames:
         now_middle, now = _centered(poses[index])
@@ -52,11 +61,24 @@ def carried_meshes(
             continue
         change = turn.inv().apply(now) / grown - own
         shape = reference + expression * size * to_reference.apply(change)
-        shape = grown * Rotation.from_rotvec(head * turn.as_rotvec()).apply(shape)
+        shape = grown * (_within(turn, head) * upright).apply(shape)
         way = size * (now_middle - start_middle)
-        way[:2] += _strayed(poses, moved, start, index, size)
+        way[:2] += _strayed(poses, moved, start, index, size) + off
         found[index] = shape + middle + way
     return _filled(found, moved)
+
+
+def turn_between(mesh: np.ndarray, other: np.ndarray) -> float:
+    """Radians by which two heads, (478, 3) each, are turned against each other."""
+    one, two = (m[RIGID].astype(np.float64) - m[RIGID].mean(0) for m in (mesh, other))
+    return float(Rotation.align_vectors(two, one)[0].magnitude())
+
+
+def _within(turn: Rotation, share: float) -> Rotation:
+    """This share of a turn; beyond what one picture can show of a head, it stops."""
+    vector = share * turn.as_rotvec()
+    angle = float(np.linalg.norm(vector))
+    return Rotation.from_rotvec(vector * min(1.0, FURTHEST_TURN / max(angle, 1e-9)))
 
 
 def _centered(pose: Pose) -> tuple[np.ndarray, np.ndarray]:

@@ -99,7 +99,7 @@ def retarget(
         mode = "skeleton" if _shows_body([target]) and _shows_body(poses) else "align"
     seen = named_points(poses)
     if mode == "align" or ratios is None or root is None:
-        mode = "align"
+        mode, alike = "align", True
         moved = align(poses, target, ratios, frame)
     else:
         alike = anchor != "best" or bool(alike_lines(target, poses[frame]).any())
@@ -109,7 +109,9 @@ def retarget(
     if mode == "full":
         _put_on_face(moved, retarget_face(poses, target, frame, expression=expression, head=head))
     moved[~np.isfinite(seen)] = np.nan
-    meshes = carried_meshes(poses, moved, target, frame, expression=expression, head=head)
+    meshes = carried_meshes(
+        poses, moved, target, frame, alike=alike, expression=expression, head=head
+    )
     dropped, indices = lacking(target, seen, ratios.whole if ratios else 1.0)
     moved[:, indices] = np.nan
     held, still = hold_rest(moved, named_points([target])[0])
