@@ -32,8 +32,8 @@ ALL = "body"  # the layer of all that is no arm's
 
 @dataclass(frozen=True)
 class Layer:
-    """name: ALL or a side. alpha (H, W), colors (H, W, 3): float32 of the padded picture. rank (h, w)
-    uint8 at the grid's nodes: where the layer folds, the higher is in front."""
+    """name: ALL or a side. alpha (H, W), colors (H, W, 3): float32 of the padded picture. rank
+    (rows, columns) uint8 at the grid's nodes: where the layer folds, the higher is in front."""
 
     name: str
     alpha: np.ndarray

@@ -20,7 +20,7 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.matte import find_matte
 from magicpose_cli.warping.warp import Driven, ReferenceWarp
 
-SIDE = 320  # pixels of the short side of the driver's window, in which the flow is looked for
+SIDE = 384  # pixels of the short side of the driver's window, in which the flow is looked for
 SMOOTH = 1 / 64  # of the short side: standard deviation of what is averaged over
 FURTHEST = 1 / 40  # of the short side: what goes further is mistaken
 STEADY_S = 0.025  # seconds: standard deviation of the average over time

@@ -25,7 +25,8 @@ UNSEEN = 0.5  # what a line costs that only the reference shows, in lengths of t
 # mouth's width, brows over the eyes, the jaw.
 EXPRESSION = (
     ((13, 14), (78, 308)), ((159, 145), (33, 133)), ((386, 374), (362, 263)),
-    ((78, 308), (33, 263)), ((105, 159), (33, 263)), ((334, 386), (33, 263)), ((17, 168), (33, 263)),
+    ((78, 308), (33, 263)), ((105, 159), (33, 263)), ((334, 386), (33, 263)),
+    ((17, 168), (33, 263)),
 )  # fmt: skip
 EXPRESSION_WEIGHTS = np.array([1.0, 0.5, 0.5, 0.4, 0.4, 0.4, 0.3])  # two people's faces differ, too
 TURN_WEIGHT = 0.3  # of a radian between the two heads
@@ -81,8 +82,8 @@ def stance_differences(poses: Sequence[Pose], target: Pose) -> np.ndarray:
 
 
 def _expression(mesh: np.ndarray) -> np.ndarray:
-    """(7,) of a dense face in space, whatever its turn and size: how far mouth and eyes are open, how
-    wide the mouth is, how high the brows are."""
+    """(7,) of a dense face in space, whatever its turn and size: how far mouth and eyes are open,
+    how wide the mouth is, how high the brows are."""
     ends = mesh[np.array(EXPRESSION)]  # (7, 2 lines, 2 ends, 3)
     lengths = np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=2)
     return lengths[:, 0] / np.maximum(lengths[:, 1], 1e-6)

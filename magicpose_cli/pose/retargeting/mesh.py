@@ -36,9 +36,10 @@ def carried_meshes(
     or the driver has no mesh.
 
     moved: (frames, points, 2), the driver's points on the reference, to tell where the head goes.
-    alike: whether the anchor stands as the reference does; else the head is not the reference's, but
-    as upright as the driver's, for so is the body below it. expression, head: how much of the driver's is taken; 1 is all. The anchor's mesh is the
-    reference's own. A frame without a mesh has that of its neighbors, gone along with the neck.
+    alike: whether the anchor stands as the reference does; else the head is as upright as the
+    driver's, for so is the body below it. expression, head: how much of the driver's is taken; 1 is
+    all. The anchor's mesh is the reference's own. A frame without a mesh has that of its neighbors,
+    gone along with the neck.
     """
     frames = [index for index, pose in enumerate(poses) if pose.face_mesh is not None]
     if target.face_mesh is None or not frames:
