@@ -38,6 +38,8 @@ FIRST, FIRST_OF_ARM, LAST = 0.12, 0.3, 0.9
 TRUNK_LENGTH = 0.3  # body heights below the shoulders, where no hips are known
 TRUNK_SHARE = (0.8, 0.85)  # of the quadrangle between the joints, across and down
 HAND_LENGTH = 0.6  # forearms, to the knuckles
+BARE, BEYOND = (0.75, 0.98), (1.1, 1.4)  # shares of the forearm that are compared for a hand
+SKIN_ALIKE = 40.0  # levels of 255
 SKULL = (0.38, 0.25)  # half axes of what is surely head above the brows, in the face's extents
 # A bust without a trunk stands still from this many face heights below the chin.
 BUST_BELOW = 0.35
@@ -151,6 +153,23 @@ def limb_ends(part: str, still: Points) -> tuple[np.ndarray, np.ndarray]:
     if name == "forearm" and side in still.wrists and not still.has_hand(side):
         end = end + HAND_LENGTH * (end - start)
     return start, end
+
+
+def hand_shows(picture: np.ndarray, still: Points, side: str) -> bool:
+    """Whether a picture, (H, W, 3) uint8, goes on in the forearm's colors beyond a wrist: a hand
+    that was not read, not one behind a back or in a pocket."""
+    if not still.has(f"{side}_elbow", f"{side}_wrist"):
+        return False
+    elbow, wrist = still.joint(f"{side}_elbow"), still.joint(f"{side}_wrist")
+    colors = []
+    for first, last in (BARE, BEYOND):
+        at = elbow + np.linspace(first, last, 9)[:, None] * (wrist - elbow)
+        x, y = np.rint(at).astype(int).T
+        inside = (x >= 0) & (x < picture.shape[1]) & (y >= 0) & (y < picture.shape[0])
+        if not inside.any():
+            return False
+        colors.append(np.median(picture[y[inside], x[inside]].astype(float), axis=0))
+    return bool(np.abs(colors[0] - colors[1]).max() < SKIN_ALIKE)
 
 
 def trunk_quad(still: Points, height: float) -> np.ndarray:

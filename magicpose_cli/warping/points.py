@@ -18,7 +18,8 @@ SIDES = ("right", "left")
 @dataclass(frozen=True)
 class Points:
     """body (18, 2), face (68, 2), hands by side (21, 2): float64 pixels, NaN where not known; mesh
-    (478, 3) or None. wrists: the sides whose wrist is seen and not only guessed."""
+    (478, 3) or None. wrists: the sides whose wrist is seen and not only guessed; of a reference,
+    those beyond which a hand shows."""
 
     body: np.ndarray
     face: np.ndarray

@@ -15,7 +15,7 @@ from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.layers import ALL, split
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import Mouth
-from magicpose_cli.warping.parts import parts_of, skin_weights
+from magicpose_cli.warping.parts import hand_shows, parts_of, skin_weights
 from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.points import SIDES, Points
 from magicpose_cli.warping.splat import Moved, Splatter
@@ -61,6 +61,8 @@ class ReferenceWarp:
     def __init__(self, picture: np.ndarray, pose: Pose, matte: Matte) -> None:
         height, width = picture.shape[:2]
         still = Points.of(pose, guessed=True)
+        shown = tuple(side for side in still.wrists if hand_shows(picture, still, side))
+        still = replace(still, wrists=shown)
         self._grid = grid = Grid(width, height)
         self._body = _body_height(pose, still)
         self.plate, self.hole = make_plate(picture, matte.alpha)
