@@ -63,3 +63,42 @@ def test_steps_may_be_a_share_of_the_models_own():
 def test_sizes(text, size):
     assert Preset().with_options(frame__size=text).size_for(64) == size
     assert Preset().size_for(64) == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("size", "picture", "expected"),
+    [
+        (None, (1920, 1080), (910, 512)),  # the reference's aspect at 512
+        (None, (1080, 1920), (512, 910)),
+        (None, (333, 256), (332, 256)),  # no larger than the reference, even sides
+        (None, (200, 100), (512, 256)),  # but at least the network's own
+        (None, (1001, 501), (1000, 500)),
+        (None, (4000, 2), (512000, 256)),
+        (720, (1920, 1080), (1280, 720)),
+        ("128", (333, 256), (166, 128)),
+        ("512x768", (1920, 1080), (512, 768)),
+    ],
+)
+def test_sizes_of_a_warped_result(size, picture, expected):
+    assert Preset().with_options(frame__size=size).warped_size_for(picture, 256) == expected
+
+
+def test_the_warp_is_left_to_the_model_unless_it_is_asked_for():
+    frame = Preset().frame
+    assert (frame.warp, frame.warp_strength, frame.secondary_motion) == ("auto", 1.0, True)
+    assert Preset().sampling.start_from_warp is None
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"frame__warp": "maybe"}, "frame.warp: 'maybe'"),
+        ({"frame__warp_strength": 1.5}, "frame.warp_strength: 1.5"),
+        ({"sampling__start_from_warp": 0.0}, "sampling.start_from_warp: 0.0"),
+        ({"sampling__start_from_warp": 1.1}, "sampling.start_from_warp: 1.1"),
+    ],
+)
+def test_a_wrong_setting_of_the_warp_is_named(options, place):
+    with pytest.raises(ConfigError) as caught:
+        Preset().with_options(**options)
+    assert place in str(caught.value) and "\n" not in str(caught.value)

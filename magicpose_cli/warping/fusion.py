@@ -69,12 +69,14 @@ class Fusion:
 
     def for_network(self, picture: np.ndarray) -> np.ndarray:
         """A picture of the result, (H, W, 3) float32, as the network's frame shows it, uint8."""
-        enlarging = self._into[0, 0] > 1
+        shrinking = 1 / float(self._into[0, 0])
+        if shrinking > 1:  # an affine warp would leave pixels out
+            picture = cv2.GaussianBlur(picture, (0, 0), 0.5 * np.sqrt(shrinking**2 - 1))
         frame = cv2.warpAffine(
             picture,
             self._into,
             self._network_size,
-            flags=cv2.INTER_CUBIC if enlarging else cv2.INTER_AREA,
+            flags=cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )
         return _bytes(frame)

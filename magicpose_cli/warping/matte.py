@@ -19,6 +19,7 @@ SIDE = 512  # short side in pixels at which hair is told from what is behind it;
 INSIDE, OUTSIDE = 9, 25
 SURE, SURELY_NOT = 0.9, 0.1  # of the segmentation
 COVERED = 0.5  # of the person's points: a segmentation that finds fewer has missed them
+PLAIN = 2.0  # levels of 255: standard deviation of a picture that shows nothing
 WIDER = 1.7  # of the region around the points: beyond it, what is segmented is somebody else
 ROOM = 0.1  # of the region's larger side, around what is segmented
 BONE, LIMB = 0.012, 0.12  # body heights: what is surely a limb along its bone, and what may be
@@ -42,11 +43,13 @@ def find_matte(picture: np.ndarray, pose: Pose) -> Matte | None:
     it misses the person, the pose itself (Rother et al. 2004, "GrabCut"); the edge is found by
     closed-form matting (Levin et al. 2008). None where nothing can be told from the rest.
     """
+    if not person_region(pose, WIDER).any():
+        return None
     mask = segment(picture, pose)
     if mask is None or _covered(mask, pose) < COVERED:
         mask = _cut_by_pose(picture, pose)
     mask = mask * _near(pose)
-    if _covered(mask, pose) < COVERED:
+    if _covered(mask, pose) < COVERED or float(picture.std(axis=(0, 1)).max()) < PLAIN:
         return None
     trimap = _trimap(mask, pose)
     scale = SIDE / min(picture.shape[:2])

@@ -24,6 +24,7 @@ LIMBS = {
     )
 }
 ARMS = {side: [f"{side}_{part}" for part in ("upper_arm", "forearm", "hand")] for side in SIDES}
+ARM_PARTS = {part for names in ARMS.values() for part in names}
 # Whose motion a part takes in frames that do not show it, the nearest first.
 NEIGHBORS = {
     **{f"{side}_hand": (f"{side}_forearm", f"{side}_upper_arm", "trunk") for side in SIDES},
@@ -35,6 +36,7 @@ TRUNK = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
 # lies in the trunk.
 THICKNESS = {"upper_arm": 0.035, "forearm": 0.03, "thigh": 0.05, "shin": 0.035}
 FIRST, FIRST_OF_ARM, LAST = 0.12, 0.3, 0.9
+RIM = 0.025  # body heights around an arm's seed, that may be the arm as well as the trunk
 TRUNK_LENGTH = 0.3  # body heights below the shoulders, where no hips are known
 TRUNK_SHARE = (0.8, 0.85)  # of the quadrangle between the joints, across and down
 HAND_LENGTH = 0.6  # forearms, to the knuckles
@@ -79,9 +81,15 @@ def skin_weights(
     rows, columns = grid.shape
     colors = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA) / 255
     inside = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
+    seeds = [_seed(part, still, height, grid) > 0 for part in parts]
+    if "trunk" in parts:  # what lies beside an arm's bone may be its rim: let the colors tell
+        arms = [seed for part, seed in zip(parts, seeds, strict=True) if part in ARM_PARTS]
+        room = np.ones((max(1, round(2 * RIM * height / grid.step)) | 1,) * 2, np.uint8)
+        for seed in arms:
+            seeds[parts.index("trunk")] &= cv2.dilate(seed.astype(np.uint8), room) == 0
     labels = np.full((rows, columns), -1)
     for index in sorted(range(len(parts)), key=lambda i: PRIORITY.get(parts[i], 2)):
-        labels[_seed(parts[index], still, height, grid) > 0] = index
+        labels[seeds[index]] = index
     numbers = np.arange(rows * columns).reshape(rows, columns)
     starts, ends, weights = [], [], []
     for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):

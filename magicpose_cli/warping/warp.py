@@ -12,7 +12,7 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.eyes import Eyes
 from magicpose_cli.warping.field import Field
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.layers import ALL, split
+from magicpose_cli.warping.layers import ALL, Layer, split
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.parts import hand_shows, parts_of, skin_weights
@@ -20,6 +20,8 @@ from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.points import SIDES, Points
 from magicpose_cli.warping.splat import Moved, Splatter
 
+CALM = 1.5  # pixels: what has moved by one less is where it was, what has moved by as much is not
+AROUND = 6  # pixels around a layer, where the plate may be an estimate
 FACES = 7.5  # heights of a face in a body, where no bone tells more
 
 
@@ -76,6 +78,8 @@ class ReferenceWarp:
         )  # fmt: skip
         layers = split(self.parts, self.weights, still, self._body, grid, matte)
         self._field = Field(self.parts, self.weights, still, self._body, grid, layers)
+        self._points = grid.field_points().astype(np.float32)
+        self._rest = self._left_over(picture, layers)
         self._splatters = [(layer.name, Splatter(layer, grid)) for layer in layers]
         self._features: list[Eyes | Mouth] = []
         self._mesh_nodes = None
@@ -108,7 +112,39 @@ class ReferenceWarp:
             part = picture[moved.box]
             part += moved.alpha * (moved.colors - part)
             cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
+        self._add_left_over(picture, cover, fields)
         return Warped(picture, cover, pose)
+
+    def _left_over(self, picture: np.ndarray, layers: list[Layer]) -> np.ndarray:
+        """(H, W, 3) float32: by how much the picture is another than its plate and layers, whose
+        colors at soft edges are estimates. Also sets where that is."""
+        grid = self._grid
+        inside = np.s_[grid.pad : grid.pad + grid.height, grid.pad : grid.pad + grid.width]
+        shown, self._cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
+        room = np.ones((2 * AROUND + 1,) * 2, np.uint8)
+        self._near = {}
+        for layer in layers:
+            alpha = layer.alpha[inside]
+            shown += alpha[..., None] * (layer.colors[inside] - shown)
+            self._cover = np.maximum(self._cover, alpha)
+            self._near[layer.name] = grid.at_field_points(cv2.dilate(layer.alpha, room)) > 0
+        return picture - shown
+
+    def _add_left_over(
+        self, picture: np.ndarray, cover: np.ndarray, fields: dict[str, np.ndarray]
+    ) -> None:
+        """Make the frame the picture again, in place, where nothing has moved."""
+        calm = np.ones(self._points.shape[:2], np.float32)
+        for name, near in self._near.items():
+            moved = np.abs(fields[name] - self._points).max(2)
+            calm[near] = np.minimum(calm[near], np.clip(CALM - moved[near], 0, 1))
+        if not calm.any():
+            return
+        grid = self._grid
+        inside = np.s_[grid.pad : grid.pad + grid.height, grid.pad : grid.pad + grid.width]
+        share = cv2.resize(calm, grid.padded, interpolation=cv2.INTER_LINEAR)[inside]
+        share = share * np.clip(1 - 4 * np.abs(cover - self._cover), 0, 1)
+        picture += share[..., None] * self._rest
 
     def _drifted(self, now: Points, drift: np.ndarray) -> Points:
         """Eyes and mouth go where the face around them does."""

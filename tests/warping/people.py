@@ -49,13 +49,18 @@ def mesh_on(face: np.ndarray, opened: float = 0.0) -> np.ndarray:
     center = np.array([(low[0] + high[0]) / 2, (low[1] - forehead + high[1]) / 2])
     half = np.array([(high[0] - low[0]) / 2, (high[1] - low[1] + forehead) / 2])
     turn = np.arange(478) * 2.399963  # a sunflower's seeds
-    disc = np.sqrt((np.arange(478) + 0.5) / 478)[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1)
+    disc = np.sqrt((np.arange(478) + 0.5) / 478)[:, None] * np.stack(
+        [np.cos(turn), np.sin(turn)], 1
+    )
     mesh = np.zeros((478, 3))
     mesh[:, :2] = center + disc * half
     around = np.linspace(np.pi, 2 * np.pi, len(BROW_LINE))
     mesh[list(BROW_LINE), :2] = center + half * np.stack([np.cos(around), np.sin(around)], 1)
     mesh[list(BRIDGE), :2] = face[27:31]
-    for (outline, iris, rim), lids in ((RIGHT, face[36:42]), (LEFT, face[[45, 44, 43, 42, 47, 46]])):
+    for (outline, iris, rim), lids in (
+        (RIGHT, face[36:42]),
+        (LEFT, face[[45, 44, 43, 42, 47, 46]]),
+    ):
         below, above = lids[[0, 5, 4, 3]], lids[[3, 2, 1, 0]]
         mesh[list(outline), :2] = np.concatenate([_along(below, 9)[:8], _along(above, 9)[:8]])
         mesh[iris, :2] = lids.mean(0)
@@ -80,6 +85,13 @@ def _along(points: np.ndarray, count: int) -> np.ndarray:
 
 def shifted(pose: Pose, x: float, y: float = 0.0) -> Pose:
     return pose.map_points(lambda points: points + np.float32([x, y]), pose.width, pose.height)
+
+
+def without(pose: Pose, *parts: str) -> Pose:
+    """The pose with these parts unseen."""
+    empty = Pose.of(pose.width, pose.height)
+    names = [name for part in parts for name in (part, f"{part}_score")]
+    return replace(pose, **{name: getattr(empty, name) for name in names})
 
 
 def quality(one: np.ndarray, other: np.ndarray) -> float:

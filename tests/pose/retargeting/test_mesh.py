@@ -1,0 +1,187 @@
+"""The dense face, carried from the driver's to the reference's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.mesh import FURTHEST_TURN, RIGID, carried_meshes
+from magicpose_cli.pose.retargeting.points import named_points
+from magicpose_cli.pose.retargeting.retarget import retarget
+from tests.pose.drawn import SIZE, exact_poses, motion, two_people
+from tests.warping.people import mesh_on
+
+CHIN = [index for index in range(468) if index not in RIGID][::40]
+
+
+def meshed(pose: Pose, mesh: np.ndarray | None = None) -> Pose:
+    found = mesh_on(pose.face) if mesh is None else mesh
+    return replace(pose, face_mesh=found.astype(np.float32))
+
+
+def turned(mesh: np.ndarray, degrees: float, scale: float = 1.0) -> np.ndarray:
+    middle = mesh[RIGID].mean(0)
+    return scale * Rotation.from_euler("y", degrees, degrees=True).apply(mesh - middle) + middle
+
+
+def spoken(mesh: np.ndarray, pixels: float) -> np.ndarray:
+    """Some of the points that an expression moves, moved down."""
+    mesh = mesh.astype(np.float64)
+    mesh[CHIN, 1] += pixels
+    return mesh
+
+
+def rotation_between(one: np.ndarray, other: np.ndarray) -> Rotation:
+    source, target = (mesh[RIGID] - mesh[RIGID].mean(0) for mesh in (one, other))
+    return Rotation.align_vectors(target, source)[0]
+
+
+@pytest.fixture(scope="module")
+def target() -> Pose:
+    return meshed(exact_poses(two_people(1)[0], motion(1, 1))[0])
+
+
+@pytest.fixture(scope="module")
+def still() -> Pose:
+    """The driver's first frame: another face."""
+    return meshed(exact_poses(two_people(1)[1], motion(1, 1))[0])
+
+
+def carried(poses, target, anchor=0, **options):
+    """Where the driver's points lie as they are."""
+    moved = named_points([target] * len(poses))
+    return carried_meshes(poses, moved, target, anchor, **options)
+
+
+@pytest.mark.parametrize("mode", ["align", "skeleton", "full"])
+@pytest.mark.parametrize("anchor", ["best", "first", "5"])
+def test_the_anchors_mesh_is_the_references_own(mode, anchor):
+    person, driver = two_people(1)
+    moves = motion(1, 10)
+    walk = [
+        meshed(pose.map_points(lambda p, i=i: p + np.float32([7 * i, 0]), SIZE, SIZE))
+        for i, pose in enumerate(exact_poses(driver, moves))
+    ]
+    target = meshed(exact_poses(person, moves)[5])
+    moved = retarget(walk, target, mode, anchor=anchor)
+    mesh = moved.poses[moved.anchor].face_mesh
+    assert mesh.dtype == np.float32
+    apart = mesh - target.face_mesh
+    assert np.abs(apart).max() < SIZE / 256  # it is put where the points are
+    assert np.ptp(apart, axis=0).max() < 0.01
+    other = moved.poses[(moved.anchor + 4) % 10].face_mesh
+    assert np.abs(other - target.face_mesh).max() > 3
+
+
+@pytest.mark.parametrize("head", [0.0, 0.5, 1.0])
+def test_a_turn_is_carried_as_much_as_wanted(target, still, head):
+    poses = [still, meshed(still, turned(still.face_mesh, 30))]
+    mesh = carried(poses, target, head=head)[1]
+    found = rotation_between(target.face_mesh, mesh).as_euler("yxz", degrees=True)
+    assert np.allclose(found, (30 * head, 0, 0), atol=0.05)
+    assert np.allclose(mesh, turned(target.face_mesh, 30 * head), atol=0.05)
+
+
+@pytest.mark.parametrize("expression", [0.0, 0.5, 1.0, 2.0])
+def test_an_expression_is_carried_as_much_as_wanted(target, still, expression):
+    poses = [still, meshed(still, spoken(still.face_mesh, 6))]
+    mesh = carried(poses, target, expression=expression)[1]
+    size = np.linalg.norm(target.face_mesh[33] - target.face_mesh[263])
+    size /= np.linalg.norm(still.face_mesh[33] - still.face_mesh[263])
+    change = mesh - target.face_mesh
+    assert np.allclose(change[CHIN, 1], 6 * size * expression, rtol=0.15, atol=0.02)
+    assert np.abs(np.delete(change, CHIN, axis=0)).max() < 0.02
+
+
+def test_without_expression_and_turn_only_the_way_is_left(target, still):
+    now = spoken(turned(still.face_mesh, 20), 8) + np.array([11, -4, 0])
+    moved = named_points([target, target])
+    mesh = carried_meshes(
+        [still, meshed(still, now)], moved, target, 0, expression=0.0, head=0.0
+    )[1]  # fmt: skip
+    change = mesh - target.face_mesh
+    assert np.ptp(change, axis=0).max() < 0.01
+
+
+def test_who_comes_nearer_grows(target, still):
+    poses = [still, meshed(still, turned(still.face_mesh, 0, 1.3))]
+    mesh = carried(poses, target)[1]
+    assert np.allclose(mesh, turned(target.face_mesh, 0, 1.3), atol=0.05)
+
+
+def test_a_mesh_of_an_unlikely_size_is_a_mistake(target, still):
+    wild = meshed(still, turned(still.face_mesh, 0, 4.0))
+    meshes = carried([still, wild, still], target)
+    assert np.abs(meshes[1] - target.face_mesh).max() < 0.01
+
+
+def test_the_face_goes_where_the_points_go(target, still):
+    """On the reference a neck is longer: the points there go further than the driver's."""
+    poses = [still, still]
+    moved = named_points([target, target])
+    moved[1] += (9, -3)
+    mesh = carried_meshes(poses, moved, target, 0)[1]
+    assert np.allclose(mesh - target.face_mesh, (9, -3, 0), atol=0.01)
+
+
+def test_what_is_missing_lies_between_its_neighbors_and_goes_with_the_neck(target, still):
+    nobody = replace(still, face_mesh=None)
+    poses = [still, nobody, nobody, nobody, meshed(still, spoken(still.face_mesh, 8))]
+    first, *between, last = carried(poses, target)
+    for share, mesh in zip((0.25, 0.5, 0.75), between, strict=True):
+        assert np.allclose(mesh, first + share * (last - first), atol=1e-3)
+    moved = named_points([target] * 5)
+    moved[2] += (20, 0)
+    mesh = carried_meshes(poses, moved, target, 0)[2]
+    assert np.allclose(mesh - between[1], (20, 0, 0), atol=1e-3)
+
+
+def test_before_the_first_and_after_the_last_a_mesh_is_held(target, still):
+    nobody = replace(still, face_mesh=None)
+    poses = [nobody, still, meshed(still, spoken(still.face_mesh, 8)), nobody]
+    meshes = carried(poses, target, anchor=1)
+    assert np.array_equal(meshes[0], meshes[1]) and np.array_equal(meshes[3], meshes[2])
+
+
+def test_an_anchor_without_a_mesh_takes_the_nearest(target, still):
+    nobody = replace(still, face_mesh=None)
+    meshes = carried([nobody, still, still], target, anchor=0)
+    assert np.abs(meshes[0] - target.face_mesh).max() < 0.01
+
+
+@pytest.mark.parametrize("lacks", ["reference", "driver"])
+def test_without_a_mesh_there_is_none(target, still, lacks):
+    bare = {"reference": target, "driver": still}
+    bare[lacks] = replace(bare[lacks], face_mesh=None)
+    assert carried([bare["driver"]] * 3, bare["reference"]) == [None] * 3
+
+
+def test_meshes_of_wild_sizes_alone_are_none(target, still):
+    """Only the first can be its own measure."""
+    wild = meshed(still, turned(still.face_mesh, 0, 4.0))
+    meshes = carried([still, wild], target)
+    assert all(np.abs(mesh - target.face_mesh).max() < 0.01 for mesh in meshes)
+
+
+def test_a_turn_beyond_what_a_picture_shows_stops(target, still):
+    mesh = carried([still, meshed(still, turned(still.face_mesh, 85))], target)[1]
+    angle = np.linalg.norm(rotation_between(target.face_mesh, mesh).as_rotvec())
+    assert angle == pytest.approx(FURTHEST_TURN, abs=0.01)
+
+
+def test_a_head_is_as_upright_as_the_drivers_where_the_body_is(target, still):
+    """The reference tilts its head, the driver does not; the two do not stand alike."""
+    middle = target.face_mesh[RIGID].mean(0)
+    tilt = Rotation.from_euler("z", 12, degrees=True)
+    tilted = meshed(target, tilt.apply(target.face_mesh - middle) + middle)
+    moved = named_points([target])
+    meshes = {
+        alike: carried_meshes([still], moved, tilted, 0, alike=alike)[0] for alike in (True, False)
+    }
+    assert np.abs(meshes[True] - tilted.face_mesh).max() < 0.01
+    across = meshes[False][263] - meshes[False][33]
+    wanted = still.face_mesh[263] - still.face_mesh[33]
+    found, own = (np.degrees(np.arctan2(line[1], line[0])) for line in (across, wanted))
+    assert found == pytest.approx(own, abs=1.5)

@@ -1,0 +1,189 @@
+"""What a driver's picture tells beyond its points, and how it is steadied."""
+
+import cv2
+import numpy as np
+import pytest
+
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.warping import secondary
+from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reach
+from magicpose_cli.warping.warp import Driven
+from tests.pose.drawn import at_rest
+from tests.warping.conftest import on_a_wall
+from tests.warping.people import drawn, shifted
+
+
+@pytest.fixture(scope="module")
+def dotted():
+    """Somebody in a dotted shirt, which a flow can follow."""
+    return on_a_wall(*drawn(at_rest(), seed=0)[0])
+
+
+@pytest.fixture(scope="module")
+def tracker(dotted) -> DriverTracker:
+    return DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
+
+
+def belly(pose: Pose) -> np.ndarray:
+    names = ("neck", "right_hip", "left_hip")
+    neck, right, left = (pose.body[BODY_JOINTS.index(name)] for name in names)
+    return (neck + (right + left) / 2) / 2
+
+
+def swung(picture: np.ndarray, middle: np.ndarray, way: tuple[float, float]) -> np.ndarray:
+    """The picture, pulled along around a place, fading over some 25 pixels."""
+    x, y = np.meshgrid(np.arange(256, dtype=np.float32), np.arange(256, dtype=np.float32))
+    bump = np.exp(-((((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * 25**2)) ** 2))
+    moved = (x - way[0] * bump).astype(np.float32), (y - way[1] * bump).astype(np.float32)
+    return cv2.remap(picture, *moved, cv2.INTER_CUBIC)
+
+
+def drift_at(driven: Driven, place: np.ndarray, reach: int = 5) -> np.ndarray:
+    """The mean around a place of the driver's window."""
+    x, y = np.rint(place).astype(int)
+    return driven.drift[y - reach : y + reach + 1, x - reach : x + reach + 1].mean((0, 1))
+
+
+def test_the_anchor_itself_does_not_drift(tracker, dotted):
+    driven = tracker.track(dotted.picture, dotted.pose)
+    assert driven.drift.dtype == np.float32 and driven.drift.shape[2] == 2
+    length = np.linalg.norm(driven.drift, axis=2)
+    assert np.percentile(length, 99) < 0.3 and length.mean() < 0.05
+
+
+@pytest.mark.parametrize("way", [(2, 0), (-2, 0), (0, 2), (0, -2)])
+def test_a_shirt_that_sways_drifts_that_way(tracker, dotted, way):
+    driven = tracker.track(swung(dotted.picture, belly(dotted.pose), way), dotted.pose)
+    found = drift_at(driven, belly(driven.pose))
+    assert np.dot(found, way) / 2 == pytest.approx(2, abs=0.7)
+    assert abs(found[0] * way[1] - found[1] * way[0]) / 2 < 0.5
+    foot = driven.pose.body[BODY_JOINTS.index("left_ankle")]
+    assert np.linalg.norm(drift_at(driven, foot, 2)) < 0.4
+
+
+def test_where_nobody_is_nothing_drifts(tracker, dotted):
+    changed = dotted.picture.copy()
+    changed[:70, 145:180] = np.random.default_rng(0).integers(0, 256, (70, 35, 3))
+    driven, former = (tracker.track(p, dotted.pose) for p in (changed, dotted.picture))
+    assert np.abs(driven.drift - former.drift).max() < 0.3
+
+
+def test_a_drift_is_never_large(tracker, dotted):
+    """What goes further is mistaken: another picture."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    driven = tracker.track(noise, dotted.pose)
+    side = min(driven.drift.shape[:2])
+    assert np.isfinite(driven.drift).all()
+    assert np.linalg.norm(driven.drift, axis=2).max() <= secondary.FURTHEST * side * 1.001
+
+
+def test_what_the_points_tell_is_no_drift(dotted):
+    """Everything a few pixels further, and the points with it."""
+    poses = [dotted.pose, shifted(dotted.pose, 5, 3)]
+    tracker = DriverTracker(dotted.picture, poses, 0, dotted.pose)
+    there = np.where(dotted.shown[..., None], dotted.picture, 0)
+    mask = np.roll(dotted.shown, (3, 5), (0, 1))[..., None]
+    picture = np.where(mask, np.roll(there, (3, 5), (0, 1)), dotted.wall)
+    driven = tracker.track(picture, poses[1])
+    assert np.linalg.norm(drift_at(driven, belly(driven.pose))) < 0.4
+
+
+def test_its_size_is_that_of_the_result(dotted):
+    laid = dotted.pose.map_points(lambda points: 3 * points + 7, 800, 800)
+    tracker = DriverTracker(dotted.picture, [dotted.pose], 0, laid)
+    assert tracker.track(dotted.picture, dotted.pose).size == pytest.approx(3, rel=0.01)
+
+
+def test_a_large_driver_is_looked_at_in_small(dotted, monkeypatch):
+    monkeypatch.setattr(secondary, "SIDE", 60)
+    tracker = DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
+    driven = tracker.track(dotted.picture, dotted.pose)
+    assert min(driven.drift.shape[:2]) == 60
+    assert (driven.pose.height, driven.pose.width) == driven.drift.shape[:2]
+    assert driven.size > 1.5
+
+
+def test_a_driver_that_cannot_be_told_from_the_rest_is_an_error(dotted, monkeypatch):
+    monkeypatch.setattr(secondary, "find_matte", lambda picture, pose: None)
+    with pytest.raises(ValueError, match="cannot be told from the background"):
+        DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
+
+
+RATE = 60.0
+
+
+def film(values, indices=None) -> list[tuple[int, Driven]]:
+    pose = Pose.of(4, 4)
+    frames = [
+        Driven(pose, np.full((2, 3, 2), value, np.float32), float(number))
+        for number, value in enumerate(values)
+    ]
+    return list(zip(indices or range(len(frames)), frames, strict=True))
+
+
+def values_of(frames) -> list[float]:
+    return [float(driven.drift[0, 0, 0]) for _, driven in frames]
+
+
+def test_a_constant_drift_is_unchanged():
+    frames = film([3.0] * 9)
+    found = list(steadied(frames, RATE))
+    assert [index for index, _ in found] == list(range(9))
+    assert np.allclose(values_of(found), 3, atol=1e-5)  # at both ends as well
+    assert [d.size for _, d in found] == [d.size for _, d in frames]
+    assert all(d.drift.dtype == np.float32 for _, d in found)
+
+
+def test_a_tremble_is_averaged():
+    values = [1.0, -1.0] * 10
+    found = values_of(steadied(film(values), RATE))
+    assert np.abs(found).max() < 0.75 and np.abs(found[4:-4]).max() < 0.2
+
+
+def test_one_frames_weight_falls_with_the_distance_and_sums_to_one():
+    found = np.array(values_of(steadied(film([0.0] * 6 + [1.0] + [0.0] * 6), RATE)))
+    reach = steady_reach(RATE)
+    assert reach == 3
+    assert found.sum() == pytest.approx(1, abs=1e-5)
+    assert np.allclose(found, found[::-1], atol=1e-6)
+    assert (np.diff(found[6:]) <= 0).all() and found[6 + reach] > 0
+    assert not found[6 + reach + 1 :].any()
+
+
+@pytest.mark.parametrize("asked", [[0], [7], [3, 4, 12], [0, 19]])
+def test_a_part_is_the_same_as_of_the_whole(asked):
+    values = np.random.default_rng(2).normal(size=20).tolist()
+    whole = dict(zip(range(20), values_of(steadied(film(values), RATE)), strict=True))
+    reach = steady_reach(RATE)
+    needed = [i for i in range(20) if any(abs(i - a) <= reach for a in asked)]
+    found = steadied(film([values[i] for i in needed], needed), RATE)
+    part = {index: float(driven.drift[0, 0, 0]) for index, driven in found}
+    assert [part[index] for index in asked] == [whole[index] for index in asked]
+
+
+def test_frames_that_are_left_out_count_by_their_distance():
+    """0, 1 and 40 are asked for: the last stands alone."""
+    found = values_of(steadied(film([0.0, 1.0, 5.0], [0, 1, 40]), RATE))
+    assert found[2] == 5 and 0 < found[0] < 0.5 < found[1] < 1
+
+
+def test_few_frames_a_second_are_not_averaged():
+    assert steady_reach(8) == 0
+    values = [1.0, -1.0, 4.0]
+    assert values_of(steadied(film(values), 8.0)) == values
+
+
+def test_few_frames_are_held():
+    taken = []
+
+    def counted():
+        for frame in film([1.0] * 30):
+            taken.append(frame[0])
+            yield frame
+
+    for index, _ in steadied(counted(), RATE):
+        assert taken[-1] <= index + steady_reach(RATE)
+
+
+def test_no_frames_are_no_frames():
+    assert list(steadied([], RATE)) == []
