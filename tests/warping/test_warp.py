@@ -33,7 +33,7 @@ def test_a_reference_in_its_own_pose_is_itself(warp, standing):
 
 
 def test_with_a_matte_that_is_found_the_reference_stays_itself(standing):
-    """What a matte takes for half behind is half guessed; where nothing moves nothing is guessed."""
+    """What a matte takes for half behind is guessed, but not where nothing moves."""
     matte = find_matte(standing.picture, standing.pose)
     assert matte is not None
     warp = ReferenceWarp(standing.picture, standing.pose, matte)
