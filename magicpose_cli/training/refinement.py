@@ -49,7 +49,7 @@ CHANGED = (
     24  # levels of 255 by which truth and reference differ where a mistake counts CHANGED_COUNTS
 )
 CHANGED_COUNTS = 3.0
-EDGES, SMOOTH, SPARSE = 1.0, 0.02, 0.01  # weights of the loss beside the colors' own
+EDGES, SMOOTH, SPARSE = 0.5, 0.002, 0.01  # weights of the loss beside the colors' own
 MADE = 0.3  # share of samples that see a made frame
 MADE_SCALE = 8  # by which it is coarser
 LOOK_EVERY = 50  # steps
@@ -194,8 +194,8 @@ class Fit:
     steps: int | None = None
     batch: int = 8
     crop: int = 128
-    rate: float = 1e-3
-    ema: float = 0.998
+    rate: float = 2e-3
+    ema: float = 0.99
     seed: int = 0
     save_s: float = 60.0
 
@@ -342,13 +342,19 @@ def _made(truth: Tensor, chance: np.random.Generator) -> Tensor:
 
 
 def loss_of(repair: Repair, batch: Batch) -> Tensor:
-    """Colors and their edges, more where the reference is no help; a smooth flow, a small mask."""
+    """Colors and their edges, more where the reference is no help; a smooth flow, few new colors.
+
+    The mask itself is not made small: before there are colors nothing would speak for it, and it
+    would shut for good.
+    """
     error = repair(batch.picture) - batch.truth
     colors = (batch.weight * error.abs()).mean()
     across, down = _steps(error)
     edges = (batch.weight[..., 1:] * across).mean() + (batch.weight[..., 1:, :] * down).mean()
     rough = sum(step.mean() for step in _steps(repair.flow))
-    return colors + EDGES * edges + SMOOTH * rough + SPARSE * repair.mask.mean()
+    return (
+        colors + EDGES * edges + SMOOTH * rough + SPARSE * (repair.mask * repair.color).abs().mean()
+    )
 
 
 def _steps(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ POSE_CANVAS = 512  # short side on which the pose is drawn
 INPUTS = 12  # picture 3, cover 1, hole 1, pose map 3, made frame 3, whether there is one 1
 WIDTHS = (16, 32, 64, 128)  # of the features at 1/2, 1/4, 1/8 and 1/16
 NEAR = 8  # pixels around the person and the hole, inside which a frame may change
-CLOSED = -3.0  # bias of the mask: it begins almost shut
+CLOSED = -2.0  # bias of the mask: it begins almost shut
 
 
 @dataclass(frozen=True)
