@@ -60,6 +60,9 @@ class Refiner(nn.Module):
         )
         self.flow = nn.Conv2d(widths[1], 2, 3, padding=1)
         self.color = nn.Conv2d(widths[0], 4 * 4, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # without norms, smaller weights let the signal fade
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         for last in (self.flow, self.color):
             for values in last.parameters():
                 nn.init.zeros_(values)
@@ -107,7 +110,7 @@ class Block(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.silu(self.first(F.silu(x))))
+        return x + 0.5 * self.second(F.silu(self.first(F.silu(x))))
 
 
 def carried(picture: Tensor, flow: Tensor) -> Tensor:
