@@ -21,6 +21,7 @@ from magicpose_cli.warping.points import SIDES, Points
 from magicpose_cli.warping.splat import Moved, Splatter
 
 CALM = 1.5  # pixels: what has moved by one less is where it was, what has moved by as much is not
+STILL = 0.5  # pixels: what moves by less stands still, what moves by twice as much does so wholly
 AROUND = 6  # pixels around a layer, where the plate may be an estimate
 FACES = 7.5  # heights of a face in a body, where no bone tells more
 
@@ -101,7 +102,7 @@ class ReferenceWarp:
             places = self._field.places(Points.of(driven.pose))
             drift = {name: driven.at(nodes) for name, nodes in places.items()}
             now = self._drifted(now, drift[ALL])
-        fields = self._field.moved(now, drift)
+        fields = {name: self._calmed(f) for name, f in self._field.moved(now, drift).items()}
         picture, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
         for name, splatter in self._splatters:
             moved = splatter(fields[name], self._solid(now) if name == ALL else None)
@@ -114,6 +115,12 @@ class ReferenceWarp:
             cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
         self._add_left_over(picture, cover, fields)
         return Warped(picture, cover, pose)
+
+    def _calmed(self, field: np.ndarray) -> np.ndarray:
+        """A field without what no detector can tell: somebody who stands still does not tremble."""
+        moved = field - self._points
+        length = np.abs(moved).max(2, keepdims=True)
+        return self._points + moved * np.clip((length - STILL) / STILL, 0, 1)
 
     def _left_over(self, picture: np.ndarray, layers: list[Layer]) -> np.ndarray:
         """(H, W, 3) float32: by how much the picture is another than its plate and layers, whose
