@@ -170,7 +170,7 @@ def make_plan(
 def warps(driver_kind: str, preset: Preset, index: dict[str, Any]) -> bool:
     """Whether the reference's own pixels are moved. Raises ConfigError where that cannot be."""
     asked, start = preset.frame.warp, preset.sampling.start_from_warp
-    if driver_kind == "pose-maps" and "on" in (asked, start and "on"):
+    if driver_kind == "pose-maps" and (asked == "on" or start):
         raise ConfigError(
             "pose maps are pictures and do not tell where the person's parts go; leave --warp and "
             "--start-from-warp out, or give the poses themselves"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import cv2
@@ -50,15 +51,15 @@ def person_region(pose: Pose, widths: float = 1.0) -> np.ndarray:
     torso, legs, head = (
         [joints[name] for name in names if name in joints] for names in (TORSO, LEGS, HEAD)
     )
-    _hull(region, torso, TORSO_MARGIN * unit)
-    _hull(region, legs, 0.0)  # of a skirt, too
+    fill_hull(region, torso, TORSO_MARGIN * unit)
+    fill_hull(region, legs, 0.0)  # of a skirt, too
     for point in head:
         cv2.circle(region, _pixel(point), round(HEAD_RADIUS * unit), (1,), -1)
     if head and torso:  # hair that falls on the shoulders
         _line(region, np.mean(head, 0), np.mean(torso[:2], 0), HAIR_RADIUS * unit)
     for part in ("face", "left_hand", "right_hand"):
         points = getattr(pose, part)
-        _hull(region, list(points[np.isfinite(points).all(1)]), POINTS_MARGIN * unit)
+        fill_hull(region, list(points[np.isfinite(points).all(1)]), POINTS_MARGIN * unit)
     return region
 
 
@@ -80,7 +81,8 @@ def _line(region: np.ndarray, start: np.ndarray, end: np.ndarray, half_width: fl
     cv2.line(region, _pixel(start), _pixel(end), (1,), max(1, round(2 * half_width)))
 
 
-def _hull(region: np.ndarray, points: list[np.ndarray], margin: float) -> None:
+def fill_hull(region: np.ndarray, points: Sequence[np.ndarray] | np.ndarray, margin: float) -> None:
+    """Set what lies inside the points' hull, and `margin` pixels around it, to 1, in place."""
     if len(points) < 3:
         return
     hull = cv2.convexHull(np.rint(np.clip(points, -4096, 8192)).astype(np.int32))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.warping.interpolation import applied, push_pull, similarity
+from magicpose_cli.warping.points import window_around
 
 # Of the 478: the lids' outline from the outer corner along the bottom, the iris's center and rim.
 RIGHT = ((33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246), 468,
@@ -117,11 +118,13 @@ def _paint(
     change = np.linalg.norm((center - lids[0]) / width - ball.gaze)
     change += 0.5 * abs(_opening(lids) - ball.opening)
     share = float(np.clip((change - CHANGED) / CHANGED_FADE, 0, 1))
-    low = np.maximum(np.floor(lids.min(0)).astype(int) - 4 - corner, 0)
-    high = np.minimum(np.ceil(lids.max(0)).astype(int) + 5 - corner, colors.shape[1::-1])
-    if share == 0 or (high - low).min() < 3:
+    window = window_around(lids, colors.shape[:2], corner)
+    if share == 0 or window is None:
         return
-    x, y = np.meshgrid(*(np.arange(a, b, dtype=np.float32) for a, b in zip(low, high, strict=True)))
+    (rows, columns), first = window
+    x, y = np.meshgrid(
+        *(np.arange(p.start, p.stop, dtype=np.float32) for p in (columns, rows)),
+    )
     x, y = x + corner[0], y + corner[1]
     back = similarity(lids[list(CORNERS)], ball.lids[list(CORNERS)])
     made = _looked_up(ball.white, applied(back, np.stack([x, y], -1)) - ball.corner)
@@ -131,10 +134,10 @@ def _paint(
     within = np.clip((1.08 * radius - apart) / max(1.0, 0.15 * radius) + 0.5, 0, 1)[..., None]
     made += within * (_looked_up(ball.iris, disc) - made)
     mask = np.zeros(x.shape, np.float32)
-    polygon = np.rint((lids - low - corner) * 16).astype(np.int32)
+    polygon = np.rint((lids - first) * 16).astype(np.int32)
     cv2.fillPoly(mask, [polygon], (1,), cv2.LINE_AA, 4)
     mask = share * cv2.GaussianBlur(mask, (0, 0), max(0.6, 0.02 * width))
-    part = colors[low[1] : high[1], low[0] : high[0]]
+    part = colors[rows, columns]
     part += mask[..., None] * (made - part)
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.framing import Framing
+from magicpose_cli.pose.region import fill_hull
 from magicpose_cli.warping.points import Points, known
 from magicpose_cli.warping.warp import ReferenceWarp, Warped
 
@@ -139,7 +140,7 @@ class Fusion:
         for side in self._lacking:
             if now.has_hand(side):
                 hand = now.hands[side][known(now.hands[side])]
-                _hull(mask, hand, HAND_ROOM * float(np.ptp(hand, axis=0).max()))
+                fill_hull(mask, hand, HAND_ROOM / 2 * float(np.ptp(hand, axis=0).max()))
             if f"{side}_forearm" not in self._parts and now.has(f"{side}_elbow", f"{side}_wrist"):
                 start, end = now.joint(f"{side}_elbow"), now.joint(f"{side}_wrist")
                 thick = max(1, round(FOREARM * float(np.linalg.norm(end - start))))
@@ -149,12 +150,6 @@ class Fusion:
             return None
         soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(1.0, min(self._size) / 128))
         return soft * (1 - warped.cover)
-
-
-def _hull(mask: np.ndarray, points: np.ndarray, room: float) -> None:
-    hull = cv2.convexHull(np.rint(points).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, (1,))
-    cv2.polylines(mask, [hull], True, (1,), max(1, round(room)))
 
 
 def _bytes(picture: np.ndarray) -> np.ndarray:

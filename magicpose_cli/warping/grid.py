@@ -35,6 +35,11 @@ class Grid:
         return self.width + 2 * self.pad, self.height + 2 * self.pad
 
     @property
+    def unpadded(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture in the padded one."""
+        return np.s_[self.pad : self.pad + self.height, self.pad : self.pad + self.width]
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of nodes."""
         wanted = STEP * max(1.0, min(self.width, self.height) / 512)
@@ -88,5 +93,5 @@ class Grid:
     def inside(self) -> np.ndarray:
         """(height, width) float32 of the padded picture: 1 in the picture, 0 in its margin."""
         mask = np.zeros(self.padded[::-1], np.float32)
-        mask[self.pad : -self.pad, self.pad : -self.pad] = 1
+        mask[self.unpadded] = 1
         return mask

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from magicpose_cli.warping.points import window_around
+
 UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # inner lips, right corner to left
 LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 CORNERS, LIPS, EYES, CHEEKS = (78, 308), (13, 14), (33, 263), (50, 280, 205, 425)
@@ -98,7 +100,7 @@ class Mouth:
         share = np.clip((is_ - max(OPEN, was + OPENED * (was > OPEN))) / FADE, 0, 1)
         share *= np.clip((SHOWN - was) / SHOWN_FADE, 0, 1)
         inner = np.concatenate([mesh[list(UPPER), :2], mesh[list(LOWER[-2:0:-1]), :2]])
-        window = _window(inner, colors.shape[:2], corner)
+        window = window_around(inner, colors.shape[:2], corner)
         if share <= 0 or window is None:
             return
         (rows, columns), offset = window
@@ -186,14 +188,3 @@ def _distance(mesh: np.ndarray, ends: tuple[int, int]) -> float:
 
 def _opening(mesh: np.ndarray) -> float:
     return _distance(mesh, LIPS) / max(_distance(mesh, CORNERS), 1e-6)
-
-
-def _window(
-    points: np.ndarray, shape: tuple[int, ...], corner: tuple[int, int]
-) -> tuple[tuple[slice, slice], np.ndarray] | None:
-    """Rows and columns around points of a frame in a part of it, and where these begin."""
-    low = np.maximum(np.floor(points.min(0)).astype(int) - 4 - corner, 0)
-    high = np.minimum(np.ceil(points.max(0)).astype(int) + 5 - corner, shape[::-1])
-    if (high - low).min() < 3:
-        return None
-    return np.s_[low[1] : high[1], low[0] : high[0]], low + corner

@@ -74,3 +74,15 @@ class Points:
 def known(points: np.ndarray) -> np.ndarray:
     """(n,) bool of (n, d) points."""
     return np.isfinite(points).all(1)
+
+
+def window_around(
+    points: np.ndarray, shape: tuple[int, ...], corner: tuple[int, int]
+) -> tuple[tuple[slice, slice], np.ndarray] | None:
+    """Rows and columns around points (n, 2) of a frame in a part of it of this shape, whose upper
+    left pixel is `corner` (x, y), and where these begin, (2,); None where none is in it."""
+    low = np.maximum(np.floor(points.min(0)).astype(int) - 4 - corner, 0)
+    high = np.minimum(np.ceil(points.max(0)).astype(int) + 5 - corner, shape[::-1])
+    if (high - low).min() < 3:
+        return None
+    return np.s_[low[1] : high[1], low[0] : high[0]], low + corner

@@ -73,14 +73,19 @@ class ReferenceWarp:
         self.hidden_hands = tuple(
             s for s in SIDES if f"{s}_hand" not in self.parts and s not in still.wrists
         )
-        self.weights = skin_weights(
+        weights = skin_weights(
             self.parts, still, self._body, grid,
             grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),
         )  # fmt: skip
-        layers = split(self.parts, self.weights, still, self._body, grid, matte)
-        self._field = Field(self.parts, self.weights, still, self._body, grid, layers)
+        layers = split(self.parts, weights, still, self._body, grid, matte)
+        self._field = Field(self.parts, weights, still, self._body, grid, layers)
         self._points = grid.field_points().astype(np.float32)
-        self._rest = self._left_over(picture, layers)
+        composed, self._cover = self._composed(layers)
+        self._rest = picture - composed  # colors at soft edges are estimates
+        room = np.ones((2 * AROUND + 1,) * 2, np.uint8)
+        self._near = {
+            layer.name: grid.at_field_points(cv2.dilate(layer.alpha, room)) > 0 for layer in layers
+        }
         self._splatters = [(layer.name, Splatter(layer, grid)) for layer in layers]
         self._features: list[Eyes | Mouth] = []
         self._mesh_nodes = None
@@ -122,20 +127,14 @@ class ReferenceWarp:
         length = np.abs(moved).max(2, keepdims=True)
         return self._points + moved * np.clip((length - STILL) / STILL, 0, 1)
 
-    def _left_over(self, picture: np.ndarray, layers: list[Layer]) -> np.ndarray:
-        """(H, W, 3) float32: by how much the picture is another than its plate and layers, whose
-        colors at soft edges are estimates. Also sets where that is."""
-        grid = self._grid
-        inside = np.s_[grid.pad : grid.pad + grid.height, grid.pad : grid.pad + grid.width]
-        shown, self._cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
-        room = np.ones((2 * AROUND + 1,) * 2, np.uint8)
-        self._near = {}
+    def _composed(self, layers: list[Layer]) -> tuple[np.ndarray, np.ndarray]:
+        """The layers over the plate where they are, (H, W, 3) float32, and their cover, (H, W)."""
+        shown, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
         for layer in layers:
-            alpha = layer.alpha[inside]
-            shown += alpha[..., None] * (layer.colors[inside] - shown)
-            self._cover = np.maximum(self._cover, alpha)
-            self._near[layer.name] = grid.at_field_points(cv2.dilate(layer.alpha, room)) > 0
-        return picture - shown
+            alpha = layer.alpha[self._grid.unpadded]
+            shown += alpha[..., None] * (layer.colors[self._grid.unpadded] - shown)
+            cover = np.maximum(cover, alpha)
+        return shown, cover
 
     def _add_left_over(
         self, picture: np.ndarray, cover: np.ndarray, fields: dict[str, np.ndarray]
@@ -147,9 +146,8 @@ class ReferenceWarp:
             calm[near] = np.minimum(calm[near], np.clip(CALM - moved[near], 0, 1))
         if not calm.any():
             return
-        grid = self._grid
-        inside = np.s_[grid.pad : grid.pad + grid.height, grid.pad : grid.pad + grid.width]
-        share = cv2.resize(calm, grid.padded, interpolation=cv2.INTER_LINEAR)[inside]
+        share = cv2.resize(calm, self._grid.padded, interpolation=cv2.INTER_LINEAR)
+        share = share[self._grid.unpadded]
         share = share * np.clip(1 - 4 * np.abs(cover - self._cover), 0, 1)
         picture += share[..., None] * self._rest
 
