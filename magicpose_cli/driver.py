@@ -56,9 +56,12 @@ class Driver:
     def frame_count(self) -> int:
         return self.selected.frame_count
 
-    def frames(self, part: slice = slice(None)) -> Iterator[np.ndarray]:
-        """The chosen frames, or a part of them, (H, W, 3) uint8 RGB."""
-        return read_frames(self.clip, self.selection, part)
+    def frames(
+        self, part: slice = slice(None), size: tuple[int, int] | None = None
+    ) -> Iterator[np.ndarray]:
+        """The chosen frames, or a part of them, (H, W, 3) uint8 RGB; size: (width, height), where
+        it is not to be the film's own."""
+        return read_frames(self.clip, self.selection, part, size)
 
 
 def open_driver(path: Path, motion: MotionSettings) -> Driver:

@@ -7,6 +7,7 @@ whole picture, or in a row with what they were made from.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 
@@ -14,13 +15,19 @@ from magicpose_cli.background import Background
 from magicpose_cli.clock import Clock
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver
+from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion import Motion, picked
 from magicpose_cli.paste import Paster
 from magicpose_cli.plan import Plan
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.stream import ahead
 from magicpose_cli.warping.fusion import Fusion
-from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reach
+from magicpose_cli.warping.secondary import (
+    DriverTracker,
+    size_to_track,
+    steadied,
+    steady_reach,
+)
 from magicpose_cli.warping.warp import Driven, ReferenceWarp, Warped
 
 OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
@@ -122,17 +129,20 @@ class WarpedFrames:
         self.reference = reference
         self.notes = list(_lacking(reference, motion.poses))
         self._motion, self._driver, self._wanted = motion, driver, wanted
-        self._tracker = self._track() if secondary and motion.tracked else None
+        self._tracker: DriverTracker | None = None
+        if secondary and motion.tracked:
+            self._size = size_to_track(motion.tracked)
+            self._tracker = self._track()
 
     def _track(self) -> DriverTracker | None:
         """Of the driver's own picture; None where its person cannot be told from the rest."""
         motion, anchor = self._motion, self._motion.anchor
         assert anchor is not None
-        picture = next(self._driver.frames(slice(anchor, anchor + 1)))
+        picture = next(self._driver.frames(slice(anchor, anchor + 1), self._size))
         laid = motion.in_result(motion.poses[anchor])
         try:
             return DriverTracker(picture, motion.tracked, anchor, laid)
-        except ValueError as error:
+        except DetectionError as error:
             self.notes.append(f"hair and clothes are moved by the points alone: {error}")
             return None
 
@@ -150,14 +160,15 @@ class WarpedFrames:
         reach = steady_reach(rate)
         asked = set(indices)
         tracked = [i for i in self._wanted if asked.intersection(range(i - reach, i + reach + 1))]
-        pictures = picked(self._driver.frames(), tracked)
+        pictures = picked(self._driver.frames(size=self._size), tracked)
         found = (
             (index, tracker.track(picture, self._motion.tracked[index]))
             for index, picture in zip(tracked, pictures, strict=True)
         )
-        for index, driven in steadied(found, rate):
-            if index in asked:
-                yield driven
+        with closing(ahead(found)) as looked_at:
+            for index, driven in steadied(looked_at, rate):
+                if index in asked:
+                    yield driven
 
 
 def _lacking(reference: ReferenceWarp, poses: Sequence[Pose]) -> Iterator[str]:

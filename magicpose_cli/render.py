@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
 CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
 FRAME = 0.75e9  # bytes of a frame of SD 1.5 at 512x512: two passes in half precision, with decoding
-DECODED_AT_ONCE = 4  # frames; more fill no GPU better, and a CPU is fastest with one
+DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
 
 
 class Renderer:
@@ -58,7 +58,6 @@ class Renderer:
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short
         device = pipeline._execution_device.type
-        self._decoded_at_once = 1 if device == "cpu" else DECODED_AT_ONCE
         strength = 1.0 if sampling.start_from_warp is None else sampling.start_from_warp
         self._reads_starts = sampling.start_from_warp is not None
         if strength < 1 and steps_taken(self.steps, strength) == self.steps:
@@ -134,14 +133,14 @@ class Renderer:
         if self._reads_starts and maps.shape[-1] == 6:
             start = self._encoded(maps[..., 3:])
         latents = self._sampler.sample(_to_tensor(maps[..., :3]), start=start)
-        frames = self.pipeline.decode(latents, batch_size=self._decoded_at_once)
+        frames = self.pipeline.decode(latents, batch_size=DECODED_AT_ONCE)
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
     def _encoded(self, pictures: np.ndarray) -> torch.Tensor:
         """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
         import torch
 
-        parts = (_to_tensor(pictures) * 2 - 1).split(self._decoded_at_once)
+        parts = (_to_tensor(pictures) * 2 - 1).split(DECODED_AT_ONCE)
         return torch.cat([self.pipeline.encode_reference(part) for part in parts])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 _END = object()
 
 
-def ahead(source: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+def ahead(source: Iterable[Item], depth: int = 2) -> Generator[Item]:
     """The same items, made by a thread that is up to `depth` of them ahead.
 
     What `source` raises is raised here, in its place in the order. When the consumer stops, the

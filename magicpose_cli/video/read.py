@@ -90,9 +90,14 @@ def select(clip: Clip, selection: Selection | None = None) -> SelectedClip:
 
 
 def read_frames(
-    clip: Clip, selection: Selection | None = None, part: slice = slice(None)
+    clip: Clip,
+    selection: Selection | None = None,
+    part: slice = slice(None),
+    size: tuple[int, int] | None = None,
 ) -> Iterator[np.ndarray]:
     """Give the selected frames, uint8 RGB (clip.height, clip.width, 3), one at a time.
+
+    size: (width, height) to scale them to, which costs less than reading them in full.
 
     Exactly `select(clip, selection).frame_count` of them, or this part of them; a repeated frame is
     the same array, so do not draw into it. Where the file ends a few frames early the last one is
@@ -100,20 +105,22 @@ def read_frames(
     does not fit raises at once, not at the first frame.
     """
     selected = select(clip, selection)
-    return _selected_frames(replace(selected, sources=selected.sources[part]))
+    size = size or (clip.width, clip.height)
+    return _selected_frames(replace(selected, sources=selected.sources[part]), size)
 
 
-def _selected_frames(selected: SelectedClip) -> Iterator[np.ndarray]:
+def _selected_frames(selected: SelectedClip, size: tuple[int, int]) -> Iterator[np.ndarray]:
     clip = selected.clip
+    given = size if clip.decoder == "ffmpeg" else (clip.width, clip.height)
     numbers, repeats = np.unique(selected.sources, return_counts=True)
     forgiven = max(float(clip.rate), 0.05 * len(numbers))
     frame: np.ndarray | None = None
     decode = DECODERS[clip.decoder]
-    with closing(decode(clip.path, (clip.height, clip.width), numbers)) as frames:
+    with closing(decode(clip.path, given[::-1], numbers)) as frames:
         for done, repeat in enumerate(repeats):
             following = next(frames, None)
             if following is not None:
-                frame = following
+                frame = following if given == size else _scaled(following, size)
             elif frame is None or len(numbers) - done > forgiven:
                 raise InputError(
                     f"{clip.path} can be decoded up to frame {numbers[done]} of "
@@ -121,3 +128,9 @@ def _selected_frames(selected: SelectedClip) -> Iterator[np.ndarray]:
                 )
             for _ in range(repeat):
                 yield frame
+
+
+def _scaled(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)

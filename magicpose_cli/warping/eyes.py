@@ -31,7 +31,7 @@ LEAST_WHITE = 6  # pixels
 
 @dataclass(frozen=True)
 class Eyeball:
-    """Of the reference: corner (x, y) of the two pictures (h, w, 3) float32, the white filled in
+    """Of the reference: corner (x, y) of the two pictures (h, w, n) float32, the white filled in
     under the iris, and the iris filled in under the lids."""
 
     corner: np.ndarray
@@ -45,13 +45,13 @@ class Eyeball:
 
 
 class Eyes:
-    """mesh (478, 3): the reference's; colors (H, W, 3) float32 RGB: its picture."""
+    """mesh (478, 3): the reference's; colors (H, W, n): its picture, in color or gray."""
 
     def __init__(self, mesh: np.ndarray, colors: np.ndarray) -> None:
         self._eyes = [(eye, _eyeball(mesh, colors, eye)) for eye in (RIGHT, LEFT)]
 
     def paint(self, colors: np.ndarray, mesh: np.ndarray, corner: tuple[int, int]) -> None:
-        """Into the colors (h, w, 3) of a frame whose upper left pixel is `corner` (x, y), in
+        """Into the colors (h, w, n) of a frame whose upper left pixel is `corner` (x, y), in
         place."""
         for (outline, center, rim), ball in self._eyes:
             if ball is not None:
@@ -143,10 +143,11 @@ def _paint(
 
 def _looked_up(picture: np.ndarray, at: np.ndarray) -> np.ndarray:
     x, y = np.moveaxis(at.astype(np.float32), 2, 0)
-    return cv2.remap(
+    found = cv2.remap(
         picture,
         np.ascontiguousarray(x),
         np.ascontiguousarray(y),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    return found.reshape(*x.shape, -1)  # OpenCV drops the axis of a single channel

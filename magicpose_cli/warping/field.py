@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from magicpose_cli.warping.grid import Grid
+from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.head import Head
-from magicpose_cli.warping.interpolation import affine, applied, similarity, upsample
-from magicpose_cli.warping.layers import ALL, Layer
-from magicpose_cli.warping.parts import ARMS, LIMBS, NEIGHBORS, TRUNK
+from magicpose_cli.warping.interpolation import affine, similarity
+from magicpose_cli.warping.layers import ALL
+from magicpose_cli.warping.parts import ARM_PARTS, ARMS, LIMBS, NEIGHBORS, TRUNK
 from magicpose_cli.warping.points import SIDES, Points, known
 
 LONGEST = 1.6  # how much longer than in the reference a limb may become; what is more is a mistake
@@ -17,8 +19,32 @@ HAND_SQUEEZE, HAND_STRETCH = 0.35, 2.0  # of a hand's affine map; beyond, it onl
 LEAST = 1e-4  # weight below which a node belongs to no part of a layer
 
 
+@dataclass(frozen=True)
+class _Mixture:
+    """A layer's nodes: window; parts that any of them belongs to; weights (parts, n) float32."""
+
+    window: Window
+    parts: list[str]
+    weights: np.ndarray
+
+    def motion(self, maps: dict[str, np.ndarray]) -> np.ndarray:
+        """How far the nodes go, (rows, columns, 2) float32 pixels; maps: (2, 3) of each part."""
+        identity = np.eye(2, 3)
+        further = np.array([(maps[part] - identity).ravel() for part in self.parts], np.float32)
+        # One affine map a node. No BLAS: its threads would wait for the next small product.
+        mixed = np.einsum("pn,pk->kn", self.weights, further)
+        mixed = mixed.reshape(6, *self.window.places.shape[:2])
+        x, y = self.window.places[..., 0], self.window.places[..., 1]
+        return np.stack(
+            [mixed[row] * x + mixed[row + 1] * y + mixed[row + 2] for row in (0, 3)], -1
+        )
+
+
 class Field:
-    """The motion of one reference's parts; see `skin_weights` for weights."""
+    """The motion of one reference's parts.
+
+    weights: see `skin_weights`. windows: where each layer is, by its name.
+    """
 
     def __init__(
         self,
@@ -27,96 +53,101 @@ class Field:
         still: Points,
         height: float,
         grid: Grid,
-        layers: list[Layer],
+        windows: dict[str, Window],
     ) -> None:
-        self._parts, self._still, self._grid = parts, still, grid
-        self._nodes = grid.nodes()
+        self._parts, self._still = parts, still
         self._trunk = [joint for joint in TRUNK if still.has(joint)]
-        self._head = Head(still, grid) if "head" in parts else None
-        self._weights = {
-            layer.name: self._of_layer(weights, layer, len(layers) > 1, height) for layer in layers
-        }
-        if self._head is not None:
-            mine = self._weights[ALL][parts.index("head")]
-            self._head_weight = upsample(mine, grid.field_size)
+        self._layers = {}
+        for name, window in windows.items():
+            own = self._of_layer(weights, name, len(windows) > 1, height, grid)
+            own = own[(slice(None), *window.nodes)].reshape(len(parts), -1)
+            used = np.flatnonzero(own.max(1) > 0)
+            self._layers[name] = _Mixture(
+                window, [parts[i] for i in used], own[used].astype(np.float32)
+            )
+        self._head = None
+        body = self._layers[ALL]
+        if "head" in body.parts:
+            weight = body.weights[body.parts.index("head")]
+            self._head = Head(still, grid, body.window, weight)
 
     def _of_layer(
-        self, weights: np.ndarray, layer: Layer, apart: bool, height: float
+        self, weights: np.ndarray, name: str, apart: bool, height: float, grid: Grid
     ) -> np.ndarray:
         """The weights of a layer's own parts, of sum 1."""
-        if layer.name == ALL:
+        if name == ALL:
             own = weights.copy()
             if apart:
-                arms = [i for i, n in enumerate(self._parts) if any(n in a for a in ARMS.values())]
-                own[arms] = 0
+                own[[i for i, part in enumerate(self._parts) if part in ARM_PARTS]] = 0
             total = own.sum(0)
             return np.where(total > LEAST, own / np.maximum(total, 1e-9), weights)
         own = np.zeros_like(weights)
-        mine = [i for i, name in enumerate(self._parts) if name in ARMS[layer.name]]
+        mine = [i for i, part in enumerate(self._parts) if part in ARMS[name]]
         own[mine] = weights[mine] + 1e-6
         if "trunk" in self._parts:
             # at the shoulder alone, not where a hand lies on the hip
-            shoulder = self._still.joint(f"{layer.name}_shoulder")
-            apart_by = np.linalg.norm(self._nodes - shoulder, axis=-1) / (SHOULDER * height)
+            shoulder = self._still.joint(f"{name}_shoulder")
+            apart_by = np.linalg.norm(grid.nodes() - shoulder, axis=-1) / (SHOULDER * height)
             index = self._parts.index("trunk")
             own[index] = weights[index] * np.exp(-(apart_by**2))
         return own / own.sum(0)
 
     def places(self, now: Points) -> dict[str, np.ndarray]:
-        """(rows, columns, 2) float32 for each layer by its name: where the grid's nodes go."""
-        return self._coarse(now)[0]
+        """(rows, columns, 2) float32 for each layer by its name: where its window's nodes go."""
+        motions, _ = self._at_nodes(now)
+        return {name: self._layers[name].window.places + m for name, m in motions.items()}
 
     def moved(
         self, now: Points, drift: dict[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
-        """(h, w, 2) float32 for each layer by its name: where the field's points go, in pixels.
+        """(h, w, 2) float32 for each layer by its name: how far the points of the field in its
+        window go, in pixels.
 
         drift: (rows, columns, 2) pixels for each layer, by which the nodes go further than the
         points tell.
         """
-        coarse, face = self._coarse(now)
-        fields = {name: upsample(nodes, self._grid.field_size) for name, nodes in coarse.items()}
+        motions, face = self._at_nodes(now)
+        fields = {name: self._layers[name].window.at_points(m) for name, m in motions.items()}
         if self._head is not None and face is not None:
-            self._head.lay(fields[ALL], face, self._head_weight)
+            self._head.lay(fields[ALL], face)
         for name, further in (drift or {}).items():
-            fields[name] += upsample(further, self._grid.field_size)
+            fields[name] += self._layers[name].window.at_points(further)
         return fields
 
-    def _coarse(self, now: Points) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    def _at_nodes(self, now: Points) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """The nodes' motion, layer by layer, and where the points of the face go."""
         maps = self._maps(now)
-        face = None
-        if self._head is not None:
-            found = self._head.moved(now, self._grid.shape)
-            if found is not None:
-                maps["head"], face = found
-        stack = np.stack([self._followed(part, maps) for part in self._parts]).astype(np.float32)
-        coarse = {
-            name: np.einsum("nhw,nhwc->hwc", weights, stack)
-            for name, weights in self._weights.items()
-        }
-        return coarse, face
+        found = self._head.moved(now) if self._head is not None else None
+        if found is not None:
+            maps["head"] = np.eye(2, 3)  # it is not moved in the plane; see below
+        maps = {part: self._followed(part, maps) for part in self._parts}
+        motions = {name: layer.motion(maps) for name, layer in self._layers.items()}
+        if self._head is None or found is None:
+            return motions, None
+        self._head.add(motions[ALL], found.nodes)
+        return motions, found.face
 
     def _followed(self, part: str, maps: dict[str, np.ndarray]) -> np.ndarray:
-        """A part's motion, else its neighbor's, else none."""
+        """A part's map, else its neighbor's, else that of standing still."""
         for name in (part, *NEIGHBORS.get(part, ("trunk",))):
             if name in maps:
                 return maps[name]
-        return self._nodes
+        return np.eye(2, 3)
 
     def _maps(self, now: Points) -> dict[str, np.ndarray]:
-        """Where each part that the frame shows would take the grid's nodes."""
+        """Where each part that the frame shows goes, (2, 3)."""
         maps = {}
         if "trunk" in self._parts:
-            maps["trunk"] = applied(self._trunk_map(now), self._nodes)
+            maps["trunk"] = self._trunk_map(now)
         for part in self._parts:
             if part in LIMBS and now.has(*LIMBS[part]):
-                maps[part] = applied(self._limb_map(part, now), self._nodes)
+                maps[part] = self._limb_map(part, now)
         for side in SIDES:
             hand = self._hand_map(side, now) if f"{side}_hand" in self._parts else None
             if hand is not None:
-                maps[f"{side}_hand"] = applied(hand, self._nodes)
+                maps[f"{side}_hand"] = hand
         if "rest" in self._parts:
-            maps["rest"] = self._nodes
+            maps["rest"] = np.eye(2, 3)
         return maps
 
     def _trunk_map(self, now: Points) -> np.ndarray:

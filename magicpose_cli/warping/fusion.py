@@ -13,7 +13,7 @@ import numpy as np
 from magicpose_cli.framing import Framing
 from magicpose_cli.pose.region import fill_hull
 from magicpose_cli.warping.points import Points, known
-from magicpose_cli.warping.warp import ReferenceWarp, Warped
+from magicpose_cli.warping.warp import ReferenceWarp, Warped, as_bytes
 
 COLOR_SMOOTH = 1 / 64  # of the short side, over which colors are compared
 SAME, OTHER = 15.0, 50.0  # levels of 255 by which they differ, for all and for nothing of the warp
@@ -53,20 +53,27 @@ class Fusion:
             [[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]], np.float64
         )
         self._inside = self._faded(network)
+        self._soft = max(1.0, min(self._size) / 128)  # pixels, at a gap's edge
 
     def __call__(self, warped: Warped, made: np.ndarray) -> np.ndarray:
         """made: the network's frame, (h, w, 3) uint8 RGB. Returns (H, W, 3) uint8 RGB."""
-        picture = warped.picture
+        frame, box = as_bytes(warped.picture), np.s_[0 : self._size[1], 0 : self._size[0]]
         if self._trusts:
-            drawn = self._in_result(made)
-            share = self._inside * (1 - self._strength * self._agreement(warped, drawn))
+            drawn = self._in_result(made, box)
+            share = 1 - self._strength * self._agreement(warped, drawn)
         else:
             gap = self._gap(warped)
-            if self._strength == 1 and gap is None:
-                return _bytes(picture)
-            drawn = self._in_result(made)
-            share = self._inside * np.maximum(1 - self._strength, 0 if gap is None else gap)
-        return _bytes(picture + share[..., None] * (drawn - picture))
+            if self._strength == 1:
+                if (found := self._around(gap)) is None:
+                    return frame
+                box = found
+            drawn = self._in_result(made, box)
+            soft = cv2.GaussianBlur(gap[box].astype(np.float32), (0, 0), self._soft)
+            share = np.maximum(1 - self._strength, soft * (1 - warped.cover[box]))
+        share = (self._inside[box] * share)[..., None]
+        picture = warped.picture[box]
+        frame[box] = as_bytes(picture + share * (drawn - picture))
+        return frame
 
     def for_network(self, picture: np.ndarray) -> np.ndarray:
         """A picture of the result, (H, W, 3) float32, as the network's frame shows it, uint8."""
@@ -80,19 +87,23 @@ class Fusion:
             flags=cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return _bytes(frame)
+        return as_bytes(frame)
 
     def in_result(self, made: np.ndarray) -> np.ndarray:
         """The network's frame, or its pose map, where it lies in the result, (H, W, 3) uint8; black
         around it."""
-        return _bytes(self._in_result(made) * (self._inside > 0)[..., None])
+        whole = np.s_[0 : self._size[1], 0 : self._size[0]]
+        return as_bytes(self._in_result(made, whole) * (self._inside > 0)[..., None])
 
-    def _in_result(self, made: np.ndarray) -> np.ndarray:
-        """The same in float32; around the frame its edge goes on."""
+    def _in_result(self, made: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
+        """The same in float32, in a box (rows, columns); around the frame its edge goes on."""
+        rows, columns = box
+        first = np.array([columns.start, rows.start])
+        shifted = self._into[:, :2] @ first + self._into[:, 2]
         return cv2.warpAffine(
             made.astype(np.float32),
-            self._into,
-            self._size,
+            np.column_stack([self._into[:, :2], shifted]),
+            (columns.stop - columns.start, rows.stop - rows.start),
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
@@ -133,8 +144,8 @@ class Fusion:
         placed = (related - ELSEWHERE) / (IN_PLACE - ELSEWHERE)
         return warped.cover * np.clip(alike, 0, 1) * np.clip(placed, 0, 1)
 
-    def _gap(self, warped: Warped) -> np.ndarray | None:
-        """(H, W) float32: hands and forearms of the frame that the reference does not show."""
+    def _gap(self, warped: Warped) -> np.ndarray:
+        """(H, W) uint8: 1 at hands and forearms of the frame that the reference does not show."""
         now = Points.of(warped.pose)
         mask = np.zeros(self._size[::-1], np.uint8)
         for side in self._lacking:
@@ -146,11 +157,13 @@ class Fusion:
                 thick = max(1, round(FOREARM * float(np.linalg.norm(end - start))))
                 one, other = (np.rint(point).astype(int).tolist() for point in (start, end))
                 cv2.line(mask, one, other, (1,), thick)
-        if not mask.any():
+        return mask
+
+    def _around(self, mask: np.ndarray) -> tuple[slice, slice] | None:
+        """Rows and columns of what is not 0 and of its soft edge; None where all is."""
+        left, top, wide, high = cv2.boundingRect(mask)
+        if not wide:
             return None
-        soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(1.0, min(self._size) / 128))
-        return soft * (1 - warped.cover)
-
-
-def _bytes(picture: np.ndarray) -> np.ndarray:
-    return np.rint(picture.clip(0, 255)).astype(np.uint8)
+        room, (width, height) = round(4 * self._soft), self._size
+        right, bottom = min(left + wide + room, width), min(top + high + room, height)
+        return np.s_[max(top - room, 0) : bottom, max(left - room, 0) : right]

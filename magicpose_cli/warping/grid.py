@@ -76,6 +76,30 @@ class Grid:
         x, y = np.moveaxis(self.field_points() + self.pad, 2, 0).astype(np.float32)
         return cv2.remap(values, x, y, cv2.INTER_LINEAR)
 
+    def nearest_point(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The index of the field's point, row by row, that is nearest to each pixel."""
+        (width, height), (wide, high) = self.field_size, self.padded
+        y = np.rint((rows + self.pad) * ((height - 1) / (high - 1))).astype(np.intp)
+        x = np.rint((columns + self.pad) * ((width - 1) / (wide - 1))).astype(np.intp)
+        return y * width + x
+
+    def window(self, where: np.ndarray) -> Window:
+        """The part around all the field's points that are True in `where`, (h, w) bool."""
+        where = where if where.any() else ~where
+        points, nodes, at = [], [], []
+        for axis in (0, 1):
+            found = np.flatnonzero(where.any(1 - axis))
+            first, end = int(found[0]), int(found[-1]) + 1
+            share = (self.shape[axis] - 1) / max(where.shape[axis] - 1, 1)
+            line = np.arange(first, end) * share
+            start, stop = int(line[0]), min(int(np.ceil(line[-1])) + 1, self.shape[axis])
+            points.append(slice(first, end))
+            nodes.append(slice(start, stop))
+            at.append((line - start).astype(np.float32))
+        places = self.nodes()[tuple(nodes)].astype(np.float32)
+        y, x = np.meshgrid(*at, indexing="ij")
+        return Window((points[0], points[1]), (nodes[0], nodes[1]), places, (x, y))
+
     def _spread(self, rows: int, columns: int) -> np.ndarray:
         x = np.linspace(-self.pad, self.width - 1 + self.pad, columns)
         y = np.linspace(-self.pad, self.height - 1 + self.pad, rows)
@@ -95,3 +119,18 @@ class Grid:
         mask = np.zeros(self.padded[::-1], np.float32)
         mask[self.unpadded] = 1
         return mask
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a grid. points: rows and columns of the field's; nodes: of the grid's, around them;
+    places (rows, columns, 2) float32: where these nodes lie, in the picture's pixels."""
+
+    points: tuple[slice, slice]
+    nodes: tuple[slice, slice]
+    places: np.ndarray
+    _at: tuple[np.ndarray, np.ndarray]  # x and y of the field's points, in nodes
+
+    def at_points(self, values: np.ndarray) -> np.ndarray:
+        """(rows, columns, n) float32 at the nodes -> (h, w, n) at the field's points, linear."""
+        return cv2.remap(values, *self._at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -48,6 +48,9 @@ TONGUE_FROM, TONGUE_HIGH, TONGUE_WIDE = 0.14, 0.75, 0.36
 TOOTH, HUE, LIT = (1.0, 0.92, 0.89), 0.45, 0.5
 
 
+LUMA = (0.299, 0.587, 0.114)  # of RGB in brightness (ITU-R BT.601)
+
+
 @dataclass(frozen=True)
 class Opening:
     """A mouth in a frame, in pixels from the middle of the inner upper lip: x along eyes and lips.
@@ -82,19 +85,22 @@ class Opening:
 
 
 class Mouth:
-    """mesh (478, 3): the reference's; colors (H, W, 3) float32 RGB: its picture."""
+    """mesh (478, 3): the reference's; colors (H, W, 3) float32 RGB: its picture. gray: paint its
+    brightness alone, into frames of one channel."""
 
-    def __init__(self, mesh: np.ndarray, colors: np.ndarray) -> None:
+    def __init__(self, mesh: np.ndarray, colors: np.ndarray, *, gray: bool = False) -> None:
         self._opening = _opening(mesh)
         self._rest = _distance(mesh, CORNERS) / max(_distance(mesh, EYES), 1e-3)
         height, width = colors.shape[:2]
         at = np.rint(mesh[list(CHEEKS), :2]).astype(int).clip(0, (width - 1, height - 1))
         skin = np.median(colors[at[:, 1], at[:, 0]], axis=0)
-        self._dark, self._tongue, most = skin * DARK, skin * TONGUE, max(float(skin.max()), 1.0)
-        self._tooth = 255 * (most / 255) ** LIT * np.array(TOOTH) * (1 - HUE + HUE * skin / most)
+        most = max(float(skin.max()), 1.0)
+        tooth = 255 * (most / 255) ** LIT * np.array(TOOTH) * (1 - HUE + HUE * skin / most)
+        found = np.stack([skin * DARK, skin * TONGUE, tooth])
+        self._dark, self._tongue, self._tooth = found @ np.array(LUMA)[:, None] if gray else found
 
     def paint(self, colors: np.ndarray, mesh: np.ndarray, corner: tuple[int, int]) -> None:
-        """Into the colors (h, w, 3) of a frame whose upper left pixel is `corner` (x, y), in
+        """Into the colors (h, w, n) of a frame whose upper left pixel is `corner` (x, y), in
         place."""
         was, is_ = self._opening, _opening(mesh)
         share = np.clip((is_ - max(OPEN, was + OPENED * (was > OPEN))) / FADE, 0, 1)
@@ -113,7 +119,7 @@ class Mouth:
     def _inside(
         self, mouth: Opening, x: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What is seen between the lips at these places (h, w, 3), and where it is, (h, w) 0..1."""
+        """What is seen between the lips at these places (h, w, n), and where it is, (h, w) 0..1."""
         unit, ground = mouth.unit, float(mouth.lips[1, 1, len(LOWER) // 2])
         # What depends on x alone is computed once for every FINE part of a pixel, then looked up.
         end = int(FINE * np.abs(x).max()) + 1

@@ -7,11 +7,12 @@ from the reference and stays sharp. Where too few pixels arrive the picture is t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from magicpose_cli.warping.grid import CELL, Grid
+from magicpose_cli.warping.grid import CELL, Grid, Window
 from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.layers import Layer
 
@@ -39,32 +40,40 @@ class Moved:
 class Splatter:
     """Moves one layer of a reference."""
 
-    def __init__(self, layer: Layer, grid: Grid) -> None:
+    def __init__(self, layer: Layer, grid: Grid, window: Window) -> None:
         self._layer, self._grid = layer, grid
         ranks = cv2.resize(layer.rank, grid.field_size, interpolation=cv2.INTER_NEAREST)
+        ranks = ranks[window.points].ravel()
         visible = cv2.dilate((layer.alpha > VISIBLE).astype(np.float32), np.ones((5, 5), np.uint8))
-        self._index = np.flatnonzero(grid.at_field_points(visible) > 0)
-        self._from = grid.field_points().reshape(-1, 2)[self._index].astype(np.float32)
-        self._rank = ranks.ravel()[self._index]
+        index = np.flatnonzero(grid.at_field_points(visible)[window.points] > 0)
+        self._index = index[np.argsort(ranks[index], kind="stable")]  # from back to front
+        self._rank = ranks[self._index]
+        places = grid.field_points()[window.points].reshape(-1, 2)
+        self._from_x, self._from_y = places[self._index].T.astype(np.float32)
 
     def __call__(self, field: np.ndarray, solid: np.ndarray | None = None) -> Moved | None:
-        """field: (h, w, 2), where the field's points go. solid: (H, W) uint8 of the frame, 1 where
-        there are no holes, whatever is stretched. None where nothing arrives in the picture."""
+        """field: (h, w, 2), how far the points in the layer's window go. solid: (H, W) uint8 of the
+        frame, 1 where there are no holes, whatever is stretched. None where nothing arrives in the
+        picture."""
         grid = self._grid
-        to = field.reshape(-1, 2)[self._index]
-        cells = np.floor((to + 0.5) / CELL).astype(np.int32)
         columns, rows = -(-grid.width // CELL), -(-grid.height // CELL)
-        arrives = ((cells >= 0) & (cells < (columns, rows))).all(1)
-        if not arrives.any():
+        further_x, further_y = (field[..., axis].ravel()[self._index] for axis in (0, 1))
+        x, y = (
+            np.floor((start + further + 0.5) / CELL).astype(np.int32)
+            for start, further in ((self._from_x, further_x), (self._from_y, further_y))
+        )
+        arrives = np.flatnonzero((x >= 0) & (x < columns) & (y >= 0) & (y < rows))
+        if not len(arrives):
             return None
-        cells, back = cells[arrives], (self._from - to)[arrives]
-        left, top = np.maximum(cells.min(0) - ROOM, 0).tolist()
-        right, bottom = np.minimum(cells.max(0) + ROOM + 1, (columns, rows)).tolist()
+        x, y = x[arrives], y[arrives]
+        left, top = max(int(x.min()) - ROOM, 0), max(int(y.min()) - ROOM, 0)
+        right, bottom = min(int(x.max()) + ROOM + 1, columns), min(int(y.max()) + ROOM + 1, rows)
         shape = bottom - top, right - left
-        index = (cells[:, 1] - top) * shape[1] + cells[:, 0] - left
-        count, sum_x, sum_y = self._gathered(index, back, self._rank[arrives], shape)
+        index = (y - top) * shape[1] + x - left
+        back = -further_x[arrives], -further_y[arrives]
+        count, *sums = self._gathered(index, back, self._rank[arrives], shape)
         known = count > SURE
-        mean = np.stack([sum_x, sum_y], -1) / np.maximum(count, 1e-6)[..., None]
+        mean = cv2.merge(sums) / np.maximum(count, 1e-6)[..., None]
         mean = push_pull(
             np.where(known[..., None], mean, 0), np.where(known, np.minimum(2 * count, 1), 0)
         )
@@ -77,9 +86,11 @@ class Splatter:
         if solid is not None:
             whole = np.maximum(whole, solid[box])
         open_ = cv2.dilate(whole, np.ones((3, 3), np.uint8))
-        x, y = (np.arange(*ends, dtype=np.float32) for ends in ((left, right), (top, bottom)))
-        from_x = (way[..., 0] + x + grid.pad).astype(np.float32, copy=False)
-        from_y = (way[..., 1] + y[:, None] + grid.pad).astype(np.float32, copy=False)
+        across, down = (
+            np.arange(*ends, dtype=np.float32) for ends in ((left, right), (top, bottom))
+        )
+        from_x = (way[..., 0] + across + grid.pad).astype(np.float32, copy=False)
+        from_y = (way[..., 1] + down[:, None] + grid.pad).astype(np.float32, copy=False)
         alpha = open_ * cv2.remap(
             self._layer.alpha,
             from_x,
@@ -91,25 +102,32 @@ class Splatter:
         colors = cv2.remap(
             self._layer.colors, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
         )
-        return Moved(box, alpha[..., None], colors)
+        colors = colors.reshape(*alpha.shape, -1)  # OpenCV drops the axis of a single channel
+        return Moved(box, alpha[..., None], colors.astype(np.float32))
 
     def _gathered(
-        self, index: np.ndarray, back: np.ndarray, rank: np.ndarray, shape: tuple[int, int]
+        self,
+        index: np.ndarray,
+        back: tuple[np.ndarray, np.ndarray],
+        rank: np.ndarray,
+        shape: tuple[int, int],
     ) -> list[np.ndarray]:
         """How many points arrive in each cell, and the sums of what they bring.
 
-        Where a layer folds, its front hides what is behind: their mean would be of neither.
+        index: of each point's cell; rank: of each point, rising. Where a layer folds, its front
+        hides what is behind: their mean would be of neither.
         """
         size = shape[0] * shape[1]
-        total = np.zeros((3, *shape), np.float32)
-        for level in np.unique(rank):
-            here = rank == level
-            weights = (None, back[here, 0], back[here, 1])
-            sums = np.stack([np.bincount(index[here], w, size).reshape(shape) for w in weights])
-            front = [cv2.GaussianBlur(s.astype(np.float32), (0, 0), SMOOTH) for s in sums]
-            hides = np.clip((front[0] - SURE) / (HIDES - SURE), 0, 1)
-            total = total * (1 - hides) + np.stack(front)
-        return list(total)
+        total: np.ndarray = np.zeros((*shape, 3), np.float32)
+        starts = np.flatnonzero(np.diff(rank)) + 1
+        for first, end in pairwise((0, *starts.tolist(), len(rank))):
+            here = np.s_[first:end]
+            weights = (None, back[0][here], back[1][here])
+            sums = [np.bincount(index[here], w, size).astype(np.float32) for w in weights]
+            front = cv2.GaussianBlur(cv2.merge([s.reshape(shape) for s in sums]), (0, 0), SMOOTH)
+            hides = np.clip((front[..., 0] - SURE) / (HIDES - SURE), 0, 1)
+            total = total * (1 - hides[..., None]) + front if first else front
+        return list(cv2.split(total))
 
     def _whole(self, count: np.ndarray) -> np.ndarray:
         """(h, w) float32: 1 where the layer is not torn."""

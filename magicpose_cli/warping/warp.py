@@ -39,7 +39,8 @@ class Warped:
 @dataclass(frozen=True)
 class Driven:
     """A frame of the driver, in its own pixels. pose: its person. drift (h, w, 2) float32: how much
-    further they are than the points tell. size: pixels of the result in one of these."""
+    further they are than the points tell, all over the frame. size: pixels of the result in one of
+    these."""
 
     pose: Pose
     drift: np.ndarray
@@ -47,9 +48,16 @@ class Driven:
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """(rows, columns, 2) places in the driver -> the drift there, in pixels of the result."""
-        x, y = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
+        fine = np.divide(self.drift.shape[1::-1], (self.pose.width, self.pose.height))
+        at = ((places + 0.5) * fine - 0.5).astype(np.float32)
+        x, y = (np.ascontiguousarray(at[..., axis]) for axis in (0, 1))
         found = cv2.remap(
-            self.drift, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0)
+            self.drift,
+            x,
+            y,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(0, 0),
         )
         return np.float32(self.size) * found
 
@@ -58,17 +66,19 @@ class ReferenceWarp:
     """Moves the person of a picture, (H, W, 3) uint8 RGB, whose `pose` and `matte` are known.
 
     What all frames share is computed here. Where the matte is 0 and nobody comes, a frame is the
-    picture, exactly.
+    picture, exactly. gray: frames have one channel, their brightness.
     """
 
-    def __init__(self, picture: np.ndarray, pose: Pose, matte: Matte) -> None:
+    def __init__(
+        self, picture: np.ndarray, pose: Pose, matte: Matte, *, gray: bool = False
+    ) -> None:
         height, width = picture.shape[:2]
         still = Points.of(pose, guessed=True)
         shown = tuple(side for side in still.wrists if hand_shows(picture, still, side))
         still = replace(still, wrists=shown)
         self._grid = grid = Grid(width, height)
         self._body = _body_height(pose, still)
-        self.plate, self.hole = make_plate(picture, matte.alpha)
+        plate, self.hole = make_plate(picture, matte.alpha)
         self.parts = parts_of(still)
         self.hidden_hands = tuple(
             s for s in SIDES if f"{s}_hand" not in self.parts and s not in still.wrists
@@ -77,24 +87,31 @@ class ReferenceWarp:
             self.parts, still, self._body, grid,
             grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),
         )  # fmt: skip
-        layers = split(self.parts, weights, still, self._body, grid, matte)
-        self._field = Field(self.parts, weights, still, self._body, grid, layers)
-        self._points = grid.field_points().astype(np.float32)
-        composed, self._cover = self._composed(layers)
-        self._rest = picture - composed  # colors at soft edges are estimates
+        shades = _gray if gray else np.asarray
+        layers = [
+            replace(layer, colors=shades(as_bytes(layer.colors)))
+            for layer in split(self.parts, weights, still, self._body, grid, matte)
+        ]
+        self.plate = shades(plate).reshape(height, width, -1)
+        self._lack(shades(picture).reshape(height, width, -1), layers)
+        self._windows, self._near, self._splatters = {}, {}, {}
         room = np.ones((2 * AROUND + 1,) * 2, np.uint8)
-        self._near = {
-            layer.name: grid.at_field_points(cv2.dilate(layer.alpha, room)) > 0 for layer in layers
-        }
-        self._splatters = [(layer.name, Splatter(layer, grid)) for layer in layers]
+        for layer in layers:
+            near = grid.at_field_points(cv2.dilate(layer.alpha, room)) > 0
+            window = grid.window(near)
+            self._windows[layer.name] = window
+            self._near[layer.name] = near[window.points]
+            self._splatters[layer.name] = Splatter(layer, grid, window)
+        self._field = Field(self.parts, weights, still, self._body, grid, self._windows)
         self._features: list[Eyes | Mouth] = []
         self._mesh_nodes = None
         if still.mesh is not None:
-            nodes = ((still.mesh[:, :2] + grid.pad) / grid.steps).astype(np.float32)
+            first = [part.start for part in self._windows[ALL].nodes[::-1]]
+            nodes = ((still.mesh[:, :2] + grid.pad) / grid.steps - first).astype(np.float32)
             self._mesh_nodes = nodes[:, :1].copy(), nodes[:, 1:].copy()
             self._features = [
-                Mouth(still.mesh, matte.foreground),
-                Eyes(still.mesh, matte.foreground),
+                Mouth(still.mesh, matte.foreground, gray=gray),
+                Eyes(still.mesh, shades(matte.foreground).reshape(height, width, -1)),
             ]
 
     def __call__(self, pose: Pose, driven: Driven | None = None) -> Warped:
@@ -107,49 +124,52 @@ class ReferenceWarp:
             places = self._field.places(Points.of(driven.pose))
             drift = {name: driven.at(nodes) for name, nodes in places.items()}
             now = self._drifted(now, drift[ALL])
-        fields = {name: self._calmed(f) for name, f in self._field.moved(now, drift).items()}
+        fields = {name: _calmed(field) for name, field in self._field.moved(now, drift).items()}
         picture, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
-        for name, splatter in self._splatters:
+        for name, splatter in self._splatters.items():
             moved = splatter(fields[name], self._solid(now) if name == ALL else None)
             if moved is None:
                 continue
             if name == ALL and now.mesh is not None:
                 self._paint(moved, now.mesh)
             part = picture[moved.box]
-            part += moved.alpha * (moved.colors - part)
+            further = np.subtract(moved.colors, part, out=moved.colors)
+            further *= moved.alpha
+            part += further
             cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
-        self._add_left_over(picture, cover, fields)
+        self._add_lacking(picture, cover, fields)
         return Warped(picture, cover, pose)
 
-    def _calmed(self, field: np.ndarray) -> np.ndarray:
-        """A field without what no detector can tell: somebody who stands still does not tremble."""
-        moved = field - self._points
-        length = np.abs(moved).max(2, keepdims=True)
-        return self._points + moved * np.clip((length - STILL) / STILL, 0, 1)
-
-    def _composed(self, layers: list[Layer]) -> tuple[np.ndarray, np.ndarray]:
-        """The layers over the plate where they are, (H, W, 3) float32, and their cover, (H, W)."""
+    def _lack(self, picture: np.ndarray, layers: list[Layer]) -> None:
+        """Find what the layers over the plate, where they are, lack of the picture, (H, W, n):
+        colors at soft edges are estimates."""
         shown, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
         for layer in layers:
             alpha = layer.alpha[self._grid.unpadded]
-            shown += alpha[..., None] * (layer.colors[self._grid.unpadded] - shown)
+            colors = layer.colors[self._grid.unpadded].reshape(shown.shape)
+            shown += alpha[..., None] * (colors - shown)
             cover = np.maximum(cover, alpha)
-        return shown, cover
+        lacking = picture - shown
+        rows, columns = np.nonzero(lacking.any(2))
+        self._lacking = lacking[rows, columns]
+        self._lacking_index = rows * picture.shape[1] + columns
+        self._lacking_point = self._grid.nearest_point(rows, columns)
+        self._lacking_cover = cover[rows, columns]
 
-    def _add_left_over(
+    def _add_lacking(
         self, picture: np.ndarray, cover: np.ndarray, fields: dict[str, np.ndarray]
     ) -> None:
         """Make the frame the picture again, in place, where nothing has moved."""
-        calm = np.ones(self._points.shape[:2], np.float32)
-        for name, near in self._near.items():
-            moved = np.abs(fields[name] - self._points).max(2)
-            calm[near] = np.minimum(calm[near], np.clip(CALM - moved[near], 0, 1))
-        if not calm.any():
-            return
-        share = cv2.resize(calm, self._grid.padded, interpolation=cv2.INTER_LINEAR)
-        share = share[self._grid.unpadded]
-        share = share * np.clip(1 - 4 * np.abs(cover - self._cover), 0, 1)
-        picture += share[..., None] * self._rest
+        calm = np.ones(self._grid.field_size[::-1], np.float32)
+        for name, field in fields.items():
+            still = np.clip(CALM - _length(field), 0, 1)
+            part = calm[self._windows[name].points]
+            np.minimum(part, still, out=part, where=self._near[name])
+        share = calm.ravel()[self._lacking_point]
+        apart = np.abs(cover.ravel()[self._lacking_index] - self._lacking_cover)
+        share *= np.clip(1 - 4 * apart, 0, 1)
+        flat = picture.reshape(len(cover) * cover.shape[1], -1)
+        flat[self._lacking_index] += share[:, None] * self._lacking
 
     def _drifted(self, now: Points, drift: np.ndarray) -> Points:
         """Eyes and mouth go where the face around them does."""
@@ -168,12 +188,31 @@ class ReferenceWarp:
 
     def _solid(self, now: Points) -> np.ndarray | None:
         """(H, W) uint8, 1 inside the face: what opens there is stretched and no hole."""
-        if now.mesh is None or not self._features:
+        if now.mesh is None or self._mesh_nodes is None:
             return None
         mask = np.zeros(self.plate.shape[:2], np.uint8)
         hull = cv2.convexHull(np.rint(now.outline()).astype(np.int32))
         cv2.fillConvexPoly(mask, hull, (1,))
         return cv2.erode(mask, np.ones((5, 5), np.uint8))
+
+
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    """float32 in 0..255, or a little beyond -> uint8, rounded."""
+    return cv2.addWeighted(picture, 1.0, picture, 0.0, 0.0, dtype=cv2.CV_8U)
+
+
+def _calmed(field: np.ndarray) -> np.ndarray:
+    """A motion without what no detector can tell: somebody who stands still does not tremble."""
+    return field * np.clip((_length(field) - STILL) / STILL, 0, 1)[..., None]
+
+
+def _length(field: np.ndarray) -> np.ndarray:
+    """(h, w, 2) -> (h, w): across or down, whichever is more."""
+    return np.maximum(np.abs(field[..., 0]), np.abs(field[..., 1]))
+
+
+def _gray(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
 def _body_height(pose: Pose, still: Points) -> float:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping import secondary
 from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reach
@@ -40,8 +41,8 @@ def swung(picture: np.ndarray, middle: np.ndarray, way: tuple[float, float]) -> 
 
 def drift_at(driven: Driven, place: np.ndarray, reach: int = 5) -> np.ndarray:
     """The mean around a place of the driver's window."""
-    x, y = np.rint(place).astype(int)
-    return driven.drift[y - reach : y + reach + 1, x - reach : x + reach + 1].mean((0, 1))
+    around = np.mgrid[-reach : reach + 1, -reach : reach + 1][::-1]
+    return driven.at(place + np.moveaxis(around, 0, 2)).mean((0, 1)) / driven.size
 
 
 def test_the_anchor_itself_does_not_drift(tracker, dotted):
@@ -72,7 +73,7 @@ def test_a_drift_is_never_large(tracker, dotted):
     """What goes further is mistaken: another picture."""
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     driven = tracker.track(noise, dotted.pose)
-    side = min(driven.drift.shape[:2])
+    side = min(driven.pose.width, driven.pose.height)
     assert np.isfinite(driven.drift).all()
     assert np.linalg.norm(driven.drift, axis=2).max() <= secondary.FURTHEST * side * 1.001
 
@@ -98,14 +99,16 @@ def test_a_large_driver_is_looked_at_in_small(dotted, monkeypatch):
     monkeypatch.setattr(secondary, "SIDE", 60)
     tracker = DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
     driven = tracker.track(dotted.picture, dotted.pose)
-    assert min(driven.drift.shape[:2]) == 60
-    assert (driven.pose.height, driven.pose.width) == driven.drift.shape[:2]
+    width, height = driven.pose.width, driven.pose.height
+    assert min(width, height) == 60
+    coarse = secondary.COARSE
+    assert driven.drift.shape[:2] == (-(-height // coarse), -(-width // coarse))
     assert driven.size > 1.5
 
 
 def test_a_driver_that_cannot_be_told_from_the_rest_is_an_error(dotted, monkeypatch):
     monkeypatch.setattr(secondary, "find_matte", lambda picture, pose: None)
-    with pytest.raises(ValueError, match="cannot be told from the background"):
+    with pytest.raises(DetectionError, match="cannot be told from the background"):
         DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
 
 

@@ -248,10 +248,16 @@ def test_a_drift_of_the_driver_moves_further(warp, standing):
 
 
 def test_a_drift_is_looked_up_in_the_drivers_place(standing):
-    drift = np.zeros((40, 60, 2), np.float32)
+    drift = np.zeros((256, 256, 2), np.float32)
     drift[10, 20] = 1, -2
-    found = Driven(standing.pose, drift, 3.0).at(np.array([[[20.0, 10.0], [500.0, 10.0]]]))
-    assert np.allclose(found, [[[3, -6], [0, 0]]])
+    places = np.array([[[20.0, 10.0], [500.0, 10.0]]])
+    assert np.allclose(Driven(standing.pose, drift, 3.0).at(places), [[[3, -6], [0, 0]]])
+    coarse = np.zeros((64, 64, 2), np.float32)  # one for four pixels
+    coarse[2, 5] = 1, -2
+    places = np.array([[[21.5, 9.5], [23.5, 9.5], [29.5, 9.5]]])
+    assert np.allclose(
+        Driven(standing.pose, coarse, 3.0).at(places), [[[3, -6], [1.5, -3], [0, 0]]]
+    )
 
 
 def test_points_know_what_is_guessed(standing):
