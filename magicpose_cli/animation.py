@@ -22,6 +22,7 @@ from magicpose_cli.errors import OutputError
 from magicpose_cli.finishing import Finisher, WarpedFrames
 from magicpose_cli.motion import Motion, draw_maps, needs_target, read_motion
 from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
+from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.resources import FrameMaker, Resources
 from magicpose_cli.stream import Behind, ahead
@@ -105,7 +106,7 @@ def animate(
 
 def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
     """Everything that decides the made frames: of two runs with one key, one can end the other."""
-    from magicpose_cli.diffusion.options import files_of
+    from magicpose_cli.diffusion.named import files_of
 
     settings = preset.model_dump(exclude={"output": True, "description": True})
     settings["model"].pop("batch_size")  # rounding apart it changes nothing; the journal holds it
@@ -137,22 +138,19 @@ class _Job:
 
     def run(self, replaces: bool) -> Result:
         plan, preset, clock = self.plan, self.preset, self.clock
-        loading = self.resources.maker(self._network_preset)  # while the driver is looked at
         with clock("poses"):
             motion = self._motion()
             self.driver = replace(self.driver, people=())
         sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
         wanted = sorted(set(sources))
-        with clock("model"):
-            self.on_progress(Progress("model", 0, 1))
-            maker = loading.result()
         with clock("reference"):
-            size = maker.prepare(
-                motion.framing.picture(self.picture), self._network_preset, len(wanted)
-            )
             warp = self._warp(motion, wanted) if plan.warp else None
-            self.on_progress(Progress("model", 1, 1))
-        chunks = self._chunks(wanted, size)
+        finisher = Finisher(
+            plan, preset, self.picture, motion, sources,
+            maps=self._maps(motion, range(self.driver.frame_count)),
+            warp=warp, clock=clock,
+        )  # fmt: skip
+        maker, chunks = self._dressed(motion, finisher.needed(wanted))
         self.on_progress(Progress("render", 0, self.driver.frame_count))
         writer = VideoWriter(
             plan.output, self.driver.rate,
@@ -160,14 +158,8 @@ class _Job:
             crf=preset.output.crf, overwrite=replaces, work=self.work.path,
         )  # fmt: skip
         try:
-            with writer:
-                finisher = Finisher(
-                    plan, preset, self.picture, motion, sources,
-                    maps=self._maps(motion, range(self.driver.frame_count)),
-                    warp=warp, clock=clock,
-                )  # fmt: skip
-                with closing(finisher):
-                    resumed = self._write(writer, finisher, motion, sources, chunks, maker)
+            with writer, closing(finisher):
+                resumed = self._write(writer, finisher, motion, sources, chunks, maker)
                 self.work.remember(replaces=True)  # if killed now, what stands there may be ours
         except OutputError:
             self.work.remember(replaces=replaces)
@@ -184,8 +176,28 @@ class _Job:
             model_sha256=model_hash_of(plan.model),
             poses=str(poses) if poses else None,
             resumed=resumed,
-            notes=(*self.work.notes, *maker.notes, *(warp.notes if warp else ())),
+            notes=(
+                *self.work.notes,
+                *(maker.notes if maker else ()),
+                *(warp.notes if warp else ()),
+            ),
         )
+
+    def _dressed(
+        self, motion: Motion, drawn: Sequence[int]
+    ) -> tuple[FrameMaker | None, list[Sequence[int]]]:
+        """Who makes these frames of the driver, ready for the reference, and in which batches; of
+        no frames nobody, and the model is not loaded."""
+        self.on_progress(Progress("model", 0, 1))
+        maker, size = None, 0
+        if drawn:
+            with self.clock("model"):
+                maker = self.resources.maker(self._network_preset).result()
+            with self.clock("reference"):
+                picture = motion.framing.picture(self.picture)
+                size = maker.prepare(picture, self._network_preset, len(drawn))
+        self.on_progress(Progress("model", 1, 1))
+        return maker, self._chunks(drawn, size)
 
     @property
     def _network_preset(self) -> Preset:
@@ -206,14 +218,16 @@ class _Job:
             return Motion.restored(*kept, size, (self.driver.clip.width, self.driver.clip.height))
         target = seen = None
         settings = self.preset.motion
-        moves = needs_target(self.driver, self.preset)
-        if moves or self.plan.keep_background or self.plan.warp:
-            path = Path(self.plan.reference)
+        plan, moves = self.plan, needs_target(self.driver, self.preset)
+        if moves or plan.keep_background or plan.warp:
+            path = Path(plan.reference)
             target = self.resources.target(path, self.picture, settings)
+        if not plan.warp or plan.trusts_network or target is None or _lacks_hand(target):
+            self.resources.maker(self._network_preset)  # loads while the driver is looked at
         if self.driver.kind != "pose-maps":
             seen = self.resources.seen(self.driver, settings, self.on_progress)
         onto = target if moves else None
-        shown = (self.plan.width, self.plan.height) if self.plan.warp else None
+        shown = (plan.width, plan.height) if plan.warp else None
         motion = read_motion(self.driver, onto, self.picture, size, self.preset, seen, shown)
         if target is not None:
             motion.still = motion.framing.pose(target)
@@ -225,6 +239,8 @@ class _Job:
 
         A resumed run takes the former's batches, so that the frames are the same to the last bit.
         """
+        if not wanted:
+            return []
         if (kept := self.work.facts.get("batch_size")) is None:
             batches = -(-len(wanted) // size)
             kept = -(-len(wanted) // batches)
@@ -238,7 +254,7 @@ class _Job:
         motion: Motion,
         sources: Sequence[int],
         chunks: Sequence[Sequence[int]],
-        maker: FrameMaker,
+        maker: FrameMaker | None,
     ) -> int:
         """All frames in order to the writer; returns how many a former run had made.
 
@@ -247,32 +263,38 @@ class _Job:
         clock, work = self.clock, self.work
         at = 0
 
-        def take(made: tuple[Sequence[int], np.ndarray, bool]) -> None:
+        def write(last: int, made: np.ndarray | None) -> None:
+            """All up to a frame of the driver; made: what the network has drawn for that one."""
             nonlocal at
+            while at < len(sources) and sources[at] <= last:
+                with clock("encode"):
+                    writer.write(finisher(made if sources[at] == last else None, at))
+                at += 1
+                self.on_progress(Progress("render", at, len(sources)))
+
+        def take(made: tuple[Sequence[int], np.ndarray, bool]) -> None:
             indices, frames, is_new = made
             if is_new:
                 with clock("keep"):
                     for index, frame in zip(indices, frames, strict=False):
                         work.save(index, frame)
             for index, frame in zip(indices, frames, strict=False):
-                while at < len(sources) and sources[at] == index:
-                    with clock("encode"):
-                        writer.write(finisher(frame, at))
-                    at += 1
-                    self.on_progress(Progress("render", at, len(sources)))
+                write(index, frame)
 
+        stand = 0
         with Behind(take) as sink:
-            stand = 0
             while stand < len(chunks) and (kept := work.load_all(chunks[stand])) is not None:
                 sink.put((chunks[stand], kept, False))
                 stand += 1
             left = chunks[stand:]
-            drawn = self._batches(motion, finisher, left, len(chunks[0]))
-            batches = ahead(clock.each("draw", drawn))
-            for indices, frames in zip(
-                left, clock.each("render", maker.render(batches)), strict=True
-            ):
-                sink.put((indices, frames, True))
+            if maker is not None and left:
+                drawn = self._batches(motion, finisher, left, len(chunks[0]))
+                batches = ahead(clock.each("draw", drawn))
+                for indices, frames in zip(
+                    left, clock.each("render", maker.render(batches)), strict=True
+                ):
+                    sink.put((indices, frames, True))
+        write(sources[-1], None)
         return sum(map(len, chunks[:stand]))
 
     def _batches(
@@ -352,6 +374,11 @@ def _model_hash(folder: str, changed_ns: int) -> str:
     from magicpose_cli.diffusion.weights import model_hash
 
     return model_hash(Path(folder))
+
+
+def _lacks_hand(pose: Pose) -> bool:
+    """Whether a hand of the reference is not seen: the network may have to draw it."""
+    return not all((getattr(pose, f"{side}_hand_score") > 0).any() for side in ("right", "left"))
 
 
 def _sound(driver: Driver) -> Sound:

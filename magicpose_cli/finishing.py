@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import cached_property
 
 import numpy as np
 
@@ -71,7 +72,9 @@ class Finisher:
             self._source = warp
             self._warped = ahead(clock.each("warp", warp.frames(sorted(set(sources)))))
             self._compose = self._fused
-        self._place: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda shown, made: shown
+        self._needs_all = warp is None or preset.output.compare
+        self._place: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+        self._place = lambda shown, made: shown
         if preset.frame.paste_back:
             paster = Paster(picture, motion.result_framing, preset.frame.feather)
             self._place = lambda shown, made: paster.paste(shown)
@@ -83,29 +86,39 @@ class Finisher:
         if isinstance(self._warped, Generator):
             self._warped.close()
 
+    def needed(self, indices: Sequence[int]) -> list[int]:
+        """Of these frames of the driver those of which the network's picture is shown at all."""
+        if self._needs_all:
+            return list(indices)
+        poses = self._motion.poses
+        return [i for i in indices if self._fusion.needs(self._motion.in_result(poses[i]))]
+
     def starts(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         """The warped reference as the network's frames show it, (h, w, 3) uint8 RGB, for frames of
         the driver with rising indices; only of a warped result."""
         return (self._fusion.for_network(frame.picture) for frame in self._source.frames(indices))
 
-    def __call__(self, made: np.ndarray, at: int) -> np.ndarray:
-        """made: the network's frame, (h, w, 3) uint8 RGB, for the how many-th of the film."""
+    def __call__(self, made: np.ndarray | None, at: int) -> np.ndarray:
+        """made: the network's frame, (h, w, 3) uint8 RGB, for the how many-th of the film; None
+        where it is not needed."""
         return self._place(self._compose(made, at), made)
 
-    def _kept(self, made: np.ndarray, at: int) -> np.ndarray:
+    def _kept(self, made: np.ndarray | None, at: int) -> np.ndarray:
+        assert made is not None  # every frame is needed
         if self._background is None:
             return made
         return self._background.keep(made, self._motion.poses[self._sources[at]])
 
-    def _fused(self, made: np.ndarray, at: int) -> np.ndarray:
+    def _fused(self, made: np.ndarray | None, at: int) -> np.ndarray:
         if at == 0 or self._sources[at] != self._sources[at - 1]:
             self._frame = next(self._warped)
-        return self._fusion(self._frame, self._kept(made, at))
+        return self._fusion(self._frame, None if made is None else self._kept(made, at))
 
-    def _compared(self, shown: np.ndarray, made: np.ndarray) -> np.ndarray:
+    def _compared(self, shown: np.ndarray, made: np.ndarray | None) -> np.ndarray:
         return np.concatenate([self._canvas, next(self._maps), shown], axis=1)
 
-    def _compared_with_made(self, shown: np.ndarray, made: np.ndarray) -> np.ndarray:
+    def _compared_with_made(self, shown: np.ndarray, made: np.ndarray | None) -> np.ndarray:
+        assert made is not None
         drawn = (self._fusion.in_result(picture) for picture in (next(self._maps), made))
         return np.concatenate([self._canvas, *drawn, shown], axis=1)
 
@@ -129,12 +142,12 @@ class WarpedFrames:
         self.reference = reference
         self.notes = list(_lacking(reference, motion.poses))
         self._motion, self._driver, self._wanted = motion, driver, wanted
-        self._tracker: DriverTracker | None = None
-        if secondary and motion.tracked:
+        self._secondary = secondary and bool(motion.tracked)
+        if self._secondary:
             self._size = size_to_track(motion.tracked)
-            self._tracker = self._track()
 
-    def _track(self) -> DriverTracker | None:
+    @cached_property  # made where the first frame is, beside the network's work
+    def _tracker(self) -> DriverTracker | None:
         """Of the driver's own picture; None where its person cannot be told from the rest."""
         motion, anchor = self._motion, self._motion.anchor
         assert anchor is not None
@@ -152,7 +165,7 @@ class WarpedFrames:
             yield self.reference(self._motion.in_result(self._motion.poses[index]), driven)
 
     def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
-        tracker = self._tracker
+        tracker = self._tracker if self._secondary else None
         if tracker is None:
             yield from (None for _ in indices)
             return

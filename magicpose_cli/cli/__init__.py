@@ -18,11 +18,13 @@ def main() -> None:
 def share_the_machine() -> None:
     """Keep threads and memory of one stage from costing the others time.
 
-    To be called before NumPy is imported, whose products are small here: the threads of its BLAS
-    would spin on cores that others need. And glibc gives a picture's or a tensor's memory back to
-    the system and asks for it again, page by page, frame after frame: a fifth of a frame's time.
+    To be called before NumPy and torch are imported. Threads that wait, of NumPy's BLAS, whose
+    products are small here, and of torch's OpenMP, would spin on cores that others need. And glibc
+    gives a picture's or a tensor's memory back to the system and asks for it again, page by page,
+    frame after frame: a fifth of a frame's time.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 28)
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)

@@ -199,7 +199,7 @@ def convert(
     Example: `magicpose models convert model_state-110000.th magicpose --base sd15 --dtype float16`
     """
     from magicpose_cli.diffusion.convert import convert_checkpoint
-    from magicpose_cli.diffusion.options import place_of
+    from magicpose_cli.diffusion.named import place_of
     from magicpose_cli.diffusion.weights import model_folder, quiet
 
     folder = model_folder(destination)

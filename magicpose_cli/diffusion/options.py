@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from magicpose_cli.catalog import is_hub_id, located
 from magicpose_cli.diffusion.base import swap_denoiser
 from magicpose_cli.diffusion.embedding import add_embedding
 from magicpose_cli.diffusion.lora import fuse_lora
+from magicpose_cli.diffusion.named import file_and_scale, file_and_word, place_of
 from magicpose_cli.diffusion.weights import quiet
-from magicpose_cli.errors import ConfigError, ModelError
+from magicpose_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from magicpose_cli.config import ModelSettings
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 NETWORKS = ("unet", "appearance_unet", "pose_controlnet")
@@ -78,47 +77,6 @@ def apply_model_settings(
     elif offload != "none":
         offload_parts(pipeline, offload, device)
     return notes
-
-
-def place_of(text: str) -> Path:
-    """The file or folder that a setting names: a path, or something fetched (catalog, ORG/NAME)."""
-    path = Path(text).expanduser()
-    if path.exists():
-        return path
-    place = located(text) or path
-    if not place.exists() and is_hub_id(text) and not path.suffix and not path.parent.exists():
-        raise ModelError(f"{text} is not fetched; run: magicpose models fetch {text}")
-    return place
-
-
-def file_and_scale(text: str) -> tuple[Path, float]:
-    """A LoRA's "FILE" or "FILE:SCALE"; without a scale it is 1. Raises ConfigError."""
-    file, scale = _cut(text)
-    try:
-        return file, 1.0 if scale is None else float(scale)
-    except ValueError:
-        raise ConfigError(
-            f"model.lora: {text!r}; expected FILE or FILE:SCALE such as style.safetensors:0.6"
-        ) from None
-
-
-def file_and_word(text: str) -> tuple[Path, str | None]:
-    """A textual inversion's "FILE" or "FILE:WORD"."""
-    return _cut(text)
-
-
-def _cut(text: str) -> tuple[Path, str | None]:
-    """At the last colon, but not at a drive's (C:\\...) or in the name of a file that is there."""
-    name, colon, rest = text.rpartition(":")
-    if not colon or len(name) < 2 or "/" in rest or "\\" in rest or Path(text).exists():
-        return place_of(text), None
-    return place_of(name), rest
-
-
-def files_of(model: ModelSettings) -> list[Path]:
-    """Every file or folder beside the model itself that its settings name."""
-    plain = [place_of(text) for text in (model.base, model.vae) if text is not None]
-    return plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
 
 
 def swap_decoder(pipeline: MagicPosePipeline, folder: Path) -> None:

@@ -187,7 +187,7 @@ def _files(model: ModelSettings) -> list[tuple[str, Path]]:
     Raises ModelError for one that is not there."""
     if not (model.base or model.vae or model.lora or model.embedding):
         return []  # what follows imports diffusers, which takes seconds
-    from magicpose_cli.diffusion.options import file_and_scale, file_and_word, place_of
+    from magicpose_cli.diffusion.named import file_and_scale, file_and_word, place_of
 
     files = [(kind, place_of(name)) for kind in ("base", "vae") if (name := getattr(model, kind))]
     files += [("lora", file_and_scale(text)[0]) for text in model.lora]

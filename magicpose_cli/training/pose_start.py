@@ -7,7 +7,7 @@ from pathlib import Path
 from diffusers import ControlNetModel
 
 from magicpose_cli.diffusion.layout import by_names_of_diffusers, controlnet_modules, shape_of
-from magicpose_cli.diffusion.options import place_of
+from magicpose_cli.diffusion.named import place_of
 from magicpose_cli.diffusion.read import fill, read_checkpoint
 from magicpose_cli.diffusion.weights import CHECKPOINTS
 from magicpose_cli.errors import ModelError

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.framing import Framing
+from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import fill_hull
 from magicpose_cli.warping.points import Points, known
 from magicpose_cli.warping.warp import ReferenceWarp, Warped, as_bytes
@@ -55,14 +56,25 @@ class Fusion:
         self._inside = self._faded(network)
         self._soft = max(1.0, min(self._size) / 128)  # pixels, at a gap's edge
 
-    def __call__(self, warped: Warped, made: np.ndarray) -> np.ndarray:
-        """made: the network's frame, (h, w, 3) uint8 RGB. Returns (H, W, 3) uint8 RGB."""
+    def needs(self, pose: Pose) -> bool:
+        """Whether anything of the network's frame can be shown in this pose, in the result's
+        pixels."""
+        if self._trusts or self._strength < 1:
+            return True
+        box = self._around(self._gap(pose))
+        return box is not None and bool(self._inside[box].any())
+
+    def __call__(self, warped: Warped, made: np.ndarray | None) -> np.ndarray:
+        """made: the network's frame, (h, w, 3) uint8 RGB; None of a pose that does not need it.
+        Returns (H, W, 3) uint8 RGB."""
         frame, box = as_bytes(warped.picture), np.s_[0 : self._size[1], 0 : self._size[0]]
+        if made is None:
+            return frame
         if self._trusts:
             drawn = self._in_result(made, box)
             share = 1 - self._strength * self._agreement(warped, drawn)
         else:
-            gap = self._gap(warped)
+            gap = self._gap(warped.pose)
             if self._strength == 1:
                 if (found := self._around(gap)) is None:
                     return frame
@@ -144,9 +156,9 @@ class Fusion:
         placed = (related - ELSEWHERE) / (IN_PLACE - ELSEWHERE)
         return warped.cover * np.clip(alike, 0, 1) * np.clip(placed, 0, 1)
 
-    def _gap(self, warped: Warped) -> np.ndarray:
-        """(H, W) uint8: 1 at hands and forearms of the frame that the reference does not show."""
-        now = Points.of(warped.pose)
+    def _gap(self, pose: Pose) -> np.ndarray:
+        """(H, W) uint8: 1 at hands and forearms of the pose that the reference does not show."""
+        now = Points.of(pose)
         mask = np.zeros(self._size[::-1], np.uint8)
         for side in self._lacking:
             if now.has_hand(side):

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from magicpose_cli.diffusion.embedding import add_embedding
-from magicpose_cli.diffusion.options import apply_model_settings, file_and_scale, file_and_word
+from magicpose_cli.diffusion.named import file_and_scale, file_and_word
+from magicpose_cli.diffusion.options import apply_model_settings
 from magicpose_cli.errors import ConfigError, ModelError
 
 WIDTH = 64  # of the rebuilt checkpoint's text

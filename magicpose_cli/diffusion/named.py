@@ -1,0 +1,56 @@
+"""The files that a model's settings name, some with a scale or a word behind a colon.
+
+Nothing heavy is imported here: a run looks at these files before torch is there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from magicpose_cli.catalog import is_hub_id, located
+from magicpose_cli.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from magicpose_cli.config import ModelSettings
+
+
+def place_of(text: str) -> Path:
+    """The file or folder that a setting names: a path, or something fetched (catalog, ORG/NAME)."""
+    path = Path(text).expanduser()
+    if path.exists():
+        return path
+    place = located(text) or path
+    if not place.exists() and is_hub_id(text) and not path.suffix and not path.parent.exists():
+        raise ModelError(f"{text} is not fetched; run: magicpose models fetch {text}")
+    return place
+
+
+def file_and_scale(text: str) -> tuple[Path, float]:
+    """A LoRA's "FILE" or "FILE:SCALE"; without a scale it is 1. Raises ConfigError."""
+    file, scale = _cut(text)
+    try:
+        return file, 1.0 if scale is None else float(scale)
+    except ValueError:
+        raise ConfigError(
+            f"model.lora: {text!r}; expected FILE or FILE:SCALE such as style.safetensors:0.6"
+        ) from None
+
+
+def file_and_word(text: str) -> tuple[Path, str | None]:
+    """A textual inversion's "FILE" or "FILE:WORD"."""
+    return _cut(text)
+
+
+def _cut(text: str) -> tuple[Path, str | None]:
+    """At the last colon, but not at a drive's (C:\\...) or in the name of a file that is there."""
+    name, colon, rest = text.rpartition(":")
+    if not colon or len(name) < 2 or "/" in rest or "\\" in rest or Path(text).exists():
+        return place_of(text), None
+    return place_of(name), rest
+
+
+def files_of(model: ModelSettings) -> list[Path]:
+    """Every file or folder beside the model itself that its settings name."""
+    plain = [place_of(text) for text in (model.base, model.vae) if text is not None]
+    return plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
