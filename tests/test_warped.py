@@ -19,6 +19,7 @@ from magicpose_cli.pose.files.files import write_clip
 from magicpose_cli.poses import extract_poses
 from magicpose_cli.resources import Resources
 from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
+from magicpose_cli.warping.points import SIDES
 from tests.pose.drawn import at_rest
 from tests.test_animation import interrupted_at
 from tests.warping.conftest import Drawn, on_a_wall
@@ -190,13 +191,25 @@ def test_frames_are_the_same_whatever_others_are_asked_for(
     warp = resources.reference_warp(scene / "ref.png", picture, motion)
     wanted = [0, 1, 2, 4, 5]
     frames = WarpedFrames(warp, motion, driver, wanted, secondary=True)
-    assert not any("points alone" in note for note in frames.notes)
     whole = dict(zip(wanted, (w.picture for w in frames.frames(wanted)), strict=True))
+    assert not any("points alone" in note for note in frames.notes)
     for asked in ([0], [4, 5], [1, 2, 4]):
         part = [warped.picture for warped in frames.frames(asked)]
         assert all(np.array_equal(p, whole[i]) for p, i in zip(part, asked, strict=True))
     plain = WarpedFrames(warp, motion, driver, wanted, secondary=False)
     assert not np.array_equal(next(plain.frames([5])).picture, whole[5])
+
+
+def test_a_network_that_is_not_needed_is_not_loaded(scene, wave, preset, tmp_path):
+    """Both hands show; with --compare its frames are asked for, and the result is the same."""
+    assert all((getattr(wave[0].pose, f"{side}_hand_score") > 0).any() for side in SIDES)
+    results = {}
+    for name, compare in (("plain", False), ("row", True)):
+        settings = preset.with_options(output__compare=compare)
+        made = animate(scene / "ref.png", scene / "wave.mp4", tmp_path / name, settings)
+        assert ("render" in made.seconds) == ("model" in made.seconds) == compare
+        results[name] = np.stack(list(read_frames(probe(tmp_path / name))))
+    assert np.array_equal(results["plain"], np.split(results["row"], 4, axis=2)[3])
 
 
 def test_how_frames_are_batched_changes_nothing(run):

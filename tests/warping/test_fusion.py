@@ -10,7 +10,7 @@ from magicpose_cli.framing import Framing
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.fusion import Fusion
 from magicpose_cli.warping.warp import ReferenceWarp, Warped
-from tests.warping.people import quality, without
+from tests.warping.people import quality, shifted, without
 
 WHOLE = Framing((0, 0, 256, 256), 256, 256)
 PART = Framing((32, 0, 224, 192), 192, 192)  # of the whole, at its scale, up to the upper edge
@@ -87,12 +87,16 @@ def test_the_same_colors_in_another_place_do_not_agree(warp):
     assert np.array_equal(fusion(warped, other)[inner], other[inner])
 
 
+def wristless(pose: Pose) -> Pose:
+    body = pose.body.copy()
+    body[BODY_JOINTS.index("right_wrist")] = np.nan
+    return replace(pose, body=body)
+
+
 @pytest.fixture(scope="module")
 def handless(standing) -> ReferenceWarp:
     """Of a reference whose right forearm and hand are out of sight."""
-    pose = without(standing.pose, "right_hand")
-    pose = replace(pose, body=pose.body.copy())
-    pose.body[BODY_JOINTS.index("right_wrist")] = np.nan
+    pose = wristless(without(standing.pose, "right_hand"))
     return ReferenceWarp(standing.picture, pose, standing.matte)
 
 
@@ -121,11 +125,22 @@ def test_a_hand_that_shows_but_was_not_read_is_no_gap(standing, raised):
     assert np.array_equal(fused(warp)(moved, noise(256)), rounded(moved.picture))
 
 
+def test_a_pose_that_shows_a_missing_hand_needs_the_network(handless, standing, raised):
+    fusion = fused(handless)
+    assert fusion.needs(raised.pose)
+    assert not fusion.needs(wristless(without(standing.pose, "right_hand")))
+    assert not fusion.needs(shifted(raised.pose, 400, 0))  # it is out of the picture
+    assert fused(handless, trusts=True).needs(standing.pose)
+    assert fused(handless, strength=0.9).needs(standing.pose)
+
+
+def test_the_frame_of_a_pose_without_need_is_the_warp(handless, standing):
+    moved = handless(standing.pose)
+    assert np.array_equal(fused(handless)(moved, None), rounded(moved.picture))
+
+
 def test_an_unseen_hand_leaves_no_gap(handless, raised):
-    pose = without(raised.pose, "right_hand")
-    pose = replace(pose, body=pose.body.copy())
-    pose.body[BODY_JOINTS.index("right_wrist")] = np.nan
-    moved = handless(pose)
+    moved = handless(wristless(without(raised.pose, "right_hand")))
     assert np.array_equal(fused(handless)(moved, noise(256)), rounded(moved.picture))
 
 
