@@ -151,8 +151,10 @@ def _arrays_of(poses: Sequence[Pose]) -> dict[str, np.ndarray]:
             values = [getattr(pose, name) for pose in poses]
             arrays[name] = np.stack(values) if values else np.zeros((0, *shape), np.float32)
     for name in SPACES:
-        if poses and all(getattr(pose, name) is not None for pose in poses):
-            arrays[name] = np.stack([getattr(pose, name) for pose in poses])
+        if any(getattr(pose, name) is not None for pose in poses):
+            unknown = np.full((EXTRAS[name], 3), np.nan, np.float32)
+            values = [getattr(pose, name) for pose in poses]
+            arrays[name] = np.stack([unknown if value is None else value for value in values])
     meshes = meshes_of(poses)
     if meshes is not None:
         arrays["face_mesh"] = meshes

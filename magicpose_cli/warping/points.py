@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,13 +19,15 @@ SIDES = ("right", "left")
 class Points:
     """body (18, 2), face (68, 2), hands by side (21, 2): float64 pixels, NaN where not known; mesh
     (478, 3) or None. wrists: the sides whose wrist is seen and not only guessed; of a reference,
-    those beyond which a hand shows."""
+    those beyond which a hand shows. depths: by side, how far behind the trunk an arm is, in lengths
+    of the trunk, where that is known."""
 
     body: np.ndarray
     face: np.ndarray
     mesh: np.ndarray | None
     hands: dict[str, np.ndarray]
     wrists: tuple[str, ...] = ()
+    depths: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pose: Pose, *, guessed: bool = False) -> Points:
@@ -47,6 +49,7 @@ class Points:
             None if pose.face_mesh is None else pose.face_mesh.astype(np.float64),
             {side: getattr(pose, f"{side}_hand").astype(np.float64) for side in SIDES},
             wrists,
+            _depths(pose),
         )
 
     def has(self, *joints: str) -> bool:
@@ -69,6 +72,22 @@ class Points:
     def outline(self) -> np.ndarray:
         """(n, 2) known points of the face without the irises."""
         return self.mesh[:468, :2] if self.mesh is not None else self.face[known(self.face)]
+
+
+def _depths(pose: Pose) -> dict[str, float]:
+    if pose.body_3d is None:
+        return {}
+    space = {name: pose.body_3d[index] for name, index in JOINT.items()}
+    ends = [[space[f"{side}_{joint}"] for side in SIDES] for joint in ("shoulder", "hip")]
+    shoulders, hips = (np.mean(end, axis=0) for end in ends)
+    length, middle = np.linalg.norm(shoulders - hips), (shoulders[2] + hips[2]) / 2
+    found = {}
+    for side in SIDES:
+        arm = (space[f"{side}_elbow"][2] + space[f"{side}_wrist"][2]) / 2
+        depth = float((arm - middle) / length) if length > 0 else np.nan
+        if np.isfinite(depth):
+            found[side] = depth
+    return found
 
 
 def known(points: np.ndarray) -> np.ndarray:

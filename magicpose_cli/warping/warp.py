@@ -22,6 +22,7 @@ from magicpose_cli.warping.splat import Moved, Splatter
 
 CALM = 1.5  # pixels: what has moved by one less is where it was, what has moved by as much is not
 STILL = 0.5  # pixels: what moves by less stands still, what moves by twice as much does so wholly
+BEHIND = 0.3  # lengths of the trunk, from where on an arm is surely behind it
 AROUND = 6  # pixels around a layer, where the plate may be an estimate
 FACES = 7.5  # heights of a face in a body, where no bone tells more
 
@@ -76,6 +77,7 @@ class ReferenceWarp:
         still = Points.of(pose, guessed=True)
         shown = tuple(side for side in still.wrists if hand_shows(picture, still, side))
         still = replace(still, wrists=shown)
+        self._still_depths = still.depths
         self._grid = grid = Grid(width, height)
         self._body = _body_height(pose, still)
         plate, self.hole = make_plate(picture, matte.alpha)
@@ -126,8 +128,8 @@ class ReferenceWarp:
             now = self._drifted(now, drift[ALL])
         fields = {name: _calmed(field) for name, field in self._field.moved(now, drift).items()}
         picture, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
-        for name, splatter in self._splatters.items():
-            moved = splatter(fields[name], self._solid(now) if name == ALL else None)
+        for name in self._order(now):
+            moved = self._splatters[name](fields[name], self._solid(now) if name == ALL else None)
             if moved is None:
                 continue
             if name == ALL and now.mesh is not None:
@@ -139,6 +141,16 @@ class ReferenceWarp:
             cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
         self._add_lacking(picture, cover, fields)
         return Warped(picture, cover, pose)
+
+    def _order(self, now: Points) -> list[str]:
+        """The layers from back to front. Arms are before the trunk, but for one that has gone
+        behind it since the reference."""
+        depths = dict.fromkeys(self._splatters, 0.0)
+        for side in depths:
+            then, is_ = self._still_depths.get(side), now.depths.get(side)
+            if then is not None and is_ is not None and is_ > BEHIND > then:
+                depths[side] = is_
+        return sorted(depths, key=lambda name: -depths[name])  # stable: as they are made
 
     def _lack(self, picture: np.ndarray, layers: list[Layer]) -> None:
         """Find what the layers over the plate, where they are, lack of the picture, (H, W, n):

@@ -195,6 +195,41 @@ def test_what_an_arm_has_hidden_is_filled_with_its_surroundings():
     assert np.abs(around(moved, hand) - (230, 40, 30)).max() < 30
 
 
+def in_space(pose: Pose, depth: float) -> Pose:
+    """The body in space, flat, but for the right forearm, which lies so many trunks behind it."""
+    space = np.column_stack([pose.body, np.zeros(18)]).astype(np.float32)
+    trunk = joint(pose, "right_hip")[1] - joint(pose, "right_shoulder")[1]
+    for name in ("right_elbow", "right_wrist"):
+        space[BODY_JOINTS.index(name), 2] = depth * trunk
+    return replace(pose, body_3d=space)
+
+
+@pytest.fixture(scope="module")
+def folded(standing) -> Pose:
+    """The right hand before, or behind, the belly."""
+    body = standing.pose.body.copy()
+    hips = joint(standing.pose, "right_hip"), joint(standing.pose, "left_hip")
+    body[BODY_JOINTS.index("right_wrist")] = np.mean(hips, 0) - (0, 12)
+    return without(replace(standing.pose, body=body), "right_hand")
+
+
+def test_an_arm_that_goes_behind_the_trunk_is_hidden_by_it(standing, folded):
+    warp = ReferenceWarp(standing.picture, in_space(standing.pose, 0), standing.matte)
+    belly = joint(folded, "right_wrist") - (4, 0)
+    behind, before = (around(warp(in_space(folded, z)).picture, belly) for z in (0.6, 0))
+    assert np.abs(behind - around(warp(in_space(standing.pose, 0)).picture, belly)).max() < 2
+    assert np.abs(before - behind).max() > 30
+    unknown = around(warp(folded).picture, belly)
+    assert np.array_equal(unknown, before)
+
+
+def test_an_arm_that_was_behind_already_is_shown_as_it_was(standing, folded):
+    """What is seen of it in the reference was not hidden."""
+    warp = ReferenceWarp(standing.picture, in_space(standing.pose, 0.6), standing.matte)
+    plain = ReferenceWarp(standing.picture, standing.pose, standing.matte)
+    assert np.array_equal(warp(in_space(folded, 0.6)).picture, plain(folded).picture)
+
+
 def turned(pose: Pose, radians: float) -> Pose:
     """The head turned about the vertical through the ears, with its mesh and its 68 points."""
     mesh = with_mesh(pose).face_mesh.astype(np.float64)

@@ -117,7 +117,7 @@ def retarget(
     held, still = hold_rest(moved, named_points([target])[0])
     scores = np.where(still, _scores(target), 0.0)
     placed = [
-        replace(_posed(pose, points, scores, target), face_mesh=mesh)
+        replace(_posed(pose, points, scores, target), face_mesh=mesh, body_3d=pose.body_3d)
         for pose, points, mesh in zip(poses, moved, meshes, strict=True)
     ]
     return Retargeted(placed, mode, frame, dropped, held)
