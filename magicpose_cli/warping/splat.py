@@ -24,6 +24,7 @@ TORN, WHOLE = 0.1, 0.35
 HIDES = 0.3  # points that arrive, from where on a fold's front hides what is behind it
 SURE = 0.05  # points that arrive, from where on the map is known
 SPECK = 80  # pixels at a short side of 512: smaller pieces are dropped
+CLOSED = 5  # cells: narrower gaps between those where points arrive are no holes
 ROOM = 3  # cells around all that arrives
 
 
@@ -83,9 +84,15 @@ class Splatter:
         high, wide = bottom - top, right - left  # the last cell may lie over the picture's edge
         way = cv2.resize(mean, size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
         whole = cv2.resize(self._whole(count), size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
+        # Around all that arrives the map only goes on as it ended: into the layer again where the
+        # layer has turned about.
+        arrived: np.ndarray = np.zeros(shape, np.float32)
+        arrived.ravel()[index] = 1
+        arrived = cv2.morphologyEx(arrived, cv2.MORPH_CLOSE, np.ones((CLOSED, CLOSED), np.uint8))
+        inside = cv2.resize(arrived, size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
+        open_ = inside * cv2.dilate(whole, np.ones((3, 3), np.uint8))
         if solid is not None:
-            whole = np.maximum(whole, solid[box])
-        open_ = cv2.dilate(whole, np.ones((3, 3), np.uint8))
+            open_ = np.maximum(open_, solid[box])
         across, down = (
             np.arange(*ends, dtype=np.float32) for ends in ((left, right), (top, bottom))
         )

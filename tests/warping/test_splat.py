@@ -1,0 +1,59 @@
+"""A layer's pixels at their new places: no more of them than there are, and no holes."""
+
+import numpy as np
+import pytest
+
+from magicpose_cli.warping.grid import Grid
+from magicpose_cli.warping.layers import Layer
+from magicpose_cli.warping.splat import Splatter
+
+GRID = Grid(128, 96)
+CENTER = np.array([63.5, 47.5])
+
+
+def shown(layer: Layer, field: np.ndarray) -> np.ndarray:
+    """(96, 128): the layer's alpha in the frame."""
+    window = GRID.window(np.ones(GRID.field_size[::-1], bool))
+    alpha = np.zeros((GRID.height, GRID.width), np.float32)
+    moved = Splatter(layer, GRID, window)(field.astype(np.float32))
+    if moved is not None:
+        alpha[moved.box] = moved.alpha[..., 0]
+    return alpha
+
+
+@pytest.fixture
+def disc() -> Layer:
+    """Of 25 pixels around the middle, with a soft edge of two."""
+    alpha = np.clip((26 - away(*GRID.padded, GRID.pad)) / 2, 0, 1).astype(np.float32)
+    colors = np.full((*alpha.shape, 3), (200, 90, 40), np.uint8)
+    return Layer("body", alpha, colors, np.zeros(GRID.shape, np.uint8))
+
+
+def away(width: int, height: int, pad: int = 0) -> np.ndarray:
+    """(height, width): pixels from the middle."""
+    x, y = np.meshgrid(np.arange(width) - pad, np.arange(height) - pad)
+    return np.hypot(x - CENTER[0], y - CENTER[1])
+
+
+@pytest.mark.parametrize("degrees", [0, 60, 120, 180])
+def test_what_turns_has_no_rim(disc, degrees):
+    """A map that went on beyond the disc as it ended would lead into it again."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = GRID.field_points() - CENTER
+    alpha, distance = shown(disc, points @ turn.T - points), away(GRID.width, GRID.height)
+    assert alpha[distance < 21].min() > 0.98
+    assert alpha[distance > 29].max() < 0.1
+
+
+@pytest.mark.parametrize("factor", [1.3, 1.7])
+def test_what_is_stretched_has_no_holes(disc, factor):
+    field = (factor - 1) * (GRID.field_points() - CENTER)
+    alpha, distance = shown(disc, field), away(GRID.width, GRID.height)
+    assert alpha[distance < factor * 22].min() > 0.98
+    assert alpha[distance > factor * 28 + 2].max() < 0.02
+
+
+def test_what_leaves_the_picture_is_not_there(disc):
+    field = np.broadcast_to([500, 0], (*GRID.field_size[::-1], 2))
+    assert not shown(disc, field).any()
