@@ -217,11 +217,15 @@ class _Job:
         if kept := self.work.motion():
             return Motion.restored(*kept, size, (self.driver.clip.width, self.driver.clip.height))
         target = seen = None
+        told: list[str] = []
         settings = self.preset.motion
         plan, moves = self.plan, needs_target(self.driver, self.preset)
         if moves or plan.keep_background or plan.warp:
             path = Path(plan.reference)
-            target = self.resources.target(path, self.picture, settings)
+            people = self.resources.people(path, self.picture, settings)
+            target = people[0]
+            if len(people) > 1:
+                told.append(f"{len(people)} people in the reference: only the largest is moved")
         if not plan.warp or plan.trusts_network or target is None or _lacks_hand(target):
             self.resources.maker(self._network_preset)  # loads while the driver is looked at
         if self.driver.kind != "pose-maps":
@@ -229,6 +233,7 @@ class _Job:
         onto = target if moves else None
         shown = (plan.width, plan.height) if plan.warp else None
         motion = read_motion(self.driver, onto, self.picture, size, self.preset, seen, shown)
+        motion.notes += tuple(told)
         if target is not None:
             motion.still = motion.framing.pose(target)
         self.work.save_motion(motion.arrays(), motion.report())
@@ -318,7 +323,7 @@ class _Job:
     def _warp(self, motion: Motion, wanted: Sequence[int]) -> WarpedFrames:
         """The reference, ready to be moved; what a former run has made of it serves this one."""
         path = Path(self.plan.reference)
-        reference = self.resources.reference_warp(path, self.picture, motion)
+        reference = self.resources.reference_warp(path, self.picture, motion, self.preset.motion)
         secondary = self.preset.frame.secondary_motion
         return WarpedFrames(reference, motion, self.driver, wanted, secondary=secondary)
 

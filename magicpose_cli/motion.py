@@ -171,8 +171,9 @@ def _poses_of(arrays: dict[str, np.ndarray], size: tuple[int, int]) -> list[Pose
     ]
 
 
-def find_target(path: Path, picture: np.ndarray, detector: str) -> Pose:
-    """The pose of the person to be moved. Raises DetectionError where there is none."""
+def find_people(path: Path, picture: np.ndarray, detector: str) -> list[Pose]:
+    """Who is in a reference; the first is the person to be moved. Raises DetectionError where
+    nobody is."""
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
     loaded = load_detector(detector, still=True)
@@ -185,7 +186,7 @@ def find_target(path: Path, picture: np.ndarray, detector: str) -> Pose:
             f"{path}: no person was found in the reference; choose a picture that shows one, or "
             "use the driver's poses where they are with --retarget none --warp off"
         )
-    return people[0]
+    return people
 
 
 def needs_target(driver: Driver, preset: Preset) -> bool:

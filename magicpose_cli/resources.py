@@ -76,7 +76,7 @@ class Resources:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._open = ExitStack()
         self._seen: OrderedDict[Any, Seen] = OrderedDict()
-        self._targets: dict[Any, Pose] = {}
+        self._people: dict[Any, list[Pose]] = {}
         self._warps: OrderedDict[Any, ReferenceWarp] = OrderedDict()
 
     def __enter__(self) -> Resources:
@@ -133,16 +133,18 @@ class Resources:
         self._seen.move_to_end(key)
         return self._seen[key]
 
-    def target(self, path: Path, picture: np.ndarray, settings: MotionSettings) -> Pose:
-        """The person of a reference picture, looked for once. Raises as `motion.find_target`."""
-        from magicpose_cli.motion import find_target
+    def people(self, path: Path, picture: np.ndarray, settings: MotionSettings) -> list[Pose]:
+        """Who is in a reference picture, looked for once. Raises as `motion.find_people`."""
+        from magicpose_cli.motion import find_people
 
         key = (_stamp(path), settings.detector)
-        if key not in self._targets:
-            self._targets[key] = find_target(path, picture, settings.detector)
-        return self._targets[key]
+        if key not in self._people:
+            self._people[key] = find_people(path, picture, settings.detector)
+        return self._people[key]
 
-    def reference_warp(self, path: Path, picture: np.ndarray, motion: Motion) -> ReferenceWarp:
+    def reference_warp(
+        self, path: Path, picture: np.ndarray, motion: Motion, settings: MotionSettings
+    ) -> ReferenceWarp:
         """The reference of a motion, ready to be moved; of the last few that were asked for.
 
         picture: what the path holds. Raises InputError where its person cannot be told from the
@@ -157,7 +159,8 @@ class Resources:
         key = (_stamp(path), framing, still.body.tobytes(), still.face.tobytes())
         if key not in self._warps:
             shown = framing.picture(picture)
-            matte = find_matte(shown, still)
+            others = [framing.pose(p) for p in self.people(path, picture, settings)[1:]]
+            matte = find_matte(shown, still, others)
             if matte is None:
                 raise InputError(
                     f"{path}: the person cannot be told from what is behind them; expected a "

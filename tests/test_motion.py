@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from magicpose_cli.framing import Framing
-from magicpose_cli.motion import Motion, find_target
+from magicpose_cli.motion import Motion, find_people
 from magicpose_cli.pose.detection import detect
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.pose.tracking.track import TrackReport
@@ -105,5 +105,5 @@ def test_the_reference_is_looked_at_until_it_has_settled(monkeypatch, tmp_path):
             pass
 
     monkeypatch.setattr(detect, "load_detector", lambda name, still: Detector())
-    target = find_target(tmp_path / "a.png", np.zeros((48, 64, 3), np.uint8), "mediapipe")
+    target = find_people(tmp_path / "a.png", np.zeros((48, 64, 3), np.uint8), "mediapipe")[0]
     assert target.equals(pose(3))

@@ -13,7 +13,7 @@ import pytest
 from magicpose_cli.animation import Result, write_sidecar
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.motion import draw_maps, find_target, read_motion
+from magicpose_cli.motion import draw_maps, find_people, read_motion
 from magicpose_cli.page.run import gaps_of, read_run, source_of
 from magicpose_cli.page.write import write_page
 from magicpose_cli.plan import make_plan, poses_path, sidecar_path
@@ -35,7 +35,7 @@ def make_run(folder: Path, reference: Path, driver: Path, name="out.mp4", **opti
     plan, picture, opened = make_plan(reference, driver, output, preset)
     target = None
     if opened.kind == "video":
-        target = find_target(reference, picture, "mediapipe")
+        target = find_people(reference, picture, "mediapipe")[0]
     size = (plan.network_width, plan.network_height)
     result_size = (plan.width, plan.height) if plan.warp else None
     motion = read_motion(opened, target, picture, size, preset, None, result_size)

@@ -78,11 +78,11 @@ def test_a_changed_file_is_looked_at_again(media, preset, tmp_path):
     folder = tmp_path / "driver.png"
     write_picture(folder, read_picture(media / "ref.png"))
     with Resources() as resources:
-        first = resources.target(folder, read_picture(folder), preset.motion)
-        assert resources.target(folder, read_picture(folder), preset.motion) is first
+        first = resources.people(folder, read_picture(folder), preset.motion)
+        assert resources.people(folder, read_picture(folder), preset.motion) is first
         write_picture(folder, read_picture(media / "ref.png")[:, ::-1].copy(), overwrite=True)
-        mirrored = resources.target(folder, read_picture(folder), preset.motion)
-        assert not mirrored.equals(first)
+        mirrored = resources.people(folder, read_picture(folder), preset.motion)
+        assert not mirrored[0].equals(first[0])
         driver = open_driver(media / "dance.mp4", preset.motion)
         seen = resources.seen(driver, preset.motion)
         assert resources.seen(driver, preset.motion) is seen

@@ -184,11 +184,11 @@ def test_frames_are_the_same_whatever_others_are_asked_for(
     write_video(tmp_path / "fast.mp4", (wave[k].picture for k in (0, 1, 2, 3, 2, 1)), 50)
     picture = read_picture(scene / "ref.png")
     driver = open_driver(tmp_path / "fast.mp4", preset.motion)
-    target = resources.target(scene / "ref.png", picture, preset.motion)
+    target = resources.people(scene / "ref.png", picture, preset.motion)[0]
     seen = resources.seen(driver, preset.motion)
     motion = read_motion(driver, target, picture, (64, 64), preset, seen, (256, 256))
     motion.still = motion.framing.pose(target)
-    warp = resources.reference_warp(scene / "ref.png", picture, motion)
+    warp = resources.reference_warp(scene / "ref.png", picture, motion, preset.motion)
     wanted = [0, 1, 2, 4, 5]
     frames = WarpedFrames(warp, motion, driver, wanted, secondary=True)
     whole = dict(zip(wanted, (w.picture for w in frames.frames(wanted)), strict=True))
@@ -277,7 +277,7 @@ def test_frames_may_begin_from_the_warp(run, tiny_model):
 def test_a_reference_without_a_matte_is_an_error_that_knows_the_way_out(
     scene, wave, preset, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(magicpose_cli.warping.matte, "find_matte", lambda picture, pose: None)
+    monkeypatch.setattr(magicpose_cli.warping.matte, "find_matte", lambda *given: None)
     write_clip(tmp_path / "wave.npz", [wave[0].pose], 8)
     with pytest.raises(InputError, match="--warp off") as caught:
         animate(scene / "ref.png", tmp_path / "wave.npz", tmp_path / "out.mp4", preset)
@@ -299,9 +299,9 @@ def test_a_driver_without_a_matte_is_moved_by_its_points(run, monkeypatch):
 def test_a_reference_is_told_from_its_background_once(scene, wave, preset, tmp_path, monkeypatch):
     matte, seen = magicpose_cli.warping.matte.find_matte, []
 
-    def counted(picture, pose):
+    def counted(picture, *others):
         seen.append(picture.shape)
-        return matte(picture, pose)
+        return matte(picture, *others)
 
     monkeypatch.setattr(magicpose_cli.warping.matte, "find_matte", counted)
     write_clip(tmp_path / "wave.npz", [one.pose for one in wave[:2]], 8)

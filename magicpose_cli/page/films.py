@@ -18,7 +18,7 @@ from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver, open_driver, see
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
 from magicpose_cli.framing import Framing
-from magicpose_cli.motion import draw_maps, find_target, needs_target, read_motion
+from magicpose_cli.motion import draw_maps, find_people, needs_target, read_motion
 from magicpose_cli.page.run import Run, source_of
 from magicpose_cli.plan import poses_path
 from magicpose_cli.progress import OnProgress, Progress, silent
@@ -172,7 +172,7 @@ class _Sources:
             )
         picture, target, seen = self._picture(), None, None
         if needs_target(driver, preset):
-            target = find_target(self._path(plan.reference), picture, preset.motion.detector)
+            target = find_people(self._path(plan.reference), picture, preset.motion.detector)[0]
         if driver.kind != "pose-maps":
             seen = see(driver, preset.motion, self.on_progress)
         size = (plan.network_width, plan.network_height)

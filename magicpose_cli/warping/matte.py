@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -36,8 +37,10 @@ class Matte:
     foreground: np.ndarray
 
 
-def find_matte(picture: np.ndarray, pose: Pose) -> Matte | None:
+def find_matte(picture: np.ndarray, pose: Pose, others: Sequence[Pose] = ()) -> Matte | None:
     """The matte of the person of `pose` in a picture, (H, W, 3) uint8 RGB of the pose's size.
+
+    others: who else is in it; what is nearer to one of them is not the person's.
 
     A network segments (MediaPipe's selfie segmentation, in its wheel), or, where there is none or
     it misses the person, the pose itself (Rother et al. 2004, "GrabCut"); the edge is found by
@@ -49,9 +52,12 @@ def find_matte(picture: np.ndarray, pose: Pose) -> Matte | None:
     if mask is None or _covered(mask, pose) < COVERED:
         mask = _cut_by_pose(picture, pose)
     mask = mask * _near(pose)
+    theirs = _nearer_to(others, pose)
+    mask[theirs] = 0
     if _covered(mask, pose) < COVERED or float(picture.std(axis=(0, 1)).max()) < PLAIN:
         return None
     trimap = _trimap(mask, pose)
+    trimap[theirs] = 0
     scale = SIDE / min(picture.shape[:2])
     if scale >= 1:
         alpha = _refined(picture, trimap, mask)
@@ -108,6 +114,21 @@ def _covered(mask: np.ndarray, pose: Pose) -> float:
 def _near(pose: Pose) -> np.ndarray:
     """(H, W) float32, 1 where the person may be with the widest clothes, 0 where others are."""
     return cv2.GaussianBlur(person_region(pose, WIDER).astype(np.float32), (0, 0), 3)
+
+
+def _nearer_to(others: Sequence[Pose], pose: Pose) -> np.ndarray:
+    """(H, W) bool: what lies outside of the person, and nearer to one of the others."""
+    own = _away_from(pose)
+    nearer = np.zeros(own.shape, bool)
+    for other in others:
+        nearer |= _away_from(other) < own
+    return nearer
+
+
+def _away_from(pose: Pose) -> np.ndarray:
+    """(H, W) float32: pixels to a person."""
+    outside = (person_region(pose) == 0).astype(np.uint8)
+    return cv2.distanceTransform(outside, cv2.DIST_L2, 5)
 
 
 def _cut_by_pose(picture: np.ndarray, pose: Pose) -> np.ndarray:

@@ -75,3 +75,20 @@ def test_the_network_looks_for_no_pose_outside_of_the_picture(standing):
 
 def test_nothing_is_told_of_nobody(standing):
     assert find_matte(standing.picture, Pose.of(256, 256)) is None
+
+
+def test_somebody_beside_is_not_the_person(standing):
+    """Two stand so near that one could wear what the other does."""
+    columns = np.flatnonzero(standing.shown.any(0))
+    first, end = int(columns[0]), int(columns[-1]) + 1
+    picture = np.concatenate([standing.picture[:, first:end]] * 2, axis=1)
+    size, width = (picture.shape[1], picture.shape[0]), end - first
+    one, other = (
+        standing.pose.map_points(lambda p, x=x: p + np.float32([x, 0]), *size)
+        for x in (-first, width - first)
+    )
+    alone, beside = find_matte(picture, one), find_matte(picture, one, [other])
+    assert alone.alpha[:, width + 4 :].max() > 0.5
+    assert beside.alpha[:, width + 4 :].max() < 0.2
+    assert beside.alpha[:, :width].sum() > 0.95 * alone.alpha[:, :width].sum()
+    assert find_matte(picture, other, [one]).alpha[:, : width - 4].max() < 0.2
