@@ -29,7 +29,7 @@ from magicpose_cli.video import (
     select,
     write_picture,
 )
-from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES
+from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open_picture
 from magicpose_cli.video.place import check_writable
 
 
@@ -160,10 +160,8 @@ def _open(path: Path, motion: MotionSettings) -> _Source:
 
 
 def _is_animated(path: Path) -> bool:
-    from PIL import Image
-
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return getattr(picture, "n_frames", 1) > 1
     except (OSError, SyntaxError, ValueError):
         return False  # read_picture says what is wrong with it

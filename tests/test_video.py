@@ -394,3 +394,18 @@ def test_timeline_tells_rounded_from_variable() -> None:
     assert float(rate) == pytest.approx(30, abs=0.1) and not variable
     dropped = [k * 40 for k in range(90) if k not in (20, 21, 22, 50)]
     assert timeline(dropped, Fraction(1, 1000), 0.001)[::2] == (25, True)
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "film.mp4", "film.ffconcat"])
+def test_a_film_that_names_other_files_is_no_film(tmp_path, name):
+    """A playlist, a script, whatever its name: it would show what its sender may not see."""
+    hidden = tmp_path / "private.ts"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=d=1:s=64x64", "-f", "mpegts", hidden)
+    assert probe(hidden).frame_count > 0
+    if name.endswith("concat"):
+        text = f"ffconcat version 1.0\nfile {hidden.name}\nduration 1\n"
+    else:
+        text = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{hidden}\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="no video that can be decoded"):
+        probe(tmp_path / name)

@@ -239,6 +239,35 @@ def test_what_is_not_ours_is_left_alone(out):
     assert left_in(out.parent / "own.mp4.part") == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("foreign", ["thesis.txt", "frames/holiday.png", "job.json.bak"])
+def test_a_folder_with_a_lock_and_something_else_is_left_alone(out, foreign):
+    """A name alone does not make it ours."""
+    folder = out.parent / "out.mp4.part"
+    (folder / "frames").mkdir(parents=True)
+    (folder / "lock").write_text("mine")
+    (folder / foreign).write_text("mine")
+    before = left_in(folder)
+    with pytest.raises(OutputError, match="not this program's"):
+        WorkFolder.open(out, KEY)
+    assert left_in(folder) == before and (folder / foreign).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["out.mp4.part", "out.mp4.part/frames"])
+def test_links_are_not_followed(out, name):
+    elsewhere = out.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "000001.png").write_text("mine")
+    (elsewhere / "lock").write_text("")
+    link = out.parent / name
+    link.parent.mkdir(exist_ok=True)
+    if link.parent != out.parent:
+        (link.parent / "lock").write_text("")
+    link.symlink_to(elsewhere, target_is_directory=True)
+    with pytest.raises(OutputError, match="not this program's"):
+        WorkFolder.open(out, KEY)
+    assert left_in(elsewhere) == ["000001.png", "lock"] and link.is_symlink()
+
+
 def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", Path("/proc"), Path("/sys")):

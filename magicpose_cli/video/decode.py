@@ -16,8 +16,8 @@ import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.stderr import native_stderr_silenced
-from magicpose_cli.video.ffmpeg import QUIET, ffmpeg_exe, file_url
-from magicpose_cli.video.picture import DAMAGED, pictures_in, read_picture, to_rgb
+from magicpose_cli.video.ffmpeg import QUIET, ffmpeg_exe, source
+from magicpose_cli.video.picture import DAMAGED, open_picture, pictures_in, read_picture, to_rgb
 
 Frames = Generator[np.ndarray, None, None]
 SAME_FRAME = 6.0  # mean difference, of 255, up to which two decoders show the same picture
@@ -84,7 +84,7 @@ def ffmpeg_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> 
     height, width = size
     first, last = int(numbers[0]), int(numbers[-1])
     command = [
-        *(ffmpeg_exe(), *QUIET, "-i", file_url(path), "-map", "0:V:0"),
+        *(ffmpeg_exe(), *QUIET, *source(path), "-map", "0:V:0"),
         *("-vf", f"trim=start_frame={first}:end_frame={last + 1},scale={width}:{height}"),
         *("-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
     ]
@@ -112,10 +112,8 @@ def ffmpeg_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> 
 
 def animation_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
     """Frames of an animated GIF, WebP or PNG, by Pillow."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as animation:
+        with open_picture(path) as animation:
             for number in numbers:
                 animation.seek(int(number))
                 yield to_rgb(animation)

@@ -8,6 +8,14 @@ from pathlib import Path
 
 from magicpose_cli.errors import MagicPoseError
 
+# Films and sounds of one file. No playlists, manifests and scripts (hls, dash, concat, sdp, image2,
+# ...), which would have ffmpeg read other files or the network.
+DEMUXERS = ",".join((
+    "aac", "ac3", "aiff", "amr", "apng", "asf", "av1", "avi", "caf", "dv", "eac3", "flac", "flv",
+    "gif", "gxf", "h263", "h264", "hevc", "ivf", "lxf", "m4v", "matroska", "mjpeg", "mov", "mp3",
+    "mpeg", "mpegts", "mpegvideo", "mxf", "nut", "obu", "ogg", "rm", "vc1", "vvc", "w64", "wav",
+    "wtv", "yuv4mpegpipe",
+))  # fmt: skip
 QUIET = ("-hide_banner", "-nostdin", "-y", "-loglevel", "error")
 
 
@@ -27,6 +35,11 @@ def ffmpeg_exe() -> str:
 def file_url(path: Path) -> str:
     """The path for ffmpeg's command line, safe with a leading dash, a colon or a percent sign."""
     return f"file:{path}"
+
+
+def source(path: Path) -> tuple[str, ...]:
+    """The arguments that open a stranger's film: nothing but this file is read."""
+    return ("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", file_url(path))
 
 
 def run_ffmpeg(*arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -52,7 +65,7 @@ def last_line(log: bytes) -> str:
 
 def sound_codec(path: Path) -> str | None:
     """The codec of the file's first sound track ("aac", "opus", ...), None where it has none."""
-    header = run_ffmpeg("-hide_banner", "-nostdin", "-i", file_url(path)).stderr
+    header = run_ffmpeg("-hide_banner", "-nostdin", *source(path)).stderr
     return sound_codec_in(header)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magicpose_cli.errors import OutputError
-from magicpose_cli.video.ffmpeg import QUIET, file_url, last_line, run_ffmpeg, sound_codec
+from magicpose_cli.video.ffmpeg import QUIET, file_url, last_line, run_ffmpeg, sound_codec, source
 from magicpose_cli.video.place import hidden_beside
 
 SOUND_CODECS = {".mp4": "aac", ".mov": "aac", ".webm": "opus"}
@@ -39,7 +39,7 @@ def finish_video(recording: Path, finished: Path, length_s: float, sound: Sound 
         if copied or suffix == ".webm":
             length_s -= PACKET_S  # they end with a whole packet, which would be past the frames
         cut = ("-ss", f"{sound.start_s:.6f}", "-t", f"{max(length_s, 0.001):.6f}")
-        inputs += [*cut, "-i", file_url(sound.path)]
+        inputs += [*cut, *source(sound.path)]
         outputs += ["-map", "1:a:0", "-c:a", *(("copy",) if copied else SOUND_ENCODERS[suffix])]
     if suffix != ".webm":
         outputs += ["-movflags", "+faststart"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import struct
 import warnings
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,11 @@ PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 )
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")
+# Pillow's own decoders of pictures: no EPS, which runs Ghostscript, and none for other programs.
+FORMATS = (
+    "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "AVIF", "HEIF", "JPEG2000",
+    "TGA", "ICO", "ICNS", "PCX", "SGI", "DDS", "QOI", "PSD",
+)  # fmt: skip
 # What Pillow raises, beside OSError, on files that are damaged on purpose or by accident.
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError)
 
@@ -27,8 +33,9 @@ DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError
 def read_picture(path: str | Path) -> np.ndarray:
     """Read any picture Pillow knows as uint8 RGB (H, W, 3).
 
-    The EXIF rotation is applied, transparency is laid on white, 16-bit, gray, palette and CMYK
-    pictures are converted; of an animation the first frame is taken. Raises InputError.
+    The EXIF rotation is applied, colors are brought to sRGB, transparency is laid on white, 16-bit,
+    gray, palette and CMYK pictures are converted; of an animation the first frame is taken. Raises
+    InputError.
     """
     from PIL import Image
 
@@ -41,7 +48,7 @@ def read_picture(path: str | Path) -> np.ndarray:
         with warnings.catch_warnings():
             # Between one and two times Pillow's limit it only warns; such a picture is fine here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            with open_picture(path) as picture:
                 return to_rgb(picture)
     except Image.UnidentifiedImageError as error:
         raise InputError(
@@ -58,12 +65,20 @@ def read_picture(path: str | Path) -> np.ndarray:
         ) from error
 
 
+def open_picture(file: Path | IO[bytes]) -> Image:
+    """As `PIL.Image.open`, of pictures alone."""
+    from PIL import Image
+
+    Image.init()  # it knows few formats before
+    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
 def picture_size(path: Path) -> tuple[int, int]:
     """Width and height as `read_picture` gives them, from the file's header. Raises InputError."""
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             width, height = picture.size
             turned = picture.getexif().get(0x0112, 1) >= 5  # the four quarter turns of EXIF
             return (height, width) if turned else (width, height)
@@ -87,10 +102,10 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def to_rgb(picture: Image) -> np.ndarray:
-    """The open Pillow picture as uint8 RGB (H, W, 3), upright, on white."""
+    """The open Pillow picture as uint8 sRGB (H, W, 3), upright, on white."""
     from PIL import Image, ImageOps
 
-    picture = ImageOps.exif_transpose(picture)
+    picture = _in_srgb(ImageOps.exif_transpose(picture))
     if picture.mode.startswith("I") or picture.mode == "F":
         return np.repeat(_deep_gray(np.asarray(picture))[..., None], 3, axis=2)
     if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
@@ -98,6 +113,29 @@ def to_rgb(picture: Image) -> np.ndarray:
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
     return np.array(picture.convert("RGB"))
+
+
+def _in_srgb(picture: Image) -> Image:
+    """The picture in the colors of screens, where it names others (Display P3, Adobe RGB, a press's
+    CMYK); a profile that cannot be read, or is of another kind of picture, is left aside."""
+    from PIL import ImageCms
+
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "P", "PA"):
+        return picture
+    try:
+        own = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(own).lower():
+            return picture
+        if picture.mode in ("P", "PA") or "transparency" in picture.info:
+            has_alpha = "A" in picture.mode or "transparency" in picture.info
+            picture = picture.convert("RGBA" if has_alpha else "RGB")
+        mode = "RGB" if picture.mode == "CMYK" else picture.mode
+        screen = ImageCms.createProfile("sRGB")
+        changed = ImageCms.profileToProfile(picture, own, screen, outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture
+    return picture if changed is None else changed
 
 
 def _deep_gray(values: np.ndarray) -> np.ndarray:

@@ -18,8 +18,14 @@ import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.video.decode import decord_agrees
-from magicpose_cli.video.ffmpeg import QUIET, file_url, run_ffmpeg, sound_codec_in
-from magicpose_cli.video.picture import DAMAGED, PICTURE_SUFFIXES, picture_size, pictures_in
+from magicpose_cli.video.ffmpeg import QUIET, run_ffmpeg, sound_codec_in, source
+from magicpose_cli.video.picture import (
+    DAMAGED,
+    PICTURE_SUFFIXES,
+    open_picture,
+    picture_size,
+    pictures_in,
+)
 
 NTSC = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120, 240))
 COMMON_RATES = tuple(sorted((*NTSC, *(Fraction(n) for n in (*range(1, 61), 120, 240)))))
@@ -126,7 +132,7 @@ def _probe_animation(path: Path) -> Clip:
 
     shown_ms = []
     try:
-        with Image.open(path) as animation:
+        with open_picture(path) as animation:
             width, height = animation.size
             for number in range(getattr(animation, "n_frames", 1)):
                 animation.seek(number)
@@ -150,7 +156,7 @@ def _probe_animation(path: Path) -> Clip:
 
 def _probe_video(path: Path) -> Clip:
     scan = run_ffmpeg(
-        *("-hide_banner", "-nostdin", "-nostats", "-i", file_url(path), "-map", "0:V:0"),
+        *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
         *("-c", "copy", "-f", "framecrc", "-"),
     )
     if re.search(rb"Could not find codec parameters for stream \d+ \(Video", scan.stderr):
@@ -224,7 +230,7 @@ def _first_frame(path: Path) -> np.ndarray | None:
     """The first frame as ffmpeg shows it (turned upright), None where there is none."""
     try:
         run = run_ffmpeg(
-            *(*QUIET, "-i", file_url(path), "-map", "0:V:0", "-frames:v", "1"),
+            *(*QUIET, *source(path), "-map", "0:V:0", "-frames:v", "1"),
             *("-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"),
             seconds=60,
         )

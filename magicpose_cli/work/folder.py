@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import struct
 import zipfile
@@ -33,6 +34,11 @@ from magicpose_cli.errors import OutputError
 from magicpose_cli.work.lock import Lock, Locked
 
 JOURNAL, MOTION, FRAMES, LOCK = "job.json", "motion.npz", "frames", "lock"
+# What a run leaves in the folder and among its frames, and what systems put into any folder;
+# whatever else is there is somebody's.
+SYSTEMS = r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
+OURS = re.compile(rf"lock|frames|(job\.json|motion\.npz)(\.tmp)?|\.?so-far.*|{SYSTEMS}")
+OUR_FRAMES = re.compile(rf"\d{{6,}}\.png(\.tmp)?|{SYSTEMS}")
 DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -262,9 +268,10 @@ def _take(path: Path) -> Lock:
     """
     for attempts_left in reversed(range(100)):
         try:
+            if path.is_symlink():
+                raise FileExistsError
             path.mkdir(parents=True, exist_ok=True)
-            names = [entry.name for entry in path.iterdir()]
-            if names and LOCK not in names:
+            if not _is_ours(path):
                 raise FileExistsError
             return Lock(path / LOCK)
         except FileExistsError:
@@ -277,6 +284,17 @@ def _take(path: Path) -> Lock:
             if not attempts_left:
                 raise
     raise AssertionError("unreachable")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder is empty, or holds what a run leaves and nothing else."""
+    names = [entry.name for entry in path.iterdir()]
+    if not all(map(OURS.fullmatch, names)) or (names and LOCK not in names):
+        return False
+    frames = path / FRAMES
+    if FRAMES not in names:
+        return True
+    return not frames.is_symlink() and all(OUR_FRAMES.fullmatch(f.name) for f in frames.iterdir())
 
 
 def _settle(output: Path) -> None:
