@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -337,10 +337,18 @@ class _Job:
 
 
 def write_sidecar(path: Path, result: Result) -> None:
-    """Write the settings of a run in one step."""
+    """Write the settings of a run in one step. Raises OutputError."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}; {result.output} is finished: mend this "
+            "and run the same command again for its settings"
+        ) from error
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.video import check_output, read_picture
 from magicpose_cli.work import work_path
+
+MOST_OF_SIDECAR = 256 << 20  # bytes: hours of frames without a detection are far below
 
 
 @dataclass
@@ -109,6 +114,11 @@ def make_plan(
     saved = poses_path(Path(output))
     if preset.output.save_poses and not replaces and saved.exists():
         raise OutputError(f"{saved} exists already; pass --overwrite")
+    written = [Path(output), sidecar_path(Path(output))]
+    _check_beside(
+        written + [saved] * preset.output.save_poses,
+        {"reference": Path(reference), "driver": Path(driver)},
+    )
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     if opened.kind == "pose-maps" and preset.output.save_poses:
@@ -165,6 +175,33 @@ def make_plan(
         trusts_network=not index["warp"],
     )
     return plan, picture, opened
+
+
+def _check_beside(written: Sequence[Path], inputs: dict[str, Path]) -> None:
+    """Raise OutputError where a run would write over what it reads, whatever leads there, or where
+    somebody else's file has the name that its settings need."""
+    for path in written:
+        for role, read in inputs.items():
+            if path.exists() and read.exists() and path.samefile(read):
+                raise OutputError(
+                    f"{path} is the {role} of this run and would be written over; choose another "
+                    "output"
+                )
+    sidecar = written[1]
+    if os.path.lexists(sidecar) and not _is_sidecar(sidecar):
+        raise OutputError(
+            f"{sidecar} is not the settings of a run, but its name is needed for them; move it "
+            "away or choose another output"
+        )
+
+
+def _is_sidecar(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            told = json.loads(file.read(MOST_OF_SIDECAR))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and {"plan", "output", "versions"} <= told.keys()
 
 
 def warps(driver_kind: str, preset: Preset, index: dict[str, Any]) -> bool:

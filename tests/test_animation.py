@@ -1,12 +1,15 @@
 """The main job with the real detector, the real encoder and a tiny model of the real classes."""
 
+import errno
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from magicpose_cli.animation import animate
-from magicpose_cli.config import Preset
+from magicpose_cli.config import MotionSettings, Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
 from magicpose_cli.plan import make_plan, sidecar_path
 from magicpose_cli.poses import extract_poses
@@ -302,3 +305,53 @@ def test_what_stands_is_not_overwritten_by_what_is_resumed(media, preset, tmp_pa
         animate(reference, driver, out, preset)
     assert out.read_bytes() == b"somebody else's" and (tmp_path / "out.mp4.part").is_dir()
     assert animate(reference, driver, out, preset, overwrite=True).frames == 8
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_a_run_reads_is_never_written_over(media, preset, tmp_path, linked):
+    driver, reference = tmp_path / "me.mp4", tmp_path / "ref.png"
+    shutil.copy(media / "dance.mp4", driver)
+    shutil.copy(media / "ref.png", reference)
+    out = driver
+    if linked:
+        out = tmp_path / "link.mp4"
+        out.symlink_to(driver)
+    before = driver.read_bytes()
+    with pytest.raises(OutputError, match="is the driver of this run"):
+        animate(reference, driver, out, preset, overwrite=True)
+    assert driver.read_bytes() == before
+    poses = tmp_path / "clip.mp4.json"  # the name of the settings beside clip.mp4
+    extract_poses(driver, poses, MotionSettings(end_s=0.25))
+    before = poses.read_bytes()
+    with pytest.raises(OutputError, match="is the driver of this run"):
+        animate(reference, poses, tmp_path / "clip.mp4", preset, overwrite=True)
+    assert poses.read_bytes() == before
+
+
+def test_somebody_elses_file_beside_the_output_stays(media, preset, tmp_path):
+    foreign = tmp_path / "out.mp4.json"
+    for content in ('{"my": "notes"}', "[1, 2]", "not JSON"):
+        foreign.write_text(content)
+        with pytest.raises(OutputError, match="not the settings of a run"):
+            animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+        assert foreign.read_text() == content
+    foreign.unlink()
+    foreign.mkdir()
+    with pytest.raises(OutputError, match="not the settings of a run"):
+        animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+
+
+def test_settings_that_cannot_be_written_cost_no_frame(media, preset, tmp_path, monkeypatch):
+    short = preset.with_options(motion__end_s=0.25)
+    out = tmp_path / "out.mp4"
+
+    def full(self, *given, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken, pytest.raises(OutputError, match="is finished") as caught:
+        broken.setattr(Path, "write_text", full)
+        animate(media / "ref.png", media / "dance.mp4", out, short)
+    assert "No space left" in str(caught.value) and probe(out).frame_count == 2
+    again = animate(media / "ref.png", media / "dance.mp4", out, short)
+    assert again.resumed == 2 and sidecar_path(out).is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.plan import sidecar_path
+from magicpose_cli.plan import MOST_OF_SIDECAR, sidecar_path
 
-MAX_BYTES = 256 << 20  # of a sidecar: hours of frames without a detection are far below
 MAX_FRAMES = 2_000_000
 Side = Annotated[int, Field(ge=1, le=16384)]
 Frame = Annotated[int, Field(ge=0, lt=MAX_FRAMES)]
@@ -107,8 +106,9 @@ def read_run(output: Path) -> Run:
             "a finished run's video or folder"
         )
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB: no sidecar of a run")
+        if path.stat().st_size > MOST_OF_SIDECAR:
+            most = MOST_OF_SIDECAR >> 20
+            raise InputError(f"{path} is larger than {most} MiB: no sidecar of a run")
         return Run.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; check its rights") from error
