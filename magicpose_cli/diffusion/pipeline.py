@@ -19,7 +19,6 @@ from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-from magicpose_cli.diffusion.reference import Bank
 from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
 from magicpose_cli.errors import ModelError
 
@@ -46,7 +45,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     pose_canvas: short side in pixels of the canvas on which poses are drawn before the picture is
         scaled to the network's size, as in the training data (it decides how thick the limbs are).
     sample_size: side in pixels of the pictures the model was trained on.
-    default_steps, default_guidance: what the model looks best with; for callers to pass on.
+    default_steps, default_guidance: what the model looks best with, taken where none are asked for.
     keep_background: whether callers do well to put the reference's background back into the frames.
     warp: whether callers do well to move the reference's own pixels and take the frames for what
         these do not show; for models too small to draw a likeness.
@@ -110,8 +109,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         negative_prompt: str | None = None,
         height: int | None = None,
         width: int | None = None,
-        num_inference_steps: int = 50,
-        guidance_scale: float = 7.0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         generator: torch.Generator | None = None,
         latents: torch.Tensor | None = None,
         batch_size: int | None = None,
@@ -125,6 +124,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         reference: PIL picture, or (H, W, 3) / (1, 3, H, W) in 0..1, RGB.
         pose_maps: F pictures: a PIL picture or a list of them, (F, H, W, 3) or (F, 3, H, W), 0..1.
         height, width: pixels of the result; the reference's own by default, a multiple of 8.
+        num_inference_steps, guidance_scale: the model's own (`default_steps`, `default_guidance`)
+            by default.
         generator: seeds the one initial noise that all frames share.
         latents: that noise instead, (1 or F, c, height / 8, width / 8).
         batch_size: frames denoised at once; all by default. It never changes the result.
@@ -163,13 +164,12 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         reference_latents: torch.Tensor,
         pose_maps: torch.Tensor,
         prompt_embeds: torch.Tensor,
-        num_inference_steps: int = 50,
-        guidance_scale: float = 7.0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         *,
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_size: int | None = None,
         shortcuts: Shortcuts | None = None,
-        bank: dict[float, Bank] | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> torch.Tensor:
         """Sample the latents of F frames from noise.
@@ -178,26 +178,26 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         reference_latents: (1, c, h, w), clean; or F of them.
         pose_maps: (F, 3, 8h, 8w), RGB in 0..1.
         prompt_embeds: (1, 77, d).
-        guidance_scale: Image-CFG of the paper: the unconditional pass is the bare denoiser, with
-            neither reference nor pose. 1 switches it off.
+        num_inference_steps: the model's own, `default_steps`, by default.
+        guidance_scale: `default_guidance` by default. Image-CFG of the paper: the unconditional
+            pass is the bare denoiser, with neither reference nor pose. 1 switches it off.
         negative_prompt_embeds: text of the unconditional pass; prompt_embeds by default.
         batch_size: frames denoised at once; never changes the result. Whoever has many batches
             keeps a Sampler.
         shortcuts: what to leave out for speed; nothing by default.
-        bank: of `appearance_bank`, for calls with the same reference and text.
 
         Returns (F, c, h, w) float32. Guidance and the scheduler's step run in float32.
         """
+        config = self.config
         sampler = Sampler(
             self,
             latents,
             reference_latents,
             prompt_embeds,
             negative_prompt_embeds=negative_prompt_embeds,
-            steps=num_inference_steps,
-            guidance=guidance_scale,
+            steps=config.default_steps if num_inference_steps is None else num_inference_steps,
+            guidance=config.default_guidance if guidance_scale is None else guidance_scale,
             shortcuts=shortcuts,
-            banks=bank,
         )
         frames = len(pose_maps)
         size = batch_size or frames
@@ -220,12 +220,6 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
                 for start in range(0, frames, size)
             ]
         return torch.cat(done)
-
-    def appearance_bank(
-        self, reference_latents: torch.Tensor, prompt_embeds: torch.Tensor
-    ) -> dict[float, Bank]:
-        """Room for the appearance network's word on a reference; the first `denoise` fills it."""
-        return {}
 
     def initial_noise(
         self, height: int, width: int, generator: torch.Generator | None = None

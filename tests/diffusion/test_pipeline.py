@@ -63,6 +63,19 @@ def test_batches_change_nothing_and_the_bank_is_made_once_a_timestep(pipeline, i
     assert (split - whole).norm() / whole.norm() <= 1e-5
 
 
+def test_a_model_takes_its_own_steps_and_guidance(with_vae, reference, maps):
+    with_vae.register_to_config(default_steps=3, default_guidance=1.0)
+    denoiser = calls(with_vae.unet)
+    generator = torch.Generator().manual_seed(0)
+    own = with_vae(reference, maps, generator=generator, output_type="pt").images
+    assert denoiser == [2, 2, 2]  # three steps, no unconditional pass
+    told = with_vae(
+        reference, maps, num_inference_steps=3, guidance_scale=1.0,
+        generator=generator.manual_seed(0), output_type="pt",
+    ).images  # fmt: skip
+    assert torch.equal(own, told)
+
+
 def test_guidance_1_skips_the_unconditional_pass(pipeline, inputs):
     denoiser = calls(pipeline.unet)
     pipeline.denoise(**inputs, num_inference_steps=2, guidance_scale=1.0)
