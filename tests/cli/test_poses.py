@@ -135,7 +135,7 @@ def test_notes_go_to_stderr(run, tmp_path):
         (["broken.json"], "broken.json: is not JSON"),
         (["dance.json", "-o", "dance.json"], "dance.json: exists already; pass --overwrite"),
         (["dance.json", "-o", "out.csv"], ".csv is no kind of pose file"),
-        (["dance.json", "-o", "no/where.npz"], "does not exist"),
+        (["dance.json", "-o", "dance.json/where.npz"], "dance.json is not a folder"),
         (["dance.json", "--overlay", "o.mp4"], "leave out --overlay"),
         (["dance.json", "--person", "somebody"], "motion.person"),
         (["dance.json", "--person", "4"], "person"),

@@ -34,8 +34,11 @@ def _check_free(path: Path, overwrite: bool, own: str | None) -> None:
             raise OutputError(f"{path}: holds other files than {own}; choose another folder")
         if not any(path.iterdir()):
             return
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"{path}: cannot be written; the folder {path.parent} does not exist")
+    parent = path.absolute().parent
+    while not os.path.lexists(parent):  # missing folders are made
+        parent = parent.parent
+    if not parent.is_dir():
+        raise OutputError(f"{path}: cannot be written; {parent} is not a folder")
     if os.path.lexists(path) and not overwrite:
         raise OutputError(f"{path}: exists already; pass --overwrite to replace it")
 
@@ -49,6 +52,7 @@ def whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
     check_free(path, overwrite)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
     except OSError as error:
@@ -65,7 +69,7 @@ def whole_folder(path: Path, overwrite: bool, own: str) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     former = path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
-        partial.mkdir()
+        partial.mkdir(parents=True)
         yield partial
         if path.is_dir():
             path.replace(former)

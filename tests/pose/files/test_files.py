@@ -206,13 +206,20 @@ def test_pickles_are_never_opened(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.json", "a"])
+def test_missing_folders_are_made(tmp_path, full_body, name):
+    path = tmp_path / "new" / "deep" / name
+    write_clip(path, [full_body], 25)
+    assert len(read_clip(path).people) == 1
+
+
 def test_names_of_no_pose_file_are_refused_before_work(tmp_path, full_body):
     with pytest.raises(OutputError, match=r"\.csv is no kind of pose file; choose \.json"):
         write_clip(tmp_path / "a.csv", [full_body], 25)
-    with pytest.raises(OutputError, match="does not exist"):
-        write_clip(tmp_path / "nowhere" / "a.npz", [full_body], 25)
     assert not is_pose_file(tmp_path)
     (tmp_path / "a.json").touch()
+    with pytest.raises(OutputError, match=r"a\.json is not a folder"):
+        write_clip(tmp_path / "a.json" / "b.npz", [full_body], 25)
     assert is_pose_file(tmp_path)
     (tmp_path / "a.png").touch()  # a folder of pictures with something beside them
     assert not is_pose_file(tmp_path)

@@ -409,8 +409,9 @@ def test_a_failure_on_the_way_leaves_nothing_behind(tmp_path, full_body):
     with pytest.raises(RuntimeError, match="no more frames"):
         write_poses(tmp_path / "poses.json", breaks_off(), fps=24)
     assert list(tmp_path.iterdir()) == []
+    saved(tmp_path, "a file")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_poses(tmp_path / "nowhere" / "poses.json", [full_body], fps=24)
+        write_poses(tmp_path / "poses.json" / "poses.json", [full_body], fps=24)
 
 
 def test_every_part_has_its_key(tmp_path):
