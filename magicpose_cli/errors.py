@@ -7,6 +7,11 @@ The command line prints it and exits with 1; anything else is a bug and keeps it
 MOST = 3000  # characters of a message
 
 
+def printable(text: str) -> str:
+    """The text with what would end its line or steer a terminal shown by its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class MagicPoseError(Exception):
     """Base of every error that the user can mend.
 
@@ -15,7 +20,7 @@ class MagicPoseError(Exception):
     """
 
     def __init__(self, message: str):
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+        line = printable(message)
         super().__init__(line if len(line) <= MOST else f"{line[: MOST - 400]}...{line[-390:]}")
 
 

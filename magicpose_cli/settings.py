@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from magicpose_cli.errors import ConfigError
+from magicpose_cli.home import expanded
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,7 +60,7 @@ def find_toml(name: str, folder: Path, kind: str) -> Path:
     """A file that ships in this folder by its name, or any TOML file by its path."""
     path = folder / f"{name}.toml"
     if name.endswith(".toml") or "/" in name or "\\" in name or not path.is_file():
-        path = Path(name).expanduser()
+        path = expanded(name)
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
         raise ConfigError(f"{kind} {name!r}: expected one of {known}, or the path of a TOML file")

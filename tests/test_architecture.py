@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {"catalog", "errors", "settings", "config", "progress", "stderr", "stream", "clock"},
+    {"catalog", "errors", "settings", "config", "home", "progress", "stderr", "stream", "clock"},
     {"video", "pose", "diffusion", "framing", "background", "paste"},
     {"warping"},
     {"driver", "poses", "render", "training", "work", "install"},

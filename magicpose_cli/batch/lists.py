@@ -11,6 +11,7 @@ from pathlib import Path
 
 from magicpose_cli.batch.names import FIELDS, SURPLUS, Row, named_row, setting_name
 from magicpose_cli.errors import ConfigError
+from magicpose_cli.home import expanded
 from magicpose_cli.settings import read_toml
 
 STDIN = "-"
@@ -39,7 +40,7 @@ def read_rows(source: str) -> tuple[list[Row], Path]:
 def at_home(text: str) -> Path:
     """A path in which ~ is the user's home; a ~name that nobody has stands for itself."""
     try:
-        return Path(text).expanduser()
+        return expanded(text)
     except RuntimeError:
         return Path(text)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from magicpose_cli.catalog.entries import CATALOG, Entry
 from magicpose_cli.errors import ConfigError, ModelError
+from magicpose_cli.home import expanded, user_home
 
 UNFINISHED = ".unfinished"  # folder beside the files, for what is still coming
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -19,13 +20,13 @@ INDEX = "model_index.json"
 def models_home() -> Path:
     """The folder of installed models: below $MAGICPOSE_HOME, or the platform's cache folder."""
     if home := os.environ.get("MAGICPOSE_HOME"):
-        return Path(home).expanduser() / "models"
+        return expanded(home) / "models"
     if sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
+        cache = Path(os.environ.get("LOCALAPPDATA") or user_home() / "AppData/Local")
     elif sys.platform == "darwin":
-        cache = Path.home() / "Library/Caches"
+        cache = user_home() / "Library/Caches"
     else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or user_home() / ".cache")
     return cache / "magicpose" / "models"
 
 

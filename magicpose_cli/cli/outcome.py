@@ -9,7 +9,7 @@ from collections.abc import Callable
 import typer
 
 from magicpose_cli.cli.events import tell
-from magicpose_cli.errors import MagicPoseError
+from magicpose_cli.errors import MagicPoseError, printable
 
 
 def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
@@ -39,7 +39,7 @@ def _end(line: str, error: BaseException, code: int) -> None:
 
     sys.stderr.write(line + "\n")
     for partial in partials_of(error):
-        line = f"kept: {partial.frames} finished frames in {partial.path}"
+        line = printable(f"kept: {partial.frames} finished frames in {partial.path}")
         if partial.path.parent.suffix == ".part":  # a work folder, see work/folder.py
             line += "; the same command goes on from there"
         sys.stderr.write(line + "\n")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from magicpose_cli.cli.events import tell
+from magicpose_cli.errors import printable
 
 if TYPE_CHECKING:
     from magicpose_cli.animation import Result
@@ -31,7 +31,7 @@ def plan(plan: Plan, as_json: bool) -> None:
         tell("plan", **asdict(plan))
         return
     for name, value in asdict(plan).items():
-        typer.echo(f"{name.replace('_', ' '):>12}  {value}")
+        typer.echo(printable(f"{name.replace('_', ' '):>12}  {value}"))
 
 
 def result(result: Result, as_json: bool, quiet: bool) -> None:
@@ -40,6 +40,8 @@ def result(result: Result, as_json: bool, quiet: bool) -> None:
         tell("result", **asdict(result))
     if quiet:
         return
+    from magicpose_cli.diffusion.weights import MINI
+
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())
     lines = [f"{result.output}: {result.frames} frames at {result.plan.fps:g} fps ({stages})"]
     if detector := result.motion["detector"]:
@@ -47,6 +49,6 @@ def result(result: Result, as_json: bool, quiet: bool) -> None:
     lines += [*result.motion["notes"], *result.notes]
     if result.resumed:
         lines.append(f"{result.resumed} frames were kept from an interrupted run")
-    if Path(result.plan.model).name == "mini":
+    if result.plan.model == str(MINI):
         lines.append(WARPED_NOTE if result.plan.warp else MINI_NOTE)
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write("\n".join(map(printable, lines)) + "\n")

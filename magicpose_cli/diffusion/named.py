@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from magicpose_cli.catalog import is_hub_id, located
 from magicpose_cli.errors import ConfigError, ModelError
+from magicpose_cli.home import expanded
 
 if TYPE_CHECKING:
     from magicpose_cli.config import ModelSettings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def place_of(text: str) -> Path:
     """The file or folder that a setting names: a path, or something fetched (catalog, ORG/NAME)."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.exists():
         return path
     place = located(text) or path

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from magicpose_cli.catalog import is_hub_id, located, models_home
 from magicpose_cli.diffusion.configs import MOST, check_configs
 from magicpose_cli.errors import ModelError
+from magicpose_cli.home import expanded
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ SETTINGS = {
 
 def model_folder(name: str) -> Path:
     """Where a model of this name lies or is to be put: a bare name in the home, else the path."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name == "mini":
         return MINI
     return models_home() / name if path.name == name and name not in (".", "..") else path
@@ -73,7 +74,7 @@ def found_folder(name: str) -> Path:
 
     Raises ModelError for an entry of the catalog that is not there.
     """
-    folder, here = model_folder(name), Path(name).expanduser()
+    folder, here = model_folder(name), expanded(name)
     if folder.exists():
         return folder
     return here if here.is_dir() else located(name) or folder
@@ -110,8 +111,8 @@ def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
     if name is None or name == "auto":
         installed = (models_home() / RELEASED / "model_index.json").is_file()
         name = RELEASED if installed else "mini"
-    if Path(name).suffix.lower() in CHECKPOINTS and Path(name).expanduser().is_file():
-        return converted(Path(name).expanduser(), on_progress)
+    if Path(name).suffix.lower() in CHECKPOINTS and expanded(name).is_file():
+        return converted(expanded(name), on_progress)
     folder = found_folder(name)
     if not folder.exists():
         known = ", ".join(installed_models()) or "none"

@@ -14,6 +14,7 @@ from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
 from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
+from magicpose_cli.home import expanded
 from magicpose_cli.plan import default_preset, warps
 
 PROBES = {
@@ -94,7 +95,7 @@ def _used(preset: Preset) -> Iterator[Finding]:
     model, sampling = preset.model, preset.sampling
     if preset.description:
         yield Finding("description", preset.description)
-    file = Path(model.name).expanduser()
+    file = expanded(model.name)
     if file.suffix.lower() in CHECKPOINTS and file.is_file():
         told = "convert it by `magicpose models convert` to have its memory estimated"
         yield Finding("model", f"{file}, a checkpoint: the first run converts it", {}, told)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from magicpose_cli.errors import MagicPoseError
+from magicpose_cli.home import user_home
 
 BROKEN = (
     *(MagicPoseError, ImportError, OSError, RuntimeError, ValueError, LookupError, TypeError),
@@ -44,5 +44,5 @@ def probed(probe: Probe) -> list[Finding]:
 
 def without_home(text: str) -> str:
     """The text with the home folder as ~, to be shown to others."""
-    home = str(Path.home())
+    home = str(user_home())
     return text if len(home) < 2 else text.replace(home, "~")

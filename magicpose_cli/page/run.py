@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.home import expanded
 from magicpose_cli.plan import MOST_OF_SIDECAR, sidecar_path
 
 MAX_FRAMES = 2_000_000
@@ -128,7 +129,7 @@ def source_of(run: Run, output: Path, named: str) -> Path:
     It is named as it was typed: below the folder in which the run was started, which the output
     tells by its own name, else below this one, else beside the output.
     """
-    path, typed = Path(named).expanduser(), Path(run.plan.output)
+    path, typed = expanded(named), Path(run.plan.output)
     if path.is_absolute():
         return path
     places = [Path(), output.parent]

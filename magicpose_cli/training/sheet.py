@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from magicpose_cli.home import expanded
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import Recipe
@@ -57,7 +58,7 @@ def _row(recipe: Recipe, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     if recipe.data.source != "drawn":
         from magicpose_cli.training.clips import open_clips, sample_pair
 
-        clips = open_clips(Path(recipe.data.source).expanduser())
+        clips = open_clips(expanded(recipe.data.source))
         rng = np.random.default_rng(index)
         reference, truth, maps = sample_pair(clips, rng, model.size, model.pose_canvas)
         return reference, maps, truth

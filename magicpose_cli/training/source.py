@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from magicpose_cli.home import expanded
 from magicpose_cli.progress import OnProgress
 from magicpose_cli.training.clips import ClipFolder, open_clips, sample_pair
 from magicpose_cli.training.pool import CHUNK, Pool
@@ -120,7 +120,7 @@ class FilmedPeople:
     """Clips of a folder that `magicpose dataset` made, read by worker processes."""
 
     def __init__(self, recipe: Recipe, rank: int, device: torch.device):
-        self._clips = open_clips(Path(recipe.data.source).expanduser())
+        self._clips = open_clips(expanded(recipe.data.source))
         self._recipe, self._device = recipe, device
         self._seed = (recipe.seed, rank)
 

@@ -34,6 +34,16 @@ def test_animate_end_to_end(media, tiny_model, tmp_path):
     assert lines[-1].startswith("ref_dance.mp4: 4 frames at 8 fps (poses ")
 
 
+def test_a_name_steers_no_terminal(media, tiny_model, tmp_path):
+    name = "red\x1b[31m.mp4"
+    run = magicpose(
+        "animate", media / "ref.png", media / "dance.mp4", "--model", tiny_model, "--steps", 1,
+        "--end", 0.25, "-o", name, cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0 and (tmp_path / name).exists()
+    assert "\x1b" not in run.stderr and "red\\x1b[31m.mp4: 2 frames" in run.stderr
+
+
 def test_a_second_run_does_not_overwrite(media, tiny_model, tmp_path):
     (tmp_path / "ref_dance.mp4").write_text("mine")
     run = magicpose("animate", media / "ref.png", media / "dance.mp4", cwd=tmp_path)
