@@ -5,8 +5,10 @@ import runpy
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
 
+from magicpose_cli.cli.app import app
 from magicpose_cli.video import probe
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -27,6 +29,21 @@ def folder(media, people, tmp_path_factory):
     for number, pose in enumerate(people.poses()[:2]):
         Image.fromarray(pose_map(pose, 384)).save(folder / "poses" / f"{number}.png")
     return folder
+
+
+OTHERS = {"--address", "--check"}  # of `ray start` and `ruff format`
+
+
+def options_of(command) -> set[str]:
+    """Of a click command and of all below it."""
+    found = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    return found.union(*map(options_of, getattr(command, "commands", {}).values()))
+
+
+def test_every_option_that_it_names_is_there():
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README))
+    known = options_of(typer.main.get_command(app))
+    assert len(named) > 50 and named - known == OTHERS
 
 
 def test_there_are_three():
