@@ -409,3 +409,10 @@ def test_a_film_that_names_other_files_is_no_film(tmp_path, name):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match="no video that can be decoded"):
         probe(tmp_path / name)
+
+
+def test_a_manifest_under_a_films_name_is_no_film(tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=d=1:s=64x64", "-f", "dash", tmp_path / "list.mpd")
+    (tmp_path / "list.mpd").rename(tmp_path / "film.mp4")
+    with pytest.raises(InputError, match="no video that can be decoded"):
+        probe(tmp_path / "film.mp4")
