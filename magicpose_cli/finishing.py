@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
@@ -143,12 +143,21 @@ class WarpedFrames:
         self.notes = list(_lacking(reference, motion.poses))
         self._motion, self._driver, self._wanted = motion, driver, wanted
         self._secondary = secondary and bool(motion.tracked)
+        self._made: DriverTracker | None = None
+        self._one_at_a_time = Lock()  # frames to begin from are asked for by another thread
         if self._secondary:
             self._size = size_to_track(motion.tracked)
 
-    @cached_property  # made where the first frame is, beside the network's work
     def _tracker(self) -> DriverTracker | None:
-        """Of the driver's own picture; None where its person cannot be told from the rest."""
+        """Of the driver's own picture; None where its person cannot be told from the rest, or it is
+        not wanted. Made where the first frame is, beside the network's work."""
+        with self._one_at_a_time:
+            if self._secondary and self._made is None:
+                self._made = self._track()
+                self._secondary = self._made is not None
+            return self._made
+
+    def _track(self) -> DriverTracker | None:
         motion, anchor = self._motion, self._motion.anchor
         assert anchor is not None
         picture = next(self._driver.frames(slice(anchor, anchor + 1), self._size))
@@ -165,7 +174,7 @@ class WarpedFrames:
             yield self.reference(self._motion.in_result(self._motion.poses[index]), driven)
 
     def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
-        tracker = self._tracker if self._secondary else None
+        tracker = self._tracker()
         if tracker is None:
             yield from (None for _ in indices)
             return

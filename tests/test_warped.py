@@ -328,7 +328,7 @@ def test_poses_without_a_mesh_or_a_face_move_it(run, wave, tmp_path):
     """OpenPose's JSON knows 68 points of a face at most."""
     for name, parts in (("faces", ()), ("bare", ("face", "left_hand", "right_hand"))):
         write_clip(tmp_path / f"{name}.json", [without(one.pose, *parts) for one in wave], 8)
-        _, pictures = run(name, driver=tmp_path / f"{name}.json")
+        _, pictures = run(f"moved-{name}", driver=tmp_path / f"{name}.json")
         assert pictures.shape == (4, 256, 256, 3)
         before = quality(wave[0].picture, wave[3].picture)
         assert quality(pictures[3], wave[3].picture) > before + 2, name
