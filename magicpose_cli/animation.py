@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from magicpose_cli.errors import OutputError
 from magicpose_cli.finishing import Finisher, WarpedFrames
 from magicpose_cli.motion import Motion, draw_maps, needs_target, read_motion
 from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
+from magicpose_cli.pose.files.saving import whole_file
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.resources import FrameMaker, Resources
@@ -217,15 +218,13 @@ class _Job:
         if kept := self.work.motion():
             return Motion.restored(*kept, size, (self.driver.clip.width, self.driver.clip.height))
         target = seen = None
-        told: list[str] = []
+        people: list[Pose] = []
         settings = self.preset.motion
         plan, moves = self.plan, needs_target(self.driver, self.preset)
         if moves or plan.keep_background or plan.warp:
             path = Path(plan.reference)
             people = self.resources.people(path, self.picture, settings)
             target = people[0]
-            if len(people) > 1:
-                told.append(f"{len(people)} people in the reference: only the largest is moved")
         if not plan.warp or plan.trusts_network or target is None or _lacks_hand(target):
             self.resources.maker(self._network_preset)  # loads while the driver is looked at
         if self.driver.kind != "pose-maps":
@@ -233,7 +232,8 @@ class _Job:
         onto = target if moves else None
         shown = (plan.width, plan.height) if plan.warp else None
         motion = read_motion(self.driver, onto, self.picture, size, self.preset, seen, shown)
-        motion.notes += tuple(told)
+        if len(people) > 1:
+            motion.notes += (f"{len(people)} people in the reference: only the largest is moved",)
         if target is not None:
             motion.still = motion.framing.pose(target)
         self.work.save_motion(motion.arrays(), motion.report())
@@ -338,16 +338,14 @@ class _Job:
 
 def write_sidecar(path: Path, result: Result) -> None:
     """Write the settings of a run in one step. Raises OutputError."""
-    part = path.with_name(f".{path.name}.part")
+    text = json.dumps(asdict(result), indent=2) + "\n"
     try:
-        part.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        with whole_file(path, overwrite=True) as hidden:
+            hidden.write_text(text, encoding="utf-8")
+    except OutputError as error:
         raise OutputError(
-            f"{path} cannot be written: {error.strerror}; {result.output} is finished: mend this "
-            "and run the same command again for its settings"
+            f"{error}; {result.output} is finished: mend this and run the same command again for "
+            "its settings"
         ) from error
 
 
@@ -391,7 +389,7 @@ def _model_hash(folder: str, changed_ns: int) -> str:
 
 def _lacks_hand(pose: Pose) -> bool:
     """Whether a hand of the reference is not seen: the network may have to draw it."""
-    return not all((getattr(pose, f"{side}_hand_score") > 0).any() for side in ("right", "left"))
+    return not (pose.shows_hand("right") and pose.shows_hand("left"))
 
 
 def _sound(driver: Driver) -> Sound:

@@ -7,8 +7,8 @@ whole picture, or in a row with what they were made from.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from threading import Lock
 
 import numpy as np
 
@@ -142,22 +142,15 @@ class WarpedFrames:
         self.reference = reference
         self.notes = list(_lacking(reference, motion.poses))
         self._motion, self._driver, self._wanted = motion, driver, wanted
-        self._secondary = secondary and bool(motion.tracked)
-        self._made: DriverTracker | None = None
-        self._one_at_a_time = Lock()  # frames to begin from are asked for by another thread
-        if self._secondary:
+        self._tracker: Future[DriverTracker | None] | None = None
+        if secondary and motion.tracked:
             self._size = size_to_track(motion.tracked)
-
-    def _tracker(self) -> DriverTracker | None:
-        """Of the driver's own picture; None where its person cannot be told from the rest, or it is
-        not wanted. Made where the first frame is, beside the network's work."""
-        with self._one_at_a_time:
-            if self._secondary and self._made is None:
-                self._made = self._track()
-                self._secondary = self._made is not None
-            return self._made
+            beside = ThreadPoolExecutor(1, thread_name_prefix="tracker")  # the network's work
+            self._tracker = beside.submit(self._track)
+            beside.shutdown(wait=False)
 
     def _track(self) -> DriverTracker | None:
+        """Of the driver's own picture; None where its person cannot be told from the rest."""
         motion, anchor = self._motion, self._motion.anchor
         assert anchor is not None
         picture = next(self._driver.frames(slice(anchor, anchor + 1), self._size))
@@ -174,7 +167,7 @@ class WarpedFrames:
             yield self.reference(self._motion.in_result(self._motion.poses[index]), driven)
 
     def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
-        tracker = self._tracker()
+        tracker = self._tracker.result() if self._tracker else None
         if tracker is None:
             yield from (None for _ in indices)
             return
@@ -198,7 +191,7 @@ def _lacking(reference: ReferenceWarp, poses: Sequence[Pose]) -> Iterator[str]:
     hands = [
         f"{side} hand"
         for side in reference.hidden_hands
-        if np.mean([(getattr(pose, f"{side}_hand_score") > 0).any() for pose in poses]) >= OFTEN
+        if np.mean([pose.shows_hand(side) for pose in poses]) >= OFTEN
     ]
     if hands:
         yield f"the reference does not show the {' and the '.join(hands)}: drawn by the model"

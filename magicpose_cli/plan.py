@@ -114,11 +114,14 @@ def make_plan(
     saved = poses_path(Path(output))
     if preset.output.save_poses and not replaces and saved.exists():
         raise OutputError(f"{saved} exists already; pass --overwrite")
-    written = [Path(output), sidecar_path(Path(output))]
-    _check_beside(
-        written + [saved] * preset.output.save_poses,
-        {"reference": Path(reference), "driver": Path(driver)},
-    )
+    sidecar = sidecar_path(Path(output))
+    written = [Path(output), sidecar, *([saved] if preset.output.save_poses else [])]
+    _check_not_read(written, {"reference": Path(reference), "driver": Path(driver)})
+    if os.path.lexists(sidecar) and not _is_sidecar(sidecar):
+        raise OutputError(
+            f"{sidecar} is not the settings of a run, but its name is needed for them; move it "
+            "away or choose another output"
+        )
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     if opened.kind == "pose-maps" and preset.output.save_poses:
@@ -177,9 +180,8 @@ def make_plan(
     return plan, picture, opened
 
 
-def _check_beside(written: Sequence[Path], inputs: dict[str, Path]) -> None:
-    """Raise OutputError where a run would write over what it reads, whatever leads there, or where
-    somebody else's file has the name that its settings need."""
+def _check_not_read(written: Sequence[Path], inputs: dict[str, Path]) -> None:
+    """Raise OutputError where a run would write over what it reads, whatever leads there."""
     for path in written:
         for role, read in inputs.items():
             if path.exists() and read.exists() and path.samefile(read):
@@ -187,12 +189,6 @@ def _check_beside(written: Sequence[Path], inputs: dict[str, Path]) -> None:
                     f"{path} is the {role} of this run and would be written over; choose another "
                     "output"
                 )
-    sidecar = written[1]
-    if os.path.lexists(sidecar) and not _is_sidecar(sidecar):
-        raise OutputError(
-            f"{sidecar} is not the settings of a run, but its name is needed for them; move it "
-            "away or choose another output"
-        )
 
 
 def _is_sidecar(path: Path) -> bool:

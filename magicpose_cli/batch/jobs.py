@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from magicpose_cli.batch.lists import at_home, read_rows
+from magicpose_cli.batch.lists import read_rows
 from magicpose_cli.batch.names import (
     FIELDS,
     FILES,
@@ -22,6 +22,7 @@ from magicpose_cli.batch.names import (
 )
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError
+from magicpose_cli.home import expanded
 from magicpose_cli.plan import default_preset, resolve_preset
 
 LONGEST_NAME = 220  # bytes: file systems take 255, and the work beside an output needs a suffix
@@ -128,7 +129,7 @@ def pair_jobs(
 def _expanded(patterns: Iterable[str], option: str) -> list[str]:
     paths: dict[str, None] = {}
     for pattern in patterns:
-        whole = str(at_home(pattern))
+        whole = str(expanded(pattern))
         found = [whole]
         if not os.path.lexists(whole):  # a name may hold brackets that are meant
             # Path.glob would find hidden files, too.
@@ -157,7 +158,7 @@ def _job(number: int, row: Row, folder: Path, for_all: ForAll) -> Job:
     preset = for_all.preset or preset
     given = {name: row.pop(name, None) for name in FILES}
     files = {
-        name: str(folder / at_home(given[name])) if given[name] else ""
+        name: str(folder / expanded(given[name])) if given[name] else ""
         for name in ("reference", "driver")
     }
     mistakes += [f"has no {name}; expected a path" for name, path in files.items() if not path]
@@ -166,7 +167,7 @@ def _job(number: int, row: Row, folder: Path, for_all: ForAll) -> Job:
     if not output and reference and driver:
         output = for_all.output_name(reference, driver, number, preset)
     if output:
-        output = str((for_all.out_dir or folder) / at_home(output))
+        output = str((for_all.out_dir or folder) / expanded(output))
         mistakes += _unfit(output, files)
     settings = {**row, **for_all.settings}
     mistake = "; ".join(mistakes) or None
@@ -198,7 +199,7 @@ def _in_folder(value: Any, folder: Path, *, may_be_hub_id: bool) -> Any:
         return [_in_folder(one, folder, may_be_hub_id=may_be_hub_id) for one in value]
     if not isinstance(value, str) or not PATH.search(value):
         return value
-    path = folder / at_home(value)
+    path = folder / expanded(value)
     if may_be_hub_id and HUB_ID.fullmatch(value) and not path.exists():
         return value
     return str(path)

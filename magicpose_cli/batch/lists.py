@@ -26,7 +26,7 @@ def read_rows(source: str) -> tuple[list[Row], Path]:
     if source == STDIN:
         rows, folder = _jsonl(_text(sys.stdin.buffer.read(), "stdin"), "stdin"), Path()
     else:
-        path = at_home(source)
+        path = expanded(source)
         if path.suffix.lower() not in READERS:
             raise ConfigError(
                 f"job file {source}: expected .csv, .jsonl, .toml, or - for JSONL on stdin"
@@ -35,14 +35,6 @@ def read_rows(source: str) -> tuple[list[Row], Path]:
     if not rows:
         raise ConfigError(f"job file {source}: holds no jobs")
     return rows, folder
-
-
-def at_home(text: str) -> Path:
-    """A path in which ~ is the user's home; a ~name that nobody has stands for itself."""
-    try:
-        return expanded(text)
-    except RuntimeError:
-        return Path(text)
 
 
 def _csv(path: Path) -> list[Row]:

@@ -82,6 +82,10 @@ class Pose:
             if extra is not None and extra.shape != (count, 3):
                 raise ValueError(f"{name}: expected ({count}, 3), got {extra.shape}")
 
+    def shows_hand(self, side: str) -> bool:
+        """Whether any point of the "left" or "right" hand was seen."""
+        return bool((getattr(self, f"{side}_hand_score") > 0).any())
+
     @classmethod
     def of(
         cls,

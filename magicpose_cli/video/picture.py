@@ -7,7 +7,7 @@ import struct
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -65,12 +65,12 @@ def read_picture(path: str | Path) -> np.ndarray:
         ) from error
 
 
-def open_picture(file: Path | IO[bytes]) -> Image:
+def open_picture(path: Path) -> Image:
     """As `PIL.Image.open`, of pictures alone."""
     from PIL import Image
 
     Image.init()  # it knows few formats before
-    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -127,10 +127,10 @@ def _in_srgb(picture: Image) -> Image:
         own = ImageCms.ImageCmsProfile(BytesIO(profile))
         if "srgb" in ImageCms.getProfileDescription(own).lower():
             return picture
-        if picture.mode in ("P", "PA") or "transparency" in picture.info:
-            has_alpha = "A" in picture.mode or "transparency" in picture.info
-            picture = picture.convert("RGBA" if has_alpha else "RGB")
-        mode = "RGB" if picture.mode == "CMYK" else picture.mode
+        has_alpha = "A" in picture.mode or "transparency" in picture.info
+        mode = "RGBA" if has_alpha else "RGB"
+        if picture.mode != "CMYK":
+            picture = picture.convert(mode)
         screen = ImageCms.createProfile("sRGB")
         changed = ImageCms.profileToProfile(picture, own, screen, outputMode=mode)
     except (ImageCms.PyCMSError, OSError, ValueError):

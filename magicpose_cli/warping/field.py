@@ -10,13 +10,12 @@ from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.head import Head
 from magicpose_cli.warping.interpolation import affine, similarity
 from magicpose_cli.warping.layers import ALL
-from magicpose_cli.warping.parts import ARM_PARTS, ARMS, LIMBS, NEIGHBORS, TRUNK
+from magicpose_cli.warping.parts import ARM_PARTS, ARMS, LEAST, LIMBS, NEIGHBORS, TRUNK
 from magicpose_cli.warping.points import SIDES, Points, known
 
 LONGEST = 1.6  # how much longer than in the reference a limb may become; what is more is a mistake
 SHOULDER = 0.09  # body heights around the shoulder, in which the trunk holds an arm
 HAND_SQUEEZE, HAND_STRETCH = 0.35, 2.0  # of a hand's affine map; beyond, it only turns and scales
-LEAST = 1e-4  # weight below which a node belongs to no part of a layer
 
 
 @dataclass(frozen=True)

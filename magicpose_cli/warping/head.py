@@ -15,13 +15,13 @@ import numpy as np
 from magicpose_cli.pose.retargeting.mesh import RIGID
 from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.interpolation import applied, similarity
+from magicpose_cli.warping.parts import LEAST
 from magicpose_cli.warping.points import Points, known
 
 EARS = (127, 356, 234, 454)  # and temples, of the 478
 SKIN = 468  # points of the mesh that are not irises
 FADE = 0.22  # face heights, of an expression around the face
 DEPTH_FADE = 0.3  # face heights, from the face's own depth to the ears'
-LEAST = 1e-4  # weight below which a node is not the head's
 RIM = 0.04  # face heights, over which the face's own motion takes over inside its outline
 
 

@@ -46,6 +46,7 @@ SKULL = (0.38, 0.25)  # half axes of what is surely head above the brows, in the
 # A bust without a trunk stands still from this many face heights below the chin.
 BUST_BELOW = 0.35
 COLOR_CONTRAST = 60.0  # how hard it is to walk across a change of color, of squares in 0..1
+LEAST = 1e-4  # weight below which a node is not a part's
 LEAK = 0.003  # through everything, so that every pixel is reached
 PRIORITY = {"rest": 0, "trunk": 1, "head": 3}  # of overlapping seeds the highest; limbs are 2
 
