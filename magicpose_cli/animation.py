@@ -155,7 +155,7 @@ class _Job:
         self.on_progress(Progress("render", 0, self.driver.frame_count))
         writer = VideoWriter(
             plan.output, self.driver.rate,
-            sound=_sound(self.driver) if plan.audio else None,
+            sound=_sound(self.driver, preset) if plan.audio else None,
             crf=preset.output.crf, overwrite=replaces, work=self.work.path,
         )  # fmt: skip
         try:
@@ -181,6 +181,7 @@ class _Job:
                 *self.work.notes,
                 *(maker.notes if maker else ()),
                 *(warp.notes if warp else ()),
+                *writer.notes,
             ),
         )
 
@@ -392,5 +393,11 @@ def _lacks_hand(pose: Pose) -> bool:
     return not (pose.shows_hand("right") and pose.shows_hand("left"))
 
 
-def _sound(driver: Driver) -> Sound:
-    return Sound(driver.clip.path, driver.selected.audio_start_s, driver.selected.duration_s)
+def _sound(driver: Driver, preset: Preset) -> Sound:
+    chosen, track = driver.selected, preset.output.audio_track
+    return Sound(
+        driver.clip.path,
+        chosen.audio_start_s,
+        chosen.duration_s,
+        track=None if track is None else track - 1,
+    )

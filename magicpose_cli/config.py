@@ -186,6 +186,8 @@ class OutputSettings(Section):
     """What is written."""
 
     audio: bool = True
+    audio_track: int | None = Field(None, ge=1)
+    """The driver's sound track, counted from 1; by default the one that players take."""
     crf: int = Field(17, ge=0, le=51)
     """x264's quality: 0 is lossless, 17 is visually lossless, 28 is small."""
     compare: bool = False

@@ -25,7 +25,7 @@ from magicpose_cli.video import Clip, SelectedClip, Selection, probe, read_frame
 
 DEFAULT_FPS = 25.0  # of pose files and folders that do not say
 SECTION = 64  # frames at most that one detector sees in a row, where several share a film
-SECTIONS_PIPED = 4  # at most of a film that ffmpeg decodes, which begins at the start for each
+SECTIONS_PIPED = 4  # at most of a film without an index, which is decoded from its start for each
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,14 @@ class Driver:
         return self.selected.frame_count
 
     def frames(
-        self, part: slice = slice(None), size: tuple[int, int] | None = None
+        self,
+        part: slice = slice(None),
+        size: tuple[int, int] | None = None,
+        on_held: Callable[[], None] = lambda: None,
     ) -> Iterator[np.ndarray]:
         """The chosen frames, or a part of them, (H, W, 3) uint8 RGB; size: (width, height), where
-        it is not to be the film's own."""
-        return read_frames(self.clip, self.selection, part, size)
+        it is not to be the film's own; on_held: called for each that cannot be decoded."""
+        return read_frames(self.clip, self.selection, part, size, on_held)
 
 
 def open_driver(path: Path, motion: MotionSettings) -> Driver:
@@ -99,10 +102,14 @@ def clip_of_poses(path: Path, saved: PoseClip, fps: float | None) -> Clip:
 
 @dataclass(frozen=True)
 class Seen:
-    """Everybody in every chosen frame of a driver; the detector that saw them, "" for a file."""
+    """Everybody in every chosen frame of a driver; the detector that saw them, "" for a file.
+
+    notes: what there was to tell of the frames, a line each.
+    """
 
     people: list[list[Sighting]]
     detector: str
+    notes: tuple[str, ...] = ()
 
 
 def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent) -> Seen:
@@ -114,22 +121,24 @@ def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent
     from magicpose_cli.pose.detection.detect import pick_detector
 
     people: list[list[Sighting]] = []
-    name = ""
+    name, notes = "", ()
     if driver.kind == "poses":
         for source in driver.selected.sources:
             people.append([Sighting(pose, None) for pose in driver.people[source]])
     else:
         name = pick_detector(motion.detector)
-        people = _look(driver, name, on_progress)
+        people, notes = _look(driver, name, on_progress)
     if not any(people):
         raise DetectionError(
             f"{driver.clip.path}: no person was found in any of its {len(people)} frames; expected "
             "a driver that shows one person (for ready-drawn poses say --driver-kind pose-maps)"
         )
-    return Seen(people, name)
+    return Seen(people, name, notes)
 
 
-def _look(driver: Driver, detector: str, on_progress: OnProgress) -> list[list[Sighting]]:
+def _look(
+    driver: Driver, detector: str, on_progress: OnProgress
+) -> tuple[list[list[Sighting]], tuple[str, ...]]:
     """The film in sections, several at a time where that is faster.
 
     Sections depend on the film's length alone, so the same is seen on every machine.
@@ -138,11 +147,11 @@ def _look(driver: Driver, detector: str, on_progress: OnProgress) -> list[list[S
 
     total = driver.frame_count
     count = -(-total // SECTION) if DETECTORS[detector].threads else 1
-    if driver.clip.decoder == "ffmpeg":
+    if driver.clip.decoder == "ffmpeg" and not driver.clip.seekable:
         count = min(count, SECTIONS_PIPED)
     bounds = [total * i // count for i in range(count + 1)]
     sections = [slice(first, last) for first, last in pairwise(bounds)]
-    done, lock, stop = 0, Lock(), Event()
+    done, held, lock, stop = 0, 0, Lock(), Event()
 
     def tell() -> None:
         nonlocal done
@@ -152,33 +161,48 @@ def _look(driver: Driver, detector: str, on_progress: OnProgress) -> list[list[S
             done += 1
             on_progress(Progress("poses", done, total))
 
+    def count_held() -> None:
+        nonlocal held
+        with lock:
+            held += 1
+
     on_progress(Progress("poses", 0, total))
     with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
-        looking = [threads.submit(_look_at, driver, detector, part, tell) for part in sections]
+        looking = [
+            threads.submit(_look_at, driver, detector, part, tell, count_held) for part in sections
+        ]
         try:
-            return [people for section in looking for people in section.result()]
+            people = [people for section in looking for people in section.result()]
         except InputError:
             # A file that ends early is read whole once more: only then the last frame that there is
             # can stand for those that lack, or the line says how far it goes.
             if count == 1:
                 raise
-            done = 0
-            return _look_at(driver, detector, slice(None), tell)
+            done, held = 0, 0
+            people = _look_at(driver, detector, slice(None), tell, count_held)
         finally:
             stop.set()
             for section in looking:
                 section.cancel()
+    if not held:
+        return people, ()
+    note = f"{held} of {total} frames of {driver.clip.path.name} cannot be decoded"
+    return people, (f"{note}: the last one before is held; it may be damaged",)
 
 
 def _look_at(
-    driver: Driver, detector: str, part: slice, tell: Callable[[], None]
+    driver: Driver,
+    detector: str,
+    part: slice,
+    tell: Callable[[], None],
+    on_held: Callable[[], None],
 ) -> list[list[Sighting]]:
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
     people: list[list[Sighting]] = []
     loaded = load_detector(detector)
     try:
-        for frame in driver.frames(part):
+        for frame in driver.frames(part, on_held=on_held):
             found = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
             people.append([Sighting(pose, look_of(frame, pose)) for pose in found])
             tell()

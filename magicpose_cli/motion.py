@@ -242,7 +242,7 @@ def read_motion(
         retarget=moved.mode,
         anchor=moved.anchor,
         track=report,
-        notes=(*driver.notes, *report.notes(), *moved.notes()),
+        notes=(*driver.notes, *seen.notes, *report.notes(), *moved.notes()),
         shown=shown,
         tracked=poses if shown and driver.kind == "video" and moved.anchor is not None else [],
     )

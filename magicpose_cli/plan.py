@@ -128,6 +128,12 @@ def make_plan(
         raise ConfigError(
             "pose maps are pictures, there are no poses to save; leave --save-poses out"
         )
+    tracks, track = opened.clip.sound_tracks, preset.output.audio_track
+    if preset.output.audio and track is not None and track > len(tracks):
+        raise ConfigError(
+            f"audio-track: {driver} has {len(tracks)} sound tracks; expected one of them, counted "
+            "from 1"
+        )
     keeps = preset.frame.keep_background
     if opened.kind == "pose-maps" and keeps:
         raise ConfigError(

@@ -113,7 +113,7 @@ def extract_poses(
     source = _open(path, motion)
     _check_outputs(source, retarget_to, out, overlay_to, plot_to, overwrite)
     reference = _read_reference(retarget_to, motion) if retarget_to else None
-    found, sightings = _find_people(source, motion, on_progress)
+    found, sightings, seen_notes = _find_people(source, motion, on_progress)
     report, moved, clip = None, None, found
     is_film = source.kind == "film"
     if is_film if follow is None else follow:
@@ -145,7 +145,8 @@ def extract_poses(
         from magicpose_cli.pose.plot import write_plot
 
         write_plot(plot_to, clip, path.name, overwrite=overwrite)
-    notes = [*found.notes, *(reference.notes if reference else ()), *_notes(found, report, moved)]
+    notes = [*found.notes, *seen_notes, *(reference.notes if reference else ())]
+    notes += _notes(found, report, moved)
     return Extracted(clip, summarize(clip), report, moved, notes)
 
 
@@ -241,15 +242,19 @@ def _detect(picture: np.ndarray, motion: MotionSettings) -> list[Pose]:
 
 def _find_people(
     source: _Source, motion: MotionSettings, on_progress: OnProgress
-) -> tuple[PoseClip, list[list[Sighting]]]:
-    """Everybody in each frame, and the same with what they wear where there are pictures."""
+) -> tuple[PoseClip, list[list[Sighting]], Sequence[str]]:
+    """Everybody in each frame, the same with what they wear where there are pictures, and what
+    there was to tell of the frames."""
     if source.film is not None:
         film = source.film
-        sightings = see(film, motion, on_progress).people
+        seen = see(film, motion, on_progress)
+        sightings, notes = seen.people, (*film.notes, *seen.notes)
         people = [[sighting.pose for sighting in frame] for frame in sightings]
-        return PoseClip(people, film.clip.width, film.clip.height, float(film.rate)), sightings
+        clip = PoseClip(people, film.clip.width, film.clip.height, float(film.rate))
+        return clip, sightings, notes
     if source.poses is not None:
-        return source.poses, [[Sighting(pose) for pose in frame] for frame in source.poses.people]
+        people = source.poses.people
+        return source.poses, [[Sighting(pose) for pose in frame] for frame in people], ()
     assert source.picture is not None
     on_progress(Progress("poses", 0, 1))
     found = _detect(source.picture, motion)
@@ -260,7 +265,7 @@ def _find_people(
         )
     height, width = source.picture.shape[:2]
     worn = [Sighting(pose, look_of(source.picture, pose)) for pose in found]
-    return PoseClip([found], width, height), [worn]
+    return PoseClip([found], width, height), [worn], ()
 
 
 def _write_overlay(

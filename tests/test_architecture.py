@@ -27,7 +27,7 @@ STRANGERS = {
     "warping": {"diffusion", "video"},
     "video": {"pose", "diffusion"},
 }
-HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "decord", "cv2", "PIL", "pydantic"}
+HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "cv2", "PIL", "pydantic"}
 
 
 def rank(part: str) -> int:

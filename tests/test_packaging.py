@@ -4,8 +4,6 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -26,17 +24,6 @@ def test_every_extra_that_is_named_exists():
         for extra in names.split(",")
     }
     assert named and named <= set(EXTRAS) | {"NAME"}
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "AMD64", "arm64", "aarch64"])
-@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
-def test_decord_is_asked_for_only_where_it_has_wheels(system, machine):
-    from packaging.requirements import Requirement
-
-    (decord,) = (Requirement(d) for d in PROJECT["dependencies"] if d.startswith("decord"))
-    assert decord.marker
-    wanted = decord.marker.evaluate({"sys_platform": system, "platform_machine": machine})
-    assert wanted == (machine in ("x86_64", "AMD64") and system != "darwin")
 
 
 def test_types_are_shipped():

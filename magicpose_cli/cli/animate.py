@@ -139,6 +139,8 @@ def command(
         help="auto, video, poses or pose-maps.")] = None,
     audio: Annotated[bool | None, typer.Option("--audio/--no-audio", rich_help_panel=OUT,
         help="Keep the driver's sound.")] = None,
+    audio_track: Annotated[int | None, option("--audio-track", panel=OUT, metavar="N",
+        help="Which of the driver's sound tracks, from 1 (default: the one players take).")] = None,
     compare: Annotated[bool | None, option("--compare", panel=OUT,
         help="Write reference, pose, the model's frame (warped) and result side by side.")] = None,
     saved_poses: Annotated[bool | None, option("--save-poses", panel=OUT,
@@ -218,6 +220,7 @@ def command(
         motion__head=head,
         motion__driver_kind=driver_kind,
         output__audio=audio,
+        output__audio_track=audio_track,
         output__compare=compare,
         output__save_poses=saved_poses,
     )

@@ -120,14 +120,6 @@ def films() -> Iterator[Finding]:
         if lacking
         else "",
     )
-    try:
-        import decord
-
-        yield Finding("decoder", f"decord {decord.__version__}, else ffmpeg", {"name": "decord"})
-    except (ImportError, OSError):  # no wheel for this machine, or one that does not load
-        yield Finding("decoder", "ffmpeg (decord is not installed; slower seeking)", {
-            "name": "ffmpeg"
-        })  # fmt: skip
 
 
 def detectors() -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -56,7 +56,7 @@ def make_footage(
 ) -> Footage:
     """The result, the driver and the poses as films in `folder`, `most` frames of each, and the
     reference. Only the result must be there: InputError where it cannot be read."""
-    clip = _bounded(probe(output, pictures_fps=run.plan.fps))
+    clip = probe(output, pictures_fps=run.plan.fps)
     wide = bool(run.preset.get("output", {}).get("compare"))
     # In a row: the reference, the pose, of a warped one the network's own frame, the result.
     width, columns = run.plan.width, 4 if run.plan.warp else 3
@@ -145,7 +145,7 @@ class _Sources:
         """The driver's pictures; of a pose file everybody in it, drawn."""
         driver = self._driver()
         if driver.kind != "poses":
-            yield from _bounded_driver(driver).frames(slice(0, self.count))
+            yield from driver.frames(slice(0, self.count))
             return
         from magicpose_cli.pose.draw import draw
 
@@ -177,8 +177,7 @@ class _Sources:
             seen = see(driver, preset.motion, self.on_progress)
         size = (plan.network_width, plan.network_height)
         motion = read_motion(driver, target, picture, size, preset, seen)
-        shown = _bounded_driver(driver)
-        return draw_maps(shown, motion, plan.pose_canvas, size, preset, range(self.count))
+        return draw_maps(driver, motion, plan.pose_canvas, size, preset, range(self.count))
 
     def _preset(self) -> Preset:
         """What the run's settings say of frames and motion, with the detector that it took."""
@@ -211,16 +210,6 @@ def jpeg(picture: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(_small(picture)).save(file, "JPEG", quality=88)
     return file.getvalue()
-
-
-def _bounded(clip: Clip) -> Clip:
-    """The clip, read by ffmpeg: decord decodes ahead without end where its frames are taken slowly,
-    all of a film in memory."""
-    return replace(clip, decoder="ffmpeg") if clip.decoder == "decord" else clip
-
-
-def _bounded_driver(driver: Driver) -> Driver:
-    return replace(driver, selected=replace(driver.selected, clip=_bounded(driver.clip)))
 
 
 def _small(frame: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 from magicpose_cli.video.picture import read_picture, write_picture
 from magicpose_cli.video.probe import Clip, exact_rate, probe
 from magicpose_cli.video.read import SelectedClip, Selection, read_frames, select
+from magicpose_cli.video.sound import Sound
 from magicpose_cli.video.write import (
     Partial,
-    Sound,
     VideoWriter,
     check_output,
     partials_of,

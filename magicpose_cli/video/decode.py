@@ -1,119 +1,123 @@
-"""The decoders: each gives the frames of a file that are asked for, in order.
+"""The decoders: each gives the frames of a clip that are asked for, in order.
 
-All of them are generators `(path, (height, width), numbers)`: `numbers` are the ascending numbers
-of the wanted frames, what comes is uint8 RGB (height, width, 3), upright. A file that cannot be
-decoded further ends the generator early.
+All of them are generators `(clip, (height, width), numbers)`: `numbers` are the ascending numbers
+of the wanted frames, what comes is uint8 RGB (height, width, 3), upright, or None for a frame that
+the file lacks: the one before it is still shown then. A file that cannot be decoded further ends
+the generator early.
 """
 
 from __future__ import annotations
 
+import queue
+import re
 import subprocess
+import threading
 from collections.abc import Callable, Generator, Sequence
-from pathlib import Path
-from typing import Any
+from contextlib import closing
+from fractions import Fraction
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.stderr import native_stderr_silenced
-from magicpose_cli.video.ffmpeg import QUIET, ffmpeg_exe, source
+from magicpose_cli.video.ffmpeg import ffmpeg_exe, source
 from magicpose_cli.video.picture import DAMAGED, open_picture, pictures_in, read_picture, to_rgb
 
-Frames = Generator[np.ndarray, None, None]
-SAME_FRAME = 6.0  # mean difference, of 255, up to which two decoders show the same picture
-HELD = 256 << 20  # bytes of frames that decord may hold
-NEAR = 16  # frames; a nearer one is reached by decoding on, a farther one by seeking
+if TYPE_CHECKING:
+    from magicpose_cli.video.probe import Clip
+
+Frames = Generator[np.ndarray | None, None, None]
+TOLD = re.compile(rb"\] n: *\d+ pts: *(-?\d+) ")  # ffmpeg's showinfo of a frame
+CLOCK = re.compile(rb"config in time_base: (\d+)/(\d+)")
+SAME_TIME_S = 0.001  # seeking rounds to microseconds, containers to milliseconds
+LEAD_S = 1.0  # a key frame this much earlier has no pictures left that lean on what was before it
+LOOK_BACK_S = (8.0, 120.0)  # where the first frame that is wanted cannot be decoded
 
 
-def decord_agrees(path: Path, frame_count: int, first: np.ndarray) -> bool:
-    """True where decord is installed, opens the file and sees the same frames as ffmpeg does.
-
-    It differs on edit lists (which it ignores), mirrored pictures and containers new to it. A film
-    of more than a few seconds is left to ffmpeg: while its frames are looked at, decord decodes on,
-    to the end of the film and into memory.
-    """
-    if frame_count * first.nbytes > HELD:
-        return False
-    try:
-        import decord
-    except (ImportError, OSError):  # no wheel for this machine, or one that does not load
-        return False
-    try:
-        reader = _open_decord(path)
-        if len(reader) != frame_count:
-            return False
-        frame = reader.next().asnumpy()
-    except (decord.DECORDError, RuntimeError, AssertionError, StopIteration):
-        return False
-    if frame.shape != first.shape:
-        return False
-    return float(np.abs(frame.astype(np.int16) - first).mean()) < SAME_FRAME
+def told_times(log: IO[bytes] | Sequence[bytes]) -> Generator[Fraction]:
+    """The time of each frame, in seconds, out of what ffmpeg's `showinfo` filter tells."""
+    clock = Fraction(1)
+    for line in log:
+        if found := CLOCK.search(line):
+            clock = Fraction(int(found[1]), int(found[2]))
+        elif found := TOLD.search(line):
+            yield int(found[1]) * clock
 
 
-def _open_decord(path: Path) -> Any:
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-    with native_stderr_silenced():
-        return decord.VideoReader(str(path))
-
-
-def decord_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
-    """Frames of a video by decord; where it gives up on damaged data ffmpeg goes on."""
-    import decord
-
-    done = 0
-    try:
-        reader = _open_decord(path)
-        position = 0
-        for number in numbers:
-            if number - position >= NEAR:
-                reader.seek_accurate(int(number))
-            elif number > position:
-                reader.skip_frames(int(number - position))
-            frame = reader.next().asnumpy()
-            position = number + 1
+def film_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
+    """Frames of a film by ffmpeg, each found by its own time."""
+    wanted = clip.stamps_s[np.asarray(numbers)]
+    from_s = wanted[0] - SAME_TIME_S
+    with closing(_timed_frames(clip, size, from_s)) as frames:
+        following = next(frames, None)
+        if following is None or following[0] > wanted[0] + SAME_TIME_S:
+            yield _last_before(clip, size, from_s)
+            wanted = wanted[1:]
+        for time_s in wanted:
+            frame = None
+            while following is not None and following[0] <= time_s + SAME_TIME_S:
+                frame, following = following[1], next(frames, None)
+            if frame is None and following is None:
+                return
             yield frame
-            done += 1
-    except (decord.DECORDError, RuntimeError, StopIteration):
-        yield from ffmpeg_frames(path, size, numbers[done:])
 
 
-def ffmpeg_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
-    """Frames of a video through a pipe from ffmpeg."""
+def _last_before(clip: Clip, size: tuple[int, int], time_s: float) -> np.ndarray | None:
+    """The frame that is shown until `time_s`; the film's first one where none is."""
+    before = after = None
+    for from_s in (*(time_s - back for back in LOOK_BACK_S), -1.0):
+        with closing(_timed_frames(clip, size, max(from_s, -1.0))) as frames:
+            for at_s, frame in frames:
+                if at_s > time_s:
+                    after = frame
+                    break
+                before = frame
+        if before is not None or from_s <= 0:
+            break
+    return after if before is None else before
+
+
+def _timed_frames(
+    clip: Clip, size: tuple[int, int], from_s: float
+) -> Generator[tuple[float, np.ndarray]]:
+    """All frames from `from_s` on and the time of each, in seconds on the film's clock."""
     height, width = size
-    first, last = int(numbers[0]), int(numbers[-1])
+    seek_s = max(from_s - LEAD_S, 0.0) if clip.seekable else 0.0
+    seek = ("-ss", f"{seek_s:.6f}") if seek_s else ()
+    chosen = f"select=gte(t\\,{from_s - seek_s:.6f}),showinfo=checksum=0,scale={width}:{height}"
     command = [
-        *(ffmpeg_exe(), *QUIET, *source(path), "-map", "0:V:0"),
-        *("-vf", f"trim=start_frame={first}:end_frame={last + 1},scale={width}:{height}"),
-        *("-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
+        *(ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats", *seek, *source(clip.path)),
+        *("-map", "0:V:0", "-vf", chosen, "-fps_mode", "passthrough"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
     ]
-    wanted = iter(numbers)
-    following = next(wanted)
+    times: queue.SimpleQueue[Fraction] = queue.SimpleQueue()
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
-        assert process.stdout is not None
+        assert process.stdout is not None and process.stderr is not None
+        log = process.stderr
+        listener = threading.Thread(
+            target=lambda: [times.put(time) for time in told_times(log)], daemon=True
+        )
+        listener.start()
         try:
-            for number in range(first, last + 1):
-                data = process.stdout.read(height * width * 3)
-                if len(data) < height * width * 3:
-                    return
-                if number == following:
-                    yield np.frombuffer(bytearray(data), np.uint8).reshape(height, width, 3)
-                    following = next(wanted, -1)
+            while len(data := process.stdout.read(height * width * 3)) == height * width * 3:
+                # A frame's line is written before the frame.
+                at_s = float(times.get()) + seek_s
+                yield at_s, np.frombuffer(bytearray(data), np.uint8).reshape(height, width, 3)
         finally:
             process.kill()
+            listener.join()
 
 
-def animation_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
+def animation_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
     """Frames of an animated GIF, WebP or PNG, by Pillow."""
     try:
-        with open_picture(path) as animation:
+        with open_picture(clip.path) as animation:
             for number in numbers:
                 animation.seek(int(number))
                 yield to_rgb(animation)
@@ -121,9 +125,9 @@ def animation_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) 
         return
 
 
-def folder_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
+def folder_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
     """The pictures of a folder. Raises InputError for one that cannot be read."""
-    pictures = pictures_in(path)
+    pictures = pictures_in(clip.path)
     for number in numbers:
         if number >= len(pictures):
             return
@@ -133,9 +137,8 @@ def folder_frames(path: Path, size: tuple[int, int], numbers: Sequence[int]) -> 
         yield frame
 
 
-DECODERS: dict[str, Callable[[Path, tuple[int, int], Sequence[int]], Frames]] = {
-    "decord": decord_frames,
-    "ffmpeg": ffmpeg_frames,
+DECODERS: dict[str, Callable[[Clip, tuple[int, int], Sequence[int]], Frames]] = {
+    "ffmpeg": film_frames,
     "animation": animation_frames,
     "folder": folder_frames,
 }

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from magicpose_cli.errors import MagicPoseError
+from magicpose_cli.video.limits import max_pixels
 
 # Films and sounds of one file. No playlists, manifests and scripts (hls, dash, concat, sdp, image2,
 # ...), which would have ffmpeg read other files or the network.
@@ -39,7 +40,8 @@ def file_url(path: Path) -> str:
 
 def source(path: Path) -> tuple[str, ...]:
     """The arguments that open a stranger's film: nothing but this file is read."""
-    return ("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", file_url(path))
+    allowed = ("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS)
+    return (*allowed, "-max_pixels", str(max_pixels()), "-i", file_url(path))
 
 
 def run_ffmpeg(*arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -61,15 +63,3 @@ def last_line(log: bytes) -> str:
     """The last line of an ffmpeg log without the address of the part that wrote it."""
     lines = [line for line in log.decode(errors="replace").splitlines() if line.strip()]
     return re.sub(r"^\[[^]]*\] ", "", lines[-1].strip()) if lines else "no message"
-
-
-def sound_codec(path: Path) -> str | None:
-    """The codec of the file's first sound track ("aac", "opus", ...), None where it has none."""
-    header = run_ffmpeg("-hide_banner", "-nostdin", *source(path)).stderr
-    return sound_codec_in(header)
-
-
-def sound_codec_in(header: bytes) -> str | None:
-    """Find the codec of the first sound track in what ffmpeg tells about an opened file."""
-    found = re.search(rb"Stream #0:\d+.*?: Audio: (\w+)", header)
-    return found.group(1).decode() if found else None

@@ -10,13 +10,22 @@ from pathlib import Path
 
 from magicpose_cli.errors import OutputError
 
+MAX_NAME = 255  # bytes of a file's name, on all that is common
 FRAME_NAME = re.compile(r"\d{6,}\.png")  # what a folder of frames holds, and nothing else
 
 
 def hidden_beside(target: Path, suffix: str | None = None) -> Path:
     """A free hidden name in the target's folder, for the work in progress."""
     suffix = target.suffix if suffix is None else suffix
-    return target.parent / f".{target.stem}.partial-{secrets.token_hex(4)}{suffix}"
+    mark = f".partial-{secrets.token_hex(4)}{suffix}"
+    return target.parent / (_shortened(f".{target.stem}", mark) + mark)
+
+
+def _shortened(stem: str, rest: str) -> str:
+    """As much of a name as fits the system's limit before the rest of it."""
+    while len(os.fsencode(stem + rest)) > MAX_NAME:
+        stem = stem[:-1]
+    return stem
 
 
 def remove_leftovers(folder: Path, name: str) -> None:
@@ -32,8 +41,8 @@ def remove_leftovers(folder: Path, name: str) -> None:
 def partial_name(target: Path) -> Path:
     """A free name beside the target for what an interrupted run finished: NAME.partial.mp4."""
     for number in range(1, 10_000):
-        mark = ".partial" if number == 1 else f".partial-{number}"
-        name = target.with_name(f"{target.stem}{mark}{target.suffix}")
+        mark = (".partial" if number == 1 else f".partial-{number}") + target.suffix
+        name = target.with_name(_shortened(target.stem, mark) + mark)
         if not os.path.lexists(name):
             return name
     raise OutputError(f"{target.parent} holds too many partial results of {target.name}; clean up")

@@ -1,24 +1,26 @@
 """What a driver is: its size, its exact frame rate, its number of frames, its sound.
 
-Times come from one pass of ffmpeg over the packets (nothing is decoded), so they are exact for
-every container, and the readers only have to deliver the frames in order.
+The rhythm of a film comes from one pass of ffmpeg over its packets, in which nothing is decoded;
+where a frame stands is then told by the decoder, frame by frame (see decode).
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
+from math import lcm
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.video.decode import decord_agrees
-from magicpose_cli.video.ffmpeg import QUIET, run_ffmpeg, sound_codec_in, source
+from magicpose_cli.video.decode import SAME_TIME_S, told_times
+from magicpose_cli.video.ffmpeg import run_ffmpeg, source
+from magicpose_cli.video.limits import check_size
 from magicpose_cli.video.picture import (
     DAMAGED,
     PICTURE_SUFFIXES,
@@ -26,13 +28,17 @@ from magicpose_cli.video.picture import (
     picture_size,
     pictures_in,
 )
+from magicpose_cli.video.sound import SoundTrack, default_track, tracks_in
+from magicpose_cli.video.timeline import MAX_RATE, NTSC, tick_count, timeline
 
-NTSC = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120, 240))
-COMMON_RATES = tuple(sorted((*NTSC, *(Fraction(n) for n in (*range(1, 61), 120, 240)))))
-MAX_RATE = 1000
 NO_TIME = -(1 << 63)  # ffmpeg's mark of a packet without a time stamp
 DISCARDED = 4  # ffmpeg's flag of a packet that an edit list hides
-JITTER = 0.4  # of a frame: time stamps that stray less still count as a constant rate
+SAME_TIME = Fraction(SAME_TIME_S).limit_denominator()
+GAP_S = 0.25  # without a new frame, from which on it is told
+SHAPE = re.compile(rb"\] n: *\d+ pts: .* sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
+TOO_LARGE = re.compile(rb"Picture size (\d+)x(\d+) exceeds specified max pixel count")
+INDEXED = re.compile(rb"Input #0, (?:mov|matroska)")
+ROUNDED_TO_S = {"GIF": 0.01}  # delays; others count in milliseconds or finer
 CUT_SHORT = re.compile(rb"partial file|File ended prematurely")
 GIF_DELAY_MS = 100  # what every viewer shows where a GIF asks for 0 or 10 ms
 
@@ -53,14 +59,18 @@ class Clip:
     frame_count: int
     """Frames at the constant rate."""
     is_variable: bool = False
-    audio_codec: str | None = None
+    sound_tracks: tuple[SoundTrack, ...] = ()
     start_s: float = 0.0
     """When, on the file's own clock, the first frame is shown; its sound counts from there."""
-    decoder: Literal["decord", "ffmpeg", "animation", "folder"] = "ffmpeg"
+    decoder: Literal["ffmpeg", "animation", "folder"] = "ffmpeg"
+    seekable: bool = False
+    """Whether decoding may begin anywhere, by the container's index."""
     notes: tuple[str, ...] = ()
     """What a user should know of the file, a line each."""
     times: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
     """float64 (n,): seconds from the first frame at which each frame of the file is shown."""
+    stamps_s: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    """float64 (n,): of a film, the same as the decoder tells it, on the file's clock, unrounded."""
 
     @property
     def fps(self) -> float:
@@ -69,6 +79,12 @@ class Clip:
     @property
     def duration_s(self) -> float:
         return float(self.frame_count / self.rate)
+
+    @property
+    def audio_codec(self) -> str | None:
+        """The codec of the sound track that players take: "aac", "opus", ..."""
+        track = default_track(self.sound_tracks)
+        return None if track is None else self.sound_tracks[track].codec
 
     @property
     def has_audio(self) -> bool:
@@ -130,28 +146,34 @@ def _probe_folder(path: Path, rate: Fraction) -> Clip:
 def _probe_animation(path: Path) -> Clip:
     from PIL import Image
 
-    shown_ms = []
+    delays = []
     try:
         with open_picture(path) as animation:
             width, height = animation.size
+            resolution_s = ROUNDED_TO_S.get(animation.format or "", 0.001)
             for number in range(getattr(animation, "n_frames", 1)):
                 animation.seek(number)
                 animation.load()
-                delay = animation.info.get("duration", 0)
-                shown_ms.append(delay if delay > 10 else GIF_DELAY_MS)
+                delays.append(_delay(animation.info.get("duration", 0)))
     except (*DAMAGED, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as an animation; it may be damaged") from error
-    if len(shown_ms) < 2:
+    if len(delays) < 2:
         raise InputError(
             f"{path} is a single picture; a driver is a video, an animated GIF or a folder of them"
         )
-    ends = np.cumsum(np.rint(np.array(shown_ms))).astype(np.int64)
-    stamps = [0, *ends[:-1].tolist()]
-    rate, times, is_variable = timeline(stamps, Fraction(1, 1000), resolution_s=0.01)
-    count = _tick_count(times, float(ends[-1]) / 1000, rate, is_variable)
+    base = Fraction(1, lcm(*(delay.denominator for delay in delays)))
+    ends = list(accumulate(int(delay / base) for delay in delays))
+    rate, times, is_variable = timeline([0, *ends[:-1]], base, resolution_s)
+    count = tick_count(times, float(ends[-1] * base), rate, is_variable)
     return Clip(
         path, "video", width, height, rate, count, is_variable, decoder="animation", times=times
     )
+
+
+def _delay(told_ms: float) -> Fraction:
+    """How long a frame of an animation is shown, in seconds."""
+    shown_ms = told_ms if told_ms > 10 else GIF_DELAY_MS
+    return Fraction(shown_ms / 1000).limit_denominator(60_000)
 
 
 def _probe_video(path: Path) -> Clip:
@@ -159,6 +181,8 @@ def _probe_video(path: Path) -> Clip:
         *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
         *("-c", "copy", "-f", "framecrc", "-"),
     )
+    if too_large := TOO_LARGE.search(scan.stderr):
+        check_size(path, int(too_large[1]), int(too_large[2]))
     if re.search(rb"Could not find codec parameters for stream \d+ \(Video", scan.stderr):
         raise InputError(
             f"{path} is damaged: its header does not tell how the pictures are stored; "
@@ -171,22 +195,41 @@ def _probe_video(path: Path) -> Clip:
             f"{path} is no video that can be decoded; it may be damaged or of another kind, "
             "try to play it or encode it anew"
         )
-    start_s = float(stamps[0] * base)
+    if NO_TIME in stamps:
+        base, stamps, end = _decoded(path)
+    # Pictures that lean on what a cut has removed are never shown.
+    begin = round((first.time - SAME_TIME) / base)
+    stamps = [stamp for stamp in stamps if stamp >= begin] or [round(first.time / base)]
     rate, times, is_variable = timeline(stamps, base, resolution_s=float(base))
-    count = _tick_count(times, float((end - stamps[0]) * base), rate, is_variable)
+    length_s = float((end - stamps[0]) * base)
     return Clip(
         path=path,
         kind="video",
-        width=first.shape[1],
-        height=first.shape[0],
+        width=first.width,
+        height=first.height,
         rate=rate,
-        frame_count=count,
+        frame_count=tick_count(times, length_s, rate, is_variable),
         is_variable=is_variable,
-        audio_codec=sound_codec_in(scan.stderr),
-        start_s=max(start_s, 0.0),
-        decoder="decord" if decord_agrees(path, len(stamps), first) else "ffmpeg",
-        notes=_cut_short(path, scan.stderr, float((end - stamps[0]) * base)),
+        sound_tracks=tracks_in(scan.stderr),
+        start_s=max(float(stamps[0] * base), 0.0),
+        seekable=bool(INDEXED.search(scan.stderr)),
+        notes=(*_cut_short(path, scan.stderr, length_s), *_gaps(path, times, rate)),
         times=times,
+        stamps_s=np.array([float(stamp * base) for stamp in stamps]),
+    )
+
+
+def _gaps(path: Path, times: np.ndarray, rate: Fraction) -> tuple[str, ...]:
+    """A line where the picture stands still for want of frames."""
+    steps = np.diff(times)
+    gaps = np.flatnonzero((steps > GAP_S) & (steps > 3 * np.median(steps)) if len(steps) else [])
+    if not len(gaps):
+        return ()
+    first = gaps[0]
+    more = f", and {len(gaps) - 1} more such gaps" if len(gaps) > 1 else ""
+    return (
+        f"{path.name} has no frames from {times[first] + 1 / float(rate):.1f} to "
+        f"{times[first + 1]:.1f} s{more}: the last one before is held, as players do",
     )
 
 
@@ -206,9 +249,12 @@ def _cut_short(path: Path, said: bytes, length_s: float) -> tuple[str, ...]:
 
 
 def _packets(listing: bytes) -> tuple[Fraction, list[int], int]:
-    """Read ffmpeg's framecrc listing: the clock's unit, the frames' times in order, the end."""
+    """Read ffmpeg's framecrc listing: the clock's unit, the frames' times in order, the end.
+
+    The times hold NO_TIME where a packet (of AVI, of a raw stream) tells none.
+    """
     base = Fraction(1)
-    decoded, shown, end = [], [], 0
+    shown, end = set(), 0
     for line in listing.decode().splitlines():
         if line.startswith("#tb 0:"):
             base = Fraction(line.split(":")[1].strip())
@@ -217,76 +263,48 @@ def _packets(listing: bytes) -> tuple[Fraction, list[int], int]:
         cells = [cell.strip() for cell in line.split(",")]
         flags = next((int(cell[2:], 16) for cell in cells[6:] if cell.startswith("F=")), 1)
         if not flags & DISCARDED:
-            dts, pts, duration = (int(cell) for cell in cells[1:4])
-            decoded.append(dts)
-            shown.append(pts)
-            end = max(end, (dts if pts == NO_TIME else pts) + max(duration, 0))
-    # AVI and raw streams know only the order of decoding, which has the same rhythm.
-    stamps = sorted(decoded if NO_TIME in shown else shown)
-    return base, stamps, end
+            pts, duration = int(cells[2]), int(cells[3])
+            shown.add(pts)  # a set: invisible frames have the time of the one that they serve
+            end = max(end, pts + max(duration, 0))
+    return base, sorted(shown), end
 
 
-def _first_frame(path: Path) -> np.ndarray | None:
-    """The first frame as ffmpeg shows it (turned upright), None where there is none."""
+def _decoded(path: Path) -> tuple[Fraction, list[int], int]:
+    """The same out of the decoder, of files whose packets have no times."""
+    run = run_ffmpeg(
+        *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
+        *("-vf", "showinfo=checksum=0", "-fps_mode", "passthrough", "-f", "null", "-"),
+    )
+    times = sorted(set(told_times(run.stderr.splitlines())))
+    base = Fraction(1, lcm(*(time.denominator for time in times)))
+    stamps = [int(time / base) for time in times]
+    return base, stamps, stamps[-1] + (stamps[-1] - stamps[-2] if len(stamps) > 1 else 0)
+
+
+@dataclass(frozen=True)
+class _FirstFrame:
+    """What is shown first: when, on the file's clock; its size with square pixels, upright."""
+
+    time: Fraction
+    width: int
+    height: int
+
+
+def _first_frame(path: Path) -> _FirstFrame | None:
+    """The first frame as ffmpeg shows it, None where there is none."""
     try:
         run = run_ffmpeg(
-            *(*QUIET, *source(path), "-map", "0:V:0", "-frames:v", "1"),
-            *("-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"),
+            *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
+            *("-frames:v", "1", "-vf", "showinfo=checksum=0", "-f", "null", "-"),
             seconds=60,
         )
     except subprocess.TimeoutExpired:
         return None
-    header = re.match(rb"P6\s(\d+)\s(\d+)\s255\s", run.stdout)
-    if header is None:
+    log = run.stderr.splitlines()
+    time, shape = next(told_times(log), None), SHAPE.search(run.stderr)
+    if time is None or shape is None:
         return None
-    width, height = int(header.group(1)), int(header.group(2))
-    size = width * height * 3
-    if len(run.stdout) < header.end() + size:
-        return None
-    return np.frombuffer(run.stdout, np.uint8, size, header.end()).reshape(height, width, 3)
-
-
-def timeline(
-    stamps: Sequence[int], base: Fraction, resolution_s: float
-) -> tuple[Fraction, np.ndarray, bool]:
-    """The rate of frames shown at `stamps` (in units of `base` seconds, ascending).
-
-    Returns the rate, the frames' times in seconds from the first (evenly spaced where the rate is
-    constant) and whether it varies. `resolution_s` is what the container rounds times to: stamps of
-    33, 67, 100 ms are 30 frames a second. A variable rate is named by its usual step.
-    """
-    count = len(stamps)
-    times = np.array([float((stamp - stamps[0]) * base) for stamp in stamps])
-    if count < 2 or stamps[-1] == stamps[0]:
-        return Fraction(25), times, False
-    steps = np.diff(np.array(stamps, dtype=np.int64))
-    if (steps == steps[0]).all() and 1 / (int(steps[0]) * base) <= MAX_RATE:
-        rate = _rounding_undone(1 / (int(steps[0]) * base), count, resolution_s)
-        return rate, np.arange(count) / float(rate), False
-
-    mean = Fraction(count - 1) / ((stamps[-1] - stamps[0]) * base)
-    likely = sorted(COMMON_RATES, key=lambda rate: abs(rate - mean))[:2]
-    for rate in sorted(likely, key=lambda rate: rate.denominator):
-        if np.abs(times - np.arange(count) / float(rate)).max() <= 1.01 * resolution_s:
-            return rate, np.arange(count) / float(rate), False
-    if mean <= MAX_RATE and np.abs(times * float(mean) - np.arange(count)).max() < JITTER:
-        return mean.limit_denominator(1001), np.arange(count) / float(mean), False
-
-    usual = 1 / max(float(np.median(steps)) * float(base), 1 / MAX_RATE)
-    nearest = min(COMMON_RATES, key=lambda rate: abs(float(rate) - usual))
-    near = abs(float(nearest) - usual) < 0.05 * usual
-    return nearest if near else Fraction(usual).limit_denominator(1001), times, True
-
-
-def _rounding_undone(rate: Fraction, count: int, resolution_s: float) -> Fraction:
-    """Equal steps of a coarse clock over a few frames may still be a rounded common rate."""
-    nearest = min(COMMON_RATES, key=lambda common: abs(common - rate))
-    drift_s = abs(float(1 / nearest - 1 / rate)) * (count - 1)
-    return nearest if resolution_s < 0.005 and 0 < drift_s < resolution_s else rate
-
-
-def _tick_count(times: np.ndarray, end_s: float, rate: Fraction, is_variable: bool) -> int:
-    """How many ticks of `rate` show the frames until `end_s`, the end of the last one."""
-    if not is_variable:
-        return len(times)
-    return max(1, int(np.floor(end_s * float(rate) + 0.5)))
+    aspect, down, width, height = (int(number) for number in shape.groups())
+    # a pixel's width by its height; 0 where the file does not tell
+    width = max(1, round(width * aspect / down)) if aspect and down else width
+    return _FirstFrame(time, width, height)

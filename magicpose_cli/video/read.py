@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -94,39 +94,49 @@ def read_frames(
     selection: Selection | None = None,
     part: slice = slice(None),
     size: tuple[int, int] | None = None,
+    on_held: Callable[[], None] = lambda: None,
 ) -> Iterator[np.ndarray]:
     """Give the selected frames, uint8 RGB (clip.height, clip.width, 3), one at a time.
 
     size: (width, height) to scale them to, which costs less than reading them in full.
 
     Exactly `select(clip, selection).frame_count` of them, or this part of them; a repeated frame is
-    the same array, so do not draw into it. Where the file ends a few frames early the last one is
-    repeated; where it can be read no further than that, or not at all, InputError. A selection that
-    does not fit raises at once, not at the first frame.
+    the same array, so do not draw into it. For a frame that cannot be decoded the one before it is
+    held, and `on_held` called. Where the file ends a few frames early the last one is repeated too;
+    where it can be read no further than that, or not at all, InputError. A selection that does not
+    fit raises at once, not at the first frame.
     """
     selected = select(clip, selection)
     size = size or (clip.width, clip.height)
-    return _selected_frames(replace(selected, sources=selected.sources[part]), size)
+    return _selected_frames(replace(selected, sources=selected.sources[part]), size, on_held)
 
 
-def _selected_frames(selected: SelectedClip, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def _selected_frames(
+    selected: SelectedClip, size: tuple[int, int], on_held: Callable[[], None]
+) -> Iterator[np.ndarray]:
     clip = selected.clip
     given = size if clip.decoder == "ffmpeg" else (clip.width, clip.height)
     numbers, repeats = np.unique(selected.sources, return_counts=True)
     forgiven = max(float(clip.rate), 0.05 * len(numbers))
     frame: np.ndarray | None = None
     decode = DECODERS[clip.decoder]
-    with closing(decode(clip.path, given[::-1], numbers)) as frames:
+    with closing(decode(clip, given[::-1], numbers)) as frames:
+        ended = False
         for done, repeat in enumerate(repeats):
-            following = next(frames, None)
+            try:
+                following = None if ended else next(frames)
+            except StopIteration:
+                ended, following = True, None
             if following is not None:
                 frame = following if given == size else _scaled(following, size)
-            elif frame is None or len(numbers) - done > forgiven:
+            elif frame is None or (ended and len(numbers) - done > forgiven):
                 raise InputError(
                     f"{clip.path} can be decoded up to frame {numbers[done]} of "
                     f"{len(clip.times)} only; it is damaged, encode it anew or end before that"
                 )
             for _ in range(repeat):
+                if following is None:
+                    on_held()
                 yield frame
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, file_url, last_line
-from magicpose_cli.video.finish import Sound, finish_gif, finish_video
+from magicpose_cli.video.finish import finish_gif, finish_video
 from magicpose_cli.video.place import (
     check_writable,
     hidden_beside,
@@ -33,8 +33,10 @@ from magicpose_cli.video.place import (
     remove_leftovers,
 )
 from magicpose_cli.video.probe import probe
+from magicpose_cli.video.sound import Sound, writable_sound
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif")
+SOUNDING = (".mp4", ".webm", ".mov")
 SO_FAR = "so-far"  # what an interrupted run has made, in its work folder
 MAX_GIF_FPS = 100  # a GIF counts in hundredths of a second
 TO_BT709 = (
@@ -108,7 +110,8 @@ class VideoWriter:
     The suffix picks the kind: .mp4 and .mov (H.264), .webm (VP9), .gif, or none (or a slash at the
     end) for a folder of PNGs. Frames are uint8 RGB (H, W, 3), all of the first one's size; odd
     sizes are padded by one pixel for all but GIF and PNG. `sound` is cut to the frames' length and
-    never makes the video longer; a file without sound is no error. `crf` is x264's quality, 0 best.
+    never makes the video longer; a file without sound is no error, nor is sound that cannot be
+    read, and `notes` tells what became of it. `crf` is x264's quality, 0 best.
 
     Leaving the block puts the result in place. Leaving it by any exception, Ctrl-C included, keeps
     the finished frames as NAME.partial.mp4 (`partials_of(error)` tells where) and passes the
@@ -134,7 +137,10 @@ class VideoWriter:
                 f"{float(rate):g}; choose .mp4 or a lower rate"
             )
         self.frame_count = 0
-        self._sound = sound
+        self.notes: list[str] = []
+        self._sound = None
+        if sound is not None and self._suffix in SOUNDING:
+            self._sound, self.notes = writable_sound(sound, self._suffix)
         self._crf = crf
         self._overwrite = overwrite
         self._work = work
@@ -270,8 +276,7 @@ class VideoWriter:
             if self._suffix == ".gif":
                 finish_gif(self._recording, finished)
             elif self._suffix:
-                length_s = float(self.frame_count / self.rate)
-                finish_video(self._recording, finished, length_s, self._sound)
+                self._finish_video(self._recording, finished)
             place(finished, target, overwrite)
             if finished != self._recording:
                 self._recording.unlink()
@@ -281,6 +286,17 @@ class VideoWriter:
             if finished != self._recording:
                 finished.unlink(missing_ok=True)
         self._recording = None
+
+    def _finish_video(self, recording: Path, finished: Path) -> None:
+        """With its sound; damage further on in a film may leave it without."""
+        length_s = float(self.frame_count / self.rate)
+        try:
+            finish_video(recording, finished, length_s, self._sound)
+        except OutputError as error:
+            if self._sound is None:
+                raise
+            finish_video(recording, finished, length_s, None)
+            self.notes.append(f"the sound is left out: {error}")
 
     def _keep_partial(self, error: BaseException) -> None:
         """Keep what is finished beside the target and note it on the error."""
