@@ -121,7 +121,7 @@ def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent
     from magicpose_cli.pose.detection.detect import pick_detector
 
     people: list[list[Sighting]] = []
-    name, notes = "", ()
+    name, notes = "", tuple[str, ...]()
     if driver.kind == "poses":
         for source in driver.selected.sources:
             people.append([Sighting(pose, None) for pose in driver.people[source]])

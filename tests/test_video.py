@@ -299,7 +299,7 @@ def test_early_end_repeats_a_few_frames_but_not_many(
 
     def ends_after(count: int):
         def decode(clip, size, wanted):
-            yield from numbered(60)[wanted[:count]]
+            yield from ((frame, False) for frame in numbered(60)[wanted[:count]])
 
         return decode
 

@@ -1,9 +1,9 @@
 """The decoders: each gives the frames of a clip that are asked for, in order.
 
 All of them are generators `(clip, (height, width), numbers)`: `numbers` are the ascending numbers
-of the wanted frames, what comes is uint8 RGB (height, width, 3), upright, or None for a frame that
-the file lacks: the one before it is still shown then. A file that cannot be decoded further ends
-the generator early.
+of the wanted frames, what comes is what is shown then, uint8 RGB (height, width, 3), upright, and
+whether it is an earlier frame that is held, because the file lacks its own. A file that cannot be
+decoded further ends the generator early.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from magicpose_cli.video.picture import DAMAGED, open_picture, pictures_in, read
 if TYPE_CHECKING:
     from magicpose_cli.video.probe import Clip
 
-Frames = Generator[np.ndarray | None, None, None]
+Frames = Generator[tuple[np.ndarray, bool], None, None]
 TOLD = re.compile(rb"\] n: *\d+ pts: *(-?\d+) ")  # ffmpeg's showinfo of a frame
 CLOCK = re.compile(rb"config in time_base: (\d+)/(\d+)")
 SAME_TIME_S = 0.001  # seeking rounds to microseconds, containers to milliseconds
@@ -48,18 +48,37 @@ def film_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Fr
     """Frames of a film by ffmpeg, each found by its own time."""
     wanted = clip.stamps_s[np.asarray(numbers)]
     from_s = wanted[0] - SAME_TIME_S
-    with closing(_timed_frames(clip, size, from_s)) as frames:
+    with closing(in_order(_timed_frames(clip, size, from_s))) as frames:
         following = next(frames, None)
+        shown = None
         if following is None or following[0] > wanted[0] + SAME_TIME_S:
-            yield _last_before(clip, size, from_s)
+            if (shown := _last_before(clip, size, from_s)) is None:
+                return
+            yield shown, True
             wanted = wanted[1:]
         for time_s in wanted:
-            frame = None
+            at_s = -1.0
             while following is not None and following[0] <= time_s + SAME_TIME_S:
-                frame, following = following[1], next(frames, None)
-            if frame is None and following is None:
+                at_s, shown = following
+                following = next(frames, None)
+            if at_s < 0 and following is None:
                 return
-            yield frame
+            assert shown is not None
+            yield shown, at_s < time_s - SAME_TIME_S
+
+
+def in_order(
+    frames: Generator[tuple[float, np.ndarray]],
+) -> Generator[tuple[float, np.ndarray]]:
+    """Without a frame whose time, for damage, is later than that of the one that follows it."""
+    with closing(frames):
+        former = next(frames, None)
+        for frame in frames:
+            if former is not None and former[0] <= frame[0]:
+                yield former
+            former = frame
+        if former is not None:
+            yield former
 
 
 def _last_before(clip: Clip, size: tuple[int, int], time_s: float) -> np.ndarray | None:
@@ -99,10 +118,7 @@ def _timed_frames(
         start_new_session=True,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
-        log = process.stderr
-        listener = threading.Thread(
-            target=lambda: [times.put(time) for time in told_times(log)], daemon=True
-        )
+        listener = threading.Thread(target=_listen, args=(process.stderr, times), daemon=True)
         listener.start()
         try:
             while len(data := process.stdout.read(height * width * 3)) == height * width * 3:
@@ -114,13 +130,18 @@ def _timed_frames(
             listener.join()
 
 
+def _listen(log: IO[bytes], times: queue.SimpleQueue[Fraction]) -> None:
+    for time in told_times(log):
+        times.put(time)
+
+
 def animation_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
     """Frames of an animated GIF, WebP or PNG, by Pillow."""
     try:
         with open_picture(clip.path) as animation:
             for number in numbers:
                 animation.seek(int(number))
-                yield to_rgb(animation)
+                yield to_rgb(animation), False
     except DAMAGED:
         return
 
@@ -134,7 +155,7 @@ def folder_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> 
         frame = read_picture(pictures[number])
         if frame.shape[:2] != size:
             raise InputError(f"{pictures[number]} has changed its size during the run; start again")
-        yield frame
+        yield frame, False
 
 
 DECODERS: dict[str, Callable[[Clip, tuple[int, int], Sequence[int]], Frames]] = {

@@ -195,7 +195,8 @@ def _probe_video(path: Path) -> Clip:
             f"{path} is no video that can be decoded; it may be damaged or of another kind, "
             "try to play it or encode it anew"
         )
-    if NO_TIME in stamps:
+    seekable = bool(INDEXED.search(scan.stderr))
+    if NO_TIME in stamps or (not seekable and timeline(stamps, base, float(base))[2]):
         base, stamps, end = _decoded(path)
     # Pictures that lean on what a cut has removed are never shown.
     begin = round((first.time - SAME_TIME) / base)
@@ -212,7 +213,7 @@ def _probe_video(path: Path) -> Clip:
         is_variable=is_variable,
         sound_tracks=tracks_in(scan.stderr),
         start_s=max(float(stamps[0] * base), 0.0),
-        seekable=bool(INDEXED.search(scan.stderr)),
+        seekable=seekable,
         notes=(*_cut_short(path, scan.stderr, length_s), *_gaps(path, times, rate)),
         times=times,
         stamps_s=np.array([float(stamp * base) for stamp in stamps]),
@@ -270,12 +271,16 @@ def _packets(listing: bytes) -> tuple[Fraction, list[int], int]:
 
 
 def _decoded(path: Path) -> tuple[Fraction, list[int], int]:
-    """The same out of the decoder, of files whose packets have no times."""
+    """The same out of the decoder, of files whose packets have no times, or odd ones that no index
+    vouches for."""
     run = run_ffmpeg(
         *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
         *("-vf", "showinfo=checksum=0", "-fps_mode", "passthrough", "-f", "null", "-"),
     )
-    times = sorted(set(told_times(run.stderr.splitlines())))
+    times = list(told_times(run.stderr.splitlines()))
+    # One that is later than those that follow is damaged.
+    soonest = reversed(list(accumulate(reversed(times), min)))
+    times = sorted({time for time, least in zip(times, soonest, strict=True) if time == least})
     base = Fraction(1, lcm(*(time.denominator for time in times)))
     stamps = [int(time / base) for time in times]
     return base, stamps, stamps[-1] + (stamps[-1] - stamps[-2] if len(stamps) > 1 else 0)

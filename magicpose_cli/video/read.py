@@ -121,21 +121,17 @@ def _selected_frames(
     frame: np.ndarray | None = None
     decode = DECODERS[clip.decoder]
     with closing(decode(clip, given[::-1], numbers)) as frames:
-        ended = False
         for done, repeat in enumerate(repeats):
-            try:
-                following = None if ended else next(frames)
-            except StopIteration:
-                ended, following = True, None
+            following, held = next(frames, (None, True))
             if following is not None:
                 frame = following if given == size else _scaled(following, size)
-            elif frame is None or (ended and len(numbers) - done > forgiven):
+            elif frame is None or len(numbers) - done > forgiven:
                 raise InputError(
                     f"{clip.path} can be decoded up to frame {numbers[done]} of "
                     f"{len(clip.times)} only; it is damaged, encode it anew or end before that"
                 )
             for _ in range(repeat):
-                if following is None:
+                if held:
                     on_held()
                 yield frame
 

@@ -67,7 +67,8 @@ def _best_fit(
         on = np.rint(times * float(rate)) if ticks is None else ticks
         error = times - on / float(rate)
         fine = ticks is not None or resolution_s * float(rate) < 0.2  # else anything would fit
-        if fine and np.abs(error).max() <= 1.01 * resolution_s and (np.diff(on) > 0).all():
+        allowed = min(1.01 * resolution_s, 0.5 / float(rate))
+        if fine and np.abs(error).max() <= allowed and (np.diff(on) > 0).all():
             fits.append((round(float(np.ptp(error)) / resolution_s, 1), rate.denominator, rate))
     return min(fits)[-1] if fits else None
 
