@@ -175,7 +175,7 @@ def make_plan(
         scheduler=preset.sampling.scheduler,
         seed=preset.sampling.seed,
         pose_canvas=index["pose_canvas"],
-        audio=preset.output.audio and opened.clip.has_audio,
+        audio=preset.output.audio and bool(tracks),
         # without a word it costs no search for the reference's person
         keep_background=(
             index["keep_background"] and needs_target(opened, preset) if keeps is None else keeps

@@ -1,6 +1,8 @@
 """Pictures as people have them: their colors, and what only pretends to be one."""
 
 import struct
+import subprocess
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +10,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.video import read_picture
+from magicpose_cli.video import probe, read_picture
+from magicpose_cli.video.ffmpeg import ffmpeg_exe
+from magicpose_cli.video.picture import picture_size
 
 # Red, green and blue of a profile, in XYZ under D50.
 DISPLAY_P3 = (
@@ -98,3 +102,40 @@ def test_a_program_in_a_pictures_place_is_not_run(tmp_path, monkeypatch, suffix)
     path = (tmp_path / "a.eps").rename(tmp_path / f"b{suffix}")
     with pytest.raises(InputError, match="is no picture that can be read"):
         read_picture(path)
+
+
+def test_a_picture_beyond_the_limit_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
+    path = tmp_path / "wide.png"
+    Image.new("L", (3000, 1000)).save(path)
+    monkeypatch.setenv("MAGICPOSE_MAX_MEGAPIXELS", "2.5")
+    for look in (read_picture, picture_size, probe):
+        with pytest.raises(InputError, match=r"3000x1000: more than 2\.5 million pixels") as caught:
+            look(path)
+        assert "MAGICPOSE_MAX_MEGAPIXELS" in str(caught.value)
+    monkeypatch.setenv("MAGICPOSE_MAX_MEGAPIXELS", "3")
+    assert read_picture(path).shape == (1000, 3000, 3)
+    monkeypatch.setenv("MAGICPOSE_MAX_MEGAPIXELS", "many")
+    with pytest.raises(InputError, match="MAGICPOSE_MAX_MEGAPIXELS=many: expected a number"):
+        read_picture(path)
+
+
+def test_a_header_that_names_a_huge_picture_is_one_line(tmp_path, monkeypatch):
+    """Larger than what Pillow itself opens; the limit may be raised beyond that."""
+    path = tmp_path / "huge.png"
+    Image.new("L", (4, 4)).save(path)
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 40_000, 40_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="more than 120 million pixels"):
+        read_picture(path)
+
+
+def test_a_film_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "film.mp4"
+    source = ["-f", "lavfi", "-i", "color=s=640x480:r=10:d=0.5"]
+    subprocess.run([ffmpeg_exe(), "-v", "error", *source, path], check=True)
+    assert probe(path).frame_count == 5
+    monkeypatch.setenv("MAGICPOSE_MAX_MEGAPIXELS", "0.3")
+    with pytest.raises(InputError, match=r"film\.mp4 is 640x480: more than 0\.3 million pixels"):
+        probe(path)

@@ -16,20 +16,24 @@ def max_pixels() -> int:
     text = os.environ.get(VARIABLE, "").strip()
     try:
         megapixels = float(text) if text else MAX_MEGAPIXELS
-        if not 0 < megapixels < 1e6:
+        if not 0 < megapixels < 2000:
             raise ValueError
     except ValueError:
         raise InputError(
-            f"{VARIABLE}={text}: expected a number of millions of pixels, such as 200"
+            f"{VARIABLE}={text}: expected a number of millions of pixels below 2000, such as 200"
         ) from None
     return int(megapixels * 1e6)
 
 
 def check_size(path: Path, width: int, height: int) -> None:
     """Raise InputError for a picture beyond the limit; to be asked before it is decoded."""
-    limit = max_pixels()
-    if width * height > limit:
-        raise InputError(
-            f"{path} is {width}x{height}: more than {limit / 1e6:g} million pixels (the limit, for "
-            f"memory's sake); make it smaller, or set {VARIABLE} to a higher one"
-        )
+    if width * height > max_pixels():
+        raise InputError(beyond_limit(path, f"{width}x{height}: "))
+
+
+def beyond_limit(path: Path, size: str = "") -> str:
+    """What to say of a picture beyond the limit; size: its own, where it is known."""
+    return (
+        f"{path} is {size}more than {max_pixels() / 1e6:g} million pixels, the limit for the sake "
+        f"of memory; make it smaller, or set {VARIABLE} to a higher one"
+    )

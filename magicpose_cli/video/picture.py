@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.video.limits import beyond_limit, check_size, max_pixels
 from magicpose_cli.video.place import check_writable, hidden_beside, place
 
 if TYPE_CHECKING:
@@ -45,19 +46,11 @@ def read_picture(path: str | Path) -> np.ndarray:
             raise InputError(f"{path} does not exist; give a picture")
         if path.is_dir():
             raise InputError(f"{path} is a folder; give one picture")
-        with warnings.catch_warnings():
-            # Between one and two times Pillow's limit it only warns; such a picture is fine here.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with open_picture(path) as picture:
-                return to_rgb(picture)
+        with open_picture(path) as picture:
+            return to_rgb(picture)
     except Image.UnidentifiedImageError as error:
         raise InputError(
             f"{path} is no picture that can be read; give a PNG, JPEG or WebP"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"{path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels; "
-            "make it smaller first"
         ) from error
     except DAMAGED as error:
         raise InputError(
@@ -66,23 +59,37 @@ def read_picture(path: str | Path) -> np.ndarray:
 
 
 def open_picture(path: Path) -> Image:
-    """As `PIL.Image.open`, of pictures alone."""
+    """As `PIL.Image.open`, of pictures alone, none of them beyond the limit. Raises InputError."""
     from PIL import Image
 
     Image.init()  # it knows few formats before
-    return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    formats = [name for name in FORMATS if name in Image.OPEN]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is the lower limit
+        try:
+            picture = Image.open(path, formats=formats)
+        except Image.DecompressionBombError:
+            if max_pixels() <= 2 * (Image.MAX_IMAGE_PIXELS or 0):
+                raise InputError(beyond_limit(path)) from None
+            Image.MAX_IMAGE_PIXELS = max_pixels()  # of all Pillow, as the user has asked for
+            picture = Image.open(path, formats=formats)
+    try:
+        check_size(path, *picture.size)
+    except InputError:
+        picture.close()
+        raise
+    return picture
 
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Width and height as `read_picture` gives them, from the file's header. Raises InputError."""
-    from PIL import Image
 
     try:
         with open_picture(path) as picture:
             width, height = picture.size
             turned = picture.getexif().get(0x0112, 1) >= 5  # the four quarter turns of EXIF
             return (height, width) if turned else (width, height)
-    except (*DAMAGED, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} cannot be read as a picture; remove or replace it") from error
 
 
@@ -110,8 +117,9 @@ def to_rgb(picture: Image) -> np.ndarray:
         return np.repeat(_deep_gray(np.asarray(picture))[..., None], 3, axis=2)
     if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
         picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, picture)
+        white = Image.new("RGB", picture.size, (255, 255, 255))
+        white.paste(picture, mask=picture.getchannel("A"))
+        picture = white
     return np.array(picture.convert("RGB"))
 
 

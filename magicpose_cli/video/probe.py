@@ -144,8 +144,6 @@ def _probe_folder(path: Path, rate: Fraction) -> Clip:
 
 
 def _probe_animation(path: Path) -> Clip:
-    from PIL import Image
-
     delays = []
     try:
         with open_picture(path) as animation:
@@ -155,7 +153,7 @@ def _probe_animation(path: Path) -> Clip:
                 animation.seek(number)
                 animation.load()
                 delays.append(_delay(animation.info.get("duration", 0)))
-    except (*DAMAGED, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} cannot be read as an animation; it may be damaged") from error
     if len(delays) < 2:
         raise InputError(
