@@ -46,8 +46,10 @@ def read_picture(path: str | Path) -> np.ndarray:
             raise InputError(f"{path} does not exist; give a picture")
         if path.is_dir():
             raise InputError(f"{path} is a folder; give one picture")
-        with open_picture(path) as picture:
-            return to_rgb(picture)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged notes beside the picture
+            with open_picture(path) as picture:
+                return to_rgb(picture)
     except Image.UnidentifiedImageError as error:
         raise InputError(
             f"{path} is no picture that can be read; give a PNG, JPEG or WebP"

@@ -34,6 +34,7 @@ from magicpose_cli.video.timeline import MAX_RATE, NTSC, tick_count, timeline
 NO_TIME = -(1 << 63)  # ffmpeg's mark of a packet without a time stamp
 DISCARDED = 4  # ffmpeg's flag of a packet that an edit list hides
 SAME_TIME = Fraction(SAME_TIME_S).limit_denominator()
+MOST_FRAMES = 5_000_000  # a day at 58 frames a second
 GAP_S = 0.25  # without a new frame, from which on it is told
 SHAPE = re.compile(rb"\] n: *\d+ pts: .* sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 TOO_LARGE = re.compile(rb"Picture size (\d+)x(\d+) exceeds specified max pixel count")
@@ -201,13 +202,19 @@ def _probe_video(path: Path) -> Clip:
     stamps = [stamp for stamp in stamps if stamp >= begin] or [round(first.time / base)]
     rate, times, is_variable = timeline(stamps, base, resolution_s=float(base))
     length_s = float((end - stamps[0]) * base)
+    frame_count = tick_count(times, length_s, rate, is_variable)
+    if frame_count > MOST_FRAMES:
+        raise InputError(
+            f"{path} claims to show {len(stamps)} frames for {length_s / 3600:.0f} hours; its time "
+            "stamps are damaged, encode it anew"
+        )
     return Clip(
         path=path,
         kind="video",
         width=first.width,
         height=first.height,
         rate=rate,
-        frame_count=tick_count(times, length_s, rate, is_variable),
+        frame_count=frame_count,
         is_variable=is_variable,
         sound_tracks=tracks_in(scan.stderr),
         start_s=max(float(stamps[0] * base), 0.0),
