@@ -28,7 +28,10 @@ FORMATS = (
     "TGA", "ICO", "ICNS", "PCX", "SGI", "DDS", "QOI", "PSD",
 )  # fmt: skip
 # What Pillow raises, beside OSError, on files that are damaged on purpose or by accident.
-DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError)
+DAMAGED = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError),
+    *(LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError),
+)
 
 
 def read_picture(path: str | Path) -> np.ndarray:
