@@ -67,7 +67,7 @@ def pose_of(
     if face:
         flat = points_of(face, width, height)
         parts["face"] = flat[list(FACE_FROM_478)]
-        _place_head(joints, flat)
+        place_head(joints, flat)
         depth = np.array([p.z * width for p in face])
         space = np.column_stack([flat[:, :2], depth]).astype(np.float32)
         face_3d = space[list(FACE_FROM_478)]
@@ -134,7 +134,7 @@ def _near_picture(pose: Pose) -> np.ndarray | None:
     return np.where(near[:, None], pose.body_guess, np.float32(np.nan))
 
 
-def _place_head(joints: np.ndarray, mesh: np.ndarray) -> None:
+def place_head(joints: np.ndarray, mesh: np.ndarray) -> None:
     """Take the head's joints (18, 3) from the mesh, in place; the ear that is hidden is unsure."""
     for joint, point in HEAD_FROM_478.items():
         if point < len(mesh):

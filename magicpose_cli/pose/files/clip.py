@@ -9,10 +9,12 @@ import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.detection.detect import largest_first
-from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
+from magicpose_cli.pose.keypoints import MESH_POINTS, PARTS, Pose
 
 Person = dict[str, np.ndarray]
-"""What a file says of somebody in a frame: (n, 3) x, y, score by part; body_3d and face_3d, too."""
+"""What a file says of somebody in a frame: (n, 3) x, y, score by part; body_3d and face_3d, too,
+and as mesh MediaPipe's face, (468 or 478, 3), whose z is in the unit of x."""
 Size = tuple[int, int]
 """Width and height in pixels."""
 
@@ -58,36 +60,71 @@ def seen_rows(pose: Pose, part: str) -> np.ndarray:
     return rows.astype(np.float32)
 
 
+@dataclass
+class Told:
+    """What a file says.
+
+    frames: everybody in each of them. size: its canvas. in_pixels: whether coordinates are pixels
+    of the canvas, else parts of it; None where the points alone can tell. notes: as a PoseClip's.
+    pictures: names of the pictures of which the poses are.
+    """
+
+    frames: list[list[Person]]
+    size: Size | None = None
+    fps: float | None = None
+    in_pixels: bool | None = None
+    notes: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+
+    def reach(self) -> np.ndarray:
+        """(n, 2) where points are seen, in the file's unit."""
+        points = [
+            data[data[:, 2] > 0, :2]
+            for people in self.frames
+            for person in people
+            for part, data in person.items()
+            if part in PARTS
+        ]
+        return np.concatenate(points) if points else np.zeros((0, 2))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A film or a picture that lies beside a pose file and is what its poses are of."""
+
+    name: str
+    size: Size
+    fps: float | None = None
+    frame_count: int = 1
+
+
 def settle(
-    where: str,
-    frames: Sequence[Sequence[Person]],
-    *,
-    told: Size | None,
-    asked: Size | None = None,
-    fps: float | None = None,
-    in_pixels: bool | None = None,
+    where: str, told: Told, *, asked: Size | None = None, beside: Beside | None = None
 ) -> PoseClip:
     """The clip of what a file says, its coordinates in pixels of a canvas.
 
-    told: the file's own canvas; asked: the user's, for files that do not tell. Without either, the
-    canvas is made as large as the points reach. Coordinates that are not in pixels are parts of the
-    canvas and scaled by it; where neither is known (None) that is so if all points lie about 0..1.
+    asked: the user's canvas, for files that do not tell theirs. Without either it is that of what
+    lies beside, or as large as the points reach. Coordinates that are not in pixels are parts of
+    the canvas and scaled by it; where neither is known that is so if all points lie about 0..1.
     People without a single seen point are left out. Errors: InputError, beginning with `where`.
     """
-    notes = []
-    if told and asked and told != asked:
-        notes.append(f"{where}: tells its canvas, {told[0]}x{told[1]}; --canvas was not needed")
-    size = told or asked
-    points = [
-        data[data[:, 2] > 0, :2]
-        for people in frames
-        for person in people
-        for part, data in person.items()
-        if part in PARTS
-    ]
-    seen = np.concatenate(points) if points else np.zeros((0, 2))
+    notes, fps = list(told.notes), told.fps
+    if told.size and asked and told.size != asked:
+        shown = f"{told.size[0]}x{told.size[1]}"
+        notes.append(f"{where}: tells its canvas, {shown}; --canvas was not needed")
+    size = told.size or asked
+    seen, in_pixels = told.reach(), told.in_pixels
     if in_pixels is None:
         in_pixels = not _are_parts_of_canvas(where, seen)
+    if size is None and beside is not None:
+        size = beside.size
+        rate = ""
+        if fps is None and beside.fps and beside.frame_count == len(told.frames) > 1:
+            fps, rate = beside.fps, f" at {beside.fps:g} frames a second"
+        notes.append(
+            f"{where}: the canvas is not told; taken as {size[0]}x{size[1]}{rate}, as "
+            f"{beside.name} beside it has (--canvas WIDTHxHEIGHT sets it)"
+        )
     if size is None and not in_pixels:
         raise InputError(
             f"{where}: coordinates run from 0 to 1 and the canvas is not told; pass its size as "
@@ -99,18 +136,25 @@ def settle(
             f"{where}: the canvas is not told; taken as {size[0]}x{size[1]}, as far as the points "
             "reach (--canvas WIDTHxHEIGHT sets it)"
         )
-    scale = np.ones(3) if in_pixels else np.array([*size, 1.0])
+    scale = (1, 1) if in_pixels else size
     everybody = [
         largest_first(
             pose for pose in (_pose(person, size, scale) for person in people) if not pose.is_empty
         )
-        for people in frames
+        for people in told.frames
     ]
     return PoseClip(everybody, *size, fps=fps, notes=notes)
 
 
-def _pose(person: Person, size: Size, scale: np.ndarray) -> Pose:
-    data = {part: rows * scale if part in PARTS else rows for part, rows in person.items()}
+def _pose(person: Person, size: Size, scale: Size) -> Pose:
+    flat, deep = np.array([*scale, 1.0]), np.array([*scale, scale[0]], np.float32)
+    data = {part: rows * flat if part in PARTS else rows for part, rows in person.items()}
+    mesh = data.pop("mesh", None)
+    if mesh is not None:
+        mesh = mesh.astype(np.float32) * deep
+        data["face_3d"] = mesh[list(FACE_FROM_478)]
+        if len(mesh) == MESH_POINTS:  # 468 without the irises
+            data["face_mesh"] = mesh
     return Pose.of(size[0], size[1], **data)
 
 

@@ -20,14 +20,14 @@ import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.arrays import save_arrays
-from magicpose_cli.pose.files.clip import Person, PoseClip, Size, settle
+from magicpose_cli.pose.files.clip import Person, PoseClip, Told
 from magicpose_cli.pose.files.dwpose_arrays import (
-    SEEN,
     check_frames,
     rows_of,
     scored,
     size_and_rate,
 )
+from magicpose_cli.pose.files.layouts import SEEN
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
 
 MARK = "candidate"
@@ -37,10 +37,8 @@ PARTS_REACH = 20.0
 JOINTS, FACE, HAND = len(BODY_JOINTS), PARTS["face"], PARTS["left_hand"]
 
 
-def clip_of_dictionary(
-    path: Path, arrays: dict[str, np.ndarray], *, canvas: Size | None = None
-) -> PoseClip:
-    """The clip of a file's arrays. Errors: InputError naming the array that does not fit."""
+def told_by_dictionary(path: Path, arrays: dict[str, np.ndarray]) -> Told:
+    """What a file's arrays say. Errors: InputError naming the array that does not fit."""
     told, fps = size_and_rate(path, arrays)
     named = {n: arrays[n] for n in (MARK, "subset", *(s for s in _shapes(0))) if n in arrays}
     if named[MARK].ndim == 2:
@@ -54,7 +52,7 @@ def clip_of_dictionary(
         (np.abs(data[:, :2]).max() for p in people for q in p for data in q.values()), default=0
     )
     in_pixels = bool(far > PARTS_REACH)
-    return settle(str(path), people, told=told, asked=canvas, fps=fps, in_pixels=in_pixels)
+    return Told(people, size=told, fps=fps, in_pixels=in_pixels)
 
 
 def write_dictionary(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:

@@ -8,16 +8,19 @@ A .npy, or a .npz with the points as `keypoints` (or under any name where they a
     (frames, people, points, 2 or 3)   several; rows of NaN or zeros where there are fewer
     scores: the same without the last axis; without them the third column is the score
 
-with 17, 18, 25 or 26 points of the body, or 133 or 134 of the whole person (see layouts), and at
-will `width` and `height` (or `size`, both) and `fps`. Coordinates are pixels, or parts of the
-canvas from 0 to 1. Without any scores a point is seen unless it is NaN or has no coordinate above
-0. Networks of the COCO and DWPose kind tell points for everything, seen or not: those that score
-up to SEEN are unseen, as DWPose's own programs have it. A seen point of ours that scores less is
-written with LEAST.
+with 17, 18, 25 or 26 points of the body, or 133, 134 or 136 of the whole person (see layouts), or
+MediaPipe's (see mediapipe_file), and at will `width` and `height` (or `size`, both) and `fps`. 17
+points may be COCO's or Human3.6M's: named `coco` or `human36m` they are these, else those into
+which their limbs fit. Coordinates are pixels, or parts of the canvas from 0 to 1. Without any
+scores a point is seen unless it is NaN or has no coordinate above 0. Networks of the COCO and
+DWPose kind tell points for everything, seen or not: those that score up to SEEN are unseen, as
+DWPose's own programs have it. A seen point of ours that scores less is written with LEAST.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,34 +33,44 @@ from magicpose_cli.pose.files.clip import (
     MAX_FRAMES,
     MAX_SIDE,
     MIN_FPS,
+    Person,
     PoseClip,
     Size,
+    Told,
     seen_rows,
-    settle,
 )
+from magicpose_cli.pose.files.instances import check_scores, order_of_unnamed
 from magicpose_cli.pose.files.layouts import (
-    BODIES_OF_WHOLE,
-    BODY_25,
-    BODY_ORDERS,
+    COCO_17,
     DWPOSE,
+    HUMAN36M_17,
+    KNOWN,
+    least_of,
     parts_of,
     whole_of,
 )
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.files.mediapipe_file import (
+    HOLISTIC,
+    is_in_pixels,
+    person_of,
+    read_holistic,
+)
+from magicpose_cli.pose.keypoints import PARTS, Pose
 
-SEEN = 0.3
 LEAST = 0.31
-OPENPOSE_ORDERS = (len(BODY_JOINTS), len(BODY_25))  # whose points are seen at any score
-KNOWN = sorted((*BODY_ORDERS, *BODIES_OF_WHOLE))
-POINTS_NAMES = ("keypoints", "kpts", "arr_0")
+MEDIAPIPE = 33  # points of its body
+ORDERS_BY_NAME = {"coco": COCO_17, "human36m": HUMAN36M_17, "reconstruction": HUMAN36M_17}
+PEOPLE_FIRST = ("reconstruction",)  # of programs for 3D poses: (people, frames, points, 2)
+POINTS_NAMES = ("keypoints", "kpts", *ORDERS_BY_NAME, "arr_0")
 SCORES_NAMES = ("scores", "keypoint_scores", "score", "arr_1")
 ABOUT = ("width", "height", "size", "fps")
 
 
-def clip_of_points(
-    path: Path, arrays: dict[str, np.ndarray], *, canvas: Size | None = None
-) -> PoseClip:
-    """The clip of a file's arrays. Errors: InputError naming the array that does not fit."""
+def told_by_points(path: Path, arrays: dict[str, np.ndarray], *, one_frame: bool = False) -> Told:
+    """What a file's arrays say. Errors: InputError naming the array that does not fit.
+
+    one_frame: of a folder with a file a frame, so that several rows are several people.
+    """
     told, fps = size_and_rate(path, arrays)
     named = {name: data for name, data in arrays.items() if name not in ABOUT}
     name = next((n for n in POINTS_NAMES if n in named), None)
@@ -69,24 +82,50 @@ def clip_of_points(
             "'scores', or controlnet_aux's 'candidate', 'subset', 'faces' and 'hands'"
         )
     where, points = f"{path}: {name}" if name else str(path), named[name]
-    _check_points(where, points)
+    if points.shape[-1:] == (HOLISTIC,) and points.ndim <= 2:
+        return replace(read_holistic(where, points), size=told, fps=fps)
     beside = next((n for n in SCORES_NAMES if n in named and n != name), None)
     scores = named[beside] if beside else None
     if scores is not None and scores.shape != points.shape[:-1]:
         raise InputError(
             f"{path}: {beside}: expected the shape {points.shape[:-1]}, got {scores.shape}"
         )
-    alone = points.ndim == 2
-    frames = points[None] if alone else points
-    frame_scores = scores[None] if scores is not None and alone else scores
-    check_frames(where, len(frames))
-    least = 0.0 if points.shape[-2] in OPENPOSE_ORDERS else SEEN
-    people = []
-    for index, frame in enumerate(frames):
-        given = None if frame_scores is None else frame_scores[index]
-        rows = scored(where, frame, given, least)
-        people.append([parts_of(row) for row in (rows if rows.ndim == 3 else rows[None])])
-    return settle(str(path), people, told=told, asked=canvas, fps=fps)
+    _check_points(where, points)
+    if name in PEOPLE_FIRST and points.shape[-1] == 3:
+        raise InputError(f"{where}: points in space are not read; give those in the picture")
+    if name in PEOPLE_FIRST and points.ndim == 4:
+        points = points.swapaxes(0, 1)
+        scores = None if scores is None else scores.swapaxes(0, 1)
+    if points.ndim == 2 or (one_frame and points.ndim == 3):
+        points, scores = points[None], None if scores is None else scores[None]
+    check_frames(where, len(points))
+    people, notes = _people(where, points, scores, ORDERS_BY_NAME.get(name))
+    return Told(people, size=told, fps=fps, notes=notes)
+
+
+def _people(
+    where: str, points: np.ndarray, scores: np.ndarray | None, order: Sequence[str] | None
+) -> tuple[list[list[Person]], list[str]]:
+    """Everybody in (frames, people or none, points, columns), and what was taken of their order."""
+    if points.ndim == 3:
+        points, scores = points[:, None], None if scores is None else scores[:, None]
+    count, notes = points.shape[-2], list[str]()
+    if count == MEDIAPIPE:
+        frames = [
+            [person_of(where, {"body": p.astype(np.float64)}, in_pixels=is_in_pixels(points))
+             for p in frame if np.isfinite(p).all() and p.any()]
+            for frame in points
+        ]  # fmt: skip
+        return frames, notes
+    rows = [
+        scored(where, frame, None if scores is None else scores[index], least_of(count))
+        for index, frame in enumerate(points)
+    ]
+    if count != len(COCO_17):
+        order = None
+    elif order is None:
+        order = order_of_unnamed(where, [person for frame in rows for person in frame], notes)
+    return [[parts_of(person, order) for person in frame] for frame in rows], notes
 
 
 def write_npy(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
@@ -114,6 +153,8 @@ def scored(where: str, points: np.ndarray, scores: np.ndarray | None, least: flo
     data[..., : points.shape[-1]] = points
     if scores is not None:
         data[..., 2] = scores
+    elif points.shape[-1] == 3:
+        check_scores(where, data[..., 2])
     elif points.shape[-1] == 2:
         data[..., 2] = (data[..., :2] > 0).any(axis=-1)
     seen = np.isfinite(data).all(axis=-1) & (data[..., 2] > least)
@@ -144,15 +185,16 @@ def check_frames(where: str, count: int) -> None:
 
 
 def _check_points(where: str, points: np.ndarray) -> None:
-    if points.ndim not in (2, 3, 4) or points.shape[-1] not in (2, 3):
+    columns = (2, 3, 4, 5) if points.shape[-2:-1] == (MEDIAPIPE,) else (2, 3)
+    if points.ndim not in (2, 3, 4) or points.shape[-1] not in columns:
         raise InputError(
             f"{where}: expected an array (frames, points, 3) or (frames, people, points, 3), got "
             f"the shape {points.shape}"
         )
-    if points.shape[-2] not in KNOWN:
+    if points.shape[-2] not in (*KNOWN, MEDIAPIPE):
         raise InputError(
             f"{where}: {points.shape[-2]} points a person are not known; expected one of "
-            f"{', '.join(map(str, KNOWN))}"
+            f"{', '.join(map(str, sorted((*KNOWN, MEDIAPIPE))))}"
         )
 
 

@@ -1,12 +1,17 @@
 """Orders in which other programs list a person's points, brought to ours and back.
 
 Bodies: COCO's 17 joints (no neck: the middle of the shoulders), OpenPose's 18 (ours), OpenPose's
-BODY_25 (mid hip and feet), Halpe's 26. Whole people: COCO-WholeBody's 133 points (17 body, 6 feet,
-68 face, 21 left hand, 21 right hand) and DWPose's 134, whose body is OpenPose's 18. Feet, the top
-of the head and the mid hip have no place among our points.
+BODY_25 (mid hip and feet), Halpe's 26, and where a file says so Human3.6M's and PoseTrack's 17.
+Whole people: COCO-WholeBody's 133 points (17 body, 6 feet, 68 face, 21 left hand, 21 right hand),
+DWPose's 134, whose body is OpenPose's 18, and Halpe's 136, whose body is its 26. Feet, the top of
+the head and the mid hip have no place among our points.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -28,15 +33,41 @@ HALPE_26 = (
     *COCO_17, "head", "neck", "mid_hip",
     "left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe", "left_heel", "right_heel",
 )  # fmt: skip
+HUMAN36M_17 = (
+    "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+    "spine", "thorax", "neck_base", "head", "left_shoulder", "left_elbow", "left_wrist",
+    "right_shoulder", "right_elbow", "right_wrist",
+)  # fmt: skip
+POSETRACK_17 = ("nose", "head_bottom", "head_top", "left_ear", "right_ear", *COCO_17[5:])
 BODY_ORDERS = {len(order): order for order in (COCO_17, BODY_JOINTS, BODY_25, HALPE_26)}
 FEET = 6
-BODIES_OF_WHOLE = {133: len(COCO_17), 134: len(BODY_JOINTS)}
+# Bodies of whole people, after which (and six points of the feet, where the body has none of its
+# own) the face and the hands follow.
+BODIES_OF_WHOLE = {133: COCO_17, 134: BODY_JOINTS, 136: HALPE_26}
 DWPOSE = 134
+KNOWN = (*BODY_ORDERS, *BODIES_OF_WHOLE)
+OPENPOSE_ORDERS = (len(BODY_JOINTS), len(BODY_25))  # whose points are seen at any score
+SEEN = 0.3  # networks of all other kinds tell every point, seen or not; up to this score it is not
+ALIASES = {"foot": "ankle"}  # Human3.6M's name in some programs
+LIMBS = [
+    (f"{side}_{start}", f"{side}_{end}")
+    for side in ("left", "right")
+    for start, end in (
+        ("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"),
+    )
+]  # fmt: skip
+ANOTHER = 0.6  # share of COCO's length of all limbs below which 17 points are Human3.6M's
 
 
-def body_of(points: np.ndarray) -> np.ndarray:
-    """Our 18 joints of a body in one of BODY_ORDERS: (n, columns), the last column the score."""
-    order = BODY_ORDERS[len(points)]
+def least_of(count: int) -> float:
+    """The score up to which a point of a person of so many is unseen."""
+    return 0.0 if count in OPENPOSE_ORDERS else SEEN
+
+
+def body_of(points: np.ndarray, order: Sequence[str] | None = None) -> np.ndarray:
+    """Our 18 joints of a body in one of BODY_ORDERS, or in the order of these names: (n, columns),
+    the last column the score."""
+    order = BODY_ORDERS[len(points)] if order is None else order
     body = np.zeros((len(BODY_JOINTS), points.shape[1]))
     for joint, name in zip(body, BODY_JOINTS, strict=True):
         if name in order:
@@ -46,19 +77,47 @@ def body_of(points: np.ndarray) -> np.ndarray:
     return body
 
 
-def parts_of(points: np.ndarray) -> dict[str, np.ndarray]:
-    """Our parts of a body in one of BODY_ORDERS, or of a whole person of 133 or 134 points."""
-    if len(points) not in BODIES_OF_WHOLE:
-        return {"body": body_of(points)}
-    body = BODIES_OF_WHOLE[len(points)]
-    starts = np.cumsum([body + FEET, *(PARTS[p] for p in ("face", "left_hand", "right_hand"))])
-    face, left, right = np.split(points[starts[0] :], starts[1:-1] - starts[0])
+def parts_of(points: np.ndarray, order: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Our parts of a body in one of BODY_ORDERS or in the order of these names, or of a whole
+    person of 133, 134 or 136 points (named otherwise, only the body)."""
+    names = BODIES_OF_WHOLE.get(len(points), ())
+    joints = [number for number, name in enumerate(names) if name in BODY_JOINTS]
+    if not joints or (order and any(order[joint] != names[joint] for joint in joints)):
+        return {"body": body_of(points, order)}
+    sizes = [PARTS[part] for part in ("face", "left_hand", "right_hand")]
+    face, left, right = np.split(points[-sum(sizes) :], np.cumsum(sizes)[:-1])
     return {
-        "body": body_of(points[:body]),
+        "body": body_of(points[: len(names)], names),
         "face": face,
         "left_hand": left,
         "right_hand": right,
     }
+
+
+def order_of_names(names: Sequence[str]) -> tuple[str, ...] | None:
+    """The order that a file names, in our words; None where it is of no person's body."""
+    words = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name) for name in names)
+    order = [re.sub(r"[\W_]+", "_", word).strip("_").lower() for word in words]
+    for side, (word, ours) in product(("left", "right"), ALIASES.items()):
+        if f"{side}_{word}" in order and f"{side}_{ours}" not in order:
+            order[order.index(f"{side}_{word}")] = f"{side}_{ours}"
+    return tuple(order) if set(COCO_17[5:]) <= set(order) else None
+
+
+def order_of_17(people: Iterable[np.ndarray]) -> tuple[str, ...]:
+    """COCO_17, or HUMAN36M_17 where its limbs are the much shorter ones: (17, 3) a person.
+
+    An order that is not the points' own joins shoulders with heads and hips with elbows.
+    """
+    points = np.concatenate([np.zeros((0, 17, 3)), *(p[None] for p in people)])
+    lengths = []
+    for order in (COCO_17, HUMAN36M_17):
+        ends = np.array([[order.index(one), order.index(other)] for one, other in LIMBS])
+        one, other = points[:, ends[:, 0]], points[:, ends[:, 1]]
+        seen = (one[..., 2] > 0) & (other[..., 2] > 0)
+        lengths.append(np.linalg.norm((one - other)[..., :2], axis=-1)[seen])
+    coco, human36m = (float(np.mean(found)) if found.size else 0.0 for found in lengths)
+    return HUMAN36M_17 if 0 < human36m < ANOTHER * coco else COCO_17
 
 
 def whole_of(parts: dict[str, np.ndarray]) -> np.ndarray:

@@ -24,42 +24,39 @@ file and NaN in a Pose; a frame without anybody has no people.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.clip import (
-    MAX_COORDINATE,
-    MAX_SIDE,
-    MIN_FPS,
     Person,
     PoseClip,
     Size,
+    Told,
     seen_rows,
     settle,
 )
-from magicpose_cli.pose.files.layouts import BODY_25, COCO_17, body_25_of, body_of
+from magicpose_cli.pose.files.json_values import (
+    Document,
+    flat_rows,
+    load_json,
+    numbers,
+    rate_of_times,
+    refuse,
+    size_in,
+)
+from magicpose_cli.pose.files.layouts import body_25_of, body_of
+from magicpose_cli.pose.files.loose_parts import KEYS, POINT_COUNTS, attach, loose_in, part_of
+from magicpose_cli.pose.files.numbering import in_order, natural
 from magicpose_cli.pose.files.saving import whole_file, whole_folder
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
-KEYS = {
-    "body": "pose_keypoints_2d",
-    "face": "face_keypoints_2d",
-    "left_hand": "hand_left_keypoints_2d",
-    "right_hand": "hand_right_keypoints_2d",
-}
 KEYS_3D = {"body": "pose_keypoints_3d", "face": "face_keypoints_3d"}
-POINT_COUNTS = {part: (count,) for part, count in PARTS.items()} | {
-    "body": (len(BODY_JOINTS), len(BODY_25), len(COCO_17)),
-    "face": (68, 70),
-}
 PUPILS = [BODY_JOINTS.index("right_eye"), BODY_JOINTS.index("left_eye")]  # face points 68 and 69
 OPENPOSE_VERSION = 1.3
 FRAME_FILES = "*_keypoints.json"
@@ -114,28 +111,66 @@ def read_openpose(path: Path, *, canvas: Size | None = None) -> PoseClip:
 
     canvas: its size, for files that do not tell. Errors: InputError, as read_poses.
     """
-    if path.is_dir():
-        entries = [(str(file), entry) for file in frame_files(path) for entry in _entries(file)]
-    else:
-        entries = [(f"{path}: frame {i}", entry) for i, entry in enumerate(_entries(path))]
-    frames = [_frame(where, entry) for where, entry in entries]
+    files = frame_files(path) if path.is_dir() else [path]
+    told = read_frames(str(path), [(str(file), load_json(file)) for file in files])
+    return settle(str(path), told, asked=canvas)
+
+
+def is_openpose(content: Any) -> bool:
+    """True for what has OpenPose's marks, or an editor's, in the first frame that shows people."""
+    if isinstance(content, list):
+        frames = [frame for frame in content if isinstance(frame, dict)]
+        return bool(frames) and is_openpose(next((f for f in frames if f.get("people")), frames[0]))
+    if not isinstance(content, dict):
+        return False
+    people = content.get("people")
+    if people and isinstance(people, list):
+        return any("_keypoints" in key for one in people if isinstance(one, dict) for key in one)
+    by_editor = "keypoints" in content and {"height", "canvas_height"} & set(content)
+    return bool(by_editor or {"animals", *KEYS.values()} & set(content) or _by_picture(content))
+
+
+def is_without_people(content: Any) -> bool:
+    """True for frames of OpenPose's that show nobody."""
+    frame = content[0] if isinstance(content, list) and content else content
+    return isinstance(frame, dict) and frame.get("people") == []
+
+
+def read_frames(where: str, documents: Sequence[Document]) -> Told:
+    """What files of a frame each, or a file of several, say. Errors: InputError."""
+    notes: list[str] = []
+    entries: list[tuple[str, Any]] = []
+    pictures: list[str] = []
+    for path, content in documents:
+        named = _by_picture(content)
+        if named:
+            pictures += sorted(named, key=natural)
+            frames = in_order(path, {name: [frame] for name, frame in named.items()}, notes)
+            content = [frame[0] if frame else {"people": []} for frame in frames]
+        listed = [content] if isinstance(content, dict) else content
+        if not isinstance(listed, list) or not listed:
+            raise InputError(
+                f"{path}: expected OpenPose JSON, a frame or a list with one entry a frame"
+            )
+        numbered = len(documents) == 1
+        entries += [(f"{path}: frame {i}" if numbered else path, e) for i, e in enumerate(listed)]
+    frames_read = [_frame(place, entry) for place, entry in entries]
     told: Size | None = None
-    for (where, _), frame in zip(entries, frames, strict=True):
+    for (place, _), frame in zip(entries, frames_read, strict=True):
         told = told or frame.size
         if frame.size and frame.size != told:
-            _refuse(where, "canvas_width, canvas_height", f"{told} as before", frame.size)
-    times = [frame.timestamp for frame in frames if frame.timestamp is not None]
-    clip = settle(
-        str(path),
-        [frame.people for frame in frames],
-        told=told,
-        asked=canvas,
-        fps=_rate(path, times) if len(times) == len(frames) else None,
+            refuse(place, "canvas_width, canvas_height", f"{told} as before", frame.size)
+    times = [frame.timestamp for frame in frames_read if frame.timestamp is not None]
+    if left_out := sum(frame.animals for frame in frames_read):
+        notes.append(f"{where}: {left_out} animals were left out; only people are read")
+    return Told(
+        [frame.people for frame in frames_read],
+        size=told,
+        fps=rate_of_times(where, times) if len(times) == len(frames_read) else None,
         in_pixels=True if times else None,
+        notes=notes,
+        pictures=pictures,
     )
-    if left_out := sum(frame.animals for frame in frames):
-        clip.notes.append(f"{path}: {left_out} animals were left out; only people are read")
-    return clip
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -149,19 +184,14 @@ def frame_files(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
     files = [f for f in files if f.match(FRAME_FILES)] or files
     if not files:
-        raise InputError(f"{folder}: holds no JSON; expected one OpenPose file a frame")
+        raise InputError(f"{folder}: holds no JSON; expected a file of poses a frame")
     films = {found[1] for f in files if (found := NUMBERED.fullmatch(f.name))}
     if len(films) > 1:
         named = ", ".join(sorted(films)[:3])
         raise InputError(
             f"{folder}: holds frames of {len(films)} films ({named}); expected those of one"
         )
-    return sorted(files, key=lambda file: (_natural(file.name), file.name))
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    return sorted(files, key=lambda file: (natural(file.name), file.name))
 
 
 @dataclass
@@ -174,123 +204,49 @@ class _Frame:
 
 def _frame(where: str, entry: Any) -> _Frame:
     if not isinstance(entry, dict):
-        _refuse(where, "", "an object with 'people' and the canvas size", entry)
-    if "people" not in entry and isinstance(entry.get("keypoints"), list):
-        people: Any = [{"pose_keypoints_2d": _flattened(p)} for p in entry["keypoints"]]
-    elif "people" not in entry and isinstance(entry.get("animals"), list):
+        refuse(where, "", "an object with 'people' and the canvas size", entry)
+    people, animals, loose = entry.get("people"), entry.get("animals"), loose_in(where, entry)
+    if people is None and (loose or isinstance(animals, list) or entry.get("keypoints") == []):
         people = []
-    else:
-        people = entry.get("people")
     if not isinstance(people, list):
-        _refuse(where, "people", "a list", people)
+        refuse(where, "people", "a list", people)
     persons = []
     for number, person in enumerate(people):
         if not isinstance(person, dict):
-            _refuse(where, "people", "a list of objects", person)
+            refuse(where, "people", "a list of objects", person)
         persons.append(_person(f"{where}, person {number}", person))
-    sides = [
-        _side(where, entry, key if key in entry else key.removeprefix("canvas_"))
-        for key in ("canvas_width", "canvas_height")
-    ]
-    if (sides[0] is None) != (sides[1] is None):
-        _refuse(where, "canvas_width, canvas_height", "both or neither", sides)
     timestamp = entry.get("timestamp")
-    animals = entry.get("animals")
     return _Frame(
-        persons,
-        (sides[0], sides[1]) if sides[0] and sides[1] else None,
-        None if timestamp is None else _numbers(where, "timestamp", [timestamp], (1,), 1).item(),
+        attach(persons, loose),
+        size_in(where, entry),
+        None if timestamp is None else float(numbers(where, "timestamp", [timestamp])[0]),
         len(animals) if isinstance(animals, list) else 0,
     )
 
 
-def _flattened(points: Any) -> Any:
-    """x, y, score of an editor's [[x, y], ...]; null and [-1, -1] stand for an unseen point."""
-    if not isinstance(points, list):
-        return points
-    rows = [[0.0, 0.0, 0.0] if p in (None, [-1, -1]) else p for p in points]
-    if not all(isinstance(row, list) and len(row) in (2, 3) for row in rows):
-        return points
-    return [number for row in rows for number in (*row[:2], row[2] if len(row) == 3 else 1.0)]
+def _by_picture(content: Any) -> dict[str, Any]:
+    """AlphaPose's frames by the name of their picture; none where these are others."""
+    frames = content if isinstance(content, dict) else {}
+    whole = all(isinstance(f, dict) and {"people", "bodies"} & set(f) for f in frames.values())
+    return frames if whole else {}
 
 
 def _person(where: str, person: dict[str, Any]) -> Person:
+    if person and not any("_keypoints" in key for key in person):
+        refuse(where, "", f"{KEYS['body']!r} and its like", person)
     parts: Person = {}
     for part, key in KEYS.items():
+        key = key if person.get(key) else key.removesuffix("_2d")  # OpenPose before its 3D
         if person.get(key) not in (None, []):
-            data = _numbers(where, key, person[key], POINT_COUNTS[part], 3)
-            parts[part] = body_of(data) if part == "body" else data[: PARTS[part]]
+            parts[part] = part_of(where, key, part, person[key])[1]
     for part, key in KEYS_3D.items():
         if person.get(key) not in (None, []):
-            data = _numbers(where, key, person[key], POINT_COUNTS[part], 4)
+            data = flat_rows(where, key, person[key], POINT_COUNTS[part], 4)
             data = body_of(data) if part == "body" else data[: PARTS[part]]
             if (known := data[:, 3] > 0).any():
                 space = np.where(known[:, None], data[:, :3], np.nan)
                 parts[f"{part}_3d"] = space.astype(np.float32)
     return parts
-
-
-def _numbers(where: str, key: str, value: Any, counts: Sequence[int], columns: int) -> np.ndarray:
-    """(n, columns) float64 of a flat list of numbers, n one of `counts`."""
-    if not isinstance(value, list) or len(value) not in [columns * n for n in counts]:
-        told = " or ".join(f"{columns * n} numbers ({n} points)" for n in counts)
-        _refuse(where, key, told, value)
-    for number in value:
-        # The comparison is false for NaN and for infinity; bool is a subclass of int.
-        if type(number) not in (int, float) or not -MAX_COORDINATE <= number <= MAX_COORDINATE:
-            _refuse(where, key, f"numbers up to {MAX_COORDINATE:.0f}", number)
-    return np.array(value, dtype=np.float64).reshape(-1, columns)
-
-
-def _side(where: str, entry: dict[str, Any], key: str) -> int | None:
-    value: Any = entry.get(key)
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not 1 <= value <= MAX_SIDE or value != int(value):
-        _refuse(where, key, f"whole pixels from 1 to {MAX_SIDE}", value)
-    return int(value)
-
-
-def _rate(path: Path, timestamps: list[float]) -> float | None:
-    if len(timestamps) < 2:
-        return None
-    if not all(a < b for a, b in pairwise(timestamps)):
-        raise InputError(f"{path}: timestamp: expected seconds that grow from frame to frame")
-    rate = (len(timestamps) - 1) / (timestamps[-1] - timestamps[0])
-    if not math.isfinite(rate):
-        raise InputError(f"{path}: timestamp: the frames lie too close together")
-    if rate < MIN_FPS:
-        raise InputError(f"{path}: timestamp: the frames lie {1 / rate:.0f} seconds apart")
-    return round(rate, 9)
-
-
-def _entries(path: Path) -> list[Any]:
-    def refuse_constant(name: str) -> NoReturn:
-        raise ValueError(f"{name} is not a number of JSON")
-
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=refuse_constant)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, NaN, too deep
-        raise InputError(f"{path}: is not JSON ({error}); expected OpenPose JSON") from error
-    entries = [content] if isinstance(content, dict) else content
-    if not isinstance(entries, list) or not entries:
-        raise InputError(
-            f"{path}: expected OpenPose JSON, a frame or a list with one entry a frame"
-        )
-    return entries
-
-
-def _refuse(where: str, key: str, expected: str, got: Any) -> NoReturn:
-    if isinstance(got, list):
-        shown = f"a list of {len(got)}"
-    elif got is None:
-        shown = "nothing"
-    else:
-        shown = repr(got) if len(repr(got)) <= 40 else repr(got)[:40] + "..."
-    place = f"{where}: {key}" if key else where
-    raise InputError(f"{place}: expected {expected}, got {shown}")
 
 
 def _write_list(
