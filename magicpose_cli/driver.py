@@ -15,13 +15,14 @@ import numpy as np
 
 from magicpose_cli.config import MotionSettings
 from magicpose_cli.errors import DetectionError, InputError
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.files.clip import Beside, PoseClip
 from magicpose_cli.pose.files.files import is_pose_file, read_clip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.tracking.follow import Sighting
 from magicpose_cli.pose.tracking.track import TrackReport, look_of, track
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import Clip, SelectedClip, Selection, probe, read_frames, select
+from magicpose_cli.video.picture import PICTURE_SUFFIXES, picture_size
 
 DEFAULT_FPS = 25.0  # of pose files and folders that do not say
 SECTION = 64  # frames at most that one detector sees in a row, where several share a film
@@ -74,11 +75,22 @@ def open_driver(path: Path, motion: MotionSettings) -> Driver:
     if kind == "auto":
         kind = "poses" if is_pose_file(path) else "video"
     if kind == "poses":
-        saved = read_clip(path, canvas=motion.canvas_size)
+        saved = read_clip(path, canvas=motion.canvas_size, measure=measure)
         selected = select(clip_of_poses(path, saved, motion.fps), selection)
         return Driver(kind, selected, selection, tuple(saved.people), tuple(saved.notes))
     clip = probe(path, pictures_fps=motion.fps or DEFAULT_FPS)
     return Driver(kind, select(clip, selection), selection, notes=clip.notes)
+
+
+def measure(path: Path) -> Beside | None:
+    """The size and the rate of a film or picture that lies beside a pose file; None for others."""
+    try:
+        if path.suffix.lower() in PICTURE_SUFFIXES - {".gif"}:
+            return Beside(path.name, picture_size(path))
+        film = probe(path)
+    except InputError:
+        return None
+    return Beside(path.name, (film.width, film.height), film.fps, film.frame_count)
 
 
 def rate_of(fps: float | None) -> Fraction:

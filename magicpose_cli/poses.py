@@ -12,7 +12,15 @@ from typing import Literal
 import numpy as np
 
 from magicpose_cli.config import MotionSettings
-from magicpose_cli.driver import DEFAULT_FPS, Driver, clip_of_poses, open_driver, rate_of, see
+from magicpose_cli.driver import (
+    DEFAULT_FPS,
+    Driver,
+    clip_of_poses,
+    measure,
+    open_driver,
+    rate_of,
+    see,
+)
 from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.files.files import check_pose_output, is_pose_file, read_clip, write_people
@@ -153,7 +161,10 @@ def extract_poses(
 def _open(path: Path, motion: MotionSettings) -> _Source:
     if is_pose_file(path):
         return _Source(
-            path, poses=_select(path, read_clip(path, canvas=motion.canvas_size), motion)
+            path,
+            poses=_select(
+                path, read_clip(path, canvas=motion.canvas_size, measure=measure), motion
+            ),
         )
     if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and not _is_animated(path):
         return _Source(path, picture=read_picture(path))
@@ -217,7 +228,7 @@ def _read_reference(path: Path, motion: MotionSettings) -> _Reference:
     """The largest person of a picture, or of the first frame with somebody of a pose file."""
     picture, notes = None, []
     if is_pose_file(path):
-        clip = read_clip(path, canvas=motion.canvas_size)
+        clip = read_clip(path, canvas=motion.canvas_size, measure=measure)
         people, notes = next((people for people in clip.people if people), []), clip.notes
     else:
         picture = read_picture(path)

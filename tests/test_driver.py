@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.detection import detect
 from magicpose_cli.pose.files.files import write_clip
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.video import write_video
+from magicpose_cli.video import write_picture, write_video
 from magicpose_cli.video.ffmpeg import run_ffmpeg
 
 
@@ -38,6 +40,22 @@ def test_the_real_detector_finds_the_drawn_person_where_she_is(media, people):
         for p, t in zip(poses, truth, strict=True)
     ]
     assert np.nanmedian(face) < 0.03 * 256
+
+
+def test_a_pose_file_has_the_canvas_and_the_rate_of_its_film(tmp_path):
+    write_video(tmp_path / "dance.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3, 12)
+    person = [10.0, 20.0, 0.9, *[30.0, 40.0, 0.9] * 16]
+    results = [{"image_id": n, "category_id": 1, "keypoints": person} for n in range(3)]
+    (tmp_path / "dance_coco.json").write_text(json.dumps(results))
+    driver = open_driver(tmp_path / "dance_coco.json", motion())
+    assert (driver.clip.width, driver.clip.height, driver.rate) == (64, 48, 12)
+    assert "64x48 at 12 frames a second, as dance.mp4 beside it has" in driver.notes[0]
+    (tmp_path / "dance.mp4").write_bytes(b"no film")
+    assert open_driver(tmp_path / "dance_coco.json", motion()).clip.width == 32
+    (tmp_path / "dance.mp4").unlink()
+    write_picture(tmp_path / "dance_coco.png", np.zeros((70, 90, 3), np.uint8))
+    (tmp_path / "dance_coco.json").write_text(json.dumps(results[:1]))
+    assert open_driver(tmp_path / "dance_coco.json", motion()).clip.width == 90
 
 
 def test_everybody_in_a_film_is_seen_with_what_they_wear(media):
