@@ -118,10 +118,75 @@ def test_any_folder_is_read_or_refused(tmp_path_factory, contents, names):
     folder.rmdir()
 
 
+def others() -> dict[str, object]:
+    """A file of each layout of others, sound."""
+    flat, points = [10.0, 20.0, 0.9] * 17, [[10.0, 20.0]] * 17
+    names = ["nose", *(f"{side}_{joint}" for joint in ("eye", "ear", "shoulder", "elbow", "wrist",
+                                                      "hip", "knee", "ankle")
+                       for side in ("left", "right"))]  # fmt: skip
+    result = {"image_id": "2.jpg", "category_id": 1, "keypoints": flat, "face_kpts": [1.0] * 204}
+    instance = {"keypoints": points, "keypoint_scores": [0.9] * 17}
+    image = {"id": 1, "file_name": "1.jpg", "width": 64, "height": 48, "frame_id": 3, "vid_id": "1"}
+    landmark = {"x": 0.5, "y": 0.4, "z": -0.1, "visibility": 0.9}
+    hand = [[10, 20]] * 21
+    return {
+        "results": [result, result | {"image_id": "9.jpg"}],
+        "annotations": {"images": [image], "annotations": [result | {"image_id": 1}],
+                        "categories": [{"id": 1, "keypoints": names}]},
+        "alphapose": {"1.jpg": {"bodies": [{"joints": flat}]}, "5.jpg": {"people": []}},
+        "mmpose": {"meta_info": {"keypoint_id2name": {str(n): k for n, k in enumerate(names)}},
+                   "instance_info": [{"frame_id": 1, "instances": [instance]}]},
+        "people": [[instance], []],
+        "columns": [{"keypoints": {"x": [1.0] * 17, "y": [2.0] * 17, "visible": [1.0] * 17}}],
+        "named": [[{"keypoints": [{"x": 1, "y": 2, "score": 0.9, "name": n} for n in names]}]],
+        "mediapipe": {"width": 64, "height": 48, "fps": 25, "frames": [
+            {"frame": 0, "pose_landmarks": [landmark] * 33, "face_landmarks": [[0.5, 0.5, 0]] * 468,
+             "pose_world_landmarks": [landmark] * 33, "left_hand_landmarks": [landmark] * 21}]},
+        "bare": [[[0.5, 0.5, 0.0, 0.9]] * 33, None],
+        "hands": {"people": [{"pose_keypoints_2d": flat + [1.0] * 3}], "canvas_width": 9,
+                  "canvas_height": 9, "hands": {"left": hand}, "faces": [[[1, 2]] * 68]},
+        "editor": {"width": 9, "height": 9, "keypoints": [[[1, 2]] * 18, hand]},
+    }  # fmt: skip
+
+
+OTHERS = others()
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_any_change_of_others_json_is_read_or_refused(kind, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(OTHERS[kind]))
+    assert read_clip(path, canvas=(640, 480)).people[0]
+
+    @fuzzed
+    @given(content=changed(OTHERS[kind]))
+    def holds(content) -> None:
+        path.write_text(json.dumps(content))
+        check(path)
+
+    holds()
+
+
+HOSTILE = ["1e999", "NaN", "9" * 5000, "1" + "0" * 400, "-1e300", "[" * 5000, "[[]]", "{}", "null",
+           "[" * 900 + "]" * 900, '{"people":' * 450 + "1" + "}" * 450]  # fmt: skip
+
+
+@fuzzed
+@given(
+    kind=st.sampled_from(sorted(OTHERS)),
+    value=st.sampled_from(HOSTILE),
+    place=st.sampled_from(["0.9", "20.0", "0.5", " 2,", "1.0", "17", "64", "25", '"nose"']),
+)
+def test_any_hostile_value_is_refused(tmp_path_factory, kind, value, place):
+    path = tmp_path_factory.getbasetemp() / "hostile.json"
+    path.write_text(json.dumps(OTHERS[kind]).replace(place, value, 1))
+    check(path)
+
+
 SHAPES = st.tuples(
     st.lists(st.integers(0, 3), max_size=3),
-    st.sampled_from([[], [17], [18], [25], [26], [36], [68], [133], [134], [21]]),
-    st.lists(st.integers(0, 4), max_size=2),
+    st.sampled_from([[], [17], [18], [25], [26], [33], [36], [68], [133], [136], [21], [1662]]),
+    st.lists(st.integers(0, 5), max_size=2),
 ).map(lambda sides: [side for some in sides for side in some])
 DTYPES = st.sampled_from(["f4", "f8", "f2", ">f4", "i4", "i8", "u8", "i1", "?", "c8", "U3", "f16"])
 ARRAYS = st.builds(
@@ -131,7 +196,7 @@ ARRAYS = st.builds(
 ARRAY_NAMES = st.sampled_from(
     ["keypoints", "scores", "candidate", "subset", "faces", "hands", "score", "faces_score", "size",
      "fps", "width", "height", "magicpose_poses", "people", "body", "face", "left_hand",
-     "body_3d", "body_3d_of", "arr_0", "a/../b", "\x1b[31m"]
+     "body_3d", "body_3d_of", "arr_0", "coco", "human36m", "reconstruction", "a/../b", "\x1b[31m"]
 )  # fmt: skip
 
 
@@ -145,6 +210,19 @@ def test_any_arrays_are_read_or_refused(tmp_path_factory, arrays, whole):
     sound["people"] = np.array([1])
     np.savez(path, **(sound | arrays if whole else arrays))
     check(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@fuzzed
+@given(arrays=st.lists(ARRAYS, min_size=1, max_size=3))
+def test_any_folder_of_arrays_is_read_or_refused(tmp_path_factory, arrays):
+    folder = tmp_path_factory.mktemp("arrays", numbered=True)
+    for number, array in enumerate(arrays):
+        np.save(folder / f"{number}.npy", array)
+    check(folder)
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
 
 
 HEADERS = st.one_of(
