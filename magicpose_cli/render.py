@@ -208,6 +208,7 @@ def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipel
         vae=model.vae,
         lora=model.lora,
         embedding=model.embedding,
+        prompts=(preset.sampling.prompt, preset.sampling.negative_prompt),
         quantize=model.quantize,
         slicing=model.slicing,
         offload=model.offload,

@@ -6,6 +6,7 @@ The parts are stock diffusers classes; the only addition is the attention proces
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
+from magicpose_cli.diffusion.embedding import notes_on_prompts, token_ids
 from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
 from magicpose_cli.errors import ModelError
 
@@ -135,6 +137,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         """
         if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
             raise ValueError(f"callback_on_step_end_tensor_inputs: only latents, got {unknown}")
+        for note in notes_on_prompts(self, [], prompt, negative_prompt or ""):
+            warnings.warn(note, stacklevel=2)
         image = self.image_processor.preprocess(reference, height=height, width=width)
         height, width = image.shape[-2:]
         maps = self.pose_processor.preprocess(pose_maps, height=height, width=width)
@@ -245,13 +249,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             ids = torch.full((1, text.max_position_embeddings), text.vocab_size - 1)
             ids[0, 0] = text.vocab_size - 2
         else:
-            ids = self.tokenizer(
-                self.maybe_convert_prompt(prompt, self.tokenizer),  # words of several vectors
-                padding="max_length",
-                max_length=self.tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            ).input_ids
+            ids = torch.tensor([token_ids(self.tokenizer, prompt)[0]])
         with torch.no_grad():
             return self.text_encoder(ids.to(self._execution_device))[0]
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
+from magicpose_cli.diffusion.inert import harmless_allowed
 from magicpose_cli.diffusion.plan import EXPECTED
 from magicpose_cli.diffusion.weights import unreadable
 from magicpose_cli.errors import ModelError
@@ -33,8 +35,9 @@ def read_checkpoint(
 ) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint by key, mapped from the file where its format allows.
 
-    Nothing but tensors and plain containers is ever unpickled. What is no tensor, and what
-    stands beside a `state_dict`, is training state and not returned.
+    Nothing but tensors and plain containers is ever unpickled; a few harmless classes that trainers
+    leave are read as nothing. What is no tensor, and what stands beside a `state_dict`, is training
+    state and not returned.
     """
     if not source.is_file():
         raise ModelError(f"{source}: no such file; {expected}")
@@ -48,16 +51,18 @@ def read_checkpoint(
     return tensors
 
 
-def read_plain(source: Path, expected: str) -> Any:
-    """What a .safetensors or a pickled file holds: tensors and plain containers, or ModelError.
+def read_plain(source: Path, expected: str, place: str | None = None) -> Any:
+    """What a safetensors or a pickled file holds: tensors and plain containers, or ModelError.
 
-    expected: the end of the line that says what else it should have been.
+    expected: the end of the line that says what else it should have been. place: its beginning,
+    the file's path by default.
     """
+    place = place or str(source)
     try:
-        if source.suffix == ".safetensors":
+        if is_safetensors(source):
             return load_file(source)
         _check_modest(source)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), harmless_allowed():
             warnings.simplefilter("ignore")  # advice to developers on old formats
             return torch.load(
                 source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source)
@@ -65,13 +70,42 @@ def read_plain(source: Path, expected: str) -> Any:
     except pickle.UnpicklingError as error:
         if re.search(r"GLOBAL|Unsupported (global|class|operand)", str(error)):
             raise ModelError(
-                f"{source}: refused, it holds more than tensors (none of its code was run); "
+                f"{place}: refused, it holds more than tensors (none of its code was run); "
                 f"{expected}"
             ) from error
-        raise ModelError(f"{source}: is no checkpoint; {expected}") from error
+        raise ModelError(f"{place}: is no checkpoint; {expected}") from error
     except unreadable() as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ModelError(f"{source}: cannot be read ({reason}); {expected}") from error
+        raise ModelError(f"{place}: cannot be read ({reason}); {expected}") from error
+
+
+def is_safetensors(source: Path) -> bool:
+    """By its name or, as some are renamed, by how it begins: a length, then a JSON table."""
+    with source.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    begins = start[8:] == b"{" and length < source.stat().st_size
+    return source.suffix.lower() == ".safetensors" or begins
+
+
+def metadata_of(source: Path) -> dict[str, str]:
+    """What a file of safetensors tells beside its tensors; nothing for other files."""
+    if not is_safetensors(source):
+        return {}
+    with safe_open(source, "pt") as opened:
+        return dict(opened.metadata() or {})
+
+
+def require_finite(place: str, key: str, tensor: torch.Tensor) -> None:
+    """ModelError for weights of which a trainer or a merger has made inf or NaN."""
+    if (
+        tensor.is_floating_point()
+        and not torch.isfinite(tensor.float() if tensor.element_size() == 1 else tensor).all()
+    ):
+        raise ModelError(
+            f"{place}: {key[:160]} holds numbers that are not finite (inf or NaN); it is damaged: "
+            "use another copy or version"
+        )
 
 
 def check_tensors(source: Path, tensors: Mapping[str, torch.Tensor], expected: str) -> None:
@@ -103,6 +137,8 @@ def fill(
     the message ends where a weight is not there, or of another shape.
     """
     shapes = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    if any(key.endswith((".scale_weight", ".weight_scale", ".absmax")) for key in state):
+        raise ModelError(f"{place}: is quantized, with scales beside its weights; {misfit}")
     if absent := sorted(shapes.keys() - state.keys()):
         raise ModelError(
             f"{place}: lacks {len(absent)} of the {name}'s {len(shapes)} weights "
@@ -114,6 +150,11 @@ def fill(
             raise ModelError(
                 f"{place}: {key} is {list(found)}, this model's {name} has {list(shape)}; {misfit}"
             )
+        if not state[key].is_floating_point():
+            raise ModelError(f"{place}: {key} is quantized to {state[key].dtype}; {misfit}")
+    dtypes = {key: weight.dtype for key, weight in network.state_dict().items()}
+    for key in shapes:  # what is finite may be more than half precision holds
+        require_finite(place, key, state[key].to(dtypes[key]))
     network.load_state_dict({key: state[key].reshape(shape) for key, shape in shapes.items()})
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from magicpose_cli.diffusion.embedding import add_embedding
+from magicpose_cli.diffusion.embedding import add_embedding, token_ids
 from magicpose_cli.diffusion.named import file_and_scale, file_and_word
 from magicpose_cli.diffusion.options import apply_model_settings
 from magicpose_cli.errors import ConfigError, ModelError
@@ -61,16 +61,14 @@ def saved(kind, folder):
 def test_a_word_stands_for_its_vectors(speaking, tmp_path, kind):
     plain = speaking.encode_prompt("a b")
     file = saved(kind, tmp_path)
-    word = add_embedding(speaking, file)
+    (word,) = add_embedding(speaking, file)
     assert word == ("style" if kind == "safetensors" else "<ink>")
     count = 1 if kind == "diffusers" else 2
     table = speaking.text_encoder.get_input_embeddings().weight
     assert torch.equal(table[-count:], VECTORS[:count])
     assert torch.equal(speaking.encode_prompt("a b"), plain)
-    ids = speaking.tokenizer(
-        speaking.maybe_convert_prompt(f"a {word}", speaking.tokenizer)
-    ).input_ids
-    assert ids[2:-1] == list(range(len(table) - count, len(table)))
+    ids, cut = token_ids(speaking.tokenizer, f"a {word}")
+    assert ids[2 : 3 + count] == [*range(len(table) - count, len(table)), 53] and not cut
     assert not torch.allclose(speaking.encode_prompt(f"a {word}"), speaking.encode_prompt("a"))
 
 
@@ -94,7 +92,7 @@ def test_what_does_not_fit_is_one_line(speaking, tmp_path):
     save_file({"emb_params": torch.zeros(1, WIDTH)}, known)
     for file, word, said in (
         (wide, None, "its vectors hold 128 numbers, the model's text encoder takes 64"),
-        (lora, None, "holds something else"),
+        (lora, None, "is a LoRA or one of its relatives"),
         (known, None, "the model knows the word 'a' already"),
         (tmp_path / "none.pt", None, "no such file"),
     ):
@@ -138,3 +136,105 @@ def test_a_scale_or_a_word_after_a_colon(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="expected FILE or FILE:SCALE"):
         file_and_scale("a.safetensors:much")
     assert file_and_word("a.pt:<ink>")[1] == "<ink>"
+
+
+@pytest.mark.parametrize("word", ["EasyNegative", "<INK>", "my Style", "ink", "bad-hands-5"])
+def test_all_vectors_of_a_word_count_however_it_is_written(speaking, tmp_path, word):
+    """The text encoder is given each vector in turn, as it would be by its ids."""
+    save_file({"emb_params": torch.randn(8, WIDTH)}, tmp_path / "any.safetensors")
+    add_embedding(speaking, tmp_path / "any.safetensors", word)
+    first = len(speaking.text_encoder.get_input_embeddings().weight) - 8
+    ids = [52, 26, *range(first, first + 8), 27, *[53] * 66]  # start, a, the word, b, end
+    with torch.no_grad():
+        wanted = speaking.text_encoder(torch.tensor([ids]))[0]
+    for written in (word, word.lower(), word.upper()):
+        assert token_ids(speaking.tokenizer, f"a {written} b") == (ids, 0)
+        assert torch.equal(speaking.encode_prompt(f"a {written} b"), wanted)
+
+
+def test_a_prompt_without_words_is_what_the_tokenizer_makes_of_it(speaking):
+    for text in ("", "a b", "a " * 90):
+        plain = speaking.tokenizer(text, padding="max_length", max_length=77, truncation=True)
+        assert token_ids(speaking.tokenizer, text) == (
+            plain.input_ids,
+            max(0, text.count("a") - 75),
+        )
+
+
+def test_a_word_is_not_taken_for_a_vector_of_another(speaking, tmp_path):
+    file = tmp_path / "any.safetensors"
+    save_file({"emb_params": torch.randn(2, WIDTH)}, file)
+    add_embedding(speaking, file, "ink")
+    for word in ("ink", "ink_1", "ink_2"):
+        with pytest.raises(ModelError, match=r"knows the word 'ink(_1)?' already"):
+            add_embedding(speaking, file, word)
+    add_embedding(speaking, file, "ink_4")
+    assert token_ids(speaking.tokenizer, "ink ink_4")[0][1:5] == [54, 55, 56, 57]
+
+
+def test_what_was_learned_and_what_is_cut_is_told(speaking, tmp_path):
+    file = saved("A1111", tmp_path)
+    given = {"embedding": [str(file)], "device": "cpu", "size": (64, 64)}
+    assert apply_model_settings(speaking, **given, prompts=("style", "a " * 74 + "<ink> c")) == [
+        "embedding style.pt: '<ink>' stands for it",
+        f"prompt {'a ' * 12!r}...: its last 2 tokens are cut off, the text encoder takes 75",
+    ]
+    given["embedding"] = [f"{file}:<other>"]
+    assert apply_model_settings(speaking, **given, prompts=("<ink>", "")) == [
+        "no prompt holds the word '<other>': it changes nothing"
+    ]
+
+
+def files_of_2022(kind, folder):
+    """Other layouts of which there are many files, each with VECTORS. Returns (place, word)."""
+    file = folder / "style.pt"
+    if kind == "the original code's":
+        table = torch.nn.ParameterDict({"*": torch.nn.Parameter(VECTORS)})
+        torch.save({"string_to_token": {"*": torch.tensor(265)}, "string_to_param": table}, file)
+        return file, "style"
+    if kind == "a folder of the concepts library":
+        (folder / "cat-toy").mkdir()
+        torch.save({"<cat-toy>": VECTORS}, folder / "cat-toy" / "learned_embeds.bin")
+        return folder / "cat-toy", "<cat-toy>"
+    if kind == "a bare tensor":
+        torch.save(VECTORS, file)
+        return file, "style"
+    if kind == "an ending in capitals":
+        save_file({"emb_params": VECTORS}, folder / "style.SAFETENSORS")
+        return folder / "style.SAFETENSORS", "style"
+    save_file({"clip_l": VECTORS}, folder / "style.safetensors")  # diffusers' advanced trainer
+    return folder / "style.safetensors", "style"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["the original code's", "a folder of the concepts library", "a bare tensor",
+     "an ending in capitals", "clip_l"],
+)  # fmt: skip
+def test_layouts_of_the_years(speaking, tmp_path, kind):
+    place, word = files_of_2022(kind, tmp_path)
+    assert add_embedding(speaking, place) == [word]
+    assert torch.equal(speaking.text_encoder.get_input_embeddings().weight[-2:], VECTORS)
+
+
+def test_several_words_of_one_file(speaking, tmp_path):
+    save_file({"<a>": VECTORS, "<b>": VECTORS[:1].clone()}, tmp_path / "two.safetensors")
+    assert add_embedding(speaking, tmp_path / "two.safetensors") == ["<a>", "<b>"]
+    with pytest.raises(ModelError, match="holds 2 words"):
+        add_embedding(speaking, tmp_path / "two.safetensors", "<c>")
+
+
+def test_other_kinds_are_named(speaking, tmp_path):
+    for tensors, said in (
+        ({"clip_l": VECTORS, "clip_g": VECTORS.clone()}, "is for Stable Diffusion XL"),
+        ({"emb_params": torch.zeros(1, 1024)}, r"1024 numbers \(Stable Diffusion 2\)"),
+        ({"emb_params": VECTORS * torch.nan}, "not finite"),
+        ({"first_stage_model.decoder.mid.x": VECTORS}, "is an autoencoder"),
+        ({"768": VECTORS}, "is a hypernetwork"),
+    ):
+        save_file(tensors, tmp_path / "any.safetensors")
+        with pytest.raises(ModelError, match=said):
+            add_embedding(speaking, tmp_path / "any.safetensors")
+    (tmp_path / "any.png").touch()
+    with pytest.raises(ModelError, match="inside pictures are not read"):
+        add_embedding(speaking, tmp_path / "any.png")

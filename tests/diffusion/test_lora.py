@@ -83,7 +83,8 @@ def test_every_naming_adds_the_same(kind, scale, unet, tmp_path):
     save_file(tensors, tmp_path / "few.safetensors", metadata)
     former = {key: weight.clone() for key, weight in unet.state_dict().items()}
     wanted = former | expected(unet, scale)
-    assert fuse_lora(unet, tmp_path / "few.safetensors") == (kind == "kohya")  # what text it held
+    told = fuse_lora(unet, tmp_path / "few.safetensors").notes
+    assert len(told) == (kind == "kohya")  # what text it held
     for key, weight in unet.state_dict().items():
         assert torch.allclose(weight, wanted[key], atol=1e-6), key
     assert not torch.equal(former[f"{LAYERS[0]}.weight"], unet.get_parameter(f"{LAYERS[0]}.weight"))
@@ -132,9 +133,7 @@ def test_half_precision_keeps_the_dtype_and_adds_in_float32(tmp_path):
 def harmed(kind: str, unet, file) -> str:
     """Write a file that must be refused; returns what its error must say."""
     tensors, _ = in_naming("kohya", unet)
-    if kind == "pickle":
-        torch.save(tensors, file.with_suffix(".pt"))
-        return r"few\.safetensors: no such file; expected a \.safetensors file"
+    layer = f"lora_unet_{LAYERS[1].replace('.', '_')}"
     if kind == "garbage":
         file.write_bytes(b"garbage" * 99)
         return "cannot be read"
@@ -142,23 +141,58 @@ def harmed(kind: str, unet, file) -> str:
         tensors = {f"transformer.{key}": weight for key, weight in tensors.items()}
     elif kind == "empty":
         tensors = {}
-    elif kind == "more than a LoRA":
-        tensors["lora_unet_conv_in.dora_scale"] = torch.ones(1)
+    elif kind == "half a LoRA":
+        tensors["lora_unet_conv_in.lora_up.weight"] = torch.ones(4, 4)
     elif kind == "other width":
-        key = f"lora_unet_{LAYERS[1].replace('.', '_')}.lora_down.weight"
-        tensors[key] = torch.ones(RANK, 320)
+        tensors[f"{layer}.lora_down.weight"] = torch.ones(RANK, 320)
+    elif kind == "transposed":
+        tensors = {f"{layer}.diff": torch.ones(16, 64)}
+    elif kind == "not finite":
+        tensors[f"{layer}.lora_up.weight"] = torch.full((32, RANK), torch.inf)
+    elif kind == "text alone":
+        tensors = {key: weight for key, weight in tensors.items() if "_te_" in key}
+    elif kind == "GLoRA":
+        tensors[f"{layer}.a1.weight"] = torch.ones(4, 4)
+    elif kind == "whole checkpoint":
+        tensors = {"model.diffusion_model.input_blocks.0.0.weight": torch.ones(2)}
+    elif kind == "autoencoder":
+        tensors = {"decoder.up.0.block.0.norm1.weight": torch.ones(2)}
+    elif kind == "XL":
+        tensors["lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha"] = torch.tensor(1.0)
+    elif kind == "XL by width":
+        tensors = {
+            f"lora_unet_{LAYERS[1].replace('attn1.to_q', 'attn2.to_k').replace('.', '_')}{end}": t
+            for end, t in (
+                (".lora_down.weight", torch.ones(RANK, 2048)),
+                (".lora_up.weight", torch.ones(32, RANK)),
+            )
+        }
+    elif kind == "mostly foreign":
+        tensors = {f"lora_unet_{i}.lora_up.weight": torch.ones(2, 2) for i in range(9)} | tensors
     save_file(tensors, file)
     return {
-        "other network": r"fits no layer of the denoiser \(its first keys are: transformer\.lora",
+        "other network": "is for a diffusion transformer",
         "empty": "fits no layer of the denoiser .*none at all",
-        "more than a LoRA": r"1 of its tensors fit nothing in the denoiser \(lora_unet_conv_in",
-        "other width": r"is for 320 to 32 values in down_blocks\.0\S+to_q, where the model has 32",
+        "half a LoRA": r"holds for conv_in cannot be added \(up alone",
+        "other width": r"to_q cannot be added \(it is for 320 to 32 values, where the model has 32",
+        "transposed": r"to_q cannot be added \(it is for 64 to 16 values",
+        "not finite": r"up holds numbers that are not finite",
+        "text alone": "is for the text encoder alone",
+        "GLoRA": r"to_q cannot be added \(GLoRA, which is not applied here",
+        "whole checkpoint": r"is a whole checkpoint or a denoiser \(--base\)",
+        "autoencoder": r"is an autoencoder \(--vae\)",
+        "XL": "is for Stable Diffusion XL",
+        "XL by width": "is for Stable Diffusion XL",
+        "mostly foreign": "9 of its 15 layers are none of the denoiser's",
     }[kind]
 
 
 @pytest.mark.parametrize(
-    "kind", ["pickle", "garbage", "other network", "empty", "more than a LoRA", "other width"]
-)
+    "kind",
+    ["garbage", "other network", "empty", "half a LoRA", "other width", "transposed", "not finite",
+     "text alone", "GLoRA", "whole checkpoint", "autoencoder", "XL", "XL by width",
+     "mostly foreign"],
+)  # fmt: skip
 def test_what_does_not_fit_is_one_line_and_changes_nothing(kind, unet, tmp_path):
     file = tmp_path / "few.safetensors"
     former = {key: weight.clone() for key, weight in unet.state_dict().items()}
@@ -167,3 +201,118 @@ def test_what_does_not_fit_is_one_line_and_changes_nothing(kind, unet, tmp_path)
         fuse_lora(unet, file)
     assert "\n" not in str(error.value) and str(file) in str(error.value)
     assert all(torch.equal(former[key], weight) for key, weight in unet.state_dict().items())
+
+
+def product(unet, kind="kohya", scale=ALPHA / RANK):
+    """(a sound file's tensors, the weights that it must make)."""
+    former = {key: weight.clone() for key, weight in unet.state_dict().items()}
+    return in_naming(kind, unet)[0], former | expected(unet, scale)
+
+
+def same(unet, wanted) -> bool:
+    return all(torch.allclose(w, wanted[k], atol=1e-5) for k, w in unet.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["ink.pt", "ink.bin", "ink.CKPT", "ink.SAFETENSORS", "renamed.pt"])
+def test_every_ending_is_read(name, unet, tmp_path):
+    tensors, wanted = product(unet)
+    if "SAFETENSORS" in name or "renamed" in name:
+        save_file(tensors, tmp_path / name)
+    else:
+        torch.save({"state_dict": tensors} if "CKPT" in name else tensors, tmp_path / name)
+    fuse_lora(unet, tmp_path / name)
+    assert same(unet, wanted)
+
+
+def test_a_folder_with_one_file(unet, tmp_path):
+    with pytest.raises(ModelError, match="a folder that holds none"):
+        fuse_lora(unet, tmp_path)
+    with pytest.raises(ModelError, match=r"ink\.zip: no such file"):
+        fuse_lora(unet, tmp_path / "ink.zip")
+    (tmp_path / "ink.zip").touch()
+    with pytest.raises(ModelError, match=r"\.zip is not read; expected \.safetensors, \.pt"):
+        fuse_lora(unet, tmp_path / "ink.zip")
+    tensors, wanted = product(unet)
+    save_file(tensors, tmp_path / "one.safetensors")
+    save_file(tensors, tmp_path / "two.safetensors")
+    with pytest.raises(ModelError, match=r"holds 2: one\.safetensors, two\.safetensors"):
+        fuse_lora(unet, tmp_path)
+    (tmp_path / "two.safetensors").unlink()
+    fuse_lora(unet, tmp_path)
+    assert same(unet, wanted)
+
+
+PEFT = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA}
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"),
+    [
+        (PEFT, ALPHA / RANK),
+        (PEFT | {"use_rslora": True}, ALPHA / RANK**0.5),
+        (PEFT | {"lora_alpha": 9, "alpha_pattern": dict.fromkeys(LAYERS, ALPHA)}, ALPHA / RANK),
+    ],
+)
+@pytest.mark.parametrize("inside", ["", "unet"])
+def test_a_folder_of_peft(config, scale, inside, unet, tmp_path):
+    """Its scale stands in the configuration beside the weights."""
+    wanted = product(unet, scale=scale)[1]
+    folder = tmp_path / inside
+    folder.mkdir(exist_ok=True)
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    save_file(
+        {
+            f"base_model.model.{name}.lora_{letter}.weight": tensor
+            for name, pair in matrices(unet).items()
+            for letter, tensor in zip("AB", pair, strict=True)
+        },
+        folder / "adapter_model.safetensors",
+    )
+    fuse_lora(unet, tmp_path)
+    assert same(unet, wanted)
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "VERA"}))
+    with pytest.raises(ModelError, match="is peft's VERA"):
+        fuse_lora(unet, tmp_path)
+
+
+def test_names_of_the_original_code(unet, tmp_path):
+    wanted = product(unet)[1]
+    names = (
+        "input_blocks.1.1.proj_in",
+        "input_blocks.1.1.transformer_blocks.0.attn1.to_q",
+        "input_blocks.1.1.transformer_blocks.0.attn2.to_out.0",
+        "output_blocks.3.1.transformer_blocks.0.ff.net.0.proj",
+        "input_blocks.1.0.in_layers.2",
+        "time_embed.0",
+    )
+    tensors = {}
+    for name, (down, up) in zip(names, matrices(unet).values(), strict=True):
+        tensors[f"diffusion_model.{name}.lora_down.weight"] = down
+        tensors[f"diffusion_model.{name}.lora_up.weight"] = up
+        tensors[f"diffusion_model.{name}.alpha"] = torch.tensor(ALPHA)
+    save_file(tensors, tmp_path / "comfy.safetensors")
+    assert not fuse_lora(unet, tmp_path / "comfy.safetensors").notes
+    assert same(unet, wanted)
+
+
+def test_a_foreign_layer_and_bundled_words_are_told(unet, tmp_path):
+    tensors, wanted = product(unet)
+    tensors["lora_unet_some_layer.lora_up.weight"] = torch.ones(2, 2)
+    tensors["bundle_emb.ink.string_to_param.*"] = torch.ones(2, 16)
+    save_file(tensors, tmp_path / "few.safetensors")
+    fused = fuse_lora(unet, tmp_path / "few.safetensors")
+    assert same(unet, wanted)
+    assert fused.words["ink"].shape == (2, 16)
+    assert fused.notes[1:] == [
+        "LoRA few.safetensors: 1 of its layers are none of the denoiser's and are left out "
+        "(lora_unet_some_layer)"
+    ]
+    given = {"lora": [str(tmp_path / "few.safetensors")], "device": "cpu", "size": (64, 64)}
+    told = apply_model_settings(random_pipeline("tiny"), **given)
+    assert "LoRA few.safetensors: its word 'ink' is left out (no text here)" in told
+
+
+def test_a_list_without_names(unet, tmp_path):
+    torch.save([torch.ones(4, 16), torch.ones(16, 4)], tmp_path / "few.pt")
+    with pytest.raises(ModelError, match="list of matrices without names"):
+        fuse_lora(unet, tmp_path / "few.pt")

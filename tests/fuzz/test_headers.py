@@ -2,6 +2,7 @@
 
 import json
 import struct
+from typing import ClassVar
 
 import pytest
 import torch
@@ -170,6 +171,8 @@ def test_words(tmp_path, pipeline):
                 hidden_size = 16
 
         class tokenizer:
+            added_tokens_encoder: ClassVar = {}
+
             @staticmethod
             def get_vocab():
                 return {}
