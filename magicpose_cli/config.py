@@ -92,11 +92,11 @@ class ModelSettings(Section):
     quantize: Literal["none", "int8", "fp8"] = "none"
     """Weights of the linear layers, through torchao. Changes the result."""
     lora: Names = []  # noqa: RUF012 (pydantic copies it)
-    """LoRAs for the denoiser, "FILE" or "FILE:SCALE", such as a few-step one. Change the result."""
+    """LoRAs and their relatives for the denoiser, "PATH" or "PATH:SCALE". Change the result."""
     embedding: Names = []  # noqa: RUF012
     """Textual inversions, "FILE" or "FILE:WORD": a word more for the prompt."""
     vae: Name | None = None
-    """Another autoencoder's folder, such as a tiny one for previews. Changes the result."""
+    """Another autoencoder, such as a tiny one for previews: a folder or a file. Changes the result."""
 
 
 class SamplingSettings(Section):

@@ -63,12 +63,13 @@ def command(
         help="Another Stable Diffusion 1.5 in the denoiser's place: a folder, .safetensors, .ckpt "
         "or a fetched repository.")] = None,
     lora: Annotated[list[str] | None, option("--lora", panel=MODEL, metavar="PATH[:SCALE]",
-        help="A LoRA (.safetensors) for the denoiser; repeatable.")] = None,
+        help="A LoRA, LoCon, LoHa, LoKr, IA3 or DoRA for the denoiser: a file or a folder with "
+        "one; repeatable.")] = None,
     embedding: Annotated[list[str] | None, option("--embedding", panel=MODEL,
         metavar="PATH[:WORD]", help="A textual inversion: a word more for the prompt; "
         "repeatable.")] = None,
-    vae: Annotated[str | None, option("--vae", panel=MODEL, metavar="NAME|FOLDER",
-        help="Another autoencoder to decode with, such as taesd.")] = None,
+    vae: Annotated[str | None, option("--vae", panel=MODEL, metavar="NAME|PATH",
+        help="Another autoencoder to decode with, such as taesd: a folder or one file.")] = None,
     device: Annotated[str | None, option("--device", panel=MODEL, metavar="NAME",
         help="auto, cpu, cuda, cuda:N or mps.")] = None,
     dtype: Annotated[str | None, option("--dtype", panel=MODEL, metavar="NAME",

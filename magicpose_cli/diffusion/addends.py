@@ -17,6 +17,9 @@ import torch
 Parts = Mapping[str, torch.Tensor]
 """Tensors of one layer by the names of `SPELLED`."""
 
+Scale = Callable[[int | None], float]
+"""What the product of a rank is scaled by; None where a file does not tell it by a shape."""
+
 SPELLED = {
     "down": r"\.lora_down\.weight|\.lora_A(\.default)?\.weight|[._]lora\.down\.weight",
     "up": r"\.lora_up\.weight|\.lora_B(\.default)?\.weight|[._]lora\.up\.weight",
@@ -83,7 +86,7 @@ def form_of(parts: Parts) -> Form | None:
 
 
 def changed_weight(
-    weight: torch.Tensor, parts: Parts, strength: float, scale: Callable[[int], float]
+    weight: torch.Tensor, parts: Parts, strength: float, scale: Scale
 ) -> torch.Tensor:
     """The weight, float32, with what a file holds for it. scale: of a rank, without `alpha`."""
     weight = weight.float()
@@ -95,15 +98,14 @@ def changed_weight(
     if (len(delta), delta.numel()) != (len(weight), weight.numel()):
         told = [f"{t[0].numel()} to {len(t)}" if len(t) else "none" for t in (delta, weight)]
         raise ValueError(f"it is for {told[0]} values, where the model has {told[1]}")
-    weight = weight + strength * _scale(parts, rank, scale) * delta.reshape(weight.shape)
-    if "magnitude" in parts or "dora_scale" in parts:
-        weight = _with_lengths(weight, parts)
-    return weight
+    delta = _scale(parts, rank, scale) * delta.reshape(weight.shape)
+    if "dora_scale" in parts:
+        return weight + strength * (_with_lengths(weight + delta, parts["dora_scale"]) - weight)
+    weight = weight + strength * delta
+    return _with_lengths(weight, parts["magnitude"]) if "magnitude" in parts else weight
 
 
-def changed_bias(
-    bias: torch.Tensor, parts: Parts, strength: float, scale: Callable[[int], float]
-) -> torch.Tensor:
+def changed_bias(bias: torch.Tensor, parts: Parts, strength: float, scale: Scale) -> torch.Tensor:
     """The same for a layer's bias."""
     bias = bias.float()
     if "bias_diff" in parts:
@@ -114,24 +116,25 @@ def changed_bias(
     return bias
 
 
-def _scale(parts: Parts, rank: int | None, scale: Callable[[int], float]) -> float:
-    if rank is None:
-        return 1.0
-    own = float(parts["alpha"]) / rank if "alpha" in parts else scale(rank)
+def _scale(parts: Parts, rank: int | None, scale: Scale) -> float:
+    """alpha / rank: the layer's own alpha, else what `scale` knows."""
+    if "alpha" not in parts:
+        own = scale(rank)
+    else:
+        own = 1.0 if rank is None else float(parts["alpha"]) / rank
     if not math.isfinite(own):
         raise ValueError(f"a scale of {own}")
     return own
 
 
-def _with_lengths(weight: torch.Tensor, parts: Parts) -> torch.Tensor:
-    """DoRA: the rows' lengths are the file's. Older LyCORIS sets those of the columns."""
-    lengths = parts["magnitude"] if "magnitude" in parts else parts["dora_scale"]
-    by_column = (
-        "dora_scale" in parts
-        and lengths.ndim > 1
-        and lengths.shape[0] == 1
-        and lengths.shape[1] == weight.shape[1]
-    )
+def _with_lengths(weight: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """DoRA: the rows' lengths are the file's. Those of older LyCORIS (1, i, ...) are the columns'.
+
+    peft's for convolutions are (1, o, 1, 1): where o = i, what is told is taken for rows.
+    """
+    by_column = lengths.shape[:2] == (1, weight.shape[1]) and lengths.ndim == weight.ndim
+    if by_column and weight.ndim > 2:
+        by_column = weight.shape[0] != weight.shape[1]
     across = weight.transpose(0, 1) if by_column else weight
     if lengths.numel() != len(across):
         raise ValueError(f"{lengths.numel()} lengths for {len(across)} rows")

@@ -6,7 +6,9 @@ of that denoiser can stand in for it. The two networks, the text encoder and the
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,73 +16,135 @@ from typing import Any
 import torch
 
 from magicpose_cli.diffusion import layout
-from magicpose_cli.diffusion.read import fill, read_checkpoint
-from magicpose_cli.diffusion.weights import CHECKPOINTS
+from magicpose_cli.diffusion.kinds import file_in, kind_of
+from magicpose_cli.diffusion.read import fill, metadata_of, read_checkpoint
+from magicpose_cli.diffusion.weights import CHECKPOINTS, unreadable
 from magicpose_cli.errors import ModelError
 
-WEIGHTS = "diffusion_pytorch_model"
+SUFFIXES = (*CHECKPOINTS, ".bin")
+PREFERRED = tuple(
+    f"diffusion_pytorch_model{kind}"
+    for kind in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
+)
+SCHEDULE = (
+    "prediction_type",
+    "rescale_betas_zero_snr",
+    "num_train_timesteps",
+    "beta_schedule",
+    "beta_start",
+    "beta_end",
+    "trained_betas",
+)
+"""Settings of a scheduler that belong to the denoiser, and not to how it is sampled."""
+
+UNTOLD = {"rescale_betas_zero_snr": False, "prediction_type": "epsilon"}
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+IS_V = re.compile(r"""^\s*parameterization:\s*["']?v["']?\s*(#.*)?$""", re.MULTILINE).search
 WANTED = "expected a checkpoint of Stable Diffusion 1.5 or one made from it"
 SD15_WIDTH, SD2_WIDTH, SDXL_WIDTH, INPAINTING_CHANNELS = 768, 1024, 2048, 9
 FIRST = ("input_blocks.0.0.weight", "conv_in.weight")  # the denoiser's first convolution
 TRANSFORMERS = ("joint_blocks", "double_blocks", "transformer_blocks.0.attn.add_")
 
 
-def swap_denoiser(pipeline: Any, place: Path) -> None:
+def swap_denoiser(pipeline: Any, place: Path) -> list[str]:
     """Give the pipeline's denoiser the weights of another one, in its own dtype and place.
 
     place: a diffusers folder (of a whole pipeline or of its unet), or one file: .safetensors, .ckpt
     and the like with the names of the original code (`model.diffusion_model.*`) or of diffusers.
+    A denoiser that predicts something else than the model's own, such as velocity, brings its
+    noise schedule's settings along. Returns lines for the user on that.
 
     Raises ModelError where it is none, or is of another build: Stable Diffusion 2, XL, 3 and
     inpainting are told by name. Nothing is changed then.
     """
-    unet = pipeline.unet
-    if place.is_dir():
-        folder = place / "unet" if (place / "unet" / "config.json").is_file() else place
-        _check_prediction(pipeline, place)
-        state = _read_folder(place, folder)
-    elif place.is_file() and place.suffix.lower() in CHECKPOINTS:
-        state = read_checkpoint(place, WANTED)
-    else:
+    if not place.exists():
         raise ModelError(
-            f"base {place}: neither a folder nor a {', '.join(CHECKPOINTS)} file; {WANTED}"
+            f"base {place}: neither a folder nor a {', '.join(SUFFIXES)} file; {WANTED}"
         )
-    state = _in_diffusers_names(place, state)
+    folder = place / "unet" if (place / "unet" / "config.json").is_file() else place
+    file = file_in(folder, "base", SUFFIXES, PREFERRED)
+    whole = read_checkpoint(file, WANTED, f"base {place}")
+    schedule = _schedule(place, file, whole)
+    state = _in_diffusers_names(place, whole)
     _check_kind(place, state)
+    unet = pipeline.unet
+    if not state.keys() & unet.state_dict().keys():
+        kind = kind_of(whole)
+        if kind is not None and "--base" not in kind:
+            raise ModelError(f"base {place}: is {kind}; {WANTED}")
+    scheduler = _scheduled(pipeline.scheduler, schedule, place)
     size = "" if _is_full_size(unet) else " and a model of its size"
     fill(unet, state, f"base {place}", "denoiser", lacking=WANTED, misfit=WANTED + size)
+    if scheduler is None:
+        return []
+    pipeline.register_modules(scheduler=scheduler)
+    told = ", ".join(f"{key} {value}" for key, value in schedule.items())
+    return [f"base {place.name}: the noise schedule follows it ({told})"]
 
 
-def _read_folder(place: Path, folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a unet's folder; half precision will do where nothing else is there."""
-    files = [folder / f"{WEIGHTS}{kind}.safetensors" for kind in ("", ".fp16")]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        raise ModelError(
-            f"base {place}: no {WEIGHTS}.safetensors in {folder}; expected a diffusers folder of "
-            "safetensors"
-        )
-    return read_checkpoint(file, WANTED)
+def _schedule(place: Path, file: Path, state: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """What a base tells of the noise that it was trained on, by the names of diffusers' schedulers.
 
-
-def _check_prediction(pipeline: Any, place: Path) -> None:
-    """A denoiser that predicts something else than this model's scheduler takes is of no use."""
-    file = place / "scheduler" / "scheduler_config.json"
-    if not file.is_file():
-        return
+    A folder has a scheduler's configuration. A file may hold the empty tensors `v_pred` and
+    `ztsnr`, tell it in its metadata, or have a YAML of the original code beside it.
+    """
+    config = place / "scheduler" / "scheduler_config.json"
+    told: dict[str, Any] = {}
     try:
-        other = json.loads(file.read_text(encoding="utf-8")).get("prediction_type", "epsilon")
+        if config.is_file():
+            read = json.loads(config.read_text(encoding="utf-8"))
+            told = {key: read[key] for key in SCHEDULE if read.get(key) is not None}
+            told.setdefault("prediction_type", "epsilon")
+        elif place.is_file():
+            metadata = metadata_of(file)
+            of_spec = metadata.get("modelspec.prediction_type", "")
+            beside = [place.with_suffix(end) for end in (".yaml", ".yml")]
+            texts = [f.read_text(encoding="utf-8", errors="replace") for f in beside if f.is_file()]
+            if "v_pred" in state or of_spec in ("v", "v_prediction") or any(map(IS_V, texts)):
+                told["prediction_type"] = "v_prediction"
+            if "ztsnr" in state:
+                told["rescale_betas_zero_snr"] = True
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelError(f"base {file}: cannot be read; copy the folder again") from error
-    own = pipeline.scheduler.config.get("prediction_type", "epsilon")
-    if other != own:
-        raise ModelError(f"base {place}: predicts {other}, this model's networks {own}; {WANTED}")
+        raise ModelError(f"base {config}: cannot be read; copy the folder again") from error
+    return told
+
+
+def _scheduled(scheduler: Any, schedule: Mapping[str, Any], place: Path) -> Any:
+    """The scheduler with the settings of a base; None where it has them already."""
+    other = {
+        key: v for key, v in schedule.items() if scheduler.config.get(key, UNTOLD.get(key)) != v
+    }
+    if not other:
+        return None
+    taken = inspect.signature(type(scheduler).__init__).parameters
+    kind = other.get("prediction_type", "epsilon")
+    if not other.keys() <= taken.keys() or kind not in PREDICTIONS:
+        told = ", ".join(f"{key} {value}"[:80] for key, value in other.items())
+        raise ModelError(
+            f"base {place}: its noise schedule ({told}) is not one that {type(scheduler).__name__} "
+            f"has; {WANTED}"
+        )
+    try:
+        return type(scheduler).from_config(scheduler.config, **other)
+    except unreadable() as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(
+            f"base {place}: its noise schedule cannot be used ({reason}); {WANTED}"
+        ) from error
 
 
 def _in_diffusers_names(place: Path, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The denoiser's tensors alone, by diffusers' names."""
-    denoiser = {key: tensor for key, tensor in state.items() if key.startswith(layout.DENOISER)}
-    if not denoiser:
+    for prefix in (layout.DENOISER, "diffusion_model.", ""):
+        if f"{prefix}input_blocks.0.0.weight" in state:
+            denoiser = {
+                layout.DENOISER + key.removeprefix(prefix): tensor
+                for key, tensor in state.items()
+                if key.startswith(prefix)
+            }
+            break
+    else:
+        _check_kind(place, state)
         return {key.removeprefix("unet."): tensor for key, tensor in state.items()}
     _check_kind(place, state)
     shape = layout.unet_shape(layout.Tensors(denoiser))

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 MOST = 10**6  # of any number in a configuration: CLIP's vocabulary has 49408 words
 MOST_LAYERS = 100  # at a level
 MOST_ENTRIES = 1000  # of a list, such as a schedule's betas
+TABLES = ("config.json", "generation_config.json", "model_index.json", "scheduler_config.json",
+          "tokenizer_config.json")  # fmt: skip
+ATTENTION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
+OWN_ATTENTION = (None, "eager", "sdpa")  # all others are packages, or kernels of the hub
+FOREIGN_CODE = re.compile(
+    r"auto_map|custom_pipelines?|quantization_config|use_kernels|kernel_config|trust_remote_code"
+)
+ADAPTER = "adapter_config.json"  # names a model that the libraries would look for
 
 
 def check_configs(folder: Path) -> None:
-    """Raise ValueError for a part or a model that could take time or memory without end.
+    """Raise ValueError for a part or a model that asks for more than its own files.
 
-    folder: of a part, or of a model with its parts in folders of their own.
+    Such as for kernels or code of the hub, or for time or memory without end. folder: of a part, or
+    of a model with its parts in folders of their own.
     """
+    for file in (folder / ADAPTER, *sorted(folder.glob(f"*/{ADAPTER}"))):
+        if file.is_file():
+            raise ValueError(f"{file.parent.name}/{ADAPTER}: an adapter of another model")
+    for name in TABLES:
+        for file in (folder / name, *sorted(folder.glob(f"*/{name}"))):
+            if file.is_file():
+                told = json.loads(file.read_text(encoding="utf-8"))
+                _check_own(f"{file.parent.name}/{name}", told)
     for name in ("config.json", "scheduler_config.json"):
         for file in (folder / name, *sorted(folder.glob(f"*/{name}"))):
             if file.is_file():
@@ -24,6 +42,22 @@ def check_configs(folder: Path) -> None:
                 if not isinstance(config, dict):  # diffusers would ask the hub for one of that name
                     raise ValueError(f"{place}: is no table of settings")
                 _check(place, "", config)
+
+
+def _check_own(place: str, value: Any) -> None:
+    """ValueError for a setting that has libraries import or fetch something."""
+    if isinstance(value, list):
+        for inner in value:
+            _check_own(place, inner)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if FOREIGN_CODE.fullmatch(key) and inner not in (None, False):
+                raise ValueError(f"{place}: {key} asks for code or a format of others")
+            if ATTENTION.fullmatch(key):
+                asked = inner.values() if isinstance(inner, dict) else [inner]
+                if any(kind not in OWN_ATTENTION for kind in asked):
+                    raise ValueError(f"{place}: {key} {str(inner)[:80]!r} is not eager or sdpa")
+            _check_own(place, inner)
 
 
 def _check(place: str, key: str, value: Any) -> None:

@@ -26,7 +26,7 @@ from magicpose_cli.diffusion import layout
 from magicpose_cli.diffusion.configs import check_configs
 from magicpose_cli.diffusion.plan import Part, Plan, plan_conversion, portable_key
 from magicpose_cli.diffusion.read import read_checkpoint
-from magicpose_cli.diffusion.weights import DTYPES, quiet, unreadable
+from magicpose_cli.diffusion.weights import DTYPES, offline, quiet, unreadable
 from magicpose_cli.errors import ModelError, OutputError
 
 SCHEDULER = {
@@ -171,7 +171,7 @@ def _parts_of_base(
     for name in names:
         try:
             check_configs(base / name)
-            with quiet():
+            with quiet(), offline():
                 parts[name] = classes[name].from_pretrained(
                     base / name, local_files_only=True, use_safetensors=True, torch_dtype=dtype
                 )

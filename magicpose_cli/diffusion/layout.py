@@ -64,6 +64,14 @@ VAE_ATTENTION = {
     "v": "to_v",
     "proj_out": "to_out.0",
 }
+FORMER_VAE_ATTENTION = {
+    "query": "to_q",
+    "key": "to_k",
+    "value": "to_v",
+    "proj_attn": "to_out.0",
+}
+"""What diffusers called the modules of an autoencoder's attention in 2022."""
+
 TEXT_MODULES = {"text_model": "text_model"} | {
     name: f"text_model.{name}" for name in ("embeddings", "encoder", "final_layer_norm")
 }
@@ -132,6 +140,10 @@ def by_names_of_diffusers(
     return {renamed(key, modules) or key: tensor for key, tensor in bare.items()}
 
 
+class LackingError(ModelError):
+    """A tensor is not there, or of another number of dimensions."""
+
+
 class Tensors:
     """The tensors of one checkpoint by key, asked for shapes with a clear error."""
 
@@ -141,10 +153,10 @@ class Tensors:
     def shape(self, key: str, dims: int) -> tuple[int, ...]:
         """ModelError where the key is lacking or has another number of dimensions."""
         if key not in self.state:
-            raise ModelError(f"the checkpoint lacks {key!r}; expected a released MagicPose model")
+            raise LackingError(f"the checkpoint lacks {key!r}; expected a released MagicPose model")
         shape = tuple(self.state[key].shape)
         if len(shape) != dims or not all(shape):
-            raise ModelError(f"{key!r} has the shape {list(shape)}; expected {dims} dimensions")
+            raise LackingError(f"{key!r} has the shape {list(shape)}; expected {dims} dimensions")
         return shape
 
     def count(self, key: str) -> int:
@@ -300,6 +312,30 @@ def vae_modules(config: Mapping[str, Any]) -> dict[str, str]:
             ):
                 names |= {source: target, f"{source}.nin_shortcut": f"{target}.conv_shortcut"}
     return names
+
+
+def current_vae_name(key: str) -> str:
+    """An autoencoder's key as diffusers names it today."""
+    stem, dot, rest = key.partition(".attentions.0.")
+    return f"{stem}{dot}{renamed(rest, FORMER_VAE_ATTENTION) or rest}"
+
+
+def vae_config_of_diffusers(tensors: Tensors) -> dict[str, Any]:
+    """Constructor arguments of AutoencoderKL, of tensors by diffusers' names; for SD 1.5's."""
+    resnet = "decoder.up_blocks.{}.resnets.0.conv1.weight"
+    levels = tensors.count(resnet)
+    channels = tuple(tensors.shape(resnet.format(i), 4)[0] for i in reversed(range(levels)))
+    return {
+        "in_channels": tensors.shape("decoder.conv_out.weight", 4)[0],
+        "out_channels": tensors.shape("decoder.conv_out.weight", 4)[0],
+        "latent_channels": tensors.shape("decoder.conv_in.weight", 4)[1],
+        "block_out_channels": channels,
+        "layers_per_block": tensors.count("decoder.up_blocks.0.resnets.{}.conv1.weight") - 1,
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "norm_num_groups": GROUPS,
+        "scaling_factor": 0.18215,
+    }
 
 
 def text_config(tensors: Tensors) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from magicpose_cli.diffusion import layout
-from magicpose_cli.diffusion.addends import PLAIN, SPELLED, changed_bias, changed_weight
+from magicpose_cli.diffusion.addends import PLAIN, SPELLED, Scale, changed_bias, changed_weight
 from magicpose_cli.diffusion.kinds import file_in, kind_of
 from magicpose_cli.diffusion.read import check_tensors, metadata_of, read_plain, require_finite
 from magicpose_cli.diffusion.weights import unreadable
@@ -110,25 +110,30 @@ class _Config:
 
     told: Mapping[str, Any]
 
-    def scale(self, layer: str) -> Callable[[int], float]:
+    def scale(self, layer: str) -> Scale:
         """alpha / rank of a layer; where nothing is told the product is added as it is.
 
         Layers are told by the ends of their names. peft takes any regular expression, too, of which
         a stranger's can take forever: ValueError.
         """
 
-        def of_rank(rank: int) -> float:
-            alpha = self.told.get("lora_alpha", self.told.get("alpha", rank))
-            for pattern, own in (self.told.get("alpha_pattern") or {}).items():
-                end = pattern.strip("^$").replace("\\.", ".")
-                if not re.fullmatch(r"[\w.]+", end):
-                    raise ValueError(f"scales for the layers {pattern!r}, which is no name")
-                if f".{layer}".endswith(f".{end}"):
-                    alpha = own
-                    break
+        def of_rank(rank: int | None) -> float:
+            rank = rank or self._told("r", "rank_pattern", layer, None)
+            alpha = self._told("lora_alpha", "alpha_pattern", layer, self.told.get("alpha"))
+            if rank is None or alpha is None:
+                return 1.0
             return float(alpha) / (rank**0.5 if self.told.get("use_rslora") else rank)
 
         return of_rank
+
+    def _told(self, name: str, patterns: str, layer: str, otherwise: Any) -> Any:
+        for pattern, own in (self.told.get(patterns) or {}).items():
+            end = pattern.strip("^$").replace("\\.", ".")
+            if not re.fullmatch(r"[\w.]+", end):
+                raise ValueError(f"scales for the layers {pattern!r}, which is no name")
+            if f".{layer}".endswith(f".{end}"):
+                return own
+        return self.told.get(name, otherwise)
 
 
 def _read(file: Path) -> tuple[dict[str, torch.Tensor], _Config]:
@@ -229,9 +234,7 @@ def _known_stranger(tensors: Mapping[str, torch.Tensor], unet: Any) -> str | Non
     return None
 
 
-def _check_fits(
-    file: Path, layer: Any, parts: Mapping[str, torch.Tensor], scale: Callable[[int], float]
-) -> None:
+def _check_fits(file: Path, layer: Any, parts: Mapping[str, torch.Tensor], scale: Scale) -> None:
     """ValueError, or what torch raises, unless it can be added; on shapes alone, without memory."""
     for name, part in parts.items():
         if name not in PLAIN and not part.is_floating_point():
@@ -246,9 +249,7 @@ def _check_fits(
 
 
 @torch.no_grad()
-def _add(
-    layer: Any, parts: Mapping[str, torch.Tensor], strength: float, scale: Callable[[int], float]
-) -> None:
+def _add(layer: Any, parts: Mapping[str, torch.Tensor], strength: float, scale: Scale) -> None:
     """In float32, whatever the weight's own precision."""
     here = {n: p if n in PLAIN else p.to(layer.weight.device) for n, p in parts.items()}
     layer.weight.copy_(changed_weight(layer.weight, here, strength, scale))

@@ -53,7 +53,7 @@ def apply_model_settings(
     """
     notes = []
     if base is not None:
-        swap_denoiser(pipeline, place_of(base))
+        notes += swap_denoiser(pipeline, place_of(base))
     words = []
     for text in lora:
         file, strength = file_and_scale(text)
@@ -93,16 +93,20 @@ def apply_model_settings(
     return notes
 
 
-def swap_decoder(pipeline: MagicPosePipeline, folder: Path) -> None:
+def swap_decoder(pipeline: MagicPosePipeline, place: Path) -> None:
     """Decode with another autoencoder; a model that has none of its own takes it for both ways."""
     with quiet():
         from magicpose_cli.diffusion.decoder import BorrowedDecoder, load_autoencoder
 
     unet = pipeline.unet
-    other = load_autoencoder(
-        folder, unet.dtype, unet.config.in_channels, pipeline.vae_scale_factor
-    ).to(unet.device)
     own = pipeline.vae
+    other = load_autoencoder(
+        place,
+        unet.dtype,
+        unet.config.in_channels,
+        pipeline.vae_scale_factor,
+        decoder_alone=own is not None,
+    ).to(unet.device)
     pipeline.register_modules(vae=other if own is None else BorrowedDecoder(own, other))
 
 

@@ -31,7 +31,7 @@ ALLOCATORS = ("bytearray",)  # what torch lets a pickle call that fills as much 
 
 
 def read_checkpoint(
-    source: Path, expected: str = f"expected {EXPECTED}"
+    source: Path, expected: str = f"expected {EXPECTED}", place: str | None = None
 ) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint by key, mapped from the file where its format allows.
 
@@ -40,12 +40,12 @@ def read_checkpoint(
     state and not returned.
     """
     if not source.is_file():
-        raise ModelError(f"{source}: no such file; {expected}")
-    state = read_plain(source, expected)
+        raise ModelError(f"{place}: no such file; {expected}")
+    state = read_plain(source, expected, place)
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping):
-        raise ModelError(f"{source}: holds a {type(state).__name__}; {expected}")
+        raise ModelError(f"{place}: holds a {type(state).__name__}; {expected}")
     tensors = {str(k): value for k, value in state.items() if isinstance(value, torch.Tensor)}
     check_tensors(source, tensors, expected)
     return tensors

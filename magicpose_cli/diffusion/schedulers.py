@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from magicpose_cli.errors import ConfigError
@@ -36,6 +37,13 @@ def scheduler_by_name(name: str, current: Any) -> Any:
         known = ", ".join([*SHORT_NAMES, *sorted(set(usable) - set(SHORT_NAMES.values()))])
         reason = "draws noise at every step" if hasattr(diffusers, class_name) else "is not known"
         raise ConfigError(f"sampling.scheduler: {name!r} {reason}; expected one of {known}")
+    taken = inspect.signature(usable[class_name].__init__).parameters
+    for key, usual in (("prediction_type", "epsilon"), ("rescale_betas_zero_snr", False)):
+        if key not in taken and (own := current.config.get(key, usual)) != usual:
+            raise ConfigError(
+                f"sampling.scheduler: {name!r} knows nothing of {key} {own}, which the model or "
+                "its base has; expected another, such as ddim or euler"
+            )
     return usable[class_name].from_config(current.config)
 
 

@@ -181,12 +181,13 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
             raise ModelError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
         try:
             check_configs(folder)
-            pipeline = MagicPosePipeline.from_pretrained(
-                folder,
-                torch_dtype=getattr(torch, dtype),
-                local_files_only=True,
-                use_safetensors=True,
-            )
+            with offline():
+                pipeline = MagicPosePipeline.from_pretrained(
+                    folder,
+                    torch_dtype=getattr(torch, dtype),
+                    local_files_only=True,
+                    use_safetensors=True,
+                )
             _check_complete(pipeline, folder)
         except unreadable() as error:
             reason = " ".join(str(error).split())[:200]
@@ -264,14 +265,14 @@ def lacking_weights(part: Any, folder: Path, modules: Mapping[str, str] | None =
     """
     from safetensors import safe_open
 
-    from magicpose_cli.diffusion.layout import renamed
+    from magicpose_cli.diffusion.layout import current_vae_name, renamed
 
     modules = modules or {}
     stored = set()
     for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as tensors:
             names = list(tensors.keys())
-        stored |= {renamed(key, modules) or key for key in names}
+        stored |= {current_vae_name(renamed(key, modules) or key) for key in names}
     wanted = {renamed(key, modules) or key for key in part.state_dict()}
     return sorted(wanted - stored)
 
@@ -288,6 +289,19 @@ def _check_complete(pipeline: Any, folder: Path) -> None:
                 f"model {folder}: {name} lacks {len(lacking)} weights ({lacking[0]}, ...); "
                 "convert or copy it again"
             )
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """The hub's client answers every request with an error: whatever a file makes a library ask."""
+    from huggingface_hub import constants
+
+    former = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = former
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.configs import check_configs
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
-from magicpose_cli.diffusion.weights import found_folder, load_pipeline, quiet
+from magicpose_cli.diffusion.weights import found_folder, load_pipeline, offline, quiet
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
 from magicpose_cli.training.growth import Fronts, add_level
@@ -265,7 +266,8 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
 
     local: dict[str, Any] = {"local_files_only": True}
     try:
-        with quiet():
+        check_configs(folder)
+        with quiet(), offline():
             unet = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", **local)
             vae = AutoencoderKL.from_pretrained(folder, subfolder="vae", **local)
             language = {

@@ -6,13 +6,14 @@ import re
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
 
 from magicpose_cli.diffusion.base import swap_denoiser
 from magicpose_cli.diffusion.options import apply_model_settings
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.errors import ModelError
+from magicpose_cli.diffusion.schedulers import scheduler_by_name
+from magicpose_cli.errors import ConfigError, ModelError
 
 PREFIX = "model.diffusion_model."
 
@@ -150,14 +151,106 @@ def test_what_cannot_stand_in_is_one_clear_line(pipeline, other_state, tmp_path,
         assert torch.equal(weight, before[key])
 
 
-def test_a_base_that_predicts_something_else(pipeline, other, tmp_path):
+def test_a_folder_brings_what_it_predicts(pipeline, other, tmp_path):
     other.save_pretrained(tmp_path / "unet")
     (tmp_path / "scheduler").mkdir()
-    (tmp_path / "scheduler" / "scheduler_config.json").write_text(
-        json.dumps({"prediction_type": "v_prediction"})
-    )
-    with pytest.raises(ModelError, match="predicts v_prediction, this model's networks epsilon"):
+    told = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "beta_end": 0.012}
+    file = tmp_path / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(told))
+    (note,) = swap_denoiser(pipeline, tmp_path)
+    assert "prediction_type v_prediction" in note
+    assert pipeline.scheduler.config["prediction_type"] == "v_prediction"
+    assert pipeline.scheduler.config["rescale_betas_zero_snr"] is True
+    assert pipeline.scheduler.config["timestep_spacing"] == "leading"  # how to sample is ours
+    with pytest.raises(ConfigError, match="knows nothing of rescale_betas_zero_snr True"):
+        scheduler_by_name("pndm", pipeline.scheduler)
+    file.write_text(json.dumps({"prediction_type": "flow_prediction"}))
+    with pytest.raises(ModelError, match=r"noise schedule \(prediction_type flow_prediction"):
         swap_denoiser(pipeline, tmp_path)
+
+
+@pytest.mark.parametrize("mark", ["key", "metadata", "yaml", None])
+def test_velocity_is_denoised_as_velocity(pipeline, other, other_state, golden, tmp_path, mark):
+    """A file that tells of it by any of three marks: the frame is that of stock parts."""
+    tensors = dict(other_state) | ({"v_pred": torch.tensor([])} if mark == "key" else {})
+    metadata = {"modelspec.prediction_type": "v"} if mark == "metadata" else None
+    save_file(tensors, tmp_path / "vpred.safetensors", metadata)
+    if mark == "yaml":
+        text = 'model:\n  params:\n    parameterization: "v"\n    linear_start: 0.00085\n'
+        (tmp_path / "vpred.yaml").write_text(text)
+    kind = "v_prediction" if mark else "epsilon"
+    by_hand = MagicPosePipeline(
+        unet=other,
+        appearance_unet=pipeline.appearance_unet,
+        pose_controlnet=pipeline.pose_controlnet,
+        scheduler=DDIMScheduler.from_config(pipeline.scheduler.config, prediction_type=kind),
+    )
+    by_hand.set_progress_bar_config(disable=True)
+    inputs = (
+        golden["x_T"][:1, :, :8, :8],
+        golden["reference_latent"][..., 4:12, 4:12],
+        golden["pose_map"][:1, :, 32:96, 32:96],
+        golden["text_embedding"],
+    )
+    wanted = by_hand.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
+    assert len(swap_denoiser(pipeline, tmp_path / "vpred.safetensors")) == (mark is not None)
+    found = pipeline.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
+    assert (found - wanted).norm() / wanted.norm() < 1e-5
+
+
+@pytest.mark.parametrize("prefix", ["", "diffusion_model."])
+def test_a_denoiser_alone_by_the_original_names(pipeline, other, other_state, tmp_path, prefix):
+    state = {prefix + key.removeprefix(PREFIX): tensor for key, tensor in other_state.items()}
+    save_file(state, tmp_path / "alone.SAFETENSORS")
+    swap_denoiser(pipeline, tmp_path / "alone.SAFETENSORS")
+    for key, weight in other.state_dict().items():
+        assert torch.equal(pipeline.unet.state_dict()[key], weight)
+
+
+def test_a_folder_with_one_checkpoint(pipeline, other, other_state, tmp_path):
+    torch.save(other_state, tmp_path / "dream.bin")
+    swap_denoiser(pipeline, tmp_path)
+    assert torch.equal(pipeline.unet.conv_in.weight, other.conv_in.weight)
+
+
+OTHER_KINDS = {
+    "is a LoRA or one of its relatives": "lora_unet_conv_in.lora_up.weight",
+    "is a ControlNet": "controlnet_cond_embedding.conv_in.weight",
+    "is a ControlNet;": "control_model.input_hint_block.0.weight",
+    "is an autoencoder": "decoder.up.0.block.0.conv1.weight",
+    "is an autoencoder ": "decoder.mid_block.resnets.0.conv1.weight",
+    "is a textual inversion": "emb_params",
+    "is an AnimateDiff motion module": "down_blocks.0.motion_modules.0.norm.weight",
+    "is an IP-Adapter": "image_proj.proj.weight",
+    "is a T2I-Adapter": "adapter.body.0.block1.weight",
+    "is a text encoder": "text_model.encoder.layers.0.mlp.fc1.weight",
+}
+
+
+@pytest.mark.parametrize("said", OTHER_KINDS)
+def test_other_kinds_of_files_are_named(pipeline, tmp_path, said):
+    save_file({OTHER_KINDS[said]: torch.zeros(2, 2)}, tmp_path / "any.safetensors")
+    with pytest.raises(ModelError, match=said):
+        swap_denoiser(pipeline, tmp_path / "any.safetensors")
+
+
+def test_weights_that_are_not_finite_or_quantized(pipeline, other_state, tmp_path):
+    before = {key: weight.clone() for key, weight in pipeline.unet.state_dict().items()}
+    key = f"{PREFIX}out.2.bias"
+    for state, said in (
+        ({key: torch.tensor([1.0, torch.nan, 0, 0])}, "not finite"),
+        ({key: torch.tensor([1, 2, 3, 4])}, "is quantized to torch.int64"),
+        ({f"{PREFIX}out.2.scale_weight": torch.ones(1)}, "is quantized, with scales beside"),
+    ):
+        save_file(other_state | state, tmp_path / "any.safetensors")
+        with pytest.raises(ModelError, match=said):
+            swap_denoiser(pipeline, tmp_path / "any.safetensors")
+    pipeline.unet.half()
+    save_file(other_state | {key: torch.full((4,), 1e5)}, tmp_path / "any.safetensors")
+    with pytest.raises(ModelError, match="not finite"):  # more than half precision holds
+        swap_denoiser(pipeline, tmp_path / "any.safetensors")
+    for key, weight in pipeline.unet.float().state_dict().items():
+        assert torch.equal(weight, before[key].half().float())
 
 
 class Payload:
@@ -178,5 +271,5 @@ def test_a_payload_is_refused_and_not_run(pipeline, tmp_path, monkeypatch):
 def test_no_base_there(pipeline, tmp_path):
     with pytest.raises(ModelError, match="neither a folder nor"):
         swap_denoiser(pipeline, tmp_path / "none")
-    with pytest.raises(ModelError, match=r"no diffusion_pytorch_model\.safetensors"):
+    with pytest.raises(ModelError, match=r"a folder that holds none"):
         swap_denoiser(pipeline, tmp_path)

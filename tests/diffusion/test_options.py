@@ -109,27 +109,39 @@ def harm(kind: str, folder) -> str:
         return "is a AutoencoderDC; expected AutoencoderKL or AutoencoderTiny"
     if kind == "no folder":
         shutil.rmtree(folder)
-        return r"no readable config\.json"
+        return "no such file"
     if kind == "no weights":
         file.unlink()
-    elif kind == "only a pickle":
-        torch.save(load_file(file), folder / "diffusion_pytorch_model.bin")
-        file.unlink()
+        return "a folder that holds none"
+    if kind == "no configuration at all":
+        (folder / "config.json").write_text("{")
+    elif kind == "not finite":
+        stored = load_file(file)
+        stored["decoder.layers.0.weight"][0] = torch.inf
+        save_file(stored, file)
+        return "not finite"
+    elif kind == "XL":
+        text = (folder / "config.json").read_text()
+        (folder / "config.json").write_text(
+            text.replace('"scaling_factor": 1.0', '"scaling_factor": 0.13025')
+        )
+        return "is by its scale for Stable Diffusion XL"
     elif kind == "cut off":
         file.write_bytes(file.read_bytes()[:999])
+        return "cannot be read"
     elif kind == "weights lacking":
         stored = load_file(file)
         del stored["encoder.layers.0.weight"]
         save_file(stored, file, {"format": "pt"})
-        return r"lacks 1 weights \(encoder\.layers\.0\.weight"
+        return r"lacks 1 of the autoencoder's \d+ weights \(encoder\.layers\.0\.weight"
     return "cannot be loaded"
 
 
 @pytest.mark.parametrize(
     "kind",
     [
-        *("channels", "factor", "class", "no folder", "no weights", "only a pickle", "cut off"),
-        "weights lacking",
+        *("channels", "factor", "class", "no folder", "no weights", "no configuration at all"),
+        *("weights lacking", "cut off", "not finite", "XL"),
     ],
 )
 def test_an_autoencoder_that_does_not_fit_is_one_line(kind, pipeline, tmp_path):
