@@ -19,6 +19,7 @@ from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.video import check_output, read_picture
 from magicpose_cli.work import work_path
+from magicpose_cli.work.temporary import check_temporary
 
 MOST_OF_SIDECAR = 256 << 20  # bytes: hours of frames without a detection are far below
 
@@ -104,6 +105,7 @@ def make_plan(
     """
     from magicpose_cli.diffusion.weights import read_index, resolve_model
 
+    check_temporary()  # ffmpeg's words and torch need it
     if output is None:
         output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
     # Where a former run was interrupted, what stands at the output may be its own.

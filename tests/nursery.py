@@ -17,7 +17,7 @@ from typing import Any
 
 SINGLE = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # threads do not fork
 NURSERY = """
-import json, os, resource, sys
+import json, os, resource, sys, tempfile
 from magicpose_cli.cli import main
 
 def run(order):
@@ -25,6 +25,10 @@ def run(order):
     os.chdir(order["folder"])
     for stream in (1, 2):
         os.dup2(os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+    if order.get("stdin"):
+        sys.stdin = open(order["stdin"])
+    if order.get("temporary"):
+        tempfile.tempdir = order["temporary"]
     if order["largest_file"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
     return call(order["arguments"])

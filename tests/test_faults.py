@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -87,13 +88,18 @@ def start(nursery, whole, tmp_path) -> Start:
     """start(output, *options) -> Run; in an empty folder, work/."""
     (tmp_path / "work").mkdir()
 
-    def go(out: str | Path = "out.mp4", *more: str, largest_file: int | None = None) -> Run:
-        order = {
-            "arguments": arguments(whole, out, *more),
-            "folder": str(tmp_path / "work"),
-            "largest_file": largest_file,
-        }
-        return Run(nursery, tmp_path / f"{time.monotonic_ns()}.txt", order)
+    def go(
+        out: str | Path = "out.mp4",
+        *more: str,
+        largest_file: int | None = None,
+        log: str = "",
+        **order: str,
+    ) -> Run:
+        call = arguments(whole, out, *more)
+        if "stdin" in order:
+            call[1] = "-"
+        order |= {"arguments": call, "folder": str(tmp_path / "work"), "largest_file": largest_file}
+        return Run(nursery, tmp_path / (log or f"{time.monotonic_ns()}.txt"), order)
 
     return go
 
@@ -190,6 +196,63 @@ def test_ctrl_c(start, whole, tmp_path):
         assert np.abs(made.astype(int) - true).mean() < 2
     assert left_in(folder) == ["out.mp4.part"]
     finishes(start, folder, whole, resumed=8)
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.001, 0.01, 0.05])
+def test_ctrl_c_again_and_again(start, whole, tmp_path, pause_s):
+    folder = tmp_path / "work"
+    run = start()
+    until(has_frame(folder, 7))
+    for _ in range(4):
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGINT)
+        time.sleep(pause_s)
+    assert run.wait() == 130
+    assert "Traceback" not in run.said and "ignored" not in run.said
+    finishes(start, folder, whole, resumed=7)
+
+
+def test_asked_to_end(start, whole, tmp_path):
+    """By what service managers, schedulers and a closed terminal send."""
+    folder = tmp_path / "work"
+    for how, number in ((signal.SIGTERM, 3), (signal.SIGHUP, 9)):
+        run = start("out.mp4", "--json")
+        until(has_frame(folder, number))
+        assert run.end(how) == 128 + how
+        lines = run.said.splitlines()
+        assert f"ended by {how.name}" in lines and "the same command goes on" in lines[-1]
+        (event,) = [json.loads(line) for line in lines if line.startswith('{"event": "error"')]
+        assert event["exit_code"] == 128 + how
+    finishes(start, folder, whole, resumed=10)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_copy_of_standard_input_stays(start, whole, tmp_path, how):
+    """A killed run's goes with the next one; what only looks like one is left alone."""
+    temporary, folder = tmp_path / "temporary", tmp_path / "work"
+    others = [temporary / "magicpose-notes", temporary / "magicpose-abcd1234"]
+    for other in others:
+        other.mkdir(parents=True)
+        (other / "thesis.txt").write_text("mine")
+    given = {"stdin": str(whole / "ref.png"), "temporary": str(temporary)}
+    run = start(**given)
+    until(has_frame(folder, 3))
+    copies = set(temporary.iterdir()) - set(others)
+    assert [path.name for copy in copies for path in copy.glob("stdin*")] == ["stdin.png"]
+    run.end(how)
+    assert (set(temporary.iterdir()) == set(others)) == (how == signal.SIGTERM)
+    assert start(**given).wait() == 0
+    assert set(temporary.iterdir()) == set(others)
+    assert all((other / "thesis.txt").exists() for other in others)
+
+
+def test_a_log_that_cannot_be_written(start, whole, tmp_path):
+    """Words are lost, the video is not; what was asked for on stdout is missed."""
+    folder = tmp_path / "work"
+    assert start(log="/dev/full").wait() == 0
+    assert same(folder / "out.mp4", whole / "out.mp4")
+    assert start("out.mp4", "--json", "--overwrite", log="/dev/full").wait() == 1
+    assert same(folder / "out.mp4", whole / "out.mp4")
 
 
 def test_a_power_loss_costs_the_last_frames_at_most(start, whole, tmp_path):

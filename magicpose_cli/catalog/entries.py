@@ -9,12 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from magicpose_cli.errors import ModelError
+
+LONGEST = 200  # characters of a file's or folder's name: with what is put behind it while it comes
+
 
 @dataclass(frozen=True)
 class RemoteFile:
     """One file: `repository` and `revision` on the model hub, or a plain `address`.
 
     name: below the entry's folder. path: in the repository, where it is another one. size: bytes.
+    Raises ModelError for a name that leads elsewhere: it may be a stranger's.
     """
 
     name: str
@@ -24,6 +29,14 @@ class RemoteFile:
     revision: str = ""
     address: str = ""
     path: str = ""
+
+    def __post_init__(self) -> None:
+        for name in filter(None, (self.name, self.path)):
+            if not is_below(name):
+                raise ModelError(
+                    f"{self.repository or self.address}: names a file {name!r}, which leads out of "
+                    "the folder for it; expected names such as unet/config.json, nothing is fetched"
+                )
 
     @property
     def source(self) -> str:
@@ -65,6 +78,16 @@ class Entry:
         if self.size is None and self.about:
             return f"about {in_units(self.about)}"
         return in_units(self.size)
+
+
+def is_below(name: str) -> bool:
+    """Whether it names a file below a folder on any system: no way up, no root, drive or stream."""
+    parts = name.split("/")
+    return (
+        name.isprintable()
+        and not set(name) & set('\\:*?"<>|')
+        and all(0 < len(part) <= LONGEST and not part.endswith((".", " ")) for part in parts)
+    )
 
 
 def in_units(size: float | None) -> str:

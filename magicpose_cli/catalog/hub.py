@@ -59,7 +59,8 @@ def _repository(name: str, known: dict[str, Trusted]) -> Entry:
 
 
 def _is_wanted(path: str, names: set[str], has_index: bool) -> bool:
-    if PurePosixPath(path).suffix not in PLAIN or path.startswith("."):
+    is_hidden = path.startswith(".") and not path.startswith("..")  # a way up is refused, and told
+    if PurePosixPath(path).suffix not in PLAIN or is_hidden:
         return False
     if any(mark in path and path.replace(mark, ".") in names for mark in VARIANTS):
         return False
@@ -98,12 +99,28 @@ def _as_listed(file: RemoteFile, listing: Any) -> RemoteFile:
 
 
 def _listing(repository: str, revision: str) -> Any:
+    """What the hub says of a repository. Raises ModelError, also for what is no such answer."""
     import huggingface_hub
 
-    with told(repository):
-        return huggingface_hub.HfApi().model_info(
-            repository, revision=revision or None, files_metadata=True, timeout=30
-        )
+    try:
+        with told(repository):
+            listing = huggingface_hub.HfApi().model_info(
+                repository, revision=revision or None, files_metadata=True, timeout=30
+            )
+        sizes = [row.size for row in listing.siblings or ()]
+        hashes = [row.lfs.sha256 for row in listing.siblings or () if row.lfs]
+        texts = [*(row.rfilename for row in listing.siblings or ()), *hashes, listing.sha or ""]
+        if all(isinstance(text, str) for text in texts) and all(
+            size is None or (isinstance(size, int) and size >= 0) for size in sizes
+        ):
+            return listing
+        reason = "it lists no files as a hub does"
+    except (TypeError, ValueError, LookupError, AttributeError) as error:  # the client trusts it
+        reason = " ".join(str(error).split())[:200]
+    raise ModelError(
+        f"{repository} cannot be fetched ({reason}); expected the ORG/NAME of a model and a hub's "
+        "address in HF_ENDPOINT"
+    )
 
 
 @contextlib.contextmanager

@@ -9,10 +9,27 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
 def main() -> None:
     """Entry point of the `magicpose` script."""
-    share_the_machine()
-    from magicpose_cli.cli.app import app
+    from magicpose_cli.cli.signals import (
+        end_in_order,
+        exit_code,
+        leave,
+        no_more_patience,
+        said_of,
+    )
+    from magicpose_cli.cli.streams import enduring_streams
 
-    app(prog_name="magicpose")
+    share_the_machine()
+    with enduring_streams():
+        end_in_order()
+        try:
+            from magicpose_cli.cli.app import app
+
+            app(prog_name="magicpose")
+        except KeyboardInterrupt as error:  # outside a command, which says it itself
+            no_more_patience()
+            sys.stderr.write(f"{said_of(error)}\n")
+            leave(exit_code(error))
+            sys.exit(exit_code(error))
 
 
 def share_the_machine() -> None:

@@ -185,19 +185,18 @@ def timeline(
 
     Example: `magicpose bench timeline me.jpg dance.mp4 --plot timeline.png`
     """
-    import tempfile
-
     from magicpose_cli.animation import animate
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.clock import Clock
     from magicpose_cli.evaluation.timeline import plot_timeline
     from magicpose_cli.plan import resolve_preset
+    from magicpose_cli.work.temporary import temporary_folder
 
     _check_plot(plot)
     clock = Clock()
     settings = resolve_preset(preset).with_options(model__device=device)
-    with tempfile.TemporaryDirectory() as folder, shown(quiet) as on_progress:
-        out = Path(folder) / "out.mp4"
+    with temporary_folder() as folder, shown(quiet) as on_progress:
+        out = folder / "out.mp4"
         result = animate(reference, driver, out, settings, clock=clock, on_progress=on_progress)
     plot_timeline(clock.spans, plot)
     if as_json:

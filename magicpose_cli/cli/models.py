@@ -87,7 +87,7 @@ def fetch(
     """
     from magicpose_cli import catalog, install
     from magicpose_cli.cli.progress import shown
-    from magicpose_cli.errors import ConfigError
+    from magicpose_cli.errors import ConfigError, printable
 
     entry, folder = catalog.asked(name), catalog.weights_folder(name)
     lines = [f"{entry.title}; {entry.told_size}, license {entry.license}"]
@@ -96,7 +96,7 @@ def fetch(
     ]
     if unsure := sum(not file.sha256 for file in entry.files):
         lines.append(f"{unsure} of them have no published hash: what comes now is trusted later on")
-    typer.echo("\n".join([*lines, f"into {folder}"]), err=True)
+    typer.echo("\n".join(map(printable, [*lines, f"into {folder}"])), err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError(f"nobody is there to be asked whether to fetch {name}; pass --yes")

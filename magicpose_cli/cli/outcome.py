@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
 
 import typer
 
+from magicpose_cli.cli import signals
 from magicpose_cli.cli.events import tell
-from magicpose_cli.errors import MagicPoseError, printable
+from magicpose_cli.errors import MagicPoseError, OutputError, printable
+
+OF_THE_MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ENXIO),
+}
+"""Errors of disks and of rights, which no program keeps from happening."""
 
 
 def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
@@ -20,21 +28,49 @@ def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*args: object, **options: object) -> None:
+        as_json = bool(options.get("as_json"))
         try:
             command(*args, **options)
         except MagicPoseError as error:
-            if options.get("as_json"):
-                tell("error", kind=type(error).__name__, message=str(error), exit_code=1)
-            _end(f"error: {error}", error, 1)
+            _fail(error, error, as_json)
+        except OSError as error:
+            if (told := _of_the_machine(error)) is None:
+                raise
+            _fail(told, error, as_json)
         except KeyboardInterrupt as error:
-            if options.get("as_json"):
-                tell("error", kind="Interrupted", message="interrupted", exit_code=130)
-            _end("interrupted", error, 130)
+            signals.no_more_patience()
+            said, code = signals.said_of(error), signals.exit_code(error)
+            if as_json:
+                tell("error", kind="Interrupted", message=said, exit_code=code)
+            _tell_of(said, error)
+            signals.leave(code)
+            raise typer.Exit(code) from None
 
     return run
 
 
-def _end(line: str, error: BaseException, code: int) -> None:
+def _of_the_machine(error: OSError) -> OutputError | None:
+    """The line for an error that is no bug, wherever it has come up."""
+    from magicpose_cli.work.temporary import check_temporary
+
+    try:
+        check_temporary()  # torch and others look for that folder in their own time
+    except OutputError as lacking:
+        return lacking
+    if error.errno not in OF_THE_MACHINE:
+        return None
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return OutputError(f"{where}{error.strerror}; make room, or mend its rights")
+
+
+def _fail(told: MagicPoseError, error: BaseException, as_json: bool) -> None:
+    if as_json:
+        tell("error", kind=type(told).__name__, message=str(told), exit_code=1)
+    _tell_of(f"error: {told}", error)
+    raise typer.Exit(1) from None
+
+
+def _tell_of(line: str, error: BaseException) -> None:
     from magicpose_cli.video import partials_of
 
     sys.stderr.write(line + "\n")
@@ -43,4 +79,3 @@ def _end(line: str, error: BaseException, code: int) -> None:
         if partial.path.parent.suffix == ".part":  # a work folder, see work/folder.py
             line += "; the same command goes on from there"
         sys.stderr.write(line + "\n")
-    raise typer.Exit(code) from None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import typer
+
+from magicpose_cli.errors import OutputError
 
 STDIN = Path("-")
 KINDS = (
@@ -36,8 +37,10 @@ def without_stdin(*paths: Path) -> Iterator[list[Path]]:
         return
     if sys.stdin.isatty():
         raise typer.BadParameter("- reads standard input, which is a terminal; pipe a file into it")
-    with tempfile.TemporaryDirectory(prefix="magicpose-") as folder:
-        spooled = _spool(Path(folder))
+    from magicpose_cli.work.temporary import temporary_folder
+
+    with temporary_folder() as folder:
+        spooled = _spool(folder)
         yield [spooled if path == STDIN else path for path in paths]
 
 
@@ -48,7 +51,13 @@ def _spool(folder: Path) -> Path:
     if start[8:12] == b"WEBP":
         suffix = ".webp"
     path = folder / f"stdin{suffix}"
-    with path.open("wb") as file:
-        file.write(start)
-        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    try:
+        with path.open("wb") as file:
+            file.write(start)
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    except OSError as error:
+        raise OutputError(
+            f"standard input cannot be kept in {folder}: {error.strerror}; make room, or set "
+            "TMPDIR to another folder"
+        ) from error
     return path

@@ -16,6 +16,7 @@ from magicpose_cli.doctor.finding import BROKEN, Finding, probed
 from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
 from magicpose_cli.home import expanded
 from magicpose_cli.plan import default_preset, warps
+from magicpose_cli.work.temporary import check_temporary
 
 PROBES = {
     "program": (machine.program,),
@@ -92,6 +93,7 @@ def _used(preset: Preset) -> Iterator[Finding]:
     from magicpose_cli.render import pick_device
     from magicpose_cli.video.ffmpeg import run_ffmpeg
 
+    check_temporary()
     model, sampling = preset.model, preset.sampling
     if preset.description:
         yield Finding("description", preset.description)

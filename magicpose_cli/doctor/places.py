@@ -10,7 +10,8 @@ from pathlib import Path
 
 from magicpose_cli.catalog import CATALOG, in_units, lacking, models_home
 from magicpose_cli.doctor.finding import Finding
-from magicpose_cli.errors import ModelError
+from magicpose_cli.errors import ModelError, OutputError
+from magicpose_cli.work.temporary import check_temporary
 
 PATIENCE_S = 0.7  # for the files of one folder
 LITTLE = 2e9  # bytes of a disk that are soon full
@@ -50,6 +51,10 @@ def folders() -> Iterator[Finding]:
         value = f"{'' if whole else 'at least '}{in_units(size)}" if folder.is_dir() else "none yet"
         yield _with_room(name, value, folder, {"size": size})
     yield _with_room("work", "here", Path.cwd(), {})
+    try:
+        yield _with_room("temporary", "files", check_temporary(), {})
+    except OutputError as error:
+        yield Finding("temporary", "none", {}, str(error))
 
 
 def _with_room(name: str, value: str, folder: Path, facts: dict[str, object]) -> Finding:

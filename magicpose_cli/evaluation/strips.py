@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from magicpose_cli.evaluation.seen import Seen
+from magicpose_cli.work.temporary import temporary_folder
 
 SIDE = 192  # pixels of a picture's longer side in a strip
 MOST_KEPT = 512  # strips of one row of the table that wait on disk for being chosen
@@ -18,7 +18,8 @@ class Album:
     """Strips on disk until it is known which ones to show; a temporary folder, gone when closed."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="magicpose-"))
+        self._open = ExitStack()
+        self._folder = self._open.enter_context(temporary_folder())
         self._numbers: dict[str, int] = {}
 
     def keep(self, subject: str, index: int, count: int, seen: Seen) -> None:
@@ -38,7 +39,7 @@ class Album:
 
     def close(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._open.close()
 
     def _path(self, subject: str, index: int) -> Path:
         number = self._numbers.setdefault(subject, len(self._numbers))

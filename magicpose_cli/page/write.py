@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from magicpose_cli.page.films import Film, Footage, make_footage
 from magicpose_cli.page.run import Gap, Run, gaps_of, read_run
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.video.place import check_writable, hidden_beside, place
+from magicpose_cli.work.temporary import temporary_folder
 
 MAX_SECONDS = 60.0
 LISTED = 200  # gaps one by one on the page
@@ -63,8 +63,8 @@ def write_page(
     run = read_run(output)
     check_writable(target, overwrite)
     most = max(1, round(max_seconds * run.plan.fps))
-    with tempfile.TemporaryDirectory(prefix="magicpose-") as folder:
-        footage = make_footage(run, output, Path(folder), most, on_progress)
+    with temporary_folder() as folder:
+        footage = make_footage(run, output, folder, most, on_progress)
         frames = footage.films["result"].frames
         notes = [*footage.notes, *_warnings(footage, run, frames)]
         _write(target, _facts(run, output, footage, notes), overwrite)

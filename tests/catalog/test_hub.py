@@ -125,6 +125,39 @@ def test_pickles_alone_are_not_fetched(hub):
         asked("an-org/old")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/x.json", "../x.json", "a/../../x.json", "a/./x.json", "C:/x.json", "C:x.json",
+     "a\\x.json", "\\\\host\\x.json", "a//x.json", ".. /x.json", "x\x1b[31m.json",
+     f"{'x' * 300}.json"],
+)  # fmt: skip
+def test_a_name_that_leads_out_of_the_folder(hub, name, tmp_path):
+    hub.repositories["an-org/trap"] = {"a.safetensors": WEIGHTS, name: b"{}"}
+    with pytest.raises(ModelError, match=r"an-org/trap: names a file .*, which leads out") as error:
+        asked("an-org/trap")
+    assert error.value.args[0].isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"siblings": [{"rfilename": "a.safetensors", "size": "large"}]},
+     {"siblings": [{"rfilename": "a.safetensors", "size": -1}]},
+     {"siblings": [{"rfilename": 7}]}, {"siblings": [{}]}, {"siblings": "none"}, {"sha": 7}],
+)  # fmt: skip
+def test_an_answer_that_no_hub_gives(hub, told, monkeypatch):
+    hub.repositories["an-org/odd"] = {"a.safetensors": WEIGHTS}
+    listing = {**hub.listing("an-org/odd"), **told}
+    monkeypatch.setattr(hub, "listing", lambda repository: listing)
+    with pytest.raises(ModelError, match=r"an-org/odd cannot be fetched \(.*\); expected"):
+        asked("an-org/odd")
+
+
+def test_a_name_that_the_client_refuses(hub):
+    with pytest.raises(ModelError, match=r"an--org/x cannot be fetched"):
+        asked("an--org/x")
+
+
 def test_a_repository_that_is_not_there_or_closed(hub, monkeypatch):
     with pytest.raises(ModelError, match="an-org/none cannot be fetched") as error:
         asked("an-org/none")
