@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
@@ -47,6 +48,7 @@ class Result:
     """What a run has made, and everything needed to make it again.
 
     seconds: that each stage was at work; they overlap. resumed: frames that a former run had made.
+    files_sha256: of the files that the settings of the model name, see `content_hashes`.
     """
 
     plan: Plan
@@ -57,6 +59,10 @@ class Result:
     preset: dict[str, Any]
     versions: dict[str, str]
     model_sha256: str
+    reference_sha256: str = ""
+    driver_sha256: str = ""
+    files_sha256: tuple[str, ...] = ()
+    output_sha256: str = ""
     poses: str | None = None
     resumed: int = 0
     notes: tuple[str, ...] = ()
@@ -99,7 +105,12 @@ def animate(
             on_progress(Progress("plan", 1, 1, note=plan.model_line))
             job = _Job(plan, preset, picture, opened, work, at_hand, clock, on_progress)
             del opened  # the poses of a pose file; the job drops them once it has the motion
-            result = job.run(replaces)
+            result = replace(
+                job.run(replaces),
+                **{name: key[name] for name in ("reference_sha256", "driver_sha256")},
+                files_sha256=tuple(key["files_sha256"]),
+                output_sha256=content_hash(Path(plan.output)),
+            )
             write_sidecar(sidecar_path(Path(plan.output)), result)
             work.finish()
     return result
@@ -107,20 +118,28 @@ def animate(
 
 def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
     """Everything that decides the made frames: of two runs with one key, one can end the other."""
-    from magicpose_cli.diffusion.named import files_of
-
     settings = preset.model_dump(exclude={"output": True, "description": True})
     settings["model"].pop("batch_size")  # rounding apart it changes nothing; the journal holds it
     return {
-        "reference_sha256": content_hash(Path(plan.reference)),
-        "driver_sha256": content_hash(Path(plan.driver)),
-        "model_sha256": model_hash_of(plan.model),
+        **content_hashes(plan.reference, plan.driver, plan.model, preset),
         "size": [plan.width, plan.height],
         "steps": plan.steps,
         "guidance": plan.guidance,
         "settings": settings,
-        "files_sha256": [content_hash(file) for file in files_of(preset.model) if file.exists()],
         "versions": versions(),
+    }
+
+
+def content_hashes(reference: str, driver: str, model: str, preset: Preset) -> dict[str, Any]:
+    """Of everything that a run reads: SHA-256 by `reference_sha256` and so on, `files_sha256` of
+    what the preset's model settings name beside the model. Raises OSError for what is not there."""
+    from magicpose_cli.diffusion.named import files_of
+
+    return {
+        "reference_sha256": content_hash(Path(reference)),
+        "driver_sha256": content_hash(Path(driver)),
+        "model_sha256": model_hash_of(model),
+        "files_sha256": [content_hash(file) for file in files_of(preset.model) if file.exists()],
     }
 
 
@@ -367,7 +386,8 @@ def content_hash(path: Path) -> str:
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
             if path.is_dir():
-                digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+                name = f"{file.relative_to(path)}\0{file.stat().st_size}\0"
+                digest.update(os.fsencode(name))
             with file.open("rb") as opened:
                 while block := opened.read(1 << 20):
                     digest.update(block)

@@ -14,6 +14,7 @@ import numpy as np
 from magicpose_cli.config import Preset, load_preset
 from magicpose_cli.driver import Driver, open_driver
 from magicpose_cli.errors import ConfigError, OutputError
+from magicpose_cli.home import fitting
 from magicpose_cli.motion import needs_target
 from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.progress import OnProgress, silent
@@ -97,17 +98,19 @@ def make_plan(
     preset: Preset,
     *,
     overwrite: bool = False,
+    dry_run: bool = False,
     on_progress: OnProgress = silent,
 ) -> tuple[Plan, np.ndarray, Driver]:
     """Check everything that can be checked without work: the plan, the reference, the driver.
 
+    dry_run: a released checkpoint is looked at and not converted; nothing is written.
+
     Raises a MagicPoseError.
     """
-    from magicpose_cli.diffusion.weights import read_index, resolve_model
 
     check_temporary()  # ffmpeg's words and torch need it
     if output is None:
-        output = f"{Path(reference).stem}_{Path(driver).stem}.mp4"
+        output = fitting("{}_{}.mp4".format, Path(reference).stem, Path(driver).stem)
     # Where a former run was interrupted, what stands at the output may be its own.
     replaces = overwrite or work_path(Path(output)).exists()
     check_output(output, replaces)
@@ -149,8 +152,7 @@ def make_plan(
             f"anchor: frame {anchor} is beyond the last, {opened.frame_count - 1}; expected best, "
             "first or the number of a frame with the person in it"
         )
-    folder = resolve_model(preset.model.name, on_progress)
-    index = read_index(folder)
+    folder, index = _model(preset.model.name, dry_run, on_progress)
     warp = warps(opened.kind, preset, index)
     made = preset.size_for(index["sample_size"])
     width, height = made
@@ -186,6 +188,20 @@ def make_plan(
         trusts_network=not index["warp"],
     )
     return plan, picture, opened
+
+
+def _model(name: str, dry_run: bool, on_progress: OnProgress) -> tuple[Path, dict[str, Any]]:
+    """The model's folder and settings; in a dry run of a checkpoint that would have to be converted
+    first the file, and the settings that it would get."""
+    from magicpose_cli.diffusion.weights import SETTINGS, read_index, resolve_model, unconverted
+
+    if dry_run and (checkpoint := unconverted(name)):
+        from magicpose_cli.diffusion.convert import check_checkpoint
+
+        check_checkpoint(checkpoint)
+        return checkpoint, SETTINGS
+    folder = resolve_model(name, on_progress)
+    return folder, read_index(folder)
 
 
 def _check_not_read(written: Sequence[Path], inputs: dict[str, Path]) -> None:

@@ -1,5 +1,6 @@
 """Paths with a ~, of users with a home and without one."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from magicpose_cli.config import Preset
 from magicpose_cli.diffusion.named import place_of
 from magicpose_cli.diffusion.weights import resolve_model
 from magicpose_cli.errors import ConfigError, ModelError
-from magicpose_cli.home import NOWHERE, expanded, user_home
+from magicpose_cli.home import LONGEST, NOWHERE, expanded, fitting, user_home
 from magicpose_cli.plan import resolve_preset
 
 NOBODY = "~nobody-of-this-name/x"
@@ -47,3 +48,17 @@ def test_a_user_without_a_home_has_no_models_but_the_embedded(homeless, monkeypa
     assert isinstance(resolve_preset(None), Preset)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert models_home() == Path("/somewhere/magicpose/models")
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("me", "dance"), "me_dance.mp4"),
+        (("a" * 250, "dance"), f"{'a' * 210}_dance.mp4"),
+        (("a" * 250, "ü" * 120), f"{'a' * 107}_{'ü' * 53}.mp4"),
+        (("\udcff" * 250, ""), "\udcff" * 215 + "_.mp4"),
+    ],
+)
+def test_a_name_of_names_fits_the_disk(parts, expected):
+    assert fitting("{}_{}.mp4".format, *parts) == expected
+    assert len(os.fsencode(expected)) <= LONGEST

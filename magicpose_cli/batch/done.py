@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from magicpose_cli.animation import content_hash, content_hashes
 from magicpose_cli.batch.jobs import Job
 from magicpose_cli.config import Preset
 from magicpose_cli.plan import sidecar_path
@@ -23,22 +24,38 @@ def stands(job: Job) -> bool:
 
 
 def differences(job: Job, preset: Preset) -> list[str]:
-    """How what stands differs from what is asked; [] where it is the same."""
-    from magicpose_cli.diffusion.weights import resolve_model
+    """How what stands differs from what is asked; [] where it is the same.
 
+    Contents are compared, of what went in and of what came out, not names and times.
+    """
+    from magicpose_cli.diffusion.weights import resolve_model, unconverted
+
+    output = Path(job.output)
     try:
-        sidecar = json.loads(sidecar_path(Path(job.output)).read_text(encoding="utf-8"))
+        sidecar = json.loads(sidecar_path(output).read_text(encoding="utf-8"))
         former = _decisive(Preset.model_validate(sidecar["preset"]))  # settings it lacks were off
         files = {name: str(sidecar["plan"][name]) for name in ("reference", "driver", "model")}
+        hashes = {name: sidecar[f"{name}_sha256"] for name in (*files, "files", "output")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ["no readable settings beside it"]
+    if checkpoint := unconverted(preset.model.name):
+        return [f"model: {files['model']}, now {checkpoint}, which is not converted yet"]
     model = str(resolve_model(preset.model.name))
     asked_files = {"reference": job.reference, "driver": job.driver, "model": model}
+    try:
+        contents = content_hashes(job.reference, job.driver, model, preset)
+        made = content_hash(output)
+    except OSError as error:
+        return [f"{error.filename}: {error.strerror}"]
     found = [
-        f"{name}: {was}, now {asked_files[name]}"
+        f"{name}: {_change(was, asked_files[name])}"
         for name, was in files.items()
-        if os.path.realpath(was) != os.path.realpath(asked_files[name])
+        if hashes[name] != contents[f"{name}_sha256"]
     ]
+    if hashes["files"] != contents["files_sha256"]:
+        found.append("a file that the settings of the model name: changed since")
+    if hashes["output"] != made:
+        found.append("the video itself: changed since")
     asked = _decisive(preset)
     found += [
         f"{name}: {was!r}, now {asked[name]!r}"
@@ -46,6 +63,11 @@ def differences(job: Job, preset: Preset) -> list[str]:
         if was != asked[name]
     ]
     return found
+
+
+def _change(was: str, now: str) -> str:
+    same = os.path.realpath(was) == os.path.realpath(now)
+    return f"{now} has changed since" if same else f"{was}, now {now}"
 
 
 def _decisive(preset: Preset) -> dict[str, Any]:

@@ -22,10 +22,9 @@ from magicpose_cli.batch.names import (
 )
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.home import expanded
+from magicpose_cli.home import LONGEST, expanded, fitting
 from magicpose_cli.plan import default_preset, resolve_preset
 
-LONGEST_NAME = 220  # bytes: file systems take 255, and the work beside an output needs a suffix
 NAME = "{ref}_{driver}.mp4"
 PATHS = ("preset", "model.name", "model.base", "model.lora", "model.embedding", "model.vae")
 """Settings that name a file or a folder, where they look like a path."""
@@ -87,14 +86,17 @@ class ForAll:
 
     def output_name(self, reference: str, driver: str, number: int, preset: str | None) -> str:
         """The template filled in."""
-        values = {"ref": Path(reference).stem, "driver": Path(driver).stem, "n": number}
+        values: dict[str, Any] = {"n": number}
         try:
             names = {part for _, part, _, _ in string.Formatter().parse(self.name) if part}
-            if not names <= {*values, "preset"}:
-                raise ValueError(f"unknown {', '.join(sorted(names - {*values, 'preset'}))}")
+            if unknown := names - {"ref", "driver", "n", "preset"}:
+                raise ValueError(f"unknown {', '.join(sorted(unknown))}")
             if "preset" in names:
                 values["preset"] = Path(preset or default_preset()).stem
-            return self.name.format(**values)
+            return fitting(
+                lambda ref, driver: self.name.format(ref=ref, driver=driver, **values),
+                Path(reference).stem, Path(driver).stem,
+            )  # fmt: skip
         except (ValueError, IndexError, KeyError) as error:
             raise ConfigError(
                 f"--name {self.name!r}: {error}; expected a name such as {NAME!r} with {{ref}}, "
@@ -181,16 +183,17 @@ def _unfit(output: str, files: Mapping[str, str]) -> list[str]:
         for name, path in files.items()
         if path and os.path.realpath(path) == os.path.realpath(output)
     ]
-    if len(Path(output).name.encode()) > LONGEST_NAME:
-        mistakes.append(f"out: longer than {LONGEST_NAME} bytes; give a shorter one")
+    if len(os.fsencode(Path(output).name)) > LONGEST:
+        mistakes.append(f"out: longer than {LONGEST} bytes; give a shorter one")
     return mistakes
 
 
 def _is_name(value: Any) -> bool:
     """Text that a file system takes, which JSON's escapes can miss."""
-    if not isinstance(value, str) or "\0" in value:
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
         return False
-    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _in_folder(value: Any, folder: Path, *, may_be_hub_id: bool) -> Any:

@@ -105,8 +105,9 @@ class Batch:
 
         def look(job: Job, preset: Preset, outcome: Outcome) -> None:
             plan, *_ = make_plan(
-                job.reference, job.driver, job.output, preset, overwrite=self._overwrite
-            )
+                job.reference, job.driver, job.output, preset,
+                overwrite=self._overwrite, dry_run=True,
+            )  # fmt: skip
             outcome.status, outcome.frames = "ready", plan.frames
 
         self._each(look, on_progress, on_outcome)

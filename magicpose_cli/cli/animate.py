@@ -227,7 +227,9 @@ def command(
     )
     with without_stdin(reference, driver) as (picture, moves):
         if dry_run:
-            plan, *_ = make_plan(picture, moves, out, settings, overwrite=overwrite)
+            plan, *_ = make_plan(
+                picture, moves, out, settings, overwrite=overwrite, dry_run=True
+            )  # fmt: skip
             summary.plan(plan, as_json)
             return
         spread = Spread.typed(workers, devices, ray)

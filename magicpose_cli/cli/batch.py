@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from magicpose_cli.cli.events import tell
 from magicpose_cli.cli.options import Devices, RayAddress, Workers, option
+from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
     from magicpose_cli.batch import Batch, ForAll, Job, Outcome
@@ -99,7 +99,7 @@ def _listed(jobs: str | None, refs: list[str], drivers: list[str], for_all: ForA
 
 def _tell(job: Job, outcome: Outcome) -> None:
     if outcome.status == "failed":
-        sys.stderr.write(f"{job}: {outcome.error}\n")
+        say(f"{job}: {outcome.error}")
 
 
 def _sum_up(batch: Batch) -> None:
@@ -107,4 +107,4 @@ def _sum_up(batch: Batch) -> None:
     totals = batch.totals
     states = ("done", "ready", "skipped", "failed", "stopped", "waiting")
     told = ", ".join(f"{totals[state]} {state}" for state in states if totals[state])
-    sys.stderr.write(f"{totals['jobs']} jobs: {told} ({totals['seconds']:.1f} s)\n")
+    say(f"{totals['jobs']} jobs: {told} ({totals['seconds']:.1f} s)")

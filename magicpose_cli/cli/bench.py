@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from magicpose_cli.cli.outcome import with_exit_code
+from magicpose_cli.cli.say import say
 
 app = typer.Typer()
 
@@ -203,7 +204,7 @@ def timeline(
         seconds, frames = result.seconds, result.frames
         _print_json({"frames": frames, "seconds": seconds, "spans": clock.spans})
     elif not quiet:
-        typer.echo(f"{plot}: who worked when, over {result.frames} frames", err=True)
+        say(f"{plot}: who worked when, over {result.frames} frames")
 
 
 @app.command("poses")

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magicpose_cli.cli.say import say
+from magicpose_cli.errors import printable
+
 if TYPE_CHECKING:
     from magicpose_cli.training.data_folder import Record, Report
 
@@ -64,7 +67,7 @@ def _print(report: Report, new: int, out: Path) -> None:
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not new:
-        console.print(f"{out}: all done already, {report.clips} clips", markup=False)
+        say(f"{out}: all done already, {report.clips} clips")
         return
     if report.sources:
         table = Table("video", box=None)
@@ -77,11 +80,9 @@ def _print(report: Report, new: int, out: Path) -> None:
         console.print(table)
         for record in report.sources.values():
             if record.error:
-                console.print(f"cannot be read: {record.error}", markup=False)
+                say(f"cannot be read: {record.error}")
     drawn = f", {report.drawn_clips} of drawn people" if report.drawn_clips else ""
-    console.print(
-        f"{out}: {report.kept} frames in {report.clips} clips ({new} new{drawn})", markup=False
-    )
+    say(f"{out}: {report.kept} frames in {report.clips} clips ({new} new{drawn})")
 
 
 def _dropped(record: Record) -> str:
@@ -92,4 +93,4 @@ def _dropped(record: Record) -> str:
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(printable(text))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from magicpose_cli.cli.say import say
+
 
 def command(
     folder: Annotated[
@@ -38,4 +40,4 @@ def command(
         )
     summary.result(result, as_json=False, quiet=quiet)
     if not quiet:
-        typer.echo(f"{folder / 'out.png'}: contact sheet", err=True)
+        say(f"{folder / 'out.png'}: contact sheet")

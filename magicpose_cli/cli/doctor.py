@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from magicpose_cli.cli.complete import presets
+from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
     from magicpose_cli.doctor.examine import Examination
@@ -44,13 +44,14 @@ def command(
     else:
         typer.echo("\n".join(as_text(examination)))
     if not examination.can_run:
-        sys.stderr.write(f"error: {examination.obstacle}\n")
+        say(f"error: {examination.obstacle}")
         raise typer.Exit(1)
 
 
 def as_text(examination: Examination) -> list[str]:
     """The examination in lines, with ~ for the home folder."""
     from magicpose_cli.doctor.finding import without_home
+    from magicpose_cli.errors import printable
 
     lines: list[str] = []
     for section, findings in examination.sections.items():
@@ -61,4 +62,4 @@ def as_text(examination: Examination) -> list[str]:
             if found.warning:
                 lines.append(f"! {'':<22} {found.warning}")
     lines += ["", "can run" if examination.can_run else f"cannot run: {examination.obstacle}"]
-    return [without_home(line) for line in lines]
+    return [printable(without_home(line)) for line in lines]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magicpose_cli.cli.say import say
+
 if TYPE_CHECKING:
     from magicpose_cli.evaluation.evaluate import Evaluation
 
@@ -105,7 +107,7 @@ def command(
         write_json(json_to, numbers)
     _print(evaluation)
     if not quiet:
-        typer.echo(f"{out / 'report.html'}: the same with plots and pictures", err=True)
+        say(f"{out / 'report.html'}: the same with plots and pictures")
 
 
 def _check_usage(
@@ -150,5 +152,4 @@ def _print(evaluation: Evaluation) -> None:
     console = Console()
     console.width = max(console.width, TABLE_WIDTH)  # a narrow terminal wraps, nothing is cut off
     console.print(table)
-    for line in evaluation.missing.values():
-        typer.echo(line, err=True)
+    say(*evaluation.missing.values())

@@ -10,6 +10,7 @@ import typer
 
 from magicpose_cli.cli import complete
 from magicpose_cli.cli.outcome import with_exit_code
+from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
     from magicpose_cli.catalog import Entry
@@ -87,7 +88,7 @@ def fetch(
     """
     from magicpose_cli import catalog, install
     from magicpose_cli.cli.progress import shown
-    from magicpose_cli.errors import ConfigError, printable
+    from magicpose_cli.errors import ConfigError
 
     entry, folder = catalog.asked(name), catalog.weights_folder(name)
     lines = [f"{entry.title}; {entry.told_size}, license {entry.license}"]
@@ -96,7 +97,7 @@ def fetch(
     ]
     if unsure := sum(not file.sha256 for file in entry.files):
         lines.append(f"{unsure} of them have no published hash: what comes now is trusted later on")
-    typer.echo("\n".join(map(printable, [*lines, f"into {folder}"])), err=True)
+    say(*lines, f"into {folder}")
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError(f"nobody is there to be asked whether to fetch {name}; pass --yes")
@@ -107,7 +108,7 @@ def fetch(
                 on_progress, entry=entry, dtype=dtype, free=free, overwrite=overwrite
             )
             if not quiet:
-                typer.echo("\n".join(told), err=True)
+                say(*told)
         else:
             catalog.fetch(name, on_progress, entry)
     typer.echo(folder)
@@ -176,7 +177,7 @@ def remove(name: Name, yes: Yes = False) -> None:
             raise ConfigError(f"nobody is there to be asked whether to delete {name}; pass --yes")
         typer.confirm(f"Delete {name}?", abort=True, err=True)
     for folder in catalog.remove(name):
-        typer.echo(f"deleted {folder}", err=True)
+        say(f"deleted {folder}")
 
 
 @app.command("convert")

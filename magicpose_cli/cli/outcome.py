@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import functools
-import sys
 from collections.abc import Callable
 
 import typer
 
 from magicpose_cli.cli import signals
 from magicpose_cli.cli.events import tell
-from magicpose_cli.errors import MagicPoseError, OutputError, printable
+from magicpose_cli.cli.say import say
+from magicpose_cli.errors import MagicPoseError, OutputError
 
 OF_THE_MACHINE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
@@ -73,9 +73,9 @@ def _fail(told: MagicPoseError, error: BaseException, as_json: bool) -> None:
 def _tell_of(line: str, error: BaseException) -> None:
     from magicpose_cli.video import partials_of
 
-    sys.stderr.write(line + "\n")
+    say(line)
     for partial in partials_of(error):
-        line = printable(f"kept: {partial.frames} finished frames in {partial.path}")
+        line = f"kept: {partial.frames} finished frames in {partial.path}"
         if partial.path.parent.suffix == ".part":  # a work folder, see work/folder.py
             line += "; the same command goes on from there"
-        sys.stderr.write(line + "\n")
+        say(line)

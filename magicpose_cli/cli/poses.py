@@ -25,6 +25,7 @@ from magicpose_cli.cli.options import (
     Start,
     option,
 )
+from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
     from magicpose_cli.poses import Extracted
@@ -84,6 +85,7 @@ def command(
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.config import Preset
+    from magicpose_cli.home import fitting
     from magicpose_cli.pose.files.files import is_pose_file
     from magicpose_cli.poses import extract_poses
 
@@ -108,7 +110,7 @@ def command(
         motion__head=head,
     )
     if out is None and not is_pose_file(source):
-        out = Path(f"{source.absolute().stem}.poses.json")
+        out = Path(fitting("{}.poses.json".format, source.absolute().stem))
     with shown(quiet, as_json) as on_progress:
         result = extract_poses(
             source, out, settings.motion, follow=True if any(asks) else tracked,
@@ -164,14 +166,13 @@ def _print(source: Path, out: Path | None, result: Extracted) -> None:
         )  # fmt: skip
     Console().print(table)
     for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}")
     length = f"{told.frames} frames" + (f" at {told.fps:g} fps" if told.fps else "")
     people = f", up to {told.people_most} people" if told.people_most > 1 else ""
     found = round(told.seen * told.frames)
-    typer.echo(
+    say(
         f"{out or source}: {length} of {told.width}x{told.height}, a person found in {found}"
-        f"{people}{_retargeted(result)}",
-        err=True,
+        f"{people}{_retargeted(result)}"
     )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from magicpose_cli.cli.events import Events
+from magicpose_cli.cli.say import say
+from magicpose_cli.errors import printable
 
 if TYPE_CHECKING:
     from magicpose_cli.progress import OnProgress, Progress
@@ -22,6 +25,8 @@ NAMES = {
     "overlay": "drawing",
 }
 LINE_EVERY_S = 5.0
+SURE_AFTER_S = 2.0  # before, a rate would mean nothing
+MARKS = 30  # seconds, or batches that take longer, over which it is measured
 
 
 @contextmanager
@@ -46,32 +51,22 @@ def _bars() -> Iterator[OnProgress]:
     from rich import progress as bars
     from rich.console import Console
 
-    class Pace(bars.ProgressColumn):
-        """Over the whole stage: frames come in batches, a momentary rate would jump."""
-
-        def render(self, task: bars.Task) -> str:
-            elapsed = task.finished_time or task.elapsed
-            if task.total == 1 or not task.completed or not elapsed:
-                return ""
-            progress = task.fields["progress"]
-            return _pace(task.completed - task.fields["first"], elapsed, progress)
-
     columns = (
         bars.TextColumn("{task.description:>16}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
-        Pace(),
+        bars.TextColumn("{task.fields[pace]}"),
     )
     with bars.Progress(*columns, console=Console(stderr=True)) as drawn:
         tasks: dict[str, bars.TaskID] = {}
-
+        paces: dict[str, Pace] = {}
         said = ""
 
         def draw(progress: Progress) -> None:
             nonlocal said
             if progress.stage == "plan":
                 if progress.note != said:  # the jobs of a batch mostly share it
-                    drawn.console.print(progress.note, markup=False, highlight=False)
+                    drawn.console.print(printable(progress.note), markup=False, highlight=False)
                 said = progress.note
                 return
             if progress.stage == "jobs":  # the next one begins, and its stages with it
@@ -79,14 +74,13 @@ def _bars() -> Iterator[OnProgress]:
                     drawn.remove_task(tasks.pop(stage))
             if progress.stage not in tasks:
                 name = NAMES.get(progress.stage, progress.stage)
-                tasks[progress.stage] = drawn.add_task(
-                    name, total=progress.total, progress=progress, first=progress.done
-                )
+                tasks[progress.stage] = drawn.add_task(name, total=progress.total, pace="")
+                paces[progress.stage] = Pace()
             drawn.update(
                 tasks[progress.stage],
                 completed=progress.done,
                 total=progress.total,
-                progress=progress,
+                pace=paces[progress.stage](progress, time.monotonic()),
             )
 
         yield draw
@@ -96,41 +90,56 @@ class _Lines:
     """A line when a stage starts and ends, and every few seconds between."""
 
     def __init__(self) -> None:
-        self._stage, self._start, self._said, self._first = "", 0.0, 0.0, 0
-        self._plan = ""
+        self._stage, self._said, self._plan = "", 0.0, ""
+        self._pace = Pace()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.stage == "plan":
             if progress.note != self._plan:  # the jobs of a batch mostly share it
-                sys.stderr.write(f"{progress.note}\n")
+                say(progress.note)
             self._plan = progress.note
             return
         if progress.stage != self._stage:
-            self._stage, self._start, self._said = progress.stage, now, 0.0
-            self._first = progress.done
+            self._stage, self._said, self._pace = progress.stage, 0.0, Pace()
+        pace = self._pace(progress, now)
         name = NAMES.get(progress.stage, progress.stage)
         if progress.total <= 1:
             if progress.done == 0:
-                sys.stderr.write(f"{name}\n")
+                say(name)
             return
         if progress.done < progress.total and now - self._said < LINE_EVERY_S:
             return
         self._said = now
         line = f"{name}: {progress.done}/{progress.total} {progress.unit}"
-        elapsed = now - self._start
-        if progress.done and elapsed > 0.5:  # before, a rate would mean nothing
-            line += f", {_pace(progress.done - self._first, elapsed, progress)}"
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        say(f"{line}, {pace}" if pace else line)
 
 
-def _pace(done: float, elapsed: float, progress: Progress) -> str:
-    """How fast it goes, in the stage's own words where it has some, and when it ends.
+class Pace:
+    """How fast a stage goes, in its own words where it has some, and when it ends.
 
-    done: what has been done in `elapsed` seconds; a resumed stage does not begin at 0.
+    It is measured from the first piece that is done: what comes before is getting ready, once. And
+    of the last pieces alone: those that a former run has made are there at once. Pieces come many
+    at a time, so that only the first of each second counts.
     """
-    rate = done / elapsed
-    told = progress.note or f"{rate:.1f} {progress.unit}/s"
-    left = progress.total - progress.done
-    return f"{told}, {left / rate:.0f} s left" if rate else told
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
+        self._begin: int | None = None
+        self._rate = 0.0
+
+    def __call__(self, progress: Progress, now: float) -> str:
+        """What can be said now, a time in seconds; "" where a rate would mean nothing yet."""
+        if self._begin is None:
+            self._begin = progress.done
+        if progress.done > self._begin and (not self._marks or now - self._marks[-1][0] >= 1):
+            self._marks.append((now, progress.done))
+            since, first = self._marks[0]
+            span = now - since
+            self._rate = (progress.done - first) / span if span >= SURE_AFTER_S else 0.0
+        told = [progress.note] if progress.note else []
+        if self._rate:
+            told = told or [f"{self._rate:.1f} {progress.unit}/s"]
+            if left := progress.total - progress.done:
+                told.append(f"{left / self._rate:.0f} s left")
+        return ", ".join(told)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from magicpose_cli.cli.say import say
+
 
 def command(
     output: Annotated[
@@ -47,4 +49,4 @@ def command(
     if quiet:
         return
     line = f"{written.page}: {written.frames} frames, {written.size / 1e6:.1f} MB"
-    typer.echo("\n".join([line, *written.notes]), err=True)
+    say(line, *written.notes)

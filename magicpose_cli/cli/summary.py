@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
 from magicpose_cli.cli.events import tell
+from magicpose_cli.cli.say import say
 from magicpose_cli.errors import printable
 
 if TYPE_CHECKING:
@@ -51,4 +51,4 @@ def result(result: Result, as_json: bool, quiet: bool) -> None:
         lines.append(f"{result.resumed} frames were kept from an interrupted run")
     if result.plan.model == str(MINI):
         lines.append(WARPED_NOTE if result.plan.warp else MINI_NOTE)
-    sys.stderr.write("\n".join(map(printable, lines)) + "\n")
+    say(*lines)

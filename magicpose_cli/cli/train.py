@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from magicpose_cli.cli.say import say
+
 
 def command(
     recipe: Annotated[
@@ -87,4 +89,4 @@ def command(
     for folder in result.models.values():
         typer.echo(str(folder))
     if not result.complete and not quiet:
-        typer.echo(f"not finished yet; the same command goes on from {run}", err=True)
+        say(f"not finished yet; the same command goes on from {run}")

@@ -102,11 +102,7 @@ def convert_checkpoint(
     kind = getattr(torch, dtype) if dtype else None
     destination = Path(destination).resolve()
     _check_destination(destination, overwrite)
-    state = read_checkpoint(Path(source))
-    try:
-        plan = plan_conversion(state)
-    except ModelError as error:
-        raise ModelError(f"{source}: {error}") from None
+    state, plan = _planned(Path(source))
     lacking = [name for name in ("vae", "text_encoder") if name not in plan.parts]
     added = _parts_of_base(Path(base), lacking, plan, kind) if base else {}
     total = len(plan.parts) + len(added)
@@ -137,6 +133,19 @@ def convert_checkpoint(
         copied={name: Path(base, name) for name in (*added, "tokenizer")} if base else {},
         missing=[] if base else [*lacking, "tokenizer"],
     )
+
+
+def check_checkpoint(source: Path) -> None:
+    """Raise ModelError for a file that could not be converted. Nothing is written."""
+    _planned(source)
+
+
+def _planned(source: Path) -> tuple[Mapping[str, torch.Tensor], Plan]:
+    state = read_checkpoint(source)
+    try:
+        return state, plan_conversion(state)
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}") from None
 
 
 def _write_part(

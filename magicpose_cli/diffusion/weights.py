@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from magicpose_cli.catalog import is_hub_id, located, models_home
 from magicpose_cli.diffusion.configs import MOST, check_configs
 from magicpose_cli.errors import ModelError
-from magicpose_cli.home import expanded
+from magicpose_cli.home import expanded, fitting
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 if TYPE_CHECKING:
@@ -130,13 +130,9 @@ def converted(checkpoint: Path, on_progress: OnProgress = silent) -> Path:
 
     It lies in the home under the file's name and what tells one file of that name from another.
     """
-    from magicpose_cli.diffusion.convert import convert_checkpoint
-
-    state = checkpoint.stat()
-    identity = f"{checkpoint.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
-    mark = hashlib.sha256(identity.encode()).hexdigest()[:8]
-    folder = models_home() / f"{checkpoint.stem}-{mark}"
+    folder = _conversion(checkpoint)
     if not (folder / "model_index.json").is_file():
+        from magicpose_cli.diffusion.convert import convert_checkpoint
 
         def tell(part: str, done: int, total: int) -> None:
             on_progress(Progress("convert", done, total, "parts"))
@@ -144,6 +140,21 @@ def converted(checkpoint: Path, on_progress: OnProgress = silent) -> Path:
         convert_checkpoint(checkpoint, folder, progress=tell)
     read_index(folder)
     return folder
+
+
+def unconverted(name: str | None) -> Path | None:
+    """The checkpoint that `resolve_model` would convert first, where it is one."""
+    path = expanded(name or "auto")
+    if path.suffix.lower() not in CHECKPOINTS or not path.is_file():
+        return None
+    return None if (_conversion(path) / "model_index.json").is_file() else path
+
+
+def _conversion(checkpoint: Path) -> Path:
+    state = checkpoint.stat()
+    identity = f"{checkpoint.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
+    mark = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
+    return models_home() / fitting(f"{{}}-{mark}".format, checkpoint.stem)
 
 
 def model_hash(folder: Path) -> str:

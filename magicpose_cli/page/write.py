@@ -11,6 +11,7 @@ from typing import Any
 
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError, OutputError
+from magicpose_cli.home import fitting
 from magicpose_cli.page.films import Film, Footage, make_footage
 from magicpose_cli.page.run import Gap, Run, gaps_of, read_run
 from magicpose_cli.progress import OnProgress, silent
@@ -39,7 +40,7 @@ class Page:
 
 def page_path(output: Path) -> Path:
     """Where the page about a video or a folder stands: OUT.mp4.html."""
-    return output.with_name(f"{output.name}.html")
+    return output.with_name(fitting("{}.html".format, output.name))
 
 
 def write_page(

@@ -1,6 +1,7 @@
 """Batches with the real detector and encoder, and a tiny model."""
 
 import json
+import os
 from collections import Counter
 
 import numpy as np
@@ -189,6 +190,41 @@ def test_what_is_done_is_skipped_where_it_is_what_is_asked(folder, batch_of, loa
     batch = batch_of(*again, skip_done=True, overwrite=True)
     assert run(batch) == ["skipped", "done", "done", "done", "skipped"]
     assert run(batch_of(*again, skip_done=True)) == ["skipped"] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("ref.png", "reference: "), ("d1.json", "driver: "), ("a.mp4", "the video itself: ")],
+)
+def test_what_has_other_contents_now_is_not_done(folder, batch_of, media, name, said):
+    """Of the same name, size and time."""
+    jobs = [row("a.mp4")]
+    assert run(batch_of(*jobs)) == ["done"]
+    path, other = folder / name, (folder / name).read_bytes()
+    state, at = path.stat(), len(other) // 2
+    path.write_bytes(other[:at] + bytes([other[at] ^ 1]) + other[at + 1 :])
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    batch = batch_of(*jobs, skip_done=True)
+    assert run(batch) == ["failed"]
+    assert said in batch.outcomes[0].error and "changed since" in batch.outcomes[0].error
+    path.write_bytes(other)
+    assert run(batch_of(*jobs, skip_done=True)) == ["skipped"]
+
+
+def test_where_the_files_lie_does_not_matter(folder, batch_of):
+    assert run(batch_of(row("a.mp4"))) == ["done"]
+    (folder / "moved").mkdir()
+    (folder / "d1.json").rename(folder / "moved" / "other.json")
+    assert run(batch_of(row("a.mp4", "moved/other.json"), skip_done=True)) == ["skipped"]
+
+
+def test_an_empty_video_is_made_again(folder, batch_of):
+    jobs = [row("a.mp4")]
+    assert run(batch_of(*jobs)) == ["done"]
+    (folder / "a.mp4").write_bytes(b"")
+    assert run(batch_of(*jobs, skip_done=True)) == ["failed"]
+    assert run(batch_of(*jobs, skip_done=True, overwrite=True)) == ["done"]
+    assert probe(folder / "a.mp4").frame_count == 1
 
 
 def test_a_check_makes_nothing_and_finds_every_problem(folder, batch_of, loads):

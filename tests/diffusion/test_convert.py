@@ -326,3 +326,24 @@ def test_the_destination_is_never_harmed(small_state, tmp_path):
 def test_unknown_dtype(small_state, tmp_path):
     with pytest.raises(ModelError, match="'int8': expected one of float32, float16, bfloat16"):
         convert_checkpoint(tmp_path / "any", tmp_path / "model", dtype="int8")
+
+
+def test_a_dry_run_of_a_checkpoint_writes_nothing(small_state, media, tmp_path, monkeypatch):
+    from magicpose_cli.config import Preset
+    from magicpose_cli.diffusion.weights import resolve_model
+    from magicpose_cli.plan import make_plan
+
+    monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path / "home"))
+    source = tmp_path / "model_state.th"
+    torch.save(small_state, source)
+    ends, preset = (media / "ref.png", media / "dance.mp4"), Preset()
+    preset = preset.with_options(model__name=str(source))
+    plan, *_ = make_plan(*ends, tmp_path / "out.mp4", preset, dry_run=True)
+    assert (plan.model, plan.width, plan.steps) == (str(source), 512, 50)
+    assert list(tmp_path.iterdir()) == [source]
+    folder = resolve_model(str(source))
+    plan, *_ = make_plan(*ends, tmp_path / "out.mp4", preset, dry_run=True)
+    assert plan.model == str(folder)
+    torch.save({"a": torch.zeros(1)}, source)
+    with pytest.raises(ModelError, match=r"model_state\.th: no key begins with"):
+        make_plan(*ends, tmp_path / "out.mp4", preset, dry_run=True)
