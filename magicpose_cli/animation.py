@@ -19,7 +19,7 @@ import numpy as np
 from magicpose_cli.clock import Clock
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver
-from magicpose_cli.errors import OutputError
+from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.finishing import Finisher, WarpedFrames
 from magicpose_cli.motion import Motion, draw_maps, needs_target, read_motion
 from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
@@ -119,9 +119,13 @@ def animate(
 def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
     """Everything that decides the made frames: of two runs with one key, one can end the other."""
     settings = preset.model_dump(exclude={"output": True, "description": True})
+    try:
+        hashes = content_hashes(plan.reference, plan.driver, plan.model, preset)
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
     settings["model"].pop("batch_size")  # rounding apart it changes nothing; the journal holds it
     return {
-        **content_hashes(plan.reference, plan.driver, plan.model, preset),
+        **hashes,
         "size": [plan.width, plan.height],
         "steps": plan.steps,
         "guidance": plan.guidance,

@@ -19,7 +19,7 @@ from magicpose_cli.motion import needs_target
 from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.video import check_output, read_picture
-from magicpose_cli.work import work_path
+from magicpose_cli.work import by_name, work_path
 from magicpose_cli.work.temporary import check_temporary
 
 MOST_OF_SIDECAR = 256 << 20  # bytes: hours of frames without a detection are far below
@@ -240,9 +240,11 @@ def warps(driver_kind: str, preset: Preset, index: dict[str, Any]) -> bool:
 
 def poses_path(output: Path) -> Path:
     """Where the saved poses of a video stand: OUT.poses.json."""
-    return output.with_name(f"{output.stem}.poses.json")
+    named = by_name(output)
+    return named.with_name(f"{named.stem}.poses.json")
 
 
 def sidecar_path(output: Path) -> Path:
     """Where the settings of a video stand: OUT.mp4.json."""
-    return output.with_name(f"{output.name}.json")
+    named = by_name(output)
+    return named.with_name(f"{named.name}.json")

@@ -16,6 +16,7 @@ from magicpose_cli.page.films import Film, Footage, make_footage
 from magicpose_cli.page.run import Gap, Run, gaps_of, read_run
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.video.place import check_writable, hidden_beside, place
+from magicpose_cli.work import by_name
 from magicpose_cli.work.temporary import temporary_folder
 
 MAX_SECONDS = 60.0
@@ -40,7 +41,8 @@ class Page:
 
 def page_path(output: Path) -> Path:
     """Where the page about a video or a folder stands: OUT.mp4.html."""
-    return output.with_name(fitting("{}.html".format, output.name))
+    named = by_name(output)
+    return named.with_name(fitting("{}.html".format, named.name))
 
 
 def write_page(
@@ -63,7 +65,7 @@ def write_page(
         raise ConfigError(f"max-seconds {max_seconds:g}: expected more than 0")
     run = read_run(output)
     check_writable(target, overwrite)
-    most = max(1, round(max_seconds * run.plan.fps))
+    most = max(1, round(min(max_seconds * run.plan.fps, run.frames)))
     with temporary_folder() as folder:
         footage = make_footage(run, output, folder, most, on_progress)
         frames = footage.films["result"].frames

@@ -49,8 +49,16 @@ TOLD = "told"  # the JSON that lies in motion.npz beside the arrays
 
 def work_path(output: Path) -> Path:
     """The work folder of an output: OUT.mp4.part, or OUT.part for a folder of frames."""
-    named = output if output.name.strip(".") else output.resolve()
+    named = by_name(output)
     return named.with_name(f"{named.name}.part")
+
+
+def by_name(output: Path) -> Path:
+    """The output under a name, which "." and ".." are none. Raises OutputError for the root."""
+    named = output if output.name.strip(".") else output.resolve()
+    if not named.name:
+        raise OutputError(f"{output}: expected the name of a file or of a folder of frames")
+    return named
 
 
 class WorkFolder:
