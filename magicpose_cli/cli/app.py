@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -35,7 +36,7 @@ EPILOG = """Progress goes to stderr, what was asked for to stdout. Exit codes: 0
 you can mend (one line says what), 2 wrong usage, 130 Ctrl-C.
 
 Environment: MAGICPOSE_HOME (where models lie), HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
-(the hub's client), NO_COLOR.
+(the hub's client), NO_COLOR, MAGICPOSE_MAX_MEGAPIXELS (as --max-megapixels).
 """
 
 app = typer.Typer(
@@ -75,5 +76,16 @@ def _root(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show it and stop."),
     ] = False,
+    max_megapixels: Annotated[
+        str | None,
+        typer.Option(
+            "--max-megapixels",
+            metavar="N",
+            help="Millions of pixels that a picture or a film's frame may have (120).",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    if max_megapixels is not None:
+        from magicpose_cli.video.limits import VARIABLE
+
+        os.environ[VARIABLE] = max_megapixels  # which processes of ours see, too

@@ -35,5 +35,5 @@ def beyond_limit(path: Path, size: str = "") -> str:
     """What to say of a picture beyond the limit; size: its own, where it is known."""
     return (
         f"{path} is {size}more than {max_pixels() / 1e6:g} million pixels, the limit for the sake "
-        f"of memory; make it smaller, or set {VARIABLE} to a higher one"
+        f"of memory; make it smaller, or raise it: magicpose --max-megapixels N ... ({VARIABLE})"
     )
