@@ -21,7 +21,7 @@ import numpy as np
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, source
-from magicpose_cli.video.picture import DAMAGED, open_picture, pictures_in, read_picture, to_rgb
+from magicpose_cli.video.picture import damaged, open_picture, pictures_in, read_picture, to_rgb
 
 if TYPE_CHECKING:
     from magicpose_cli.video.probe import Clip
@@ -142,7 +142,7 @@ def animation_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) 
             for number in numbers:
                 animation.seek(int(number))
                 yield to_rgb(animation), False
-    except DAMAGED:
+    except damaged():
         return
 
 

@@ -27,11 +27,17 @@ FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "AVIF", "HEIF", "JPEG2000",
     "TGA", "ICO", "ICNS", "PCX", "SGI", "DDS", "QOI", "PSD",
 )  # fmt: skip
-# What Pillow raises, beside OSError, on files that are damaged on purpose or by accident.
-DAMAGED = (
-    *(OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError),
-    *(LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError),
-)
+
+
+def damaged() -> tuple[type[Exception], ...]:
+    """What Pillow raises on files that are damaged on purpose or by accident."""
+    from PIL import Image
+
+    return (
+        *(OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError),
+        *(LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError),
+        Image.DecompressionBombError,  # of a frame beyond the picture's own size
+    )
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -57,7 +63,7 @@ def read_picture(path: str | Path) -> np.ndarray:
         raise InputError(
             f"{path} is no picture that can be read; give a PNG, JPEG or WebP"
         ) from error
-    except DAMAGED as error:
+    except damaged() as error:
         raise InputError(
             f"{path} cannot be read as a picture ({error}); it may be damaged, save it again"
         ) from error
@@ -94,7 +100,7 @@ def picture_size(path: Path) -> tuple[int, int]:
             width, height = picture.size
             turned = picture.getexif().get(0x0112, 1) >= 5  # the four quarter turns of EXIF
             return (height, width) if turned else (width, height)
-    except DAMAGED as error:
+    except damaged() as error:
         raise InputError(f"{path} cannot be read as a picture; remove or replace it") from error
 
 

@@ -22,8 +22,8 @@ from magicpose_cli.video.decode import SAME_TIME_S, told_times
 from magicpose_cli.video.ffmpeg import run_ffmpeg, source
 from magicpose_cli.video.limits import check_size
 from magicpose_cli.video.picture import (
-    DAMAGED,
     PICTURE_SUFFIXES,
+    damaged,
     open_picture,
     picture_size,
     pictures_in,
@@ -154,7 +154,7 @@ def _probe_animation(path: Path) -> Clip:
                 animation.seek(number)
                 animation.load()
                 delays.append(_delay(animation.info.get("duration", 0)))
-    except DAMAGED as error:
+    except damaged() as error:
         raise InputError(f"{path} cannot be read as an animation; it may be damaged") from error
     if len(delays) < 2:
         raise InputError(
