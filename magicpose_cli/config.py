@@ -96,7 +96,7 @@ class ModelSettings(Section):
     embedding: Names = []  # noqa: RUF012
     """Textual inversions, "FILE" or "FILE:WORD": a word more for the prompt."""
     vae: Name | None = None
-    """Another autoencoder, as a tiny one for previews: a folder or a file. Changes the result."""
+    """Another autoencoder, such as a tiny one: a folder or a file. Changes the result."""
 
 
 class SamplingSettings(Section):

@@ -147,7 +147,8 @@ def _in_diffusers_names(place: Path, state: Mapping[str, torch.Tensor]) -> dict[
         _check_kind(place, state)
         return {key.removeprefix("unet."): tensor for key, tensor in state.items()}
     _check_kind(place, state)
-    shape = layout.unet_shape(layout.Tensors(denoiser))
+    with layout.errors_of(f"base {place}", WANTED):
+        shape = layout.unet_shape(layout.Tensors(denoiser))
     modules = layout.unet_modules(shape)
     return layout.by_names_of_diffusers(denoiser, layout.DENOISER, modules)
 

@@ -101,18 +101,14 @@ def load_autoencoder(
         raise ModelError(f"{at}: is by its name for Stable Diffusion XL; {WANTED}")
     has_config = (place / "config.json").is_file()
     file = file_in(place, "autoencoder", SUFFIXES, PREFERRED)
-    try:
-        state = autoencoder_state(read_checkpoint(file, WANTED, at))
-    except layout.LackingError as error:
-        raise ModelError(f"{at}: {error}; {WANTED}") from error
+    state = autoencoder_state(read_checkpoint(file, WANTED, at), at)
     if not any(key.startswith("decoder.") for key in state):
         alone = any(key.startswith("encoder.") for key in state)
         kind = "an encoder alone" if alone else kind_of(state) or "something else"
         raise ModelError(f"{at}: is {kind}; {WANTED}")
-    failures: tuple[type[Exception], ...] = (*unreadable(), layout.LackingError)
     try:
         check_configs(place)
-        kind, config = _read_config(place) if has_config else _told_by(state)
+        kind, config = _read_config(place) if has_config else _told_by(state, at)
         if kind not in KINDS:
             raise ModelError(f"{at}: is a {kind}; expected {' or '.join(sorted(KINDS))}")
         with quiet():
@@ -121,7 +117,7 @@ def load_autoencoder(
         scale, shift = float(vae.config.scaling_factor), float(vae.config.shift_factor or 0)
         if not (math.isfinite(shift) and 0 < scale < math.inf):
             raise ValueError(f"its scaling_factor is {scale}, its shift_factor {shift}")
-    except failures as error:
+    except unreadable() as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{at}: cannot be loaded ({reason}); {WANTED}") from error
     if scale == XL_SCALE:
@@ -141,15 +137,15 @@ def load_autoencoder(
     return vae.eval()
 
 
-def autoencoder_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """An autoencoder's tensors by the names that diffusers has for them today."""
+def autoencoder_state(state: Mapping[str, torch.Tensor], at: str) -> dict[str, torch.Tensor]:
+    """An autoencoder's tensors by the names that diffusers has for them today. at: for messages."""
     for prefix in (layout.VAE, "vae."):
         if own := {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}:
             state = own
     if any(re.match(r"(encoder|decoder)\.(mid\.|down\.|up\.)", key) for key in state):
-        config = layout.vae_config(
-            layout.Tensors({f"{layout.VAE}{k}": t for k, t in state.items()})
-        )
+        original = layout.Tensors({f"{layout.VAE}{k}": t for k, t in state.items()})
+        with layout.errors_of(at, WANTED):
+            config = layout.vae_config(original)
         return layout.by_names_of_diffusers(state, "", layout.vae_modules(config))
     if taesd := _taesd(state):
         return taesd
@@ -177,8 +173,9 @@ def _read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     return str(config["_class_name"]), config
 
 
-def _told_by(state: Mapping[str, torch.Tensor]) -> tuple[str, dict[str, Any]]:
+def _told_by(state: Mapping[str, torch.Tensor], at: str) -> tuple[str, dict[str, Any]]:
     """Class and arguments by the tensors: SD 1.5's scale, and TAESD's one build."""
     if any(key.startswith("decoder.layers.") for key in state):
         return "AutoencoderTiny", {}
-    return "AutoencoderKL", layout.vae_config_of_diffusers(layout.Tensors(state))
+    with layout.errors_of(at, WANTED):
+        return "AutoencoderKL", layout.vae_config_of_diffusers(layout.Tensors(state))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,10 +141,6 @@ def by_names_of_diffusers(
     return {renamed(key, modules) or key: tensor for key, tensor in bare.items()}
 
 
-class LackingError(ModelError):
-    """A tensor is not there, or of another number of dimensions."""
-
-
 class Tensors:
     """The tensors of one checkpoint by key, asked for shapes with a clear error."""
 
@@ -153,15 +150,24 @@ class Tensors:
     def shape(self, key: str, dims: int) -> tuple[int, ...]:
         """ModelError where the key is lacking or has another number of dimensions."""
         if key not in self.state:
-            raise LackingError(f"the checkpoint lacks {key!r}; expected a released MagicPose model")
+            raise ModelError(f"the checkpoint lacks {key!r}; expected a released MagicPose model")
         shape = tuple(self.state[key].shape)
         if len(shape) != dims or not all(shape):
-            raise LackingError(f"{key!r} has the shape {list(shape)}; expected {dims} dimensions")
+            raise ModelError(f"{key!r} has the shape {list(shape)}; expected {dims} dimensions")
         return shape
 
     def count(self, key: str) -> int:
         """How many keys there are of a numbered kind; the number's place in `key` is a {}."""
         return next(n for n in itertools.count() if key.format(n) not in self.state)
+
+
+@contextmanager
+def errors_of(place: str, wanted: str) -> Iterator[None]:
+    """What a walk through tensors finds lacking, told of another kind of file."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{place}: {str(error).partition('; ')[0]}; {wanted}") from error
 
 
 def unet_shape(tensors: Tensors) -> UNetShape:

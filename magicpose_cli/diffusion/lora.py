@@ -38,6 +38,7 @@ OF_OTHERS = re.compile(
 BUNDLED = re.compile(r"bundle_emb\.(.+)\.(string_to_param\.\*|emb_params)")
 METADATA, PEFT_CONFIG = "lora_adapter_metadata", "adapter_config.json"
 SERVED_BY_PEFT = ("LORA", "LOHA", "LOKR", "IA3")
+MOST_LETTERS = 1000  # of a tensor's name
 PART = re.compile(
     "(.+?)(?:" + "|".join(f"(?P<{name}>{ends})" for name, ends in SPELLED.items()) + ")"
 )
@@ -72,7 +73,8 @@ def fuse_lora(unet: Any, place: Path, scale: float = 1.0) -> Fused:
     tensors, config = _read(file)
     layers = {name: module for name, module in unet.named_modules() if hasattr(module, "weight")}
     fused, groups, foreign = Fused(), defaultdict[str, dict[str, torch.Tensor]](dict), set()
-    spellings, of_text = _spellings(unet, layers), False
+    spellings = _spellings(unet, layers)
+    of_text = place.is_dir() and any(place.glob("text_encoder*/adapter_model.*"))
     for key, tensor in tensors.items():
         part = PART.fullmatch(key)
         if OF_OTHERS.match(key):
@@ -80,7 +82,12 @@ def fuse_lora(unet: Any, place: Path, scale: float = 1.0) -> Fused:
         elif bundled := BUNDLED.fullmatch(key):
             fused.words[bundled[1]] = tensor
         elif part is not None and part[1] in spellings:
-            groups[spellings[part[1]]][str(part.lastgroup)] = tensor
+            layer, name = spellings[part[1]], str(part.lastgroup)
+            if name in groups[layer]:
+                raise ModelError(
+                    f"LoRA {file}: holds {name} of {layer} twice, by two names; {WANTED}"
+                )
+            groups[layer][name] = tensor
         else:
             foreign.add(part[1] if part is not None else key)
     fitting = sum(parts.keys() != {"weight"} for parts in groups.values())
@@ -152,6 +159,8 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], _Config]:
     if not tensors and state:
         raise ModelError(f"LoRA {file}: is {kind_of(state) or 'something else'}; {WANTED}")
     check_tensors(file, tensors, WANTED)
+    if any(len(key) > MOST_LETTERS for key in tensors):  # no layer's, and slow to look at
+        raise ModelError(f"LoRA {file}: has names of over {MOST_LETTERS} letters; {WANTED}")
     beside = file.with_name(PEFT_CONFIG)
     try:
         if beside.is_file() and any(key.startswith("base_model.model.") for key in tensors):

@@ -5,6 +5,7 @@ Nothing heavy is imported here: a run looks at these files before torch is there
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,14 @@ def file_and_scale(text: str) -> tuple[Path, float]:
     """A LoRA's "FILE" or "FILE:SCALE"; without a scale it is 1. Raises ConfigError."""
     file, scale = _cut(text)
     try:
-        return file, 1.0 if scale is None else float(scale)
+        strength = 1.0 if scale is None else float(scale)
     except ValueError:
+        strength = math.nan
+    if not math.isfinite(strength):
         raise ConfigError(
             f"model.lora: {text!r}; expected FILE or FILE:SCALE such as style.safetensors:0.6"
-        ) from None
+        )
+    return file, strength
 
 
 def file_and_word(text: str) -> tuple[Path, str | None]:

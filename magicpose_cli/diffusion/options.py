@@ -13,7 +13,7 @@ from magicpose_cli.diffusion.embedding import add_embedding, add_word, notes_on_
 from magicpose_cli.diffusion.lora import fuse_lora
 from magicpose_cli.diffusion.named import file_and_scale, file_and_word, place_of
 from magicpose_cli.diffusion.weights import quiet
-from magicpose_cli.errors import ConfigError
+from magicpose_cli.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -60,10 +60,10 @@ def apply_model_settings(
         fused = fuse_lora(pipeline.unet, file, strength)
         notes += fused.notes
         for word, vectors in fused.words.items():
-            if pipeline.text_encoder is None or pipeline.tokenizer is None:
-                notes.append(f"LoRA {file.name}: its word {word!r} is left out (no text here)")
-            else:
-                words.append(add_word(pipeline, vectors, word, f"LoRA {file}"))
+            try:
+                words.append(add_word(pipeline, vectors, word, f"LoRA {file.name}"))
+            except ModelError as error:
+                notes.append(f"the word {word!r} is left out: {error}")
     for text in embedding:
         file, own = file_and_word(text)
         learned = add_embedding(pipeline, file, own)

@@ -133,8 +133,9 @@ def test_a_scale_or_a_word_after_a_colon(tmp_path, monkeypatch):
     ):
         found, scale = file_and_scale(text)
         assert (str(found), scale) == (file, rest)
-    with pytest.raises(ConfigError, match="expected FILE or FILE:SCALE"):
-        file_and_scale("a.safetensors:much")
+    for scale in ("much", "nan", "inf"):
+        with pytest.raises(ConfigError, match="expected FILE or FILE:SCALE"):
+            file_and_scale(f"a.safetensors:{scale}")
     assert file_and_word("a.pt:<ink>")[1] == "<ink>"
 
 

@@ -309,7 +309,17 @@ def test_a_foreign_layer_and_bundled_words_are_told(unet, tmp_path):
     ]
     given = {"lora": [str(tmp_path / "few.safetensors")], "device": "cpu", "size": (64, 64)}
     told = apply_model_settings(random_pipeline("tiny"), **given)
-    assert "LoRA few.safetensors: its word 'ink' is left out (no text here)" in told
+    assert any(
+        "word 'ink' is left out: LoRA few.safetensors: this model has no text" in t for t in told
+    )
+
+
+def test_one_layer_by_two_names_is_refused(unet, tmp_path):
+    tensors, _ = in_naming("kohya", unet)
+    tensors |= in_naming("diffusers", unet)[0]
+    save_file(tensors, tmp_path / "few.safetensors")
+    with pytest.raises(ModelError, match="twice, by two names"):
+        fuse_lora(unet, tmp_path / "few.safetensors")
 
 
 def test_a_list_without_names(unet, tmp_path):
