@@ -88,17 +88,18 @@ def _schedule(place: Path, file: Path, state: Mapping[str, torch.Tensor]) -> dic
     A folder has a scheduler's configuration. A file may hold the empty tensors `v_pred` and
     `ztsnr`, tell it in its metadata, or have a YAML of the original code beside it.
     """
-    config = place / "scheduler" / "scheduler_config.json"
+    whole = place.parent if place.name == "unet" else place
+    config = whole / "scheduler" / "scheduler_config.json"
     told: dict[str, Any] = {}
     try:
         if config.is_file():
             read = json.loads(config.read_text(encoding="utf-8"))
             told = {key: read[key] for key in SCHEDULE if read.get(key) is not None}
             told.setdefault("prediction_type", "epsilon")
-        elif place.is_file():
+        else:
             metadata = metadata_of(file)
             of_spec = metadata.get("modelspec.prediction_type", "")
-            beside = [place.with_suffix(end) for end in (".yaml", ".yml")]
+            beside = [file.with_suffix(end) for end in (".yaml", ".yml")]
             texts = [f.read_text(encoding="utf-8", errors="replace") for f in beside if f.is_file()]
             if "v_pred" in state or of_spec in ("v", "v_prediction") or any(map(IS_V, texts)):
                 told["prediction_type"] = "v_prediction"

@@ -157,8 +157,11 @@ def test_a_folder_brings_what_it_predicts(pipeline, other, tmp_path):
     told = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "beta_end": 0.012}
     file = tmp_path / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps(told))
-    (note,) = swap_denoiser(pipeline, tmp_path)
-    assert "prediction_type v_prediction" in note
+    stock = pipeline.scheduler
+    for place in (tmp_path, tmp_path / "unet"):
+        pipeline.register_modules(scheduler=stock)
+        (note,) = swap_denoiser(pipeline, place)
+        assert "prediction_type v_prediction" in note
     assert pipeline.scheduler.config["prediction_type"] == "v_prediction"
     assert pipeline.scheduler.config["rescale_betas_zero_snr"] is True
     assert pipeline.scheduler.config["timestep_spacing"] == "leading"  # how to sample is ours

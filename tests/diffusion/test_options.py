@@ -99,7 +99,9 @@ def harm(kind: str, folder) -> str:
     file = folder / "diffusion_pytorch_model.safetensors"
     if kind == "channels":
         tiny_vae(folder, latent_channels=16)
-        return "16 latent channels, 8 pixels wide; the model's latents have 4 and are 8 pixels wide"
+        return (
+            r"16 latent channels \(Stable Diffusion 3, FLUX\), 8 pixels wide; the model's latents"
+        )
     if kind == "factor":
         AutoencoderKL(block_out_channels=(32,), norm_num_groups=8).save_pretrained(folder)
         return "4 latent channels, 1 pixels wide"
