@@ -19,6 +19,7 @@ import torch
 from magicpose_cli.diffusion import layout
 from magicpose_cli.diffusion.addends import PLAIN, SPELLED, Scale, changed_bias, changed_weight
 from magicpose_cli.diffusion.kinds import file_in, kind_of
+from magicpose_cli.diffusion.named import PEFT_CONFIG
 from magicpose_cli.diffusion.read import check_tensors, metadata_of, read_plain, require_finite
 from magicpose_cli.diffusion.weights import unreadable
 from magicpose_cli.errors import ModelError
@@ -36,7 +37,7 @@ OF_OTHERS = re.compile(
     r"(lora_te|lycoris_te|text_encoder|te\.)|base_model\.model\.text_model\.|lora_text_model"
 )
 BUNDLED = re.compile(r"bundle_emb\.(.+)\.(string_to_param\.\*|emb_params)")
-METADATA, PEFT_CONFIG = "lora_adapter_metadata", "adapter_config.json"
+METADATA = "lora_adapter_metadata"
 SERVED_BY_PEFT = ("LORA", "LOHA", "LOKR", "IA3")
 MOST_LETTERS = 1000  # of a tensor's name
 PART = re.compile(

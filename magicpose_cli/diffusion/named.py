@@ -16,6 +16,8 @@ from magicpose_cli.home import expanded
 if TYPE_CHECKING:
     from magicpose_cli.config import ModelSettings
 
+PEFT_CONFIG = "adapter_config.json"  # beside a LoRA of peft: its scales
+
 
 def place_of(text: str) -> Path:
     """The file or folder that a setting names: a path, or something fetched (catalog, ORG/NAME)."""
@@ -56,6 +58,15 @@ def _cut(text: str) -> tuple[Path, str | None]:
 
 
 def files_of(model: ModelSettings) -> list[Path]:
-    """Every file or folder beside the model itself that its settings name."""
+    """Every file or folder beside the model itself that its settings name, and what lies beside
+    such a file and tells how it is meant: a base's YAML, the scales of a LoRA of peft."""
     plain = [place_of(text) for text in (model.base, model.vae) if text is not None]
-    return plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
+    named = plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
+    beside = [
+        path
+        for file in named
+        if file.is_file()
+        for path in (*map(file.with_suffix, (".yaml", ".yml")), file.with_name(PEFT_CONFIG))
+        if path.is_file()
+    ]
+    return named + beside

@@ -69,8 +69,10 @@ def read_plain(source: Path, expected: str, place: str | None = None) -> Any:
             )
     except pickle.UnpicklingError as error:
         if re.search(r"GLOBAL|Unsupported (global|class|operand)", str(error)):
+            named = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
+            which = f", {named[1]}" if named else ""
             raise ModelError(
-                f"{place}: refused, it holds more than tensors (none of its code was run); "
+                f"{place}: refused, it holds more than tensors{which} (none of its code was run); "
                 f"{expected}"
             ) from error
         raise ModelError(f"{place}: is no checkpoint; {expected}") from error

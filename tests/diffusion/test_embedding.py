@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from magicpose_cli.config import ModelSettings
 from magicpose_cli.diffusion.embedding import add_embedding, token_ids
-from magicpose_cli.diffusion.named import file_and_scale, file_and_word
+from magicpose_cli.diffusion.named import file_and_scale, file_and_word, files_of
 from magicpose_cli.diffusion.options import apply_model_settings
 from magicpose_cli.errors import ConfigError, ModelError
 
@@ -117,6 +118,15 @@ def test_a_payload_is_refused_and_not_run(speaking, tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="refused, it holds more than tensors"):
         add_embedding(speaking, tmp_path / "bad.pt")
     assert not (tmp_path / "payload-was-run").exists()
+
+
+def test_what_lies_beside_a_file_belongs_to_it(tmp_path):
+    for name in ("dream.safetensors", "dream.yaml", "adapter_model.safetensors",
+                 "adapter_config.json", "other.yaml"):  # fmt: skip
+        (tmp_path / name).touch()
+    model = ModelSettings(base=str(tmp_path / "dream.safetensors"))
+    assert [file.name for file in files_of(model)][1:] == ["dream.yaml", "adapter_config.json"]
+    assert files_of(ModelSettings()) == []
 
 
 def test_a_scale_or_a_word_after_a_colon(tmp_path, monkeypatch):

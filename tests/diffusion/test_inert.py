@@ -99,9 +99,10 @@ def test_neighbors_of_the_list_are_refused(tmp_path):
         collections.deque([1]),
     ):
         torch.save({"state_dict": {"a": torch.ones(1)}, "b": payload}, tmp_path / "a.ckpt")
-        with pytest.raises(ModelError, match="refused, it holds more than tensors"):
+        with pytest.raises(ModelError, match="refused, it holds more than tensors") as error:
             read_checkpoint(tmp_path / "a.ckpt")
         assert not mark.exists()
+    assert "more than tensors, collections.deque (none" in str(error.value)
 
 
 def test_the_list_is_forgotten_afterwards(tmp_path):
