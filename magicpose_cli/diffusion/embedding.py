@@ -155,12 +155,12 @@ def _read(file: Path) -> Iterator[tuple[str | None, torch.Tensor]]:
     found = state
     if "string_to_param" in state:  # A1111, and the original code
         word, found = state.get("name"), state["string_to_param"]
-        found = found.tensors if isinstance(found, Parameters) else found
+        found = vars(found).get("tensors", {}) if isinstance(found, Parameters) else found
         found = {"*": next(iter(found.values()))} if _is_one_tensor(found) else {}
     elif "emb_params" in state:
         found = {"emb_params": state["emb_params"]}
     vectors = {key: value for key, value in found.items() if isinstance(value, torch.Tensor)}
-    kind = kind_of(vectors)
+    kind = kind_of(vectors or found)
     if kind is not None and "--embedding" not in kind:
         raise ModelError(f"embedding {file}: is {kind}; {LAYOUTS}")
     alike = len({v.shape[-1:] for v in vectors.values()}) == 1

@@ -246,6 +246,12 @@ def test_other_kinds_are_named(speaking, tmp_path):
         save_file(tensors, tmp_path / "any.safetensors")
         with pytest.raises(ModelError, match=said):
             add_embedding(speaking, tmp_path / "any.safetensors")
+    torch.save({"string_to_param": torch.nn.ParameterDict()}, tmp_path / "any.pt")
+    with pytest.raises(ModelError, match="holds something else"):
+        add_embedding(speaking, tmp_path / "any.pt")
+    torch.save({768: [], 320: []}, tmp_path / "any.pt")
+    with pytest.raises(ModelError, match="is a hypernetwork"):
+        add_embedding(speaking, tmp_path / "any.pt")
     (tmp_path / "any.png").touch()
     with pytest.raises(ModelError, match="inside pictures are not read"):
         add_embedding(speaking, tmp_path / "any.png")
