@@ -5,7 +5,8 @@ Its parts do better when joined anew: one graph finds everybody in a picture, an
 face and hands of the person in a region, unsmoothed, and says where to look in the next frame.
 People are found anew in every frame, for a region that follows from frame to frame slides off a
 fast limb at times; only who is not found is followed. The finder overlooks people beside or behind
-others, so now and then those who were found are painted over and the rest is searched.
+others, so now and then those who were found are painted over and the rest is searched. It takes
+dim and small people for ones who stand on their heads: a doubtful find is read both ways up.
 
 The wheel carries the pose model of complexity 1 alone; the other two would be downloaded, so they
 are not offered.
@@ -15,14 +16,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from magicpose_cli.pose.detection.detect import box_of, largest_first
-from magicpose_cli.pose.detection.mediapipe_points import pose_of
-from magicpose_cli.pose.detection.views import surest_in_views
+from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
+from magicpose_cli.pose.detection.mediapipe_hands import WRISTS, HandFinder
+from magicpose_cli.pose.detection.mediapipe_points import Landmarks, confidence, pose_of
+from magicpose_cli.pose.detection.views import (
+    MIN_VIEW_CONFIDENCE,
+    VIEWS,
+    cut,
+    surest_in_views,
+)
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.stderr import native_stderr_silenced
 
@@ -39,6 +46,7 @@ input_stream: "image"  input_stream: "region"
 input_side_packet: "complexity"  input_side_packet: "segment"  input_side_packet: "refine"
 output_stream: "body"  output_stream: "world"  output_stream: "face"
 output_stream: "left_hand"  output_stream: "right_hand"  output_stream: "next_region"
+output_stream: "next_left_hand"  output_stream: "next_right_hand"
 node {
   calculator: "ImagePropertiesCalculator"
   input_stream: "IMAGE_CPU:image"  output_stream: "SIZE:size"
@@ -61,6 +69,16 @@ node {
   output_stream: "LEFT_HAND_LANDMARKS:left_hand"  output_stream: "RIGHT_HAND_LANDMARKS:right_hand"
 }
 node {
+  calculator: "HandLandmarkLandmarksToRoi"
+  input_stream: "LANDMARKS:left_hand"  input_stream: "IMAGE_SIZE:size"
+  output_stream: "ROI:next_left_hand"
+}
+node {
+  calculator: "HandLandmarkLandmarksToRoi"
+  input_stream: "LANDMARKS:right_hand"  input_stream: "IMAGE_SIZE:size"
+  output_stream: "ROI:next_right_hand"
+}
+node {
   calculator: "SplitNormalizedLandmarkListCalculator"
   input_stream: "body"  output_stream: "head"
   options { [mediapipe.SplitVectorCalculatorOptions.ext] { ranges { begin: 0 end: 11 } } }
@@ -74,6 +92,10 @@ node {
 PARTS = ("body", "world", "face", "left_hand", "right_hand")
 MODEL = {"complexity": 1, "segment": False, "refine": True}  # refine: sharper eyes, lips, irises
 MIN_SCORE = 0.6  # of a find in a still picture or beside others; at 0.5 textures are people
+SURE = 0.9  # the finder's score from which on nobody has been seen to be found upside down
+# In the measure of `confidence`: of the right way up, and of the way that they were before.
+UPRIGHT_WORTH, LASTING_WORTH = 1.0, 1.0
+CLOSER = 1.2  # of a person's region: where they are looked for who are lost
 SEARCH_REST_EVERY = 8  # frames of a film: a twentieth of the time for one person
 PAINT_MARGIN = 0.1  # of a person's size, around the box of their points
 REGION_SCALE = 1.25  # of the circle around a body, as MediaPipe cuts it out
@@ -82,21 +104,28 @@ SAME_POSE = 0.03  # of a region's side: nearer joints, on average, are of one pe
 
 
 @dataclass(frozen=True)
-class Region:
-    """A turned square in a picture, in its pixels; turn in radians, clockwise."""
+class Find:
+    """Where the finder sees somebody, and how sure it is, 0..1."""
 
-    x: float
-    y: float
-    side: float
-    turn: float
+    region: Region
+    score: float
+
+    def moved(self, dx: float, dy: float) -> Find:
+        region = replace(self.region, x=self.region.x + dx, y=self.region.y + dy)
+        return Find(region, self.score)
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody as read in one frame, and where to look for them in the next one."""
+    """Somebody as read in one frame, and where to look for them in the next one.
+
+    landmarks: what was read, by its name in PARTS. hands: where the hands are next, by theirs.
+    """
 
     pose: Pose
     region: Region
+    landmarks: dict[str, Landmarks] = field(default_factory=dict)
+    hands: dict[str, Region] = field(default_factory=dict)
 
 
 class MediaPipeHolistic:
@@ -106,10 +135,12 @@ class MediaPipeHolistic:
         self._still = still
         self._warned = False
         self._people: list[Person] = []
+        self._last: Region | None = None  # of the first of them, kept when nobody is found
         self._frame_count = 0
         with native_stderr_silenced():
-            self._finder = _graph(FIND)
-            self._reader = _graph(READ, **MODEL)
+            self._finder = open_graph(FIND)
+            self._reader = open_graph(READ, **MODEL)
+            self._hands = HandFinder()
             nothing = np.zeros((64, 64, 3), np.uint8)  # the graphs' parts start lazily
             self._find(nothing, MIN_SCORE)
             self._read(nothing, Region(32, 32, 64, 0))
@@ -117,36 +148,46 @@ class MediaPipeHolistic:
     def detect(self, frame: np.ndarray) -> list[Pose]:
         """Everybody; a point outside of the picture is unseen.
 
-        A single picture where nobody is found is searched again in parts for the surest person.
+        A single picture where nobody is found is searched again in parts for the surest person, and
+        so is now and then a film.
         """
         picture = np.ascontiguousarray(frame)
         people = self._look(picture, self._people)
         if self._still:
             poses = [person.pose for person in people]
             return largest_first(poses or surest_in_views(picture, self._poses_in))
-        self._people = people
-        return largest_first(person.pose for person in people)
+        self._people = people or self._look_closer(picture)
+        if self._people:
+            self._last = self._people[0].region
+        self._frame_count += 1
+        return largest_first(person.pose for person in self._people)
 
     def close(self) -> None:
         self._finder.close()
         self._reader.close()
+        self._hands.close()
 
     def _look(self, picture: np.ndarray, followed: list[Person]) -> list[Person]:
         """Who is found, and who is not found but still where they were about to be."""
         people: list[Person] = []
         lost = list(followed)
-        for region in self._find(picture, MIN_SCORE if self._still else 0.0):
-            if lost:
-                nearest = min(lost, key=lambda person: _distance(person.region, region))
-                if _distance(nearest.region, region) < SAME_PLACE * region.side:
-                    lost.remove(nearest)
-            _add(people, self._read(picture, region))
-        for person in lost:
-            _add(people, self._read(picture, person.region))
+        before: dict[Person, Person] = {}
+        for find in self._find(picture, MIN_SCORE if self._still else 0.0):
+            nearest = min(lost, key=lambda p: _distance(p.region, find.region), default=None)
+            if nearest and _distance(nearest.region, find.region) < SAME_PLACE * find.region.side:
+                lost.remove(nearest)
+            else:
+                nearest = None
+            person = self._read_find(picture, find, nearest)
+            if _add(people, person) and person and nearest:
+                before[person] = nearest
+        for nearest in lost:
+            person = self._read(picture, nearest.region)
+            if _add(people, person) and person:
+                before[person] = nearest
         if people and self._frame_count % SEARCH_REST_EVERY == 0:
             self._look_beside(picture, people)
-        self._frame_count += 0 if self._still else 1
-        return people
+        return [self._with_hands(picture, person, before.get(person)) for person in people]
 
     def _look_beside(self, picture: np.ndarray, people: list[Person]) -> None:
         """Add who is found once the others are painted over, until nobody more is."""
@@ -156,16 +197,40 @@ class MediaPipeHolistic:
             for person in people[known:]:
                 rest[_around(person.pose)] = color
             known = len(people)
-            for region in self._find(rest, MIN_SCORE):
-                _add(people, self._read(picture, region))
+            for find in self._find(rest, MIN_SCORE):
+                _add(people, self._read(picture, find.region))
+
+    def _look_closer(self, picture: np.ndarray) -> list[Person]:
+        """The surest person in parts of the picture, in which they are larger: where somebody was
+        last and, now and then, everywhere."""
+        height, width = picture.shape[:2]
+        boxes: list[tuple[float, ...]] = []
+        if self._last is not None:
+            x, y, reach = self._last.x, self._last.y, CLOSER * self._last.side / 2
+            boxes.append((x - reach, y - reach, x + reach, y + reach))
+        if self._frame_count % SEARCH_REST_EVERY == 0:
+            sizes = (width, height, width, height)
+            boxes += [
+                tuple(v * size for v, size in zip(view, sizes, strict=True)) for view in VIEWS
+            ]
+        people = []
+        for box in boxes:
+            left, top, right, bottom = (round(v) for v in box)
+            if right <= max(left, 0) or bottom <= max(top, 0) or left >= width or top >= height:
+                continue
+            for find in self._find(cut(picture, left, top, right, bottom), MIN_SCORE):
+                person = self._read_find(picture, find.moved(left, top), None)
+                if person is not None and confidence(person.pose) >= MIN_VIEW_CONFIDENCE:
+                    people.append(person)
+        return sorted(people, key=lambda person: -confidence(person.pose))[:1]
 
     def _poses_in(self, picture: np.ndarray) -> list[Pose]:
         return [person.pose for person in self._look(picture, [])]
 
-    def _find(self, picture: np.ndarray, min_score: float) -> list[Region]:
-        """The regions of the people in the picture, the surest first."""
+    def _find(self, picture: np.ndarray, min_score: float) -> list[Find]:
+        """The people in the picture, the surest first."""
         height, width = picture.shape[:2]
-        regions = []
+        finds = []
         for found in self._finder.process(picture).people or []:
             if found.score[0] >= min_score:
                 # The first two key points are the hips and a point of the circle above the head.
@@ -173,53 +238,87 @@ class MediaPipeHolistic:
                 x, y = hips.x * width, hips.y * height
                 dx, dy = top.x * width - x, top.y * height - y
                 side = 2 * REGION_SCALE * math.hypot(dx, dy)
-                regions.append(Region(x, y, side, math.atan2(dx, -dy)))
-        return regions
+                finds.append(Find(Region(x, y, side, math.atan2(dx, -dy)), found.score[0]))
+        return finds
+
+    def _read_find(self, picture: np.ndarray, find: Find, before: Person | None) -> Person | None:
+        """Who is at a find; before: the person who was there in the last frame.
+
+        One that is not sure and stands the other way up than that person, or on its head where
+        nobody was, is read turned around and where the person was about to be as well; who is read
+        most surely is taken, and nobody who would have turned over on the spot.
+        """
+        person = self._read(picture, find.region)
+        expected = before.region.turn if before else 0.0
+        doubtful = find.score < SURE and math.cos(find.region.turn - expected) < 0
+        if person is not None and not doubtful:
+            return person
+        regions = [before.region] if before else []
+        if doubtful:
+            regions.append(replace(find.region, turn=find.region.turn + math.pi))
+        read = [person, *(self._read(picture, region) for region in regions)]
+
+        def surety(person: Person) -> float:
+            turn = person.region.turn
+            worth = UPRIGHT_WORTH * (math.cos(turn) > 0) + LASTING_WORTH * (
+                math.cos(turn - expected) > 0
+            )
+            return confidence(person.pose) + worth
+
+        def turned_over(person: Person) -> bool:
+            turn = person.region.turn
+            return before is not None and max(math.cos(turn), math.cos(turn - expected)) < 0
+
+        return max((p for p in read if p and not turned_over(p)), key=surety, default=None)
 
     def _read(self, picture: np.ndarray, region: Region) -> Person | None:
         """The person in the region; None where nobody is."""
-        from mediapipe.framework.formats.rect_pb2 import NormalizedRect
-
         height, width = picture.shape[:2]
-        rect = NormalizedRect(
-            x_center=region.x / width,
-            y_center=region.y / height,
-            width=region.side / width,
-            height=region.side / height,
-            rotation=region.turn,
-        )
         # The C++ side has one more thing to say when it finds its first person.
         with contextlib.nullcontext() if self._warned else native_stderr_silenced():
-            found = self._reader.process({"image": picture, "region": rect})
+            found = self._reader.process({"image": picture, "region": region.rect(width, height)})
         if found.body is None:
             return None
         self._warned = True
-        parts = {part: getattr(found, part) for part in PARTS if getattr(found, part) is not None}
-        pose = pose_of(width, height, **{part: list_.landmark for part, list_ in parts.items()})
+        read = {part: getattr(found, part) for part in PARTS}
+        landmarks = {part: list_.landmark for part, list_ in read.items() if list_ is not None}
+        pose = pose_of(width, height, **landmarks)
         if pose.is_empty:
             return None
-        then = found.next_region
-        place = Region(
-            then.x_center * width, then.y_center * height, then.width * width, then.rotation
+        hands = {
+            part: Region.of(getattr(found, f"next_{part}"), width, height)
+            for part in WRISTS
+            if part in landmarks
+        }
+        return Person(pose, Region.of(found.next_region, width, height), landmarks, hands)
+
+    def _with_hands(self, picture: np.ndarray, person: Person, before: Person | None) -> Person:
+        """The same, with the hands that are found around the wrists."""
+        found = self._hands.find(
+            picture,
+            person.region.side,
+            person.landmarks,
+            before.hands if before else {},
+            None if self._still else self._frame_count,
         )
-        return Person(pose, place)
+        if not found:
+            return person
+        height, width = picture.shape[:2]
+        return Person(
+            pose_of(width, height, **person.landmarks),
+            person.region,
+            person.landmarks,
+            person.hands | found,
+        )
 
 
-def _graph(text: str, **side_inputs: bool | int) -> Any:
-    # The options that the text names are known once the calculator's own module is imported.
-    import mediapipe.calculators.core.split_vector_calculator_pb2  # noqa: F401
-    from google.protobuf import text_format
-    from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
-    from mediapipe.python.solution_base import SolutionBase
-
-    config = text_format.Parse(text, CalculatorGraphConfig())
-    return SolutionBase(graph_config=config, side_inputs=side_inputs)
-
-
-def _add(people: list[Person], new: Person | None) -> None:
-    """Unless it is somebody who is there already: two regions can run into one person."""
-    if new is not None and not any(_same_pose(new, other) for other in people):
-        people.append(new)
+def _add(people: list[Person], new: Person | None) -> bool:
+    """Unless it is somebody who is there already: two regions can run into one person. Returns
+    whether they are new."""
+    if new is None or any(_same_pose(new, other) for other in people):
+        return False
+    people.append(new)
+    return True
 
 
 def _distance(one: Region, other: Region) -> float:
@@ -227,11 +326,15 @@ def _distance(one: Region, other: Region) -> float:
 
 
 def _same_pose(one: Person, other: Person) -> bool:
+    """Whether two are read alike, or the one is the other stood on their head."""
+    side = max(one.region.side, other.region.side)
+    if math.cos(one.region.turn - other.region.turn) < 0:
+        return _distance(one.region, other.region) < SAME_PLACE * side
     both = (one.pose.body_score > 0) & (other.pose.body_score > 0)
     if not both.any():
         return False
     apart = np.hypot(*(one.pose.body - other.pose.body)[both].T).mean()
-    return bool(apart < SAME_POSE * max(one.region.side, other.region.side))
+    return bool(apart < SAME_POSE * side)
 
 
 def _around(pose: Pose) -> tuple[slice, slice]:
