@@ -155,7 +155,7 @@ def extract_poses(
         write_plot(plot_to, clip, path.name, overwrite=overwrite)
     notes = [*found.notes, *seen_notes, *(reference.notes if reference else ())]
     notes += _notes(found, report, moved)
-    return Extracted(clip, summarize(clip), report, moved, notes)
+    return Extracted(clip, summarize(clip, report), report, moved, notes)
 
 
 def _open(path: Path, motion: MotionSettings) -> _Source:

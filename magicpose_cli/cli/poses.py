@@ -28,6 +28,7 @@ from magicpose_cli.cli.options import (
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
+    from magicpose_cli.pose.summary import PartSummary, Summary
     from magicpose_cli.poses import Extracted
 
 OUT = "Output"
@@ -147,7 +148,8 @@ def _print(source: Path, out: Path | None, result: Extracted) -> None:
 
     told = result.summary
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
-    for head in ("", "seen", "jitter", "gaps", "longest"):
+    mended = ("mended", "held") if result.tracked else ()
+    for head in ("", "seen", *mended, "jitter", "gaps", "longest"):
         table.add_column(head, justify="left" if not head else "right", no_wrap=True)
 
     def lasting(frames: int) -> str:
@@ -155,13 +157,14 @@ def _print(source: Path, out: Path | None, result: Extracted) -> None:
             return "–"
         return f"{frames / told.fps:.2f} s" if told.fps else f"{frames} frames"
 
-    table.add_row(
-        "person", f"{100 * told.seen:.1f} %", "", str(told.gaps), lasting(told.longest_gap)
-    )
+    def shares(row: Summary | PartSummary) -> list[str]:
+        return [f"{100 * getattr(row, name):.1f} %" for name in ("seen", *mended)]
+
+    table.add_row("person", *shares(told), "", str(told.gaps), lasting(told.longest_gap))
     for name, part in told.parts.items():
         jitter = "–" if part.jitter is None else f"{part.jitter:.2f} %"
         table.add_row(
-            name.replace("_", " "), f"{100 * part.seen:.1f} %", jitter, str(part.gaps),
+            name.replace("_", " "), *shares(part), jitter, str(part.gaps),
             lasting(part.longest_gap),
         )  # fmt: skip
     Console().print(table)

@@ -8,6 +8,7 @@ import numpy as np
 
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs, sizes
+from magicpose_cli.pose.tracking.track import TrackReport
 
 USUAL_FPS = 25.0  # where the clip does not tell; only the window of the person's size hangs on it
 
@@ -16,12 +17,16 @@ USUAL_FPS = 25.0  # where the clip does not tell; only the window of the person'
 class PartSummary:
     """One part of the largest person.
 
-    seen: mean share of its points that are seen, 0..1. jitter: mean length of the second difference
-    of its points, in % of the person's size (diagonal of the box around the joints), where three
-    frames in a row show them; None where none do. gaps: runs of frames without any of its points.
+    seen: mean share of its points that are seen, 0..1. mended, held: that were not seen but filled
+    from neighbors, or left as seen last; 0 where nobody was followed. jitter: mean length of the
+    second difference of its points, in % of the person's size (diagonal of the box around the
+    joints), where three frames in a row show them; None where none do. gaps: runs of frames in
+    which none of its points was seen.
     """
 
     seen: float
+    mended: float
+    held: float
     jitter: float | None
     gaps: int
     longest_gap: int
@@ -32,7 +37,8 @@ class PartSummary:
 class Summary:
     """A clip; times are None where the frame rate is not known.
 
-    seen: share of frames with anybody. gaps: runs of frames without anybody, the ends included.
+    seen: share of frames in which anybody was seen; mended, held: in which the person was not, and
+    is shown between or as seen last. gaps: runs of frames without anybody seen, the ends included.
     people_mean, people_most: in a frame.
     """
 
@@ -44,6 +50,8 @@ class Summary:
     people_mean: float
     people_most: int
     seen: float
+    mended: float
+    held: float
     gaps: int
     longest_gap: int
     """Frames."""
@@ -51,12 +59,20 @@ class Summary:
     parts: dict[str, PartSummary]
 
 
-def summarize(clip: PoseClip) -> Summary:
-    """Numbers of a clip; those of the parts are of the largest person in each frame."""
+def summarize(clip: PoseClip, track: TrackReport | None = None) -> Summary:
+    """Numbers of a clip; those of the parts are of the largest person in each frame.
+
+    track: how the clip was made out of what was seen; without it all that is there was seen.
+    """
     stack = Stack.of(clip.largest)
     size = sizes(stack, clip.fps or USUAL_FPS)
     people = [len(people) for people in clip.people]
-    empty = list(runs(np.array(people) == 0))
+    unseen = np.array(people) == 0
+    held = 0
+    if track is not None:
+        unseen[list(track.missing)] = True
+        held = sum(last - first + 1 for first, last in track.held)
+    empty = list(runs(unseen))
     longest = max((end - start for start, end in empty), default=0)
     return Summary(
         frames=len(people),
@@ -66,25 +82,46 @@ def summarize(clip: PoseClip) -> Summary:
         height=clip.height,
         people_mean=float(np.mean(people)),
         people_most=max(people),
-        seen=float(np.mean(np.array(people) > 0)),
+        seen=float(np.mean(~unseen)),
+        mended=(len(track.missing) - held) / len(people) if track is not None else 0.0,
+        held=held / len(people),
         gaps=len(empty),
         longest_gap=longest,
         longest_gap_s=longest / clip.fps if clip.fps else None,
-        parts={part: _part(stack, size, columns) for part, columns in COLUMNS.items()},
+        parts={
+            part: _part(
+                stack,
+                size,
+                columns,
+                track.parts.get(part) if track and stack.seen[:, columns].any() else None,
+            )
+            for part, columns in COLUMNS.items()
+        },
     )
 
 
-def _part(stack: Stack, size: np.ndarray, columns: slice) -> PartSummary:
+def _part(
+    stack: Stack, size: np.ndarray, columns: slice, track: dict[str, float] | None
+) -> PartSummary:
     seen = stack.seen[:, columns]
-    gaps = list(runs(~seen.any(axis=1)))
+    gaps = [end - start for start, end in runs(~seen.any(axis=1))]
     bend = np.hypot(
         *np.moveaxis(np.diff(stack.points[:, columns].astype(np.float64), 2, axis=0), 2, 0)
     )
     bend = 100 * bend / size[1:-1, None]
     bend = bend[np.isfinite(bend)]
+    told = track or {
+        "seen": float(seen.mean()),
+        "mended": 0.0,
+        "held": 0.0,
+        "gaps": len(gaps),
+        "longest_gap": max(gaps, default=0),
+    }
     return PartSummary(
-        seen=float(seen.mean()),
+        seen=told["seen"],
+        mended=told["mended"],
+        held=told["held"],
         jitter=float(bend.mean()) if len(bend) else None,
-        gaps=len(gaps),
-        longest_gap=max((end - start for start, end in gaps), default=0),
+        gaps=int(told["gaps"]),
+        longest_gap=int(told["longest_gap"]),
     )

@@ -20,7 +20,10 @@ OVER_MOTION, OVER_USUAL = 1.2, 4.0
 NEIGHBORHOOD_S = 0.4  # to both sides, where the usual deviation is measured
 INNER = 0.5  # of the deviation: what moves farther in a frame within or around the jump is a motion
 WHOLE = 0.4  # share of a part's points whose jump is the jump of the part
-FLICKER_FRAMES = 2
+FLICKER_FRAMES, FLICKER_S = 2, 0.15  # what is seen no longer is no part of a motion
+# Of the middle score of the joints: what never reaches it is a guess, unless it is there for
+# LASTING_S, in more than FULL of the frames.
+STRONG, LASTING_S, FULL = 0.85, 1.0, 0.75
 # Between two frames of one shot a person moves by less than this, in sizes, and by so much a second
 # more where frames lie between.
 CUT, CUT_PER_S = 0.4, 1.5
@@ -47,23 +50,37 @@ def take_out_jumps(stack: Stack, parts: Sequence[str], size: np.ndarray, fps: fl
 
 
 def take_out_flicker(stack: Stack, fps: float, max_gap_s: float) -> int:
-    """Forget, in place, what is seen for FLICKER_FRAMES frames at most and not for `max_gap_s`
-    before and after, while the person is seen. Returns how many joints, hands and faces."""
+    """Forget, in place, what comes and goes: what is seen for a moment or hardly trusted.
+
+    Sightings of a point with gaps of up to `max_gap_s`, which will be filled, are a spell. One is
+    forgotten that lasts less than FLICKER_S with the person seen for `max_gap_s` before and after,
+    and one that is never seen as surely as the rest of the person and lasts less than LASTING_S or
+    has holes: a joint at the picture's edge or under a table. Returns how many joints, hands and
+    faces, counted by frames.
+    """
     somebody = np.flatnonzero(stack.seen.any(axis=1))
-    alone = np.zeros(stack.seen.shape, dtype=bool)
+    scores = stack.scores[somebody]
     away = max(1, round(max_gap_s * fps))
+    shortest, lasting = max(FLICKER_FRAMES, round(FLICKER_S * fps)), round(LASTING_S * fps)
+    body = scores[:, COLUMNS["body"]]
+    strong = STRONG * float(np.median(body[body > 0])) if (body > 0).any() else 0.0
+    gone = np.zeros(stack.seen.shape, dtype=bool)
     count = 0
-    for frames, columns in columns_seen_alike(stack.seen[somebody]):
-        breaks = np.flatnonzero(np.diff(frames) > 1)
+    for frames, columns in columns_seen_alike(scores > 0):
+        breaks = np.flatnonzero(np.diff(frames) > away)
         starts, ends = np.append(0, breaks + 1), np.append(breaks, len(frames) - 1)
-        before = np.append(frames[starts[0]], frames[starts[1:]] - frames[ends[:-1]] - 1)
-        after = np.append(before[1:], len(somebody) - 1 - frames[ends[-1]])
-        short = frames[ends] - frames[starts] < FLICKER_FRAMES
-        for run in np.flatnonzero(short & (before >= away) & (after >= away)):
-            rows = somebody[frames[starts[run]] : frames[ends[run]] + 1]
-            alone[np.ix_(rows, columns)] = True
-            count += len(rows)
-    stack.forget(alone)
+        for start, end in zip(starts, ends, strict=True):
+            first, last, rows = frames[start], frames[end], frames[start : end + 1]
+            inside = first >= away and len(somebody) - 1 - last >= away
+            length = last - first + 1
+            holes = len(rows) < FULL * length
+            weak = scores[np.ix_(rows, columns)].max() < strong and not (
+                len(rows) == len(somebody) or (length >= lasting and not holes)
+            )
+            if weak or (inside and length <= shortest):
+                gone[np.ix_(somebody[rows], columns)] = True
+                count += len(rows)
+    stack.forget(gone)
     return count
 
 

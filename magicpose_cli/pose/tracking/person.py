@@ -52,7 +52,8 @@ def pick_person(
     those who are seen for a fifth as long as anybody; a point picks whoever is the first to stand
     there, or comes nearest to it.
     Returns (frames,) the index of their sighting in each frame, -1 where they are not seen, and how
-    many people are seen at once at most (who passes by in a few frames does not count).
+    many people are seen at once at most, again for a fifth of that time: neither who passes by nor
+    a reflection that is taken for somebody now and then counts.
     Errors: DetectionError where nobody is seen, or not as many people as N.
     """
     people = join(follow(sightings, fps), len(sightings), fps)
@@ -68,7 +69,8 @@ def pick_person(
             f"{'person is' if len(lasting) == 1 else 'people are'} seen for long enough in the "
             f"driver; pass a number from 1 to {len(lasting)}, or leave it out"
         )
-    return _with_lone_others(chosen, people, fps), int(at_once.max())
+    most = np.sort(at_once)[::-1][max(int(np.ceil(LASTING_SHARE * longest)), 1) - 1]
+    return _with_lone_others(chosen, people, fps), max(int(most), 1)
 
 
 def _choose(
