@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from magicpose_cli.errors import DetectionError
+from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.tracking.stack import ANCHORS, COLUMNS, Stack, columns_seen_alike, has_mesh
 
 MOST = 0.5  # of the points that are usually seen: a person, not a piece of one
+SURE_GUESS = 0.5  # score from which on a guess is a joint that the picture's edge hides
 FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
 SLOPE_POINTS = 4  # sightings on each side of a gap that tell the speed there
 # The speeds at both ends of a gap are believed by this much, else the way across it is straight.
 SLOPE_TRUST = 0.8
+
+
+def follow_outside(stack: Stack, poses: Sequence[Pose]) -> None:
+    """Give, in place, a joint that is seen half of the time its place just outside of the picture,
+    where the detector guesses it surely: else it would come and go with each step over the edge.
+
+    poses: as they were found. The points' scores are lower, as of all that is filled.
+    """
+    somebody = stack.seen.any(axis=1)
+    body = COLUMNS["body"]
+    usual = stack.seen[somebody][:, body].mean(axis=0) >= MOST if somebody.any() else False
+    for frame in np.flatnonzero(somebody):
+        guess = poses[frame].body_guess
+        if guess is None:
+            continue
+        size = poses[frame].width, poses[frame].height
+        with np.errstate(invalid="ignore"):
+            outside = ~((guess[:, :2] >= 0) & (guess[:, :2] < size)).all(axis=1)
+            filled = usual & outside & (guess[:, 2] >= SURE_GUESS) & ~stack.seen[frame, body]
+        stack.points[frame, body][filled] = guess[filled, :2]
+        stack.scores[frame, body][filled] = FILLED_SCORE * guess[filled, 2]
 
 
 def bridge(stack: Stack, max_gap_frames: int) -> None:

@@ -24,6 +24,8 @@ FLICKER_FRAMES, FLICKER_S = 2, 0.15  # what is seen no longer is no part of a mo
 # Of the middle score of the joints: what never reaches it is a guess, unless it is there for
 # LASTING_S, in more than FULL of the frames.
 STRONG, LASTING_S, FULL = 0.85, 1.0, 0.75
+EDGE = 0.06  # of the picture's longer side
+BODY_END = COLUMNS["body"].stop
 # Between two frames of one shot a person moves by less than this, in sizes, and by so much a second
 # more where frames lie between.
 CUT, CUT_PER_S = 0.4, 1.5
@@ -49,14 +51,15 @@ def take_out_jumps(stack: Stack, parts: Sequence[str], size: np.ndarray, fps: fl
     return count
 
 
-def take_out_flicker(stack: Stack, fps: float, max_gap_s: float) -> int:
+def take_out_flicker(stack: Stack, fps: float, max_gap_s: float, picture: tuple[int, int]) -> int:
     """Forget, in place, what comes and goes: what is seen for a moment or hardly trusted.
 
     Sightings of a point with gaps of up to `max_gap_s`, which will be filled, are a spell. One is
     forgotten that lasts less than FLICKER_S with the person seen for `max_gap_s` before and after,
     and one that is never seen as surely as the rest of the person and lasts less than LASTING_S or
-    has holes: a joint at the picture's edge or under a table. Returns how many joints, hands and
-    faces, counted by frames.
+    has holes: a joint under a table. One of a joint that is not there half of the time is, too,
+    where it does not come farther into the picture, (width, height), than its edge: the hips of a
+    half body. Returns how many joints, hands and faces, counted by frames.
     """
     somebody = np.flatnonzero(stack.seen.any(axis=1))
     scores = stack.scores[somebody]
@@ -77,11 +80,19 @@ def take_out_flicker(stack: Stack, fps: float, max_gap_s: float) -> int:
             weak = scores[np.ix_(rows, columns)].max() < strong and not (
                 len(rows) == len(somebody) or (length >= lasting and not holes)
             )
+            if len(frames) < len(somebody) / 2 and columns[0] < BODY_END:
+                points = stack.points[np.ix_(somebody[rows], columns)]
+                weak |= bool((_from_edge(points, picture) < EDGE * max(picture)).all())
             if weak or (inside and length <= shortest):
                 gone[np.ix_(somebody[rows], columns)] = True
                 count += len(rows)
     stack.forget(gone)
     return count
+
+
+def _from_edge(points: np.ndarray, picture: tuple[int, int]) -> np.ndarray:
+    """(...,) of (..., 2) pixels from the nearest edge of the picture; negative outside of it."""
+    return np.minimum(points, np.array(picture) - points).min(axis=-1)
 
 
 def cuts(stack: Stack, size: np.ndarray, fps: float) -> list[int]:

@@ -15,7 +15,7 @@ import numpy as np
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.tracking.flips import give_hands_to_wrists, mend_flips
 from magicpose_cli.pose.tracking.follow import Sighting
-from magicpose_cli.pose.tracking.gaps import bridge, hold, nobody
+from magicpose_cli.pose.tracking.gaps import bridge, follow_outside, hold, nobody
 from magicpose_cli.pose.tracking.jumps import cuts, take_out_flicker, take_out_jumps
 from magicpose_cli.pose.tracking.look import look_of
 from magicpose_cli.pose.tracking.others import take_out_others
@@ -112,12 +112,14 @@ def track(
         exchanged, strays = give_hands_to_wrists(stack)
         flips += exchanged
         jumps += strays + take_out_jumps(stack, ["face", "left_hand", "right_hand"], size, fps)
-        jumps += take_out_flicker(stack, fps, max_gap_s)
+        jumps += take_out_flicker(stack, fps, max_gap_s, (poses[0].width, poses[0].height))
     stack.forget_meshes()
     believed = stack.seen
     seen = believed.any(axis=1)
     if not seen.any():
         raise nobody(len(poses))
+    if mend:
+        follow_outside(stack, poses)
     for start, end in pairwise(cuts(stack, size, fps)):
         shot = stack.between(start, end)
         bridge(shot, round(max_gap_s * fps))
