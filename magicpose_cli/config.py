@@ -59,6 +59,8 @@ def _check_canvas(text: str) -> str:
 
 WARPED_SIDE = 512
 """Pixels of a warped result's short side; fewer where the reference has fewer."""
+MAX_ASPECT = 3
+"""Long side over short side of a frame; a longer reference is cropped around the person."""
 
 Size = Annotated[str | int, AfterValidator(_check_size)]
 Steps = Annotated[str | int, AfterValidator(_check_steps)]
@@ -127,8 +129,9 @@ class FrameSettings(Section):
     """What the network sees of reference and driver."""
 
     size: Size | None = None
-    """Pixels of the result. With `warp` one number is its short side, and the network keeps its own
-    size; None is then the reference's aspect at WARPED_SIDE, else the model's own square."""
+    """Pixels of the result: WIDTHxHEIGHT, or its short side, with the reference's aspect. None is
+    the model's own side; with `warp` it is WARPED_SIDE, and the network's frames keep the model's
+    own side whatever is asked for here."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     paste_back: bool = False
     """Put the result back into the whole reference picture; the window is then as small as holds
@@ -164,6 +167,9 @@ class MotionSettings(Section):
     """Strength of the driver's expression in `full`."""
     head: float = Field(1.0, ge=0, le=2)
     """Strength of the driver's turn of the head in `full`."""
+    follow: bool = False
+    """The person stays where they begin: their way through the picture, or the camera's, is taken
+    out."""
     smooth: float | None = Field(None, ge=0, le=2)
     """How much jitter is taken out: 0 none, 1 usual, 2 most; None is 1 for a film, 0 for a file."""
     fps: float | None = Field(None, ge=0.001, le=1000)
@@ -204,9 +210,16 @@ class Preset(Tables):
     motion: MotionSettings = MotionSettings()
     output: OutputSettings = OutputSettings()
 
-    def size_for(self, sample_size: int) -> tuple[int, int]:
-        """(width, height) in pixels for a model trained on squares of this side."""
-        sides = [int(side) for side in str(self.frame.size or sample_size).split("x")]
+    def size_for(self, sample_size: int, picture: tuple[int, int] | None = None) -> tuple[int, int]:
+        """(width, height) in pixels of the frames of a model trained on squares of this side.
+
+        picture: (width, height) of the reference, whose aspect is followed in steps of 8 pixels
+        unless both sides are asked for; None stands for a square, as drawn people come.
+        """
+        asked = str(self.frame.size or sample_size)
+        if "x" not in asked and picture is not None:
+            return _with_aspect(picture, int(asked), step=8)
+        sides = [int(side) for side in asked.split("x")]
         return sides[0], sides[-1]
 
     def warped_size_for(self, picture: tuple[int, int], sample_size: int) -> tuple[int, int]:
@@ -217,9 +230,14 @@ class Preset(Tables):
         if "x" in (asked := str(self.frame.size or "")):
             return self.size_for(sample_size)
         short = int(asked) if asked else max(sample_size, min(WARPED_SIDE, *picture))
-        scale = short / min(picture)
-        width, height = (2 * max(1, round(side * scale / 2)) for side in picture)
-        return width, height
+        return _with_aspect(picture, short, step=2)
+
+    def network_size_for(self, picture: tuple[int, int], sample_size: int) -> tuple[int, int]:
+        """(width, height) in pixels of the network's frames for a warped result: the model's own
+        side, with the reference's aspect unless the result has another."""
+        if "x" in str(self.frame.size):
+            return sample_size, sample_size
+        return _with_aspect(picture, sample_size, step=8)
 
     def steps_for(self, default_steps: int) -> int:
         """Steps for a model that looks best with so many."""
@@ -227,6 +245,16 @@ class Preset(Tables):
         if text.endswith("%"):
             return max(1, round(default_steps * int(text[:-1]) / 100))
         return int(text)
+
+
+def _with_aspect(picture: tuple[int, int], short: int, step: int) -> tuple[int, int]:
+    """(width, height) with this short side and the picture's aspect, up to MAX_ASPECT; sides are
+    multiples of `step`."""
+    scale = short / min(picture)
+    width, height = (
+        step * max(1, round(min(side * scale, MAX_ASPECT * short) / step)) for side in picture
+    )
+    return width, height
 
 
 def list_presets() -> dict[str, Preset]:

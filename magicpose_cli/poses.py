@@ -25,6 +25,7 @@ from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.files.files import check_pose_output, is_pose_file, read_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.in_place import in_place
 from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
 from magicpose_cli.pose.summary import Summary, summarize
 from magicpose_cli.pose.tracking.track import Sighting, TrackReport, look_of, track
@@ -136,8 +137,9 @@ def extract_poses(
         )
         clip = PoseClip.of(poses, found.fps)
     if reference is not None:
+        largest = clip.largest
         moved = retarget(
-            clip.largest,
+            in_place(largest, float(source.rate)) if motion.follow else largest,
             reference.pose,
             motion.retarget,
             anchor=str(motion.anchor),
@@ -287,27 +289,18 @@ def _write_overlay(
     overwrite: bool,
     on_progress: OnProgress,
 ) -> None:
+    from magicpose_cli.pose.draw import overlay
+
     pictures: Iterable[np.ndarray] = source.frames()
     if reference is not None and reference.picture is not None:
         pictures = repeat(reference.picture, len(clip.people))
     if source.kind == "picture":
-        write_picture(overlay_to, _over(next(iter(pictures)), clip.people[0]), overwrite)
+        write_picture(overlay_to, overlay(next(iter(pictures)), *clip.people[0]), overwrite)
         return
-    with VideoWriter(overlay_to, source.rate, overwrite=overwrite) as writer:
+    with VideoWriter(overlay_to, source.rate, quick=True, overwrite=overwrite) as writer:
         for picture, people in zip(pictures, clip.people, strict=True):
-            writer.write(_over(picture, people))
+            writer.write(overlay(picture, *people))
             on_progress(Progress("overlay", writer.frame_count, len(clip.people)))
-
-
-def _over(picture: np.ndarray, people: Sequence[Pose]) -> np.ndarray:
-    """Everybody drawn over a dimmed picture, the largest in front."""
-    from magicpose_cli.pose.draw import draw
-
-    drawn = np.zeros_like(picture)
-    for pose in reversed(people):
-        figure = draw(pose, (picture.shape[1], picture.shape[0]))
-        drawn = np.where(figure.any(axis=2, keepdims=True), figure, drawn)
-    return np.where(drawn.any(axis=2, keepdims=True), drawn, picture // 2)
 
 
 def _notes(found: PoseClip, report: TrackReport | None, moved: Retargeted | None) -> list[str]:

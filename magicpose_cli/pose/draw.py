@@ -48,6 +48,7 @@ HAND_COLORS = tuple(
 LIMB_HALF_WIDTH = JOINT_RADIUS = HAND_RADIUS = 4  # pixels
 FACE_RADIUS = 3
 HAND_LINE_WIDTH = 2
+USUAL_SIDE = 512  # pixels of the short side of an overlay whose sticks and dots have these sizes
 
 
 def draw(pose: Pose, canvas: tuple[int, int] | None = None) -> np.ndarray:
@@ -57,23 +58,37 @@ def draw(pose: Pose, canvas: tuple[int, int] | None = None) -> np.ndarray:
     keep their size in pixels. Unseen points (NaN) are not drawn.
     """
     if canvas is not None:
-        width, height = canvas
-        scale = np.array([width / pose.width, height / pose.height])
-        pose = pose.map_points(lambda points: points * scale, width, height)
+        pose = _scaled(pose, *canvas)
     picture = np.zeros((pose.height, pose.width, 3), dtype=np.uint8)
     _draw_onto(picture, pose)
     return picture
 
 
-def overlay(frame: np.ndarray, pose: Pose) -> np.ndarray:
-    """Draw `pose` over a dimmed copy of `frame` (H, W, 3) uint8 RGB, scaled to the frame's size."""
+def overlay(frame: np.ndarray, *people: Pose) -> np.ndarray:
+    """Draw people over a dimmed copy of `frame` (H, W, 3) uint8 RGB, the first in front.
+
+    Points are scaled to the frame's size, and so are sticks and dots: for people to look at.
+    """
     height, width = frame.shape[:2]
-    drawn = draw(pose, (width, height))
-    return np.where(drawn.any(axis=2, keepdims=True), drawn, frame // 2)
+    picture = frame >> 1
+    for pose in reversed(people):
+        _draw_onto(picture, _scaled(pose, width, height), min(width, height) / USUAL_SIDE)
+    return picture
 
 
-def _draw_onto(picture: np.ndarray, pose: Pose) -> None:
+def _scaled(pose: Pose, width: int, height: int) -> Pose:
+    scale = np.array([width / pose.width, height / pose.height])
+    return pose.map_points(lambda points: points * scale, width, height)
+
+
+def _draw_onto(picture: np.ndarray, pose: Pose, thickness: float = 1.0) -> None:
+    """thickness: of sticks and dots, in their usual ones."""
     import cv2
+
+    limb, joint, knuckle, dot, line = (
+        max(1, round(thickness * size))
+        for size in (LIMB_HALF_WIDTH, JOINT_RADIUS, HAND_RADIUS, FACE_RADIUS, HAND_LINE_WIDTH)
+    )
 
     body = pose.body.astype(np.float64)
     seen = np.isfinite(body).all(axis=1)
@@ -81,25 +96,25 @@ def _draw_onto(picture: np.ndarray, pose: Pose) -> None:
         if seen[a] and seen[b]:
             (xa, ya), (xb, yb) = body[a], body[b]
             center = int((xa + xb) / 2), int((ya + yb) / 2)
-            axes = int(math.hypot(xa - xb, ya - yb) / 2), LIMB_HALF_WIDTH
+            axes = int(math.hypot(xa - xb, ya - yb) / 2), limb
             angle = int(math.degrees(math.atan2(ya - yb, xa - xb)))
             outline = np.asarray(cv2.ellipse2Poly(center, axes, angle, 0, 360, 1))
             cv2.fillConvexPoly(picture, outline, color)
     for (x, y), visible, color in zip(body, seen, JOINT_COLORS, strict=True):
         if visible:
-            cv2.circle(picture, (int(x), int(y)), JOINT_RADIUS, color, thickness=-1)
+            cv2.circle(picture, (int(x), int(y)), joint, color, thickness=-1)
     for hand in (pose.left_hand, pose.right_hand):
         points = _drawable(hand)
         for (a, b), hue in zip(HAND_EDGES, HAND_COLORS, strict=True):
             start, end = points[a], points[b]
             if start is not None and end is not None:
-                cv2.line(picture, start, end, hue, thickness=HAND_LINE_WIDTH)
+                cv2.line(picture, start, end, hue, thickness=line)
         for point in points:
             if point is not None:
-                cv2.circle(picture, point, HAND_RADIUS, (0, 0, 255), thickness=-1)
+                cv2.circle(picture, point, knuckle, (0, 0, 255), thickness=-1)
     for point in _drawable(pose.face):
         if point is not None:
-            cv2.circle(picture, point, FACE_RADIUS, (255, 255, 255), thickness=-1)
+            cv2.circle(picture, point, dot, (255, 255, 255), thickness=-1)
 
 
 def _drawable(points: np.ndarray) -> list[tuple[int, int] | None]:

@@ -111,7 +111,8 @@ class VideoWriter:
     end) for a folder of PNGs. Frames are uint8 RGB (H, W, 3), all of the first one's size; odd
     sizes are padded by one pixel for all but GIF and PNG. `sound` is cut to the frames' length and
     never makes the video longer; a file without sound is no error, nor is sound that cannot be
-    read, and `notes` tells what became of it. `crf` is x264's quality, 0 best.
+    read, and `notes` tells what became of it. `crf` is x264's quality, 0 best; `quick` takes a
+    sixth of its time for larger files.
 
     Leaving the block puts the result in place. Leaving it by any exception, Ctrl-C included, keeps
     the finished frames as NAME.partial.mp4 (`partials_of(error)` tells where) and passes the
@@ -125,6 +126,7 @@ class VideoWriter:
         *,
         sound: Sound | None = None,
         crf: int = 18,
+        quick: bool = False,
         overwrite: bool = False,
         work: Path | None = None,
     ) -> None:
@@ -142,6 +144,7 @@ class VideoWriter:
         if sound is not None and self._suffix in SOUNDING:
             self._sound, self.notes = writable_sound(sound, self._suffix)
         self._crf = crf
+        self._preset = "ultrafast" if quick else "medium"
         self._overwrite = overwrite
         self._work = work
         self._shape: tuple[int, ...] = ()
@@ -209,7 +212,8 @@ class VideoWriter:
             speed = ("-b:v", "0", "-deadline", "good", "-cpu-used", "4", "-row-mt", "1")
             how = ("-c:v", "libvpx-vp9", "-crf", quality, *speed, "-vf", TO_BT709)
         else:
-            how = ("-c:v", "libx264", "-crf", str(self._crf), "-vf", TO_BT709, *FRAGMENTED)
+            how = ("-c:v", "libx264", "-preset", self._preset, "-crf", str(self._crf))
+            how = (*how, "-vf", TO_BT709, *FRAGMENTED)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the encoder
         self._encoder = subprocess.Popen(
             [

@@ -92,3 +92,18 @@ def test_overlay_shows_the_pose_over_the_frame(full_body):
     np.testing.assert_array_equal(shown[where], drawn[where])
     assert (shown[~where] == 100).all()
     assert (frame == 200).all()
+
+
+def test_an_overlay_is_drawn_in_proportion(full_body):
+    """The same person on a film of twice the size has lines twice as wide."""
+    sizes = [(512, 512), (1024, 1024)]
+    drawn = [overlay(np.zeros((h, w, 3), np.uint8), full_body).any(axis=2).sum() for w, h in sizes]
+    assert drawn[1] / drawn[0] == pytest.approx(4, rel=0.1)
+
+
+def test_the_first_of_an_overlay_is_in_front(full_body):
+    other = full_body.map_points(lambda p: p + np.float32(3), full_body.width, full_body.height)
+    frame = np.zeros((full_body.height, full_body.width, 3), np.uint8)
+    both, alone = overlay(frame, full_body, other), overlay(frame, full_body)
+    drawn = alone.any(axis=2)
+    assert np.array_equal(both[drawn], alone[drawn]) and both.any(axis=2).sum() > drawn.sum()
