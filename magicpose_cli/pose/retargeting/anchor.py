@@ -8,8 +8,9 @@ import numpy as np
 
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.mesh import turn_between
+from magicpose_cli.pose.retargeting.mesh import nod_between, turn_between
 from magicpose_cli.pose.retargeting.points import FACE, INDEX, named_points
+from magicpose_cli.pose.retargeting.proportions import sizes_of
 
 # Lines whose directions and shares of the whole make up a stance.
 LINES = (
@@ -31,6 +32,14 @@ EXPRESSION = (
 EXPRESSION_WEIGHTS = np.array([1.0, 0.5, 0.5, 0.4, 0.4, 0.4, 0.3])  # two people's faces differ, too
 TURN_WEIGHT = 0.3  # of a radian between the two heads
 EQUAL = 1e-3  # differences this near are the same, and the earlier frame is taken
+# Of the logarithm by which the eyes are nearer to the neck than usual: such a head is bowed, or
+# leans, and laid onto one that is not it would sit too high through all other frames.
+CARRIAGE_WEIGHT = 1.0
+USUAL = 0.05  # of it: within this, any head goes up and down
+SAME = 0.1  # difference of two stances that are hardly any other: of such nothing is told
+# Radians between the reference's nod and the driver's usual one: up to the first it is their way of
+# holding the head, from the second on the reference is bowed, or looks up, itself.
+NODS = (0.25, 0.6)
 FACE_WEIGHT = 0.5  # of the faces' difference, so that among equal stances the expression decides
 
 
@@ -78,7 +87,25 @@ def stance_differences(poses: Sequence[Pose], target: Pose) -> np.ndarray:
                 apart = np.abs(_expression(pose.face_mesh) - wanted) @ EXPRESSION_WEIGHTS
                 turn = turn_between(pose.face_mesh, target.face_mesh)
                 face[index] = apart + TURN_WEIGHT * turn
-    return body + FACE_WEIGHT * face
+    carriage = np.minimum(1, body / SAME) * _bowed(poses, driver, target)
+    return body + FACE_WEIGHT * face + CARRIAGE_WEIGHT * carriage
+
+
+def _bowed(poses: Sequence[Pose], driver: np.ndarray, target: Pose) -> np.ndarray:
+    """(frames,) how far the eyes are from where they usually are over the neck, as the logarithm of
+    a ratio; less as the reference's own head nods from how the driver usually holds theirs."""
+    eyes = (driver[:, INDEX["right_eye"]] + driver[:, INDEX["left_eye"]]) / 2
+    height = np.linalg.norm(eyes - driver[:, INDEX["neck"]], axis=1) / sizes_of(driver)
+    known = height > 0  # NaN compares false
+    if not known.any():
+        return np.zeros(len(driver))
+    away = np.log(np.where(known, height, 1.0) / np.median(height[known]))
+    away = np.where(known, np.maximum(np.abs(away) - USUAL, 0), np.abs(away)[known].max())
+    meshes = [pose.face_mesh for pose in poses if pose.face_mesh is not None]
+    if not meshes or target.face_mesh is None:
+        return away
+    nod = abs(float(np.median([nod_between(mesh, target.face_mesh) for mesh in meshes])))
+    return away * np.interp(nod, NODS, (1.0, 0.0))
 
 
 def _expression(mesh: np.ndarray) -> np.ndarray:

@@ -71,8 +71,17 @@ def carried_meshes(
 
 def turn_between(mesh: np.ndarray, other: np.ndarray) -> float:
     """Radians by which two heads, (478, 3) each, are turned against each other."""
+    return float(_turn(mesh, other).magnitude())
+
+
+def nod_between(mesh: np.ndarray, other: np.ndarray) -> float:
+    """Of that turn, the radians about the picture's horizontal, with their sign."""
+    return float(_turn(mesh, other).as_rotvec()[0])
+
+
+def _turn(mesh: np.ndarray, other: np.ndarray) -> Rotation:
     one, two = (m[RIGID].astype(np.float64) - m[RIGID].mean(0) for m in (mesh, other))
-    return float(Rotation.align_vectors(two, one)[0].magnitude())
+    return Rotation.align_vectors(two, one)[0]
 
 
 def _within(turn: Rotation, share: float) -> Rotation:

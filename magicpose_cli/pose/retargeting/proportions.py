@@ -124,14 +124,29 @@ def true_lengths(apparent: np.ndarray, shares: np.ndarray, anchor: int) -> np.nd
     lengths = np.where(apparent > 0, apparent / _known(shares), np.nan)
     in_space = bool(np.isfinite(shares).any())
     percentile = 50.0 if in_space else LENGTH_PERCENTILE
-    size_quantile = 0.5 if in_space else SIZE_QUANTILE
-    size = np.ones(len(lengths))
-    longest = _percentile(lengths, percentile)
-    for _ in range(3):  # sizes and lengths tell each other; settled after two rounds
-        size = _sizes(lengths, longest, size_quantile)
-        longest = _percentile(lengths / size[:, None], percentile)
+    size, longest = _settled(lengths, percentile, 0.5 if in_space else SIZE_QUANTILE)
     near = size[max(anchor - NEAR_ANCHOR, 0) : anchor + NEAR_ANCHOR + 1]
     return longest * float(np.median(near))
+
+
+def sizes_of(points: np.ndarray) -> np.ndarray:
+    """(frames,): how large the person of (frames, points, 2) looks in each frame, up to a factor
+    that all frames have in common."""
+    apparent = _line_lengths(points)
+    lengths = np.where(apparent > 0, apparent, np.nan)
+    return _settled(lengths, LENGTH_PERCENTILE, SIZE_QUANTILE)[0]
+
+
+def _settled(
+    lengths: np.ndarray, percentile: float, quantile: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sizes (frames,) and the lines' lengths (pairs,) at size 1, which tell each other."""
+    size = np.ones(len(lengths))
+    longest = _percentile(lengths, percentile)
+    for _ in range(3):  # settled after two rounds
+        size = _sizes(lengths, longest, quantile)
+        longest = _percentile(lengths / size[:, None], percentile)
+    return size, longest
 
 
 def _sizes(lengths: np.ndarray, longest: np.ndarray, quantile: float) -> np.ndarray:

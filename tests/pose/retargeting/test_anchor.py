@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,29 @@ def test_a_wrong_anchor_is_one_clear_line(anchor, message, full_body):
         find_anchor([Pose.of(256, 256), full_body], full_body, anchor)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def bowed(pose, share=0.7):
+    """The same person with the head sunk towards the neck."""
+    body, face = pose.body.copy(), pose.face.copy()
+    sink = np.float32((1 - share) * (body[1, 1] - body[[14, 15], 1].mean()))
+    body[[0, 14, 15, 16, 17], 1] += sink
+    return replace(pose, body=body, face=face + (0, sink))
+
+
+def with_arm(pose, dx):
+    """The same person with a wrist elsewhere."""
+    body = pose.body.copy()
+    body[4] += np.float32((dx, 0))
+    return replace(pose, body=body)
+
+
+def test_a_bowed_head_is_no_anchor_though_the_limbs_are_nearest(full_body):
+    reference = with_arm(full_body, 0)
+    clip = [bowed(with_arm(full_body, 4)), *[with_arm(full_body, 30)] * 3]
+    assert find_anchor(clip, reference) == 1
+
+
+def test_onto_a_bowed_reference_the_bowed_frame_is_laid(full_body):
+    clip = [*[with_arm(full_body, 4)] * 4, bowed(full_body)]
+    assert find_anchor(clip, bowed(full_body)) == 4
