@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +19,9 @@ import numpy as np
 from magicpose_cli.clock import Clock
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver
-from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.errors import InputError, MagicPoseError, OutputError
 from magicpose_cli.finishing import Finisher, WarpedFrames
-from magicpose_cli.motion import Motion, draw_maps, needs_target, read_motion
+from magicpose_cli.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
 from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
 from magicpose_cli.pose.files.saving import whole_file
 from magicpose_cli.pose.keypoints import Pose
@@ -126,7 +126,7 @@ def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
     settings["model"].pop("batch_size")  # rounding apart it changes nothing; the journal holds it
     return {
         **hashes,
-        "size": [plan.width, plan.height],
+        "size": [plan.width, plan.height, plan.network_width, plan.network_height],
         "steps": plan.steps,
         "guidance": plan.guidance,
         "settings": settings,
@@ -226,10 +226,9 @@ class _Job:
 
     @property
     def _network_preset(self) -> Preset:
-        """The settings as the network sees them: of a warped result it does not make the size."""
-        if not self.plan.warp:
-            return self.preset
-        frame = self.preset.frame.model_copy(update={"size": None})
+        """The settings as the network sees them: of its own frames' size."""
+        width, height = self._network_size
+        frame = self.preset.frame.model_copy(update={"size": f"{width}x{height}"})
         return self.preset.model_copy(update={"frame": frame})
 
     @property
@@ -249,13 +248,15 @@ class _Job:
             path = Path(plan.reference)
             people = self.resources.people(path, self.picture, settings)
             target = people[0]
+        elif lacks_person(self.driver, self.preset, self.picture, size):
+            with suppress(MagicPoseError):  # then the window is in the middle
+                target = self.resources.people(Path(plan.reference), self.picture, settings)[0]
         if not plan.warp or plan.trusts_network or target is None or _lacks_hand(target):
             self.resources.maker(self._network_preset)  # loads while the driver is looked at
         if self.driver.kind != "pose-maps":
             seen = self.resources.seen(self.driver, settings, self.on_progress)
-        onto = target if moves else None
         shown = (plan.width, plan.height) if plan.warp else None
-        motion = read_motion(self.driver, onto, self.picture, size, self.preset, seen, shown)
+        motion = read_motion(self.driver, target, self.picture, size, self.preset, seen, shown)
         if len(people) > 1:
             motion.notes += (f"{len(people)} people in the reference: only the largest is moved",)
         if target is not None:

@@ -33,6 +33,8 @@ LENGTH_PERCENTILE = 90.0  # of a length over a clip: the longest may be a mistak
 MISTAKES = 0.01
 MIN_FRAMES = 21
 FADE = 0.05  # of a zoomed window's short side, around the person: there, what is pasted back fades
+DRAWN = 48  # levels from the ground on, which what compressing leaves around lines does not reach
+DRAWN_SIDE = 256  # pixels of a short side that are enough to see where something is drawn
 MAX_ENLARGEMENT = 4.0  # of a small person: beyond, the network would see nothing but blur
 
 
@@ -65,6 +67,11 @@ class Framing:
         left, top, right, bottom = self.window
         scale = np.array([self.width / (right - left), self.height / (bottom - top)])
         return pose.map_points(lambda p: (p - (left, top)) * scale, self.width, self.height)
+
+    def shows(self, points: np.ndarray) -> np.ndarray:
+        """(...,) bool: which of (..., 2) pixels of the source, NaN where unseen, are in it."""
+        left, top, right, bottom = self.window
+        return ((points >= (left, top)) & (points <= (right, bottom))).all(axis=-1)
 
     def between(self, other: Framing) -> Framing:
         """What `other`, a framing of the same picture, shows, in pixels of this one's result."""
@@ -118,13 +125,24 @@ def frame_clip(
     """
     if fit != "crop":
         return frame(source, target, fit)
-    w, h = source
-    width, height = target
     still = None if person is None else extent([person])
-    moving = extent(poses)
+    return frame_both(source, target, still, extent(poses), zoom=zoom, fade=fade)
+
+
+def frame_both(
+    source: tuple[int, int],
+    target: tuple[int, int],
+    still: Extent | None,
+    moving: Extent | None,
+    *,
+    zoom: bool = False,
+    fade: float = FADE,
+) -> Framing:
+    """The crop of `frame_clip`, of where the person is in the reference and where they move."""
+    (w, h), (width, height) = source, target
     found = [one.within(w, h) for one in (still, moving) if one is not None]
     if not found:
-        return frame(source, target, fit)
+        return frame(source, target, "crop")
     held = found[0].joined(found[-1])
     scale = min(w / width, h / height)
     if zoom:
@@ -132,6 +150,32 @@ def frame_clip(
         needed /= max(1 - 2 * fade, 0.1)  # fades of half the window leave no room for anybody
         scale = min(scale, max(needed, 1 / MAX_ENLARGEMENT))
     return _crop(source, target, scale, held, found[0])
+
+
+def frame_figure(source: tuple[int, int], target: tuple[int, int], held: Extent | None) -> Framing:
+    """The framing of poses, or of drawn ones, that keep their place in a picture of this size.
+
+    A crop that holds all of `held`. Where none inside the picture does, the window reaches beyond
+    it: around a drawn pose there is nothing but black anyway.
+    """
+    (w, h), (width, height) = source, target
+    scale = min(w / width, h / height)
+    if held is None:
+        return frame(source, target, "crop")
+    held = held.within(w, h)
+    needed = max((held.right - held.left) / width, (held.bottom - held.top) / height)
+    if needed <= scale:
+        return _crop(source, target, scale, held, held)
+    across, down = needed * width, needed * height
+    x = round((held.left + held.right - across) / 2)
+    y = round((held.top + held.bottom - down) / 2)
+    return Framing((x, y, x + across, y + down), width, height)
+
+
+def same_shape(source: tuple[int, int], target: tuple[int, int]) -> bool:
+    """Whether both have one aspect, but for a side that was rounded to a multiple of 8."""
+    scale = min(target) / min(source)
+    return all(abs(a * scale - b) <= 4 for a, b in zip(source, target, strict=True))
 
 
 @dataclass(frozen=True)
@@ -152,6 +196,16 @@ class Extent:
             _clamp(self.right, 0, width),
             _clamp(self.bottom, 0, height),
             _clamp(self.head, 0, height),
+        )
+
+    def scaled(self, across: float, down: float) -> Extent:
+        """The same in a picture that is so many times as wide and as high."""
+        return Extent(
+            across * self.left,
+            down * self.top,
+            across * self.right,
+            down * self.bottom,
+            down * self.head,
         )
 
     def joined(self, other: Extent) -> Extent:
@@ -191,6 +245,35 @@ def extent(poses: Sequence[Pose]) -> Extent | None:
     head = head[np.isfinite(head)]
     crown = float(head.min()) - _head_room(poses, margin) if len(head) else top - margin
     return Extent(left - margin, min(top - margin, crown), right + margin, bottom + margin, crown)
+
+
+class DrawnExtent:
+    """Where something is drawn on the even ground of a film's pictures, gathered one by one."""
+
+    def __init__(self) -> None:
+        self._boxes: list[Box] = []
+
+    def add(self, picture: np.ndarray) -> None:
+        """(H, W, 3) uint8; its ground is the color that most of its border has."""
+        step = max(1, min(picture.shape[:2]) // DRAWN_SIDE)
+        small = picture[::step, ::step].astype(np.int16)
+        border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+        drawn = np.abs(small - np.median(border, axis=0)).max(axis=2) > DRAWN
+        rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+        if len(rows):
+            ends = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+            self._boxes.append(tuple(float(step * end) for end in ends))  # type: ignore[arg-type]
+
+    def extent(self) -> Extent | None:
+        """Over all pictures, with room for hair and clothes; None where nothing was drawn."""
+        if not self._boxes:
+            return None
+        ways = np.sort(self._boxes, axis=0)
+        dropped = math.ceil(MISTAKES * len(ways)) if len(ways) >= MIN_FRAMES else 0
+        (left, top), (right, bottom) = ways[dropped, :2], ways[-1 - dropped, 2:]
+        margin = MARGIN * (bottom - top)
+        top = top - margin
+        return Extent(left - margin, top, right + margin, bottom + margin, head=top)
 
 
 def _ends(points: Sequence[np.ndarray], dropped: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,20 @@ import numpy as np
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver, Seen, follow, see
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.framing import Framing, frame, frame_clip
-from magicpose_cli.pose.keypoints import EXTRAS, PARTS, Pose
+from magicpose_cli.framing import (
+    DrawnExtent,
+    Extent,
+    Framing,
+    extent,
+    frame,
+    frame_both,
+    frame_clip,
+    frame_figure,
+    same_shape,
+)
+from magicpose_cli.pose.keypoints import BODY_JOINTS, EXTRAS, PARTS, Pose
+from magicpose_cli.pose.retargeting.in_place import in_place
+from magicpose_cli.pose.retargeting.lacking import names_of
 from magicpose_cli.pose.retargeting.retarget import retarget
 from magicpose_cli.pose.tracking.stack import mesh_rows, meshes_of
 from magicpose_cli.pose.tracking.track import TrackReport
@@ -23,6 +35,9 @@ SPACES = ("body_3d", "face_3d")
 POINTS = tuple(name for part in PARTS for name in (part, f"{part}_score"))
 STILL = "reference_"  # before the names of the reference's own points
 DRIVER = "driver_"  # and of the driver's
+GONE = 1 / 3  # of the joints outside of the picture: the person leaves it, not a raised hand
+Size = tuple[int, int]
+"""Width, height in pixels."""
 
 
 @dataclass
@@ -34,7 +49,7 @@ class Motion:
     mode used. anchor: the driver's frame that was laid onto the reference. track: what was mended.
     notes: what a user should know, a line each. still: the reference's own pose, in pixels of the
     canvas, where it was looked for. tracked: the poses in the driver's own pixels, where they are
-    needed.
+    needed. placing: of ready-drawn maps for the network.
     """
 
     poses: list[Pose]
@@ -47,6 +62,7 @@ class Motion:
     still: Pose | None = None
     shown: Framing | None = None
     tracked: list[Pose] = field(default_factory=list)
+    placing: Framing | None = None
 
     @property
     def result_framing(self) -> Framing:
@@ -65,6 +81,7 @@ class Motion:
             "window": self.result_framing.window,
             "shown": asdict(self.shown) if self.shown else None,
             "network_window": self.framing.window,
+            "maps_window": self.placing.window if self.placing else None,
             "track": asdict(self.track) if self.track else None,
         }
 
@@ -120,6 +137,7 @@ class Motion:
             still,
             _framing(**told["shown"]) if told["shown"] else None,
             _poses_of(own, driver_size) if own else [],
+            _framing(maps, width, height) if (maps := told["maps_window"]) else None,
         )
 
     def sources(self, frames: int, threshold_px: float) -> list[int]:
@@ -194,63 +212,136 @@ def needs_target(driver: Driver, preset: Preset) -> bool:
     return driver.kind != "pose-maps" and preset.motion.retarget != "none"
 
 
+def lacks_person(driver: Driver, preset: Preset, picture: np.ndarray, size: Size) -> bool:
+    """Whether the reference's person should be looked for although nothing is laid onto them: a
+    window of another shape than the picture has to know where they are."""
+    whole = (picture.shape[1], picture.shape[0])
+    crops = preset.frame.fit == "crop" and not same_shape(whole, size)
+    return crops and not needs_target(driver, preset)
+
+
 def read_motion(
     driver: Driver,
     target: Pose | None,
     picture: np.ndarray,
-    size: tuple[int, int],
+    size: Size,
     preset: Preset,
     seen: Seen | None = None,
-    shown_size: tuple[int, int] | None = None,
+    shown_size: Size | None = None,
 ) -> Motion:
     """Track, retarget and frame: the driver's motion on the network's canvas (width, height), moved
     onto the reference's body.
 
-    target: the person of the reference `picture`; None leaves the poses at their place in the
-    driver's own picture. seen: what `driver.see` has found; None looks now. shown_size: (width,
-    height) of a result that is more than the network's frame.
+    target: the person of the reference `picture`, where it is known; ready-drawn maps, and with
+    `retarget = "none"` poses, keep their place in the driver's own picture. seen: what `driver.see`
+    has found; None looks now. shown_size: (width, height) of a result that is more than the
+    network's frame.
     """
-    settings, fit = preset.motion, preset.frame.fit
+    settings, frames = preset.motion, preset.frame
     whole = (picture.shape[1], picture.shape[0])
+    own = (driver.clip.width, driver.clip.height)
     if driver.kind == "pose-maps":
-        return Motion([], frame(whole, size, fit))
+        drawn = None if same_shape(own, size) or frames.fit != "crop" else _drawn(driver)
+        framing, placing = _in_place(whole, own, size, frames.fit, target, drawn)
+        return Motion([], framing, notes=(*driver.notes, *_cut(framing, target)), placing=placing)
     seen = seen or see(driver, settings)
     poses, report = follow(driver, seen.people, settings)
     moved = retarget(
-        poses,
+        in_place(poses, float(driver.rate)) if settings.follow else poses,
         target,
         settings.retarget,
         anchor=str(settings.anchor),
         expression=settings.expression,
         head=settings.head,
     )
-    if target is None:  # the poses keep their place in the driver's own picture
-        framing = frame(whole, size, fit)
-        placing = frame((poses[0].width, poses[0].height), size, fit)
+    if moved.mode == "none":
+        framing, placing = _in_place(whole, own, size, frames.fit, target, extent(moved.poses))
     else:
         framing = placing = frame_clip(
-            whole, size, fit, target, moved.poses,
-            zoom=preset.frame.paste_back, fade=preset.frame.feather,
+            whole, size, frames.fit, target, moved.poses,
+            zoom=frames.paste_back, fade=frames.feather,
         )  # fmt: skip
     shown = None
     if shown_size is not None:
-        shown = _shown(whole, shown_size, preset, framing, target, moved.poses)
+        laid = moved.poses if moved.mode != "none" else []
+        shown = _shown(whole, shown_size, preset, framing, target, laid)
+    placed = [placing.pose(pose) for pose in moved.poses]
+    result = framing.between(shown) if shown else Framing((0, 0, *size), *size)
+    notes = (
+        *driver.notes, *seen.notes, *report.notes(), *moved.notes(),
+        *_cut(shown or framing, target), *_leaving(result, placed, settings.follow),
+    )  # fmt: skip
     return Motion(
-        poses=[placing.pose(pose) for pose in moved.poses],
+        poses=placed,
         framing=framing,
         detector=seen.detector,
         retarget=moved.mode,
         anchor=moved.anchor,
         track=report,
-        notes=(*driver.notes, *seen.notes, *report.notes(), *moved.notes()),
+        notes=notes,
         shown=shown,
         tracked=poses if shown and driver.kind == "video" and moved.anchor is not None else [],
     )
 
 
+def _in_place(
+    whole: Size, own: Size, size: Size, fit: str, person: Pose | None, held: Extent | None
+) -> tuple[Framing, Framing]:
+    """The framings of the reference and of poses that keep their place in pictures of size `own`.
+
+    Two pictures of one shape show the same place: they have one window. person: of the reference.
+    held: where the poses are.
+    """
+    if fit != "crop":
+        return frame(whole, size, fit), frame(own, size, fit)
+    still = None if person is None else extent([person])
+    if not same_shape(own, whole):
+        return frame_both(whole, size, still, None), frame_figure(own, size, held)
+    across, down = whole[0] / own[0], whole[1] / own[1]
+    moving = None if held is None else held.scaled(across, down)
+    framing = frame_both(whole, size, still, moving)
+    left, top, right, bottom = framing.window
+    window = (left / across, top / down, right / across, bottom / down)
+    return framing, Framing(window, *size)
+
+
+def _drawn(driver: Driver) -> Extent | None:
+    """Where somebody is drawn in ready-drawn maps; takes a look through all of the film."""
+    drawn = DrawnExtent()
+    for picture in driver.frames():
+        drawn.add(picture)
+    return drawn.extent()
+
+
+def _cut(framing: Framing, person: Pose | None) -> Iterator[str]:
+    """A line where the window of a crop leaves out what the reference shows of its person."""
+    if person is None:
+        return
+    inside = Framing((0, 0, person.width, person.height), person.width, person.height)
+    cut = inside.shows(person.body) & ~framing.shows(person.body)
+    names = names_of({name for name, lost in zip(BODY_JOINTS, cut, strict=True) if lost})
+    if names:
+        yield (
+            f"a frame of {framing.width}x{framing.height} leaves out the reference's "
+            f"{', '.join(names)}; --size with one number takes the picture's own shape, --fit pad "
+            "shows all of it"
+        )
+
+
+def _leaving(window: Framing, poses: Sequence[Pose], followed: bool) -> Iterator[str]:
+    """A line where the person moves out of the picture."""
+    body = np.stack([pose.body for pose in poses])
+    seen = np.isfinite(body).all(axis=2)
+    out = seen & ~window.shows(body)
+    count = int((out.sum(axis=1) > GONE * seen.sum(axis=1)).sum())
+    if count:
+        help = "" if followed else "; --follow keeps them in it"
+        yield f"the person leaves the picture in {count} of {len(poses)} frames{help}"
+
+
 def _shown(
-    whole: tuple[int, int],
-    size: tuple[int, int],
+    whole: Size,
+    size: Size,
     preset: Preset,
     framing: Framing,
     target: Pose | None,
@@ -263,7 +354,7 @@ def _shown(
         wide, high = right - left, bottom - top
         scale = min(1.0, min(size) / min(wide, high))
         return Framing(framing.window, max(1, round(scale * wide)), max(1, round(scale * high)))
-    if "x" not in str(preset.frame.size):
+    if "x" not in str(preset.frame.size) and same_shape(whole, size):
         return frame(whole, size, "stretch")  # of its own aspect but for a rounded pixel
     return frame_clip(whole, size, preset.frame.fit, target, poses)
 
@@ -286,7 +377,8 @@ def draw_maps(
 
     if driver.kind != "pose-maps":
         return (pose_map(motion.poses[i], canvas) for i in frames)
-    framing = frame((driver.clip.width, driver.clip.height), size, preset.frame.fit)
+    framing = motion.placing
+    assert framing is not None  # as of all such maps
     return (
         framing.picture(picture, Image.Resampling.BILINEAR)
         for picture in picked(driver.frames(), frames)

@@ -154,13 +154,11 @@ def make_plan(
         )
     folder, index = _model(preset.model.name, dry_run, on_progress)
     warp = warps(opened.kind, preset, index)
-    made = preset.size_for(index["sample_size"])
-    width, height = made
+    shape, own = (picture.shape[1], picture.shape[0]), index["sample_size"]
+    width, height = made = preset.size_for(own, shape)
     if warp:
-        made = (index["sample_size"],) * 2
-        width, height = preset.warped_size_for(
-            (picture.shape[1], picture.shape[0]), index["sample_size"]
-        )
+        made = preset.network_size_for(shape, own)
+        width, height = preset.warped_size_for(shape, own)
     plan = Plan(
         reference=str(reference),
         driver=str(driver),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Everybody in so many frames is remembered, about 2.5 kB a person and frame.
 FRAMES_REMEMBERED = 200_000
+USUAL_PIXELS = 512 * 512  # of a frame, as in diffusion.options, whose import takes seconds
 WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
 READ_FROM_FILE = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
 """The settings of motion that decide what is seen in a driver."""
@@ -93,7 +95,7 @@ class Resources:
 
     def maker(self, preset: Preset) -> Future[FrameMaker]:
         """Who makes the frames: begins to load in a thread, unless it is loaded already."""
-        key = preset.model.model_dump_json() + str(preset.frame.size)
+        key = preset.model.model_dump_json() + str(_is_large(preset))
         if self._maker is None or self._maker[0] != key or _failed(self._maker[1]):
             self._open.close()
             self._maker = (key, self._loader.submit(self._load, preset))
@@ -180,6 +182,12 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     """What changes when a file does; of a folder when a file in it comes or goes."""
     found = path.stat()
     return str(path.resolve()), found.st_mtime_ns, found.st_size
+
+
+def _is_large(preset: Preset) -> bool:
+    """Whether its frames may make `options.slice_autoencoder` cut the autoencoder's work; all else
+    of a loaded model serves pictures of any size."""
+    return math.prod(preset.size_for(0)) > USUAL_PIXELS
 
 
 def _failed(loading: Future[FrameMaker]) -> bool:

@@ -68,12 +68,45 @@ def test_sizes(text, size):
 @pytest.mark.parametrize(
     ("size", "picture", "expected"),
     [
+        (None, (614, 922), (512, 768)),  # a person from head to foot
+        (None, (1080, 1920), (512, 912)),
+        (None, (1920, 1080), (912, 512)),
+        (None, (700, 700), (512, 512)),
+        (None, (514, 512), (512, 512)),
+        (None, (100, 900), (512, 1536)),  # a strip is cropped
+        (256, (614, 922), (256, 384)),
+        ("256x256", (614, 922), (256, 256)),
+        ("512x768", (700, 700), (512, 768)),
+    ],
+)
+def test_one_number_is_the_short_side_in_the_shape_of_the_reference(size, picture, expected):
+    preset = Preset().with_options(frame__size=size)
+    assert preset.size_for(512, picture) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "picture", "expected"),
+    [
+        (None, (614, 922), (256, 384)),
+        (720, (1920, 1080), (456, 256)),
+        ("512x768", (614, 922), (256, 256)),
+        (None, (700, 700), (256, 256)),
+    ],
+)
+def test_the_network_keeps_its_own_side_beneath_a_warped_result(size, picture, expected):
+    preset = Preset().with_options(frame__size=size)
+    assert preset.network_size_for(picture, 256) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "picture", "expected"),
+    [
         (None, (1920, 1080), (910, 512)),  # the reference's aspect at 512
         (None, (1080, 1920), (512, 910)),
         (None, (333, 256), (332, 256)),  # no larger than the reference, even sides
         (None, (200, 100), (512, 256)),  # but at least the network's own
         (None, (1001, 501), (1000, 500)),
-        (None, (4000, 2), (512000, 256)),
+        (None, (4000, 2), (768, 256)),  # a strip is cropped
         (720, (1920, 1080), (1280, 720)),
         ("128", (333, 256), (166, 128)),
         ("512x768", (1920, 1080), (512, 768)),

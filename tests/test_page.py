@@ -219,7 +219,7 @@ def test_of_a_warped_side_by_side_result_the_last_column_is_shown(tall, pose_fil
     assert films["result"].shape == films["poses"].shape == (8, 86, 64, 3)
     assert np.abs(255 - films["result"].astype(int) - films["poses"]).mean() < 3
     text = page.read_text("utf-8")
-    assert "256 x 256" in text and "64 x 86" in text and "on: the reference" in text
+    assert "256 x 344" in text and "64 x 86" in text and "on: the reference" in text
     told = json.loads(sidecar_path(output).read_text())
     told["plan"]["warp"] = False
     sidecar_path(output).write_text(json.dumps(told))
@@ -233,10 +233,10 @@ def test_a_warped_runs_poses_are_those_the_network_saw(tall, media, tmp_path):
     output = make_run(tmp_path, tall, media / "dance.mp4", frame__warp="on")
     page = Path(write_page(output).page)
     films = films_of(page, tmp_path)
-    assert films["poses"].shape == (8, 256, 256, 3) and films["result"].shape == (8, 86, 64, 3)
-    made = films["result"].astype(int)  # of all poses, 192x192 pixels of the reference
+    assert films["poses"].shape == (8, 344, 256, 3) and films["result"].shape == (8, 86, 64, 3)
+    made = films["result"].astype(int)
     rows = np.flatnonzero(made.max((0, 2, 3)) > 60)
-    small = [Image.fromarray(frame).resize((64, 64)) for frame in films["poses"]]
+    small = [Image.fromarray(frame).resize((64, 86)) for frame in films["poses"]]
     seen = np.flatnonzero(np.stack(small).max((0, 2, 3)) > 60)
     assert abs(np.ptp(rows) - np.ptp(seen)) <= 2
     data = re.search(r'src="data:image/jpeg;base64,([^"]*)"', page.read_text("utf-8"))[1]

@@ -96,24 +96,24 @@ def test_a_result_has_the_references_aspect(run, scene, tmp_path, tiny_model):
     plan = notes["plan"]
     assert plan["warp"] is True and plan["trusts_network"] is True
     assert (plan["width"], plan["height"]) == (332, 256)
-    assert (plan["network_width"], plan["network_height"]) == (64, 64)
+    assert (plan["network_width"], plan["network_height"]) == (80, 64)
     assert notes["motion"]["window"] == [0, 0, 333, 256]
     assert notes["motion"]["network_window"] != notes["motion"]["window"]
     assert "warp" in notes["seconds"] and made.frames == 2
 
 
 @pytest.mark.parametrize(
-    ("size", "expected", "extent"),
-    [("128", (128, 166), (333, 256)), ("96x128", (128, 96), (192, 256))],
+    ("size", "expected", "extent", "network"),
+    [("128", (128, 166), (333, 256), (80, 64)), ("96x128", (128, 96), (192, 256), (64, 64))],
 )
-def test_a_size_that_is_asked_for(run, scene, size, expected, extent):
+def test_a_size_that_is_asked_for(run, scene, size, expected, extent, network):
     made, pictures = run(
         "out", reference=scene / "wide.png", frame__size=size, motion__end_s=0.125
     )  # fmt: skip
     assert pictures.shape[1:3] == expected
     left, top, right, bottom = made.motion["window"]
     assert (right - left, bottom - top) == extent
-    assert (made.plan.network_width, made.plan.network_height) == (64, 64)
+    assert (made.plan.network_width, made.plan.network_height) == network
 
 
 def test_a_still_film_is_the_reference(run, wave, tmp_path):

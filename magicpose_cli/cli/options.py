@@ -71,6 +71,14 @@ Person = Annotated[
         help="Whom to follow: largest, left, right, center, N from the left, or X,Y.",
     ),
 ]
+Follow = Annotated[
+    bool | None,
+    option(
+        "--follow/--no-follow",
+        panel=MOTION,
+        help="Keep a person in place who walks, or whom the camera follows.",
+    ),
+]
 Smooth = Annotated[
     float | None,
     option(

@@ -109,14 +109,15 @@ def _used(preset: Preset) -> Iterator[Finding]:
     yield Finding("device, dtype", f"{device}, {dtype}", {"device": device, "dtype": dtype})
     index = read_index(folder)
     warp = warps("video", preset, index)
-    # a warped result takes the reference's aspect, the network's frames their own size
+    # of a square reference; the frames of others have its aspect, and as much more memory each
     width, height = (index["sample_size"],) * 2 if warp else preset.size_for(index["sample_size"])
     yield Finding("warp", "on" if warp else "off", {"on": warp})
     steps = preset.steps_for(index["default_steps"])
     guidance = sampling.guidance or index["default_guidance"]
+    square = "" if "x" in str(preset.frame.size) else " of a square reference"
     yield Finding(
         "size, steps, guidance",
-        f"{width}x{height}, {steps}, {guidance:g}",
+        f"{width}x{height}{square}, {steps}, {guidance:g}",
         {"width": width, "height": height, "steps": steps, "guidance": guidance},
     )
     _check_scheduler(sampling.scheduler, folder, index)

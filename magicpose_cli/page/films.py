@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -16,9 +17,22 @@ import numpy as np
 
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver, open_driver, see
-from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
+from magicpose_cli.errors import (
+    ConfigError,
+    DetectionError,
+    InputError,
+    MagicPoseError,
+    ModelError,
+    OutputError,
+)
 from magicpose_cli.framing import Framing
-from magicpose_cli.motion import draw_maps, find_people, needs_target, read_motion
+from magicpose_cli.motion import (
+    draw_maps,
+    find_people,
+    lacks_person,
+    needs_target,
+    read_motion,
+)
 from magicpose_cli.page.run import Run, source_of
 from magicpose_cli.plan import poses_path
 from magicpose_cli.progress import OnProgress, Progress, silent
@@ -171,11 +185,14 @@ class _Sources:
                 "through again; --save-poses keeps them"
             )
         picture, target, seen = self._picture(), None, None
-        if needs_target(driver, preset):
-            target = find_people(self._path(plan.reference), picture, preset.motion.detector)[0]
+        size = (plan.network_width, plan.network_height)
+        moves = needs_target(driver, preset)
+        if moves or lacks_person(driver, preset, picture, size):
+            with nullcontext() if moves else suppress(MagicPoseError):
+                people = find_people(self._path(plan.reference), picture, preset.motion.detector)
+                target = people[0]
         if driver.kind != "pose-maps":
             seen = see(driver, preset.motion, self.on_progress)
-        size = (plan.network_width, plan.network_height)
         motion = read_motion(driver, target, picture, size, preset, seen)
         return draw_maps(driver, motion, plan.pose_canvas, size, preset, range(self.count))
 
