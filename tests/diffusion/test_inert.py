@@ -16,7 +16,6 @@ from magicpose_cli.diffusion.inert import STAND_INS
 from magicpose_cli.diffusion.read import read_checkpoint, read_plain
 from magicpose_cli.errors import ModelError
 
-
 needs_stand_ins = pytest.mark.skipif(
     not hasattr(torch.serialization, "safe_globals"), reason="torch before 2.5 refuses them"
 )
