@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
-import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext, suppress
@@ -20,10 +17,10 @@ from magicpose_cli.clock import Clock
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver
 from magicpose_cli.errors import InputError, MagicPoseError, OutputError
+from magicpose_cli.files import content_hash, write_json
 from magicpose_cli.finishing import Finisher, WarpedFrames
 from magicpose_cli.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
 from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
-from magicpose_cli.pose.files.saving import whole_file
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.resources import FrameMaker, Resources
@@ -363,10 +360,8 @@ class _Job:
 
 def write_sidecar(path: Path, result: Result) -> None:
     """Write the settings of a run in one step. Raises OutputError."""
-    text = json.dumps(asdict(result), indent=2) + "\n"
     try:
-        with whole_file(path, overwrite=True) as hidden:
-            hidden.write_text(text, encoding="utf-8")
+        write_json(path, asdict(result))
     except OutputError as error:
         raise OutputError(
             f"{error}; {result.output} is finished: mend this and run the same command again for "
@@ -383,20 +378,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 over a file, or over the names and contents of all files below a folder."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            if path.is_dir():
-                name = f"{file.relative_to(path)}\0{file.stat().st_size}\0"
-                digest.update(os.fsencode(name))
-            with file.open("rb") as opened:
-                while block := opened.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def model_hash_of(folder: str) -> str:

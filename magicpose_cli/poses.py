@@ -22,6 +22,7 @@ from magicpose_cli.driver import (
     see,
 )
 from magicpose_cli.errors import DetectionError, InputError
+from magicpose_cli.files import check_writable
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.files.files import check_pose_output, is_pose_file, read_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
@@ -39,7 +40,6 @@ from magicpose_cli.video import (
     write_picture,
 )
 from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open_picture
-from magicpose_cli.video.place import check_writable
 
 
 @dataclass(frozen=True)

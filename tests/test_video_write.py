@@ -187,7 +187,7 @@ def test_check_output_refuses_before_any_work(tmp_path: Path) -> None:
         with pytest.raises(OutputError) as caught:
             check_output(tmp_path / name)
         assert words in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(OutputError, match="other files than frames"):
+    with pytest.raises(OutputError, match="other files than those"):
         check_output(tmp_path / "mine", overwrite=True)
     for fine in ("new.mp4", "a/b/new.webm", "new", "new.v2/", "NEW.MP4"):
         check_output(f"{tmp_path}/{fine}")

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from magicpose_cli.animation import content_hash, content_hashes
+from magicpose_cli.animation import content_hashes
 from magicpose_cli.batch.jobs import Job
 from magicpose_cli.config import Preset
+from magicpose_cli.files import content_hash
 from magicpose_cli.plan import sidecar_path
 from magicpose_cli.work import work_path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,10 +15,10 @@ from magicpose_cli.batch.done import differences, stands
 from magicpose_cli.batch.jobs import Job
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import MagicPoseError, OutputError
+from magicpose_cli.files import check_writable, write_json
 from magicpose_cli.plan import make_plan
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.resources import Resources
-from magicpose_cli.video.place import check_writable, hidden_beside
 
 Status = Literal["waiting", "ready", "done", "skipped", "failed", "stopped"]
 """ready: checked by a dry run; stopped: by Ctrl-C or a bug, its finished frames are kept."""
@@ -90,10 +89,8 @@ class Batch:
         self._each(make, on_progress, on_outcome)
         try:
             self._write_report()
-        except OSError as error:
-            raise OutputError(
-                f"{self._report} cannot be written: {error.strerror}; all jobs have been worked off"
-            ) from error
+        except OutputError as error:
+            raise OutputError(f"{error}; all jobs have been worked off") from error
 
     def check(
         self,
@@ -134,7 +131,7 @@ class Batch:
             finally:
                 outcome.seconds = round(time.perf_counter() - start, 3)
                 # A disk that is full now may have room after the next job; `run` has the last word.
-                with suppress(OSError):
+                with suppress(OutputError):
                     self._write_report()
             on_outcome(job, outcome)
         on_progress(Progress("jobs", total, total, "jobs"))
@@ -174,12 +171,7 @@ class Batch:
         """In one step, so that a killed batch leaves a true one."""
         if self._report is None:
             return
-        part = hidden_beside(self._report)
-        try:
-            part.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
-            part.replace(self._report)
-        finally:
-            part.unlink(missing_ok=True)
+        write_json(self._report, self.as_dict())
 
 
 def _named(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import urllib.request
 import warnings
@@ -17,6 +16,7 @@ from magicpose_cli.catalog.home import UNFINISHED, entry_of, is_hub_id, models_h
 from magicpose_cli.catalog.hub import asked, told
 from magicpose_cli.catalog.trust import Trusted, trust, trusted
 from magicpose_cli.errors import ModelError
+from magicpose_cli.files import content_hash
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 BLOCK = 1 << 20  # bytes read at a time
@@ -97,12 +97,12 @@ def is_right(path: Path, file: RemoteFile) -> bool:
     """Whether this is the file; one without a known hash never is."""
     if not path.is_file() or file.size not in (None, path.stat().st_size) or not file.sha256:
         return False
-    return _sha256(path) == file.sha256
+    return content_hash(path) == file.sha256
 
 
 def _take(part: Path, file: RemoteFile, target: Path, unfinished: Path) -> None:
     """Give a file that has come its name. ModelError, and it is deleted, where it is another."""
-    digest, size = _sha256(part), part.stat().st_size
+    digest, size = content_hash(part), part.stat().st_size
     if file.size not in (None, size) or (file.sha256 and file.sha256 != digest):
         shutil.rmtree(unfinished)
         raise ModelError(
@@ -126,14 +126,6 @@ def _check_room(entry: Entry, folder: Path) -> None:
             f"{folder}: {needed / 1e9:.1f} GB are to come and {free / 1e9:.1f} GB are free; make "
             "room, or name another disk with MAGICPOSE_HOME"
         )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as data:
-        while block := data.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _from_hub(file: RemoteFile, folder: Path, on_bytes: Callable[[int], None]) -> Path:

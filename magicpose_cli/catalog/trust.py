@@ -6,11 +6,11 @@ The record outlives the files, so that one that is fetched anew is compared with
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from magicpose_cli.errors import ModelError
+from magicpose_cli.files import write_json
 
 RECORD = "trusted.json"  # in the folder of models
 
@@ -42,7 +42,4 @@ def trusted(home: Path) -> dict[str, Trusted]:
 def trust(home: Path, identity: str, file: Trusted) -> None:
     """Put a file on record, in one step."""
     rows = {**trusted(home), identity: file}
-    part = home / f".{RECORD}.{os.getpid()}"
-    told = {name: asdict(row) for name, row in sorted(rows.items())}
-    part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    part.replace(home / RECORD)
+    write_json(home / RECORD, {name: asdict(row) for name, row in sorted(rows.items())})

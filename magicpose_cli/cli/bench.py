@@ -265,7 +265,7 @@ def warp(
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it: matplotlib is there, the picture can be written."""
     from magicpose_cli.evaluation.extras import needed
-    from magicpose_cli.video.place import check_writable
+    from magicpose_cli.files import check_writable
 
     if plot is not None:
         needed("matplotlib")

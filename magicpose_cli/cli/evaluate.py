@@ -69,9 +69,9 @@ def command(
     from magicpose_cli.config import Preset
     from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
     from magicpose_cli.evaluation.grid import check_grid
-    from magicpose_cli.evaluation.report import check_report, write_json, write_report
+    from magicpose_cli.evaluation.report import check_report, write_report
     from magicpose_cli.evaluation.strips import Album
-    from magicpose_cli.video.place import check_writable
+    from magicpose_cli.files import check_writable, write_json
 
     _check_usage(result, truth, model, drawn, data, reference, grid)
     check_report(out, overwrite)

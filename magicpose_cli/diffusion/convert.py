@@ -7,7 +7,6 @@ time, and the checkpoint is mapped, not read.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from magicpose_cli.diffusion.plan import Part, Plan, plan_conversion, portable_k
 from magicpose_cli.diffusion.read import read_checkpoint
 from magicpose_cli.diffusion.weights import DTYPES, offline, quiet, unreadable
 from magicpose_cli.errors import ModelError, OutputError
+from magicpose_cli.files import new_folder
 
 SCHEDULER = {
     "beta_schedule": "scaled_linear",
@@ -235,20 +235,10 @@ def _check_destination(destination: Path, overwrite: bool) -> None:
 @contextmanager
 def _complete_or_absent(destination: Path) -> Iterator[Path]:
     """A new folder beside the destination that takes its place when the block ends well."""
-    partial = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
-    former = partial.with_suffix(".former")
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        if destination.exists():
-            destination.rename(former)
-        partial.rename(destination)
+        with new_folder(destination) as partial:
+            yield partial
     except (OSError, SafetensorError) as error:
-        if former.exists():
-            former.rename(destination)
         raise OutputError(
             f"{destination}: cannot be written ({error}); free space or choose another folder"
         ) from error
-    finally:
-        for leftover in (partial, former):
-            shutil.rmtree(leftover, ignore_errors=True)

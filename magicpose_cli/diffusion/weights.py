@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from magicpose_cli.catalog import is_hub_id, located, models_home
 from magicpose_cli.diffusion.configs import MOST, check_configs
 from magicpose_cli.errors import ModelError
+from magicpose_cli.files import content_hash
 from magicpose_cli.home import expanded, fitting
 from magicpose_cli.progress import OnProgress, Progress, silent
 
@@ -159,18 +160,7 @@ def _conversion(checkpoint: Path) -> Path:
 
 def model_hash(folder: Path) -> str:
     """SHA-256 over the names and contents of a model's weights and configurations."""
-    digest = hashlib.sha256()
-    files = {
-        path.relative_to(folder).as_posix(): path
-        for suffix in ("json", "safetensors")
-        for path in folder.rglob(f"*.{suffix}")
-    }
-    for name in sorted(files):
-        digest.update(f"{name}\0{files[name].stat().st_size}\0".encode())
-        with files[name].open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return content_hash(folder, (".json", ".safetensors"))
 
 
 def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -> MagicPosePipeline:

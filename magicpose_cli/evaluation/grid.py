@@ -20,8 +20,8 @@ Make = Callable[[Iterable[Case]], Iterator[tuple[Case, np.ndarray]]]
 
 def check_grid(path: Path, overwrite: bool) -> None:
     """Raise OutputError where the grid cannot be written."""
+    from magicpose_cli.files import check_writable
     from magicpose_cli.video.picture import WRITTEN_SUFFIXES
-    from magicpose_cli.video.place import check_writable
 
     if path.suffix.lower() not in WRITTEN_SUFFIXES:
         raise OutputError(

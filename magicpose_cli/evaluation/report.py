@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,26 +17,19 @@ from magicpose_cli.evaluation.plots import distributions, identity_against_pose
 from magicpose_cli.evaluation.strips import Album, parts_of_strip
 from magicpose_cli.evaluation.table import heads, number, table_rows
 from magicpose_cli.evaluation.totals import column
-from magicpose_cli.video.place import check_writable, hidden_beside, place
+from magicpose_cli.files import check_writable, whole_folder, write_json
 
 JSON_NAME, HTML_NAME = "metrics.json", "report.html"
+OWN = r"metrics\.json|report\.html"
 SHOWN = 4  # strips of each group
 MOST_CLIPS = 200  # listed one by one on the page; metrics.json has all
 
 
 def check_report(folder: Path, overwrite: bool) -> None:
     """Raise OutputError where a report cannot be put, or would replace what is no report."""
-    if not os.path.lexists(folder):
-        return check_writable(folder, overwrite, folder=True)
-    if not folder.is_dir():
+    if folder.is_file():
         raise OutputError(f"{folder} is a file; name a folder for the report")
-    inside = {path.name for path in folder.iterdir()}
-    if inside and not overwrite:
-        raise OutputError(f"{folder} exists; choose another name or give --overwrite")
-    if strange := sorted(inside - {JSON_NAME, HTML_NAME}):
-        raise OutputError(
-            f"{folder} holds other files than a report ({strange[0]}); choose another folder"
-        )
+    check_writable(folder, overwrite, OWN)
 
 
 def write_report(
@@ -55,32 +46,10 @@ def write_report(
     )
     numbers = as_json(evaluation, correlations, run)
     page = as_html(evaluation, album, scatter, numbers)
-    hidden = hidden_beside(folder, "")
-    try:
-        hidden.mkdir(parents=True)
-        (hidden / JSON_NAME).write_text(
-            json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    with whole_folder(folder, overwrite, OWN) as hidden:
+        write_json(hidden / JSON_NAME, numbers)
         (hidden / HTML_NAME).write_text(page, encoding="utf-8")
-        place(hidden, folder, overwrite)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
     return numbers
-
-
-def write_json(path: Path, numbers: dict[str, Any]) -> None:
-    """What metrics.json holds, written elsewhere in one step; an existing file is replaced."""
-    hidden = hidden_beside(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hidden.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        hidden.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        hidden.unlink(missing_ok=True)
 
 
 def as_json(

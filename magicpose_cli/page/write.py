@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from magicpose_cli.config import Preset
-from magicpose_cli.errors import ConfigError, OutputError
+from magicpose_cli.errors import ConfigError
+from magicpose_cli.files import check_writable, whole_file
 from magicpose_cli.home import fitting
 from magicpose_cli.page.films import Film, Footage, make_footage
 from magicpose_cli.page.run import Gap, Run, gaps_of, read_run
 from magicpose_cli.progress import OnProgress, silent
-from magicpose_cli.video.place import check_writable, hidden_beside, place
 from magicpose_cli.work import by_name
 from magicpose_cli.work.temporary import temporary_folder
 
@@ -98,16 +98,11 @@ def _write(target: Path, facts: dict[str, Any], overwrite: bool) -> None:
     pieces = template.generate(
         facts, css=css, css_hash=_hash(css), script=script, script_hash=_hash(script)
     )
-    hidden = hidden_beside(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with hidden.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(pieces)
-        place(hidden, target, overwrite)
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
-    finally:
-        hidden.unlink(missing_ok=True)
+    with (
+        whole_file(target, overwrite) as hidden,
+        hidden.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.writelines(pieces)
 
 
 def _facts(run: Run, output: Path, footage: Footage, notes: list[str]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.errors import ConfigError, OutputError
+from magicpose_cli.files import check_writable, whole_file
 from magicpose_cli.pose.files.clip import PoseClip
-from magicpose_cli.pose.files.saving import check_free, whole_file
 from magicpose_cli.pose.summary import Summary, summarize
 from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs
 
@@ -40,7 +40,7 @@ def check_plot(path: Path, overwrite: bool = False) -> None:
     """
     if path.suffix.lower() != ".png":
         raise OutputError(f"{path}: a plot is written as .png; name it so")
-    check_free(path, overwrite)
+    check_writable(path, overwrite)
     _needed("matplotlib.figure")
 
 

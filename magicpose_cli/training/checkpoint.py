@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from magicpose_cli.errors import OutputError, TrainingError
+from magicpose_cli.files import new_folder
 from magicpose_cli.training.networks import Networks, write_model
 from magicpose_cli.training.recipe import Recipe
 
@@ -90,15 +91,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     Raises OutputError where the disk does not take what is written.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        with new_folder(folder, partial=folder.with_name(f".{folder.name}.partial")) as partial:
+            yield partial
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise OutputError(
             f"{folder}: cannot be written ({reason_of(error)}); make room and run the same "
             "command again, it goes on from the last checkpoint"

@@ -18,12 +18,13 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.files import new_folder, write_json
 from magicpose_cli.training.dataset_config import DatasetSettings
 
 VERSION = 1
@@ -190,24 +191,9 @@ def remove_clips(folder: Path, *patterns: re.Pattern[str], spared: Collection[st
             shutil.rmtree(path)
 
 
-def write_json(path: Path, data: Any) -> None:
-    """In one step; an OSError is the caller's."""
-    part = path.with_name(f".{path.name}{PARTIAL}")
-    part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
-
-
-@contextmanager
-def complete_folder(target: Path) -> Iterator[Path]:
+def complete_folder(target: Path) -> AbstractContextManager[Path]:
     """A folder to fill, which becomes the target when it is full and vanishes otherwise."""
-    part = target.with_name(f"{target.name}{PARTIAL}")
-    part.mkdir()
-    try:
-        yield part
-        part.replace(target)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    return new_folder(target, partial=target.with_name(f"{target.name}{PARTIAL}"))
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from magicpose_cli.errors import OutputError
+from magicpose_cli.files import hidden_beside
 from magicpose_cli.video.ffmpeg import QUIET, file_url, last_line, run_ffmpeg
-from magicpose_cli.video.place import hidden_beside
 from magicpose_cli.video.sound import WritableSound
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.files import whole_file
 from magicpose_cli.video.limits import beyond_limit, check_size, max_pixels
-from magicpose_cli.video.place import check_writable, hidden_beside, place
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -179,13 +179,5 @@ def write_picture(path: str | Path, picture: np.ndarray, overwrite: bool = False
             f"{path}: a picture is written as {', '.join(WRITTEN_SUFFIXES)}, "
             f"not as {path.suffix or 'a file without suffix'}"
         )
-    check_writable(path, overwrite)
-    hidden = hidden_beside(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, overwrite) as hidden:
         Image.fromarray(picture).save(hidden, quality=95)
-        place(hidden, path, overwrite)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        hidden.unlink(missing_ok=True)

@@ -23,20 +23,15 @@ from typing import IO
 import numpy as np
 
 from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.files import check_writable, hidden_beside, place, shortened
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, file_url, last_line
 from magicpose_cli.video.finish import finish_gif, finish_video
-from magicpose_cli.video.place import (
-    check_writable,
-    hidden_beside,
-    partial_name,
-    place,
-    remove_leftovers,
-)
 from magicpose_cli.video.probe import probe
 from magicpose_cli.video.sound import Sound, writable_sound
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif")
 SOUNDING = (".mp4", ".webm", ".mov")
+FRAME_NAME = r"\d{6,}\.png"  # what a folder of frames holds, and nothing else
 SO_FAR = "so-far"  # what an interrupted run has made, in its work folder
 MAX_GIF_FPS = 100  # a GIF counts in hundredths of a second
 TO_BT709 = (
@@ -65,7 +60,7 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
     Wrong suffix, an existing target without `overwrite`, a folder that cannot be made or written.
     """
     target, suffix = _target(path)
-    check_writable(target, overwrite, folder=not suffix)
+    check_writable(target, overwrite, own=None if suffix else FRAME_NAME)
 
 
 def _target(path: str | Path) -> tuple[Path, str]:
@@ -195,7 +190,7 @@ class VideoWriter:
         self._recording = self._hidden(kind)
         try:
             if self._work is not None:
-                remove_leftovers(self._work, SO_FAR)
+                _remove_leftovers(self._work, SO_FAR)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self._suffix:
                 self._recording.mkdir()
@@ -332,7 +327,7 @@ class VideoWriter:
         """Where an interrupted result is kept."""
         if self._work is not None:
             return self._work / f"{SO_FAR}{suffix}"
-        return partial_name(self.path.with_suffix(suffix) if suffix else self.path)
+        return _partial_name(self.path.with_suffix(suffix) if suffix else self.path)
 
     def _frames_recorded(self) -> int:
         """How many frames a failed encoder has really stored."""
@@ -349,3 +344,23 @@ class VideoWriter:
         else:
             self._recording.unlink(missing_ok=True)
         self._recording = None
+
+
+def _remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what a former run has left of its work on NAME in this folder, hidden or finished."""
+    for pattern in (f".{name}.*", f"{name}*"):
+        for left in folder.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _partial_name(target: Path) -> Path:
+    """A free name beside the target for what an interrupted run finished: NAME.partial.mp4."""
+    for number in range(1, 10_000):
+        mark = (".partial" if number == 1 else f".partial-{number}") + target.suffix
+        name = target.with_name(shortened(target.stem, mark) + mark)
+        if not os.path.lexists(name):
+            return name
+    raise OutputError(f"{target.parent} holds too many partial results of {target.name}; clean up")

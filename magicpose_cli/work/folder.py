@@ -31,14 +31,18 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.errors import OutputError
+from magicpose_cli.files import write_bytes
 from magicpose_cli.work.lock import Lock, Locked
 
 JOURNAL, MOTION, FRAMES, LOCK = "job.json", "motion.npz", "frames", "lock"
 # What a run leaves in the folder and among its frames, and what systems put into any folder;
 # whatever else is there is somebody's.
 SYSTEMS = r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
-OURS = re.compile(rf"lock|frames|(job\.json|motion\.npz)(\.tmp)?|\.?so-far.*|{SYSTEMS}")
-OUR_FRAMES = re.compile(rf"\d{{6,}}\.png(\.tmp)?|{SYSTEMS}")
+UNFINISHED = r"\.partial-\w{8}\.tmp"  # as files.write_bytes names it
+OURS = re.compile(
+    rf"lock|frames|job\.json|motion\.npz|\.(job|motion){UNFINISHED}|\.?so-far.*|{SYSTEMS}"
+)
+OUR_FRAMES = re.compile(rf"\d{{6,}}\.png|\.\d{{6,}}{UNFINISHED}|{SYSTEMS}")
 DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -146,7 +150,7 @@ class WorkFolder:
         file = BytesIO()
         np.savez(file, **{**arrays, TOLD: np.frombuffer(json.dumps(told).encode(), np.uint8)})
         with self._explained():
-            _write(self.path / MOTION, file.getbuffer(), lasting=True)
+            write_bytes(self.path / MOTION, file.getbuffer(), lasting=True)
 
     def motion(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """What `save_motion` kept, tuples as lists; None where there is none or it is damaged."""
@@ -178,7 +182,7 @@ class WorkFolder:
         file = BytesIO()
         Image.fromarray(frame).save(file, "png", compress_level=1)
         with self._explained():
-            _write(self._frame(index), file.getbuffer())
+            write_bytes(self._frame(index), file.getbuffer())
 
     def load(self, index: int) -> np.ndarray | None:
         """A frame that was kept; None where it is missing, damaged or of another size."""
@@ -253,7 +257,7 @@ class WorkFolder:
 
     def _write_journal(self) -> None:
         text = json.dumps({"key": self._key, "facts": self.facts}, indent=2).encode()
-        _write(self.path / JOURNAL, text, lasting=True)
+        write_bytes(self.path / JOURNAL, text, lasting=True)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -330,21 +334,6 @@ def _empty(path: Path, but: tuple[str, ...] = (LOCK,)) -> None:
             shutil.rmtree(entry)
         elif entry.name not in but:
             entry.unlink(missing_ok=True)
-
-
-def _write(path: Path, content: bytes | memoryview, lasting: bool = False) -> None:
-    """Write a file in one step; lasting: it is on the disk before this returns."""
-    part = path.with_name(f"{path.name}.tmp")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterable[str]:

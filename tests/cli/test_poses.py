@@ -133,7 +133,7 @@ def test_notes_go_to_stderr(run, tmp_path):
         (["none.npz"], "none.npz: cannot be read"),
         (["a.pkl"], "a.pkl: is a pickle"),
         (["broken.json"], "broken.json: is not JSON"),
-        (["dance.json", "-o", "dance.json"], "dance.json: exists already; pass --overwrite"),
+        (["dance.json", "-o", "dance.json"], "dance.json exists; choose another name"),
         (["dance.json", "-o", "out.csv"], ".csv is no kind of pose file"),
         (["dance.json", "-o", "dance.json/where.npz"], "dance.json is not a folder"),
         (["dance.json", "--overlay", "o.mp4"], "leave out --overlay"),

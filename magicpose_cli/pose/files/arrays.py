@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.saving import whole_file
+from magicpose_cli.files import whole_file
 
 MAX_BYTES = 1 << 29  # of all arrays, unpacked: three hours of one person at 30 frames a second
 MAX_ARRAYS = 64

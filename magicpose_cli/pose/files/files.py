@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.files import check_writable
 from magicpose_cli.pose.files import (
     coco_json,
     controlnet_aux_arrays,
@@ -32,7 +33,6 @@ from magicpose_cli.pose.files.beside import PICTURES, RENDERED, Measure, find_be
 from magicpose_cli.pose.files.clip import PoseClip, Size, Told, settle
 from magicpose_cli.pose.files.json_values import Document, load_json, refuse
 from magicpose_cli.pose.files.numbering import in_order, natural
-from magicpose_cli.pose.files.saving import check_free
 from magicpose_cli.pose.keypoints import Pose
 
 ARRAYS = (".npz", ".npy")
@@ -191,7 +191,7 @@ def check_pose_output(path: Path, overwrite: bool = False) -> None:
     """Raise OutputError where write_people could not write; to be asked before any work."""
     writer = _writer(path)
     folder = writer is openpose_json.write_clip_folder
-    check_free(path, overwrite, openpose_json.FRAME_FILES if folder else None)
+    check_writable(path, overwrite, openpose_json.FRAME_NAME if folder else None)
 
 
 def _writer(path: Path) -> Callable[..., None]:

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.files import whole_file, whole_folder
 from magicpose_cli.pose.files.clip import (
     Person,
     PoseClip,
@@ -53,13 +54,13 @@ from magicpose_cli.pose.files.json_values import (
 from magicpose_cli.pose.files.layouts import body_25_of, body_of
 from magicpose_cli.pose.files.loose_parts import KEYS, POINT_COUNTS, attach, loose_in, part_of
 from magicpose_cli.pose.files.numbering import in_order, natural
-from magicpose_cli.pose.files.saving import whole_file, whole_folder
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 KEYS_3D = {"body": "pose_keypoints_3d", "face": "face_keypoints_3d"}
 PUPILS = [BODY_JOINTS.index("right_eye"), BODY_JOINTS.index("left_eye")]  # face points 68 and 69
 OPENPOSE_VERSION = 1.3
 FRAME_FILES = "*_keypoints.json"
+FRAME_NAME = r".*_keypoints\.json"
 NUMBERED = re.compile(r"(.*)_\d{12}_keypoints\.json")
 
 
@@ -85,7 +86,7 @@ def write_clip_folder(folder: Path, clip: PoseClip, *, overwrite: bool = False) 
 
     Errors: OutputError, also where the folder holds anything else.
     """
-    with whole_folder(Path(folder), overwrite, FRAME_FILES) as hidden:
+    with whole_folder(Path(folder), overwrite, FRAME_NAME) as hidden:
         for index, people in enumerate(clip.people):
             entry = {
                 "version": OPENPOSE_VERSION,

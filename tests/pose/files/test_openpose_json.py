@@ -394,7 +394,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
 
 def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path, full_body):
     path = saved(tmp_path, "mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="exists; choose"):
         write_poses(path, [full_body], fps=24)
     assert path.read_text() == "mine"
     write_poses(path, [full_body], fps=24, overwrite=True)

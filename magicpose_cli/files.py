@@ -1,0 +1,240 @@
+"""Files and folders: checked, written in one step, hashed.
+
+Whatever the program writes for others to see is whole, or is not there: it is made under a hidden
+name beside its place and renamed at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from magicpose_cli.errors import OutputError
+
+MAX_NAME = 255  # bytes of a file's name, on all systems that are common
+BLOCK = 1 << 20
+
+
+def check_writable(path: Path, overwrite: bool, own: str | None = None) -> None:
+    """Raise OutputError where nothing can be made at `path`, or something there must stay.
+
+    own: a pattern of names (re.fullmatch) where a folder is meant; one that holds nothing else may
+    be replaced with `overwrite`, an empty one always. Missing parent folders are no error where
+    they can be made. Leaves nothing.
+    """
+    try:
+        if not path.name:
+            raise OutputError(f"{path}: expected the name of a file or of a new folder")
+        if path.is_dir() and own is None:
+            raise OutputError(f"{path} is a folder; name a file")
+        if os.path.lexists(path) and not _is_empty_folder(path):
+            if not overwrite:
+                raise OutputError(f"{path} exists; choose another name or give --overwrite")
+            _check_holds_only(path, own)
+        parent = path.absolute().parent
+        while not os.path.lexists(parent):
+            parent = parent.parent
+        if not parent.is_dir():
+            raise OutputError(f"{path} cannot be written: {parent} is not a folder")
+        # Only trying tells: mode bits mean nothing to root, on read-only disks or network folders.
+        trial = hidden_beside(parent / path.name)
+        trial.touch(exist_ok=False)
+        trial.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _check_holds_only(path: Path, own: str | None) -> None:
+    if path.is_dir() and own is not None:
+        for entry in sorted(path.iterdir()):
+            if not re.fullmatch(own, entry.name):
+                raise OutputError(
+                    f"{path} holds other files than those to be written ({entry.name}); choose "
+                    "another folder"
+                )
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """What to say where the system refuses."""
+    return OutputError(f"{path} cannot be written: {error.strerror or error}; choose another place")
+
+
+def hidden_beside(target: Path, suffix: str | None = None) -> Path:
+    """A free hidden name in the target's folder, for the work in progress."""
+    mark = f".partial-{secrets.token_hex(4)}{target.suffix if suffix is None else suffix}"
+    return target.parent / (shortened(f".{target.stem}", mark) + mark)
+
+
+def shortened(stem: str, rest: str) -> str:
+    """As much of a name as fits the system's limit before the rest of it."""
+    while len(os.fsencode(stem + rest)) > MAX_NAME:
+        stem = stem[:-1]
+    return stem
+
+
+def place(finished: Path, target: Path, overwrite: bool) -> None:
+    """Move the finished hidden file or folder to its target in one step.
+
+    Without overwrite, what has appeared at the target meanwhile stays: OutputError, and `finished`
+    stays too. Other failures of the file system are OSError.
+    """
+    if finished.is_dir():
+        _place_folder(finished, target, overwrite)
+    elif overwrite:
+        finished.replace(target)
+    else:
+        try:
+            os.link(finished, target)  # unlike a rename it refuses an existing target
+        except FileExistsError:
+            raise _appeared(target) from None
+        except OSError:  # a disk without hard links
+            if os.path.lexists(target):
+                raise _appeared(target) from None
+            finished.replace(target)
+        else:
+            finished.unlink()
+
+
+def _place_folder(finished: Path, target: Path, overwrite: bool) -> None:
+    former: Path | None = None
+    if _is_empty_folder(target):
+        target.rmdir()
+    elif os.path.lexists(target):
+        if not overwrite:
+            raise _appeared(target)
+        # beside what is finished: in a work folder it goes with that, if we are killed
+        former = hidden_beside(finished.with_name(target.name))
+        target.replace(former)
+    try:
+        finished.replace(target)
+    except OSError:
+        if former is not None:
+            former.replace(target)
+        raise
+    if former is not None:
+        _remove(former)
+
+
+def _appeared(target: Path) -> OutputError:
+    return OutputError(
+        f"{target} has appeared during the run; choose another name or give --overwrite"
+    )
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
+    """A hidden name to write to, which becomes `path` at the end; nothing is left by a failure.
+
+    Raises OutputError where `path` must stay (see check_writable) or cannot be written.
+    """
+    check_writable(path, overwrite)
+    hidden = hidden_beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield hidden
+        place(hidden, path, overwrite)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        _remove(hidden)
+
+
+@contextmanager
+def whole_folder(path: Path, overwrite: bool, own: str) -> Iterator[Path]:
+    """The same for a folder of files whose names match `own`."""
+    check_writable(path, overwrite, own)
+    try:
+        with new_folder(path, overwrite=overwrite) as hidden:
+            yield hidden
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def new_folder(
+    target: Path, *, partial: Path | None = None, overwrite: bool = True
+) -> Iterator[Path]:
+    """A folder to fill, which takes the target's name, and the place of what stands there, when the
+    block ends well, and goes otherwise. An OSError is the caller's.
+
+    partial: its name until then, by which a later run finds what a killed one has left.
+    """
+    hidden = partial or hidden_beside(target, "")
+    _remove(hidden)
+    try:
+        hidden.mkdir(parents=True)
+        yield hidden
+        place(hidden, target, overwrite)
+    finally:
+        _remove(hidden)
+
+
+def write_json(path: Path, value: Any, *, lasting: bool = False) -> None:
+    """Write JSON in one step, over what stands there. Raises OutputError."""
+    text = json.dumps(value, indent=2) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, text.encode(), lasting=lasting)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def write_bytes(path: Path, content: bytes | memoryview, *, lasting: bool = False) -> None:
+    """Write a file in one step, over what stands there. An OSError is the caller's.
+
+    lasting: it is on the disk before this returns.
+    """
+    hidden = hidden_beside(path, ".tmp")
+    try:
+        with hidden.open("wb") as file:
+            file.write(content)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+        hidden.replace(path)
+    except BaseException:
+        _remove(hidden)
+        raise
+
+
+def content_hash(path: Path, suffixes: tuple[str, ...] = ()) -> str:
+    """SHA-256 of a file, or over the names and contents of all files below a folder.
+
+    suffixes: of the files that count in a folder; all by default. An OSError is the caller's.
+    """
+    digest = hashlib.sha256()
+    if not path.is_dir():
+        _add(digest, path)
+        return digest.hexdigest()
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    for name, file in sorted(files.items()):
+        if not suffixes or file.suffix in suffixes:
+            digest.update(os.fsencode(f"{name}\0{file.stat().st_size}\0"))
+            _add(digest, file)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, file: Path) -> None:
+    with file.open("rb") as opened:
+        while block := opened.read(BLOCK):
+            digest.update(block)
