@@ -103,9 +103,10 @@ def _read(where: str, stream: IO[bytes], size: int) -> np.ndarray:
     shape, by_columns, dtype = HEADERS[version](header)
     if dtype.hasobject:
         raise InputError(
-            f"{where}: holds Python objects (a pickle), which could run any code when opened; save "
-            "plain arrays: np.savez(FILE, candidate=pose['bodies']['candidate'], "
-            "subset=pose['bodies']['subset'], faces=pose['faces'], hands=pose['hands'])"
+            f"{where}: holds Python objects (a pickle), which could run any code when opened; if "
+            "you trust it, p = np.load(FILE, allow_pickle=True).item(), and save plain arrays: "
+            "np.savez(NEW, keypoints=..., scores=...), or candidate=p['bodies']['candidate'], "
+            "subset=p['bodies']['subset'], faces=p['faces'], hands=p['hands']"
         )
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise InputError(f"{where}: expected numbers of up to 64 bits, got {dtype.str:.40}")

@@ -85,8 +85,9 @@ def read_clip(
     suffix = path.suffix.lower()
     if suffix in PICKLES:
         raise InputError(
-            f"{path}: is a pickle, which could run any code when opened; save its points as plain "
-            "arrays (numpy.savez with 'keypoints' and 'scores') or as OpenPose JSON"
+            f"{path}: is a pickle, which could run any code when opened; if you trust it, open it "
+            "yourself (pickle.load, torch.load) and save its points as plain arrays: "
+            "numpy.savez(NEW, keypoints=..., scores=...), (frames, points, 2) and (frames, points)"
         )
     if not path.is_dir() and suffix in ARRAYS:
         told = _told_by_arrays(path)
