@@ -5,7 +5,7 @@ A frame is an object with any of these, in any spelling (poseLandmarks, pose_lan
     pose landmarks, or landmarks       33 points; several people are a list of such lists
     pose world landmarks               33 points in meters around the hips
     face landmarks                     468 or 478 points
-    left, right hand landmarks         21 points
+    left, right hand landmarks         21 points; or both as left and right of hands
 
 or the 33 points alone; null or [] where nobody is. A file holds a frame, a list of them, or an
 object with a list of `frames` and, at will, `width`, `height` and `fps`. A point is {"x", "y", "z",
@@ -188,7 +188,12 @@ def _parts(entry: Any) -> dict[str, Any]:
     if _is_body(entry):
         return {"body": entry}
     found: dict[str, Any] = {}
-    for key, value in entry.items() if isinstance(entry, dict) else ():
+    entry = entry if isinstance(entry, dict) else {}
+    hands = entry.get("hands")
+    sides = (
+        {f"{side}_hand": hand for side, hand in hands.items()} if isinstance(hands, dict) else {}
+    )
+    for key, value in (*entry.items(), *sides.items()):
         word = key.lower().replace("_", "").replace("-", "")
         part = next((part for part, words in PARTS_OF.items() if word in words), None)
         if part and part not in found and (value is None or isinstance(value, list | dict)):

@@ -383,6 +383,9 @@ def test_mediapipes_landmarks_in_any_spelling(tmp_path, full_body):
         assert [len(people) for people in clip.people] == [1, 0]
         check_body(clip.people[0][0], full_body, lacking=("left_ankle",))
     np.testing.assert_allclose(clip.people[0][0].left_hand, full_body.left_hand, atol=1e-3)
+    sides = {"pose": body, "hands": {"left": left, "right": None}}
+    ((pose,),) = read_clip(saved(tmp_path / "a.json", sides), canvas=SIZE).people
+    np.testing.assert_allclose(pose.left_hand, full_body.left_hand, atol=1e-3)
     told = read_clip(saved(tmp_path / "a.json", ways[1]))
     assert (told.width, told.height, told.fps, told.notes) == (256, 256, 30, [])
     with pytest.raises(InputError, match="--canvas"):
