@@ -26,6 +26,7 @@ from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.resources import FrameMaker, Resources
 from magicpose_cli.stream import Behind, ahead
 from magicpose_cli.video import Sound, VideoWriter
+from magicpose_cli.video.write import SO_FAR
 from magicpose_cli.work import WorkFolder
 
 VERSIONED = (
@@ -108,7 +109,7 @@ def animate(
                 files_sha256=tuple(key["files_sha256"]),
                 output_sha256=content_hash(Path(plan.output)),
             )
-            write_sidecar(sidecar_path(Path(plan.output)), result)
+            write_sidecar(sidecar_path(Path(plan.output)), result, work.path)
             work.finish()
     return result
 
@@ -353,20 +354,34 @@ class _Job:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
         from magicpose_cli.pose.files.openpose_json import write_poses
 
-        path = poses_path(Path(self.plan.output))
-        write_poses(path, poses, float(self.driver.rate), overwrite=True)
+        path, made = poses_path(Path(self.plan.output)), self.work.path / f"{SO_FAR}.poses.json"
+        write_poses(made, poses, float(self.driver.rate), overwrite=True)
+        _place(made, path)
         return path
 
 
-def write_sidecar(path: Path, result: Result) -> None:
-    """Write the settings of a run in one step. Raises OutputError."""
+def write_sidecar(path: Path, result: Result, work: Path) -> None:
+    """Write the settings of a run in one step. work: where what a killed one leaves is cleared.
+
+    Raises OutputError.
+    """
+    made = work / f"{SO_FAR}.json"
     try:
-        write_json(path, asdict(result))
+        write_json(made, asdict(result))
+        _place(made, path)
     except OutputError as error:
         raise OutputError(
             f"{error}; {result.output} is finished: mend this and run the same command again for "
             "its settings"
         ) from error
+
+
+def _place(made: Path, target: Path) -> None:
+    try:
+        made.replace(target)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def versions() -> dict[str, str]:

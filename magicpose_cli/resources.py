@@ -95,7 +95,7 @@ class Resources:
 
     def maker(self, preset: Preset) -> Future[FrameMaker]:
         """Who makes the frames: begins to load in a thread, unless it is loaded already."""
-        key = preset.model.model_dump_json() + str(_is_large(preset))
+        key = f"{preset.model!r} {_is_large(preset)}"  # JSON takes no name that is no text
         if self._maker is None or self._maker[0] != key or _failed(self._maker[1]):
             self._open.close()
             self._maker = (key, self._loader.submit(self._load, preset))

@@ -246,6 +246,25 @@ def test_no_copy_of_standard_input_stays(start, whole, tmp_path, how):
     assert all((other / "thesis.txt").exists() for other in others)
 
 
+def test_killed_while_the_poses_are_saved(start, whole, tmp_path):
+    """What is left of them lies in the work folder; a file of a like name beside it is anyone's."""
+    folder = tmp_path / "work"
+    foreign = folder / ".out.poses.json.4711.part"
+    foreign.write_text("mine")
+    run = start()
+    until(has_frame(folder, 7))
+    run.end(signal.SIGKILL)
+    for name in ("so-far.poses.json", ".so-far.poses.json.99.part", ".so-far.json.99.part"):
+        (folder / "out.mp4.part" / name).write_text("half of")
+    run = start("out.mp4", "--save-poses")
+    assert run.wait() == 0, run.said
+    assert same(folder / "out.mp4", whole / "out.mp4")
+    assert left_in(folder) == [foreign.name, "out.mp4", "out.mp4.json", "out.poses.json"]
+    assert foreign.read_text() == "mine" and len(
+        json.loads((folder / "out.poses.json").read_text())
+    )
+
+
 def test_a_log_that_cannot_be_written(start, whole, tmp_path):
     """Words are lost, the video is not; what was asked for on stdout is missed."""
     folder = tmp_path / "work"

@@ -63,7 +63,7 @@ def make_run(folder: Path, reference: Path, driver: Path, name="out.mp4", **opti
         model_sha256="0" * 64,
         poses=poses,
     )
-    write_sidecar(sidecar_path(output), result)
+    write_sidecar(sidecar_path(output), result, output.parent)
     return output
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from magicpose_cli.config import Preset
-from magicpose_cli.errors import ConfigError
+from magicpose_cli.errors import ConfigError, printable
 from magicpose_cli.evaluation.extras import check_extras
 from magicpose_cli.evaluation.learned import Frechet, Learned
 from magicpose_cli.evaluation.metrics import COPY, METRICS, TRUTH, Metric
@@ -152,7 +152,7 @@ def evaluate_videos(
     with ExitStack() as stack:
         reader = _reader(detector, stack) if reference is not None else None
         cases = video_cases(matches, reference, reader)
-    maker = VideoMaker(result.stem if result.is_file() else result.name, matches)
+    maker = VideoMaker(printable(result.stem if result.is_file() else result.name), matches)
     return _measured(cases, [lambda: maker], pick_device(device), detector, album, on_progress)
 
 

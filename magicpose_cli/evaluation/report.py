@@ -48,7 +48,7 @@ def write_report(
     page = as_html(evaluation, album, scatter, numbers)
     with whole_folder(folder, overwrite, OWN) as hidden:
         write_json(hidden / JSON_NAME, numbers)
-        (hidden / HTML_NAME).write_text(page, encoding="utf-8")
+        (hidden / HTML_NAME).write_text(page, encoding="utf-8", errors="backslashreplace")
     return numbers
 
 

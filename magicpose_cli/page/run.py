@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,13 +111,14 @@ def read_run(output: Path) -> Run:
         if path.stat().st_size > MOST_OF_SIDECAR:
             most = MOST_OF_SIDECAR >> 20
             raise InputError(f"{path} is larger than {most} MiB: no sidecar of a run")
-        return Run.model_validate_json(path.read_bytes())
+        return Run.model_validate(json.loads(path.read_bytes()))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; check its rights") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        said = f"{place}: {first['msg']}" if place else first["msg"]
+    except (ValueError, RecursionError) as error:
+        said = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False)[0]
+            said = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
         raise InputError(
             f"{path} does not describe a finished run ({' '.join(said.split())[:200]}); make the "
             "video again with `magicpose animate`"

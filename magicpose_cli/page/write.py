@@ -100,7 +100,7 @@ def _write(target: Path, facts: dict[str, Any], overwrite: bool) -> None:
     )
     with (
         whole_file(target, overwrite) as hidden,
-        hidden.open("w", encoding="utf-8", newline="\n") as file,
+        hidden.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.writelines(pieces)
 

@@ -7,6 +7,7 @@ drawn people adds them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -80,9 +81,10 @@ def find_films(videos: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in videos:
         if path.is_dir():
+            files = (Path(place, name) for place, _, names in os.walk(path) for name in names)
             inside = sorted(
                 film
-                for film in path.rglob("*")
+                for film in files
                 if film.suffix.lower() in FILM_SUFFIXES
                 and not film.name.startswith(".")
                 and film.is_file()

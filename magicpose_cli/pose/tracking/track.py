@@ -94,6 +94,7 @@ def track(
     too. The face's mesh goes where its points go: smoothed, filled in and held with them.
     Errors: ConfigError for a bad `person`, DetectionError where there is no such person.
     """
+    max_gap_s = min(max_gap_s, len(sightings) / fps)  # it may be endless
     who, people = pick_person(sightings, fps, parse_person(person))
     poses = _chosen(sightings, who)
     stack = Stack.of(poses, mesh=True)
