@@ -33,7 +33,7 @@ Examples:
 * `magicpose batch --refs 'people/*.png' --drivers 'moves/*.mp4' --out-dir videos`
 """
 EPILOG = """Progress goes to stderr, what was asked for to stdout. Exit codes: 0 done, 1 something
-you can mend (one line says what), 2 wrong usage, 130 Ctrl-C.
+you can mend (one line says what), 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
 
 Environment: MAGICPOSE_HOME (where models lie), HF_HOME, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
 (the hub's client), NO_COLOR, MAGICPOSE_MAX_MEGAPIXELS (as --max-megapixels).
