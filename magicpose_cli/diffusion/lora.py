@@ -17,7 +17,14 @@ from typing import Any
 import torch
 
 from magicpose_cli.diffusion import layout
-from magicpose_cli.diffusion.addends import PLAIN, SPELLED, Scale, changed_bias, changed_weight
+from magicpose_cli.diffusion.addends import (
+    PLAIN,
+    SPELLED,
+    UNSERVED,
+    Scale,
+    changed_bias,
+    changed_weight,
+)
 from magicpose_cli.diffusion.kinds import file_in, kind_of
 from magicpose_cli.diffusion.named import PEFT_CONFIG
 from magicpose_cli.diffusion.read import check_tensors, metadata_of, read_plain, require_finite
@@ -84,7 +91,7 @@ def fuse_lora(unet: Any, place: Path, scale: float = 1.0) -> Fused:
             fused.words[bundled[1]] = tensor
         elif part is not None and part[1] in spellings:
             layer, name = spellings[part[1]], str(part.lastgroup)
-            if name in groups[layer]:
+            if name in groups[layer] and name not in UNSERVED:
                 raise ModelError(
                     f"LoRA {file}: holds {name} of {layer} twice, by two names; {WANTED}"
                 )
