@@ -108,7 +108,7 @@ def fuse_lora(unet: Any, place: Path, scale: float = 1.0) -> Fused:
                 f"LoRA {file}: what it holds for {name} cannot be added ({error}); {WANTED}"
             ) from error
     for name, parts in groups.items():
-        _add(layers[name], parts, scale, config.scale(name))
+        _add(layers[name], parts, scale, config.scale(name), f"LoRA {file}: {name}")
     if of_text:
         fused.notes.append(f"LoRA {file.name}: what it holds for the text encoder is left out")
     if foreign:
@@ -266,9 +266,18 @@ def _check_fits(file: Path, layer: Any, parts: Mapping[str, torch.Tensor], scale
 
 
 @torch.no_grad()
-def _add(layer: Any, parts: Mapping[str, torch.Tensor], strength: float, scale: Scale) -> None:
-    """In float32, whatever the weight's own precision."""
+def _add(
+    layer: Any, parts: Mapping[str, torch.Tensor], strength: float, scale: Scale, place: str
+) -> None:
+    """In float32, whatever the weight's own precision. place: of the layer, for a message."""
     here = {n: p if n in PLAIN else p.to(layer.weight.device) for n, p in parts.items()}
-    layer.weight.copy_(changed_weight(layer.weight, here, strength, scale))
+    changed = {layer.weight: changed_weight(layer.weight, here, strength, scale)}
     if "bias_diff" in parts or "up_bias" in parts:
-        layer.bias.copy_(changed_bias(layer.bias, here, strength, scale))
+        changed[layer.bias] = changed_bias(layer.bias, here, strength, scale)
+    for weight, value in changed.items():
+        if not torch.isfinite(value.to(weight.dtype)).all():
+            raise ModelError(
+                f"{place}: at {strength:g} of it, weights are larger than {weight.dtype} holds; "
+                "expected a smaller scale"
+            )
+        weight.copy_(value)

@@ -314,6 +314,15 @@ def test_a_foreign_layer_and_bundled_words_are_told(unet, tmp_path):
     )
 
 
+def test_a_scale_that_half_precision_cannot_hold(tmp_path):
+    unet = random_pipeline("tiny", "float16").unet
+    save_file(in_naming("kohya", unet)[0], tmp_path / "few.safetensors")
+    with pytest.raises(
+        ModelError, match=r"at 1e\+08 of it, weights are larger than torch\.float16"
+    ):
+        fuse_lora(unet, tmp_path / "few.safetensors", 1e8)
+
+
 def test_one_layer_by_two_names_is_refused(unet, tmp_path):
     tensors, _ = in_naming("kohya", unet)
     tensors |= in_naming("diffusers", unet)[0]
