@@ -37,8 +37,9 @@ def read_checkpoint(
 
     Nothing but tensors and plain containers is ever unpickled; a few harmless classes that trainers
     leave are read as nothing. What is no tensor, and what stands beside a `state_dict`, is training
-    state and not returned.
+    state and not returned. place: how a message begins, the file's path by default.
     """
+    place = place or str(source)
     if not source.is_file():
         raise ModelError(f"{place}: no such file; {expected}")
     state = read_plain(source, expected, place)
