@@ -48,6 +48,7 @@ WRISTS = {"left_hand": (13, 15), "right_hand": (14, 16)}  # elbow, wrist of the 
 CROPS = (0.16, 0.32)
 NEAR_WRIST = 0.04  # where a hand may begin
 APART = 0.02  # nearer points, on average, are of the one hand that both wrists are at
+FIND_EVERY = 2  # frames of a film: a tenth of the time where a hand is hidden throughout
 AHEAD = 0.35  # forearms from the wrist to the middle of the hand
 MIN_CROP = 32  # pixels; a hand in a smaller one is a blot
 INSIDE = 0.5  # of the points of a hand: what is more than half outside of the picture is guessed
@@ -80,7 +81,8 @@ class HandFinder:
         """Add to a person's `parts` the hands that they lack; returns where those are next.
 
         side: of the person's region, pixels. before: where hands are to be seen, from the last
-        frame. look: which of the crops is searched, by turns, for it takes a while; None: all.
+        frame. look: the frame's number, for palms take a while to find: one crop is searched in
+        every FIND_EVERY frames, by turns; None: all are.
         """
         height, width = picture.shape[:2]
         missing = {}
@@ -95,7 +97,8 @@ class HandFinder:
             self._take(picture, side, parts, missing, found, part, before[part])
         crops = [(part, share * side) for share in CROPS for part in sorted(missing)]
         if look is not None and crops:
-            crops = [crops[look % len(crops)]]
+            turn, rest = divmod(look, FIND_EVERY)
+            crops = [] if rest else [crops[turn % len(crops)]]
         for part, length in crops:
             if part not in missing or length < MIN_CROP:
                 continue

@@ -91,6 +91,6 @@ def test_hands_are_found_without_the_guess_of_the_body(detector, drawn):
             assert np.median(np.hypot(*(points - getattr(truth, hand)).T)) < 12
         # In the next frame they are read where they were: no palm is looked for.
         again = dict(bare)
-        tiny = detector._hands.find(picture, person.region.side, again, following, 0)
+        tiny = detector._hands.find(picture, person.region.side, again, following, 1)
         assert following.keys() <= tiny.keys()
     assert found >= 4
