@@ -16,6 +16,7 @@ from magicpose_cli.home import expanded
 if TYPE_CHECKING:
     from magicpose_cli.config import ModelSettings
 
+OF_MODELS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".yaml", ".yml"}
 PEFT_CONFIG = "adapter_config.json"  # beside a LoRA of peft: its scales
 
 
@@ -58,15 +59,17 @@ def _cut(text: str) -> tuple[Path, str | None]:
 
 
 def files_of(model: ModelSettings) -> list[Path]:
-    """Every file or folder beside the model itself that its settings name, and what lies beside
-    such a file and tells how it is meant: a base's YAML, the scales of a LoRA of peft."""
+    """Every file beside the model itself that its settings name, and what lies beside such a file
+    and tells how it is meant: a base's YAML, the scales of a LoRA of peft. Of a folder, what may be
+    of a model: it might be any folder."""
     plain = [place_of(text) for text in (model.base, model.vae) if text is not None]
     named = plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
-    beside = [
-        path
-        for file in named
-        if file.is_file()
-        for path in (*map(file.with_suffix, (".yaml", ".yml")), file.with_name(PEFT_CONFIG))
-        if path.is_file()
-    ]
-    return named + beside
+    files = []
+    for place in named:
+        if place.is_dir():
+            inside = (file for depth in ("*", "*/*") for file in place.glob(depth))
+            files += sorted(file for file in inside if file.suffix.lower() in OF_MODELS)
+        else:
+            beside = (*map(place.with_suffix, (".yaml", ".yml")), place.with_name(PEFT_CONFIG))
+            files += [place, *(file for file in beside if file.is_file())]
+    return files
