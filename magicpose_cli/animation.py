@@ -186,7 +186,8 @@ class _Job:
         except OutputError:
             self.work.remember(replaces=replaces)
             raise
-        poses = self._save_poses(motion.poses) if preset.output.save_poses else None
+        saves = preset.output.save_poses and self.driver.kind != "pose-maps"
+        poses = self._save_poses(motion.poses) if saves else None
         return Result(
             plan=plan,
             output=plan.output,

@@ -72,12 +72,18 @@ class Finisher:
             self._source = warp
             self._warped = ahead(clock.each("warp", warp.frames(sorted(set(sources)))))
             self._compose = self._fused
+        self._warps = warp is not None
         self._needs_all = warp is None or preset.output.compare
         self._place: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
         self._place = lambda shown, made: shown
         if preset.frame.paste_back:
             paster = Paster(picture, motion.result_framing, preset.frame.feather)
             self._place = lambda shown, made: paster.paste(shown)
+            if preset.output.compare:
+                around = Paster(np.zeros_like(picture), motion.result_framing, 0)
+                self._place = lambda shown, made: self._compared_pasted(
+                    picture, around, paster.paste(shown), made
+                )
         elif preset.output.compare:
             self._place = self._compared if warp is None else self._compared_with_made
 
@@ -121,6 +127,16 @@ class Finisher:
         assert made is not None
         drawn = (self._fusion.in_result(picture) for picture in (next(self._maps), made))
         return np.concatenate([self._canvas, *drawn, shown], axis=1)
+
+    def _compared_pasted(
+        self, picture: np.ndarray, around: Paster, shown: np.ndarray, made: np.ndarray | None
+    ) -> np.ndarray:
+        """All as large as the whole picture; around: lays what fills the window on black."""
+        drawn = [next(self._maps)]
+        if self._warps:
+            assert made is not None
+            drawn = [self._fusion.in_result(one) for one in (*drawn, made)]
+        return np.concatenate([picture, *map(around.paste, drawn), shown], axis=1)
 
 
 class WarpedFrames:

@@ -243,7 +243,10 @@ def read_motion(
     if driver.kind == "pose-maps":
         drawn = None if same_shape(own, size) or frames.fit != "crop" else _drawn(driver)
         framing, placing = _in_place(whole, own, size, frames.fit, target, drawn)
-        return Motion([], framing, notes=(*driver.notes, *_cut(framing, target)), placing=placing)
+        lines = [*driver.notes, *_cut(framing, target)]
+        if preset.output.save_poses:
+            lines.append("pose maps are pictures, so that there are no poses to save")
+        return Motion([], framing, notes=tuple(lines), placing=placing)
     seen = seen or see(driver, settings)
     poses, report = follow(driver, seen.people, settings)
     moved = retarget(

@@ -114,8 +114,6 @@ def make_plan(
     # Where a former run was interrupted, what stands at the output may be its own.
     replaces = overwrite or work_path(Path(output)).exists()
     check_output(output, replaces)
-    if preset.output.compare and preset.frame.paste_back:
-        raise ConfigError("compare and paste-back exclude each other; leave one of them out")
     saved = poses_path(Path(output))
     if preset.output.save_poses and not replaces and saved.exists():
         raise OutputError(f"{saved} exists already; pass --overwrite")
@@ -129,10 +127,6 @@ def make_plan(
         )
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
-    if opened.kind == "pose-maps" and preset.output.save_poses:
-        raise ConfigError(
-            "pose maps are pictures, there are no poses to save; leave --save-poses out"
-        )
     tracks, track = opened.clip.sound_tracks, preset.output.audio_track
     if preset.output.audio and track is not None and track > len(tracks):
         raise ConfigError(

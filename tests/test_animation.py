@@ -11,10 +11,10 @@ import pytest
 from magicpose_cli.animation import animate
 from magicpose_cli.config import MotionSettings, Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
-from magicpose_cli.plan import make_plan, sidecar_path
+from magicpose_cli.plan import make_plan, poses_path, sidecar_path
 from magicpose_cli.poses import extract_poses
 from magicpose_cli.render import Renderer
-from magicpose_cli.video import probe, read_frames, write_picture, write_video
+from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
 
 
 @pytest.fixture
@@ -95,9 +95,6 @@ def test_pasted_back_the_person_moves_inside_the_whole_picture(media, preset, tm
     outside[int(top) : int(bottom) + 1, int(left) : int(right) + 1] = False
     assert outside.any() and np.array_equal(made[outside], wide[outside])
     assert not np.array_equal(made, wide)
-    with pytest.raises(ConfigError, match="leave one of them out"):
-        make_plan(tmp_path / "wide.png", media / "dance.mp4", tmp_path / "b.mp4",
-                  preset.with_options(output__compare=True))  # fmt: skip
 
 
 def test_ready_drawn_maps_are_shown_as_they_are(media, preset, tmp_path):
@@ -115,9 +112,28 @@ def test_ready_drawn_maps_are_shown_as_they_are(media, preset, tmp_path):
 
 
 def test_pose_maps_hold_no_poses_to_save(media, preset, tmp_path):
-    preset = preset.with_options(motion__driver_kind="pose-maps", output__save_poses=True)
-    with pytest.raises(ConfigError, match="no poses to save"):
-        make_plan(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+    preset = preset.with_options(
+        motion__driver_kind="pose-maps", output__save_poses=True, motion__end_s=0.25
+    )
+    out = tmp_path / "out.mp4"
+    made = animate(media / "ref.png", media / "dance.mp4", out, preset)
+    assert made.poses is None and not poses_path(out).exists()
+    assert "no poses to save" in str(made.motion["notes"])
+
+
+def test_compared_and_pasted_back_all_are_as_large_as_the_picture(media, preset, tmp_path):
+    preset = preset.with_options(output__compare=True, frame__paste_back=True, motion__end_s=0.25)
+    result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "out", preset)
+    first = read_picture(sorted((tmp_path / "out").glob("*.png"))[0])
+    reference = read_picture(media / "ref.png")
+    height, width = reference.shape[:2]
+    assert first.shape == (height, 3 * width, 3)
+    assert np.array_equal(first[:, :width], reference)
+    left, top, right, bottom = (round(side) for side in result.motion["window"])
+    drawn = first[:, width : 2 * width].copy()
+    assert drawn[top:bottom, left:right].any()
+    drawn[top:bottom, left:right] = 0
+    assert not drawn.any()  # black around the window
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def make_footage(
     wide = bool(run.preset.get("output", {}).get("compare"))
     # In a row: the reference, the pose, of a warped one the network's own frame, the result.
     width, columns = run.plan.width, 4 if run.plan.warp else 3
+    if wide and run.preset.get("frame", {}).get("paste_back"):
+        width = clip.width // columns  # of the whole picture
     if wide and clip.width != columns * width:
         raise InputError(f"{output} is {clip.width} pixels wide, its run made {columns * width}")
     count = min(most, run.frames, clip.frame_count)

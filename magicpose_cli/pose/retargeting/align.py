@@ -19,23 +19,37 @@ from magicpose_cli.pose.retargeting.proportions import Ratios
 HEAD = [*(INDEX[n] for n in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")),
         *range(FACE.start, FACE.stop)]  # fmt: skip
 BELOW_HEAD = [INDEX[name] for name in BODY_JOINTS if INDEX[name] not in HEAD]
+BUST = [INDEX[name] for name in ("neck", "right_shoulder", "left_shoulder")]
 REST = [index for index in range(len(NAMES)) if index not in HEAD]
 _COUNT = FACE.stop  # hands tell nothing of where the body is
 NEAR = 3  # frames on either side of the anchor, which tell whether it is a mistake
 WILD = 0.15  # of the reference's size: an anchor that lies further from its neighbors is one
 
 
-def align(poses: Sequence[Pose], target: Pose, ratios: Ratios | None, frame: int) -> np.ndarray:
+def align(
+    poses: Sequence[Pose],
+    target: Pose,
+    ratios: Ratios | None,
+    frame: int,
+    *,
+    bust: bool = False,
+) -> np.ndarray:
     """The driver's clip at the reference's size, its frame `frame` on the person of the reference.
 
-    ratios: reference over driver as `compare` gives it. Returns (frames, points, 2) of NAMES in the
-    reference's pixels. Head and body are laid on each by itself, for two people's necks differ.
-    Errors: DetectionError where the two share no two points.
+    ratios: reference over driver as `compare` gives it. bust: of a driver who is mostly face; the
+    head takes its own size, neck and shoulders that of the shoulders, for a near camera enlarges
+    what is nearest, and hips at the picture's edge are guesses. Returns (frames, points, 2) of
+    NAMES in the reference's pixels. Head and body are laid on each by itself, for two people's
+    necks differ. Errors: DetectionError where the two share no two points.
     """
     reference, driver = named_points([target])[0], named_points(poses)
     scale = ratios.whole if ratios else _scale_of_pieces(reference[:_COUNT], driver[:, :_COUNT])
-    moved = driver * scale
-    body, head = (shift_at(reference, moved, frame, group) for group in (BELOW_HEAD, HEAD))
+    moved = driver * (ratios["shoulders"] if bust and ratios else scale)
+    if bust and ratios:
+        middle = _middles(driver[:, HEAD])
+        moved[:, HEAD] = ratios["shoulders"] * middle + ratios["head"] * (driver[:, HEAD] - middle)
+    below = BUST if bust and np.isfinite(reference[BUST]).all(1).any() else BELOW_HEAD
+    body, head = (shift_at(reference, moved, frame, group) for group in (below, HEAD))
     often = [_frames_seen(driver[:, group]) for group in (BELOW_HEAD, HEAD)]
     if body is None or (head is not None and 2 * often[0] < often[1]):
         body = head  # a talking head that shows its shoulders in two frames
@@ -71,6 +85,13 @@ def shift_at(
         if np.linalg.norm(shift - typical) <= WILD * np.linalg.norm(np.ptp(shown, axis=0)):
             return shift
     return typical
+
+
+def _middles(head: np.ndarray) -> np.ndarray:
+    """(frames, 1, 2): the nose, the first of (frames, n, 2), else the middle of what is seen."""
+    seen = np.isfinite(head)
+    mean = np.where(seen, head, 0).sum(axis=1) / seen.sum(axis=1).clip(1)
+    return np.where(seen[:, 0], head[:, 0], mean)[:, None]
 
 
 def _frames_seen(points: np.ndarray) -> int:

@@ -27,6 +27,7 @@ from magicpose_cli.pose.retargeting.skeleton import find_root, on_bones
 
 MODES = ("auto", "none", "align", "skeleton", "full")
 TRUNK = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
+CLOSE = 0.25  # of the picture's height, brows to chin: a body below that fits into it but in part
 BODY_SHARE = 0.25  # of the frames: a person may leave the picture, a talking head has glimpses
 LIMBS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
 
@@ -37,7 +38,8 @@ class Retargeted:
 
     mode: what "auto" became. anchor: the driver's frame that was laid onto the reference; None
     where there is none. dropped: parts of the driver that the reference lacks. held: parts that the
-    driver does not show, kept as the reference has them.
+    driver does not show, kept as the reference has them. lends_face: whether the driver's face is
+    put on a reference on whose head none was found.
     """
 
     poses: list[Pose]
@@ -45,6 +47,7 @@ class Retargeted:
     anchor: int | None = None
     dropped: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    lends_face: bool = False
 
     def notes(self) -> list[str]:
         """What a user should know of it, a line each."""
@@ -55,6 +58,8 @@ class Retargeted:
             lines.append(
                 f"the driver does not show {', '.join(self.held)}: kept as in the reference"
             )
+        if self.lends_face:
+            lines.append("the reference's head shows no face points: the driver's are put on it")
         return lines
 
 
@@ -74,8 +79,9 @@ def retarget(
         align: one scale for the whole clip; body and head are laid onto the reference's.
         skeleton: every bone in the driver's direction with the reference's length.
         full: also the face; `expression` and `head` (0..2) scale expression and turn of the head.
-        auto: skeleton where both show a body, else align. So become skeleton and full where the
-            two have no joint in common to begin at.
+        auto: skeleton where both show a body; else, and where the driver is mostly face, align with
+            the head at its own size. Skeleton and full become align where the two have no joint in
+            common to begin at.
     anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
 
     Results are in the target's pixels and size; a part that the target lacks because the picture
@@ -95,12 +101,13 @@ def retarget(
     frame = find_anchor(poses, target, anchor)
     ratios = compare(target, poses, frame)
     root = find_root(target, poses)
+    bust = mode == "auto" and (_is_close(poses) or not _shows_body(poses))
     if mode == "auto":
-        mode = "skeleton" if _shows_body([target]) and _shows_body(poses) else "align"
+        mode = "skeleton" if _shows_body([target]) and not bust else "align"
     seen = named_points(poses)
     if mode == "align" or ratios is None or root is None:
         mode, alike = "align", True
-        moved = align(poses, target, ratios, frame)
+        moved = align(poses, target, ratios, frame, bust=bust)
     else:
         alike = anchor != "best" or bool(alike_lines(target, poses[frame]).any())
         moved = on_bones(poses, target, ratios, root, frame, alike)
@@ -114,13 +121,14 @@ def retarget(
     )
     dropped, indices = lacking(target, seen, ratios.whole if ratios else 1.0)
     moved[:, indices] = np.nan
+    lends = np.isfinite(moved[:, FACE]).any() and not np.isfinite(target.face).any()
     held, still = hold_rest(moved, named_points([target])[0])
     scores = np.where(still, _scores(target), 0.0)
     placed = [
         replace(_posed(pose, points, scores, target), face_mesh=mesh, body_3d=pose.body_3d)
         for pose, points, mesh in zip(poses, moved, meshes, strict=True)
     ]
-    return Retargeted(placed, mode, frame, dropped, held)
+    return Retargeted(placed, mode, frame, dropped, held, bool(lends))
 
 
 def _shows_body(poses: Sequence[Pose]) -> bool:
@@ -130,6 +138,16 @@ def _shows_body(poses: Sequence[Pose]) -> bool:
         body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1) for names in (TRUNK, LIMBS)
     )
     return bool(((trunk >= 3) & (trunk + limbs >= 4)).mean() >= BODY_SHARE)
+
+
+def _is_close(poses: Sequence[Pose]) -> bool:
+    """Whether the face fills so much of the picture that the rest of the body is hardly seen."""
+    face = np.stack([pose.face for pose in poses]).astype(np.float64)
+    seen = np.isfinite(face).all(axis=(1, 2))
+    if not seen.any():
+        return False
+    heights = np.ptp(face[seen, :, 1], axis=1) / poses[0].height
+    return bool(np.median(heights) >= CLOSE)
 
 
 def _lay_on(moved: np.ndarray, reference: np.ndarray, frame: int) -> None:

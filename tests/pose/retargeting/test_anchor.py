@@ -68,7 +68,7 @@ def bowed(pose, share=0.7):
     body, face = pose.body.copy(), pose.face.copy()
     sink = np.float32((1 - share) * (body[1, 1] - body[[14, 15], 1].mean()))
     body[[0, 14, 15, 16, 17], 1] += sink
-    return replace(pose, body=body, face=(*face, 0, sink))
+    return replace(pose, body=body, face=face + np.float32((0, sink)))
 
 
 def with_arm(pose, dx):

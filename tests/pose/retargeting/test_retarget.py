@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -150,3 +152,34 @@ def test_the_other_arm_is_nothing_in_common(full_body, mode):
 
     with pytest.raises(DetectionError, match="no two points"):
         retarget([arm("left")], arm("right"), mode)
+
+
+def test_a_face_near_the_camera_is_no_larger_than_the_references(full_body):
+    """A selfie: the head is twice as large beside the shoulders, and its hips are a guess."""
+    near = full_body.face[8].copy()
+    head = [0, 14, 15, 16, 17]
+    body, score = full_body.body.copy(), full_body.body_score.copy()
+    body[head] = near + 2 * (body[head] - near)
+    score[[4, 7, 9, 10, 12, 13]] = 0
+    selfie = Pose.of(
+        256, 256,
+        body=np.column_stack([body, score]),
+        face=np.column_stack([near + 2 * (full_body.face - near), full_body.face_score]),
+    )  # fmt: skip
+    clip = [scaled(selfie, 2.0, -128, -40, 256, 256)] * 3
+    found = retarget(clip, full_body)
+    assert found.mode == "align"
+    placed = found.poses[0]
+    high = float(np.ptp(full_body.face[:, 1]))
+    assert np.ptp(placed.face[:, 1]) == pytest.approx(high, rel=0.25)
+    for joint in (14, 15):
+        assert abs(placed.body[joint, 1] - full_body.body[joint, 1]) < 0.15 * high
+    np.testing.assert_allclose(placed.body[[1, 2, 5]], full_body.body[[1, 2, 5]], atol=1)
+
+
+def test_a_face_that_the_reference_lacks_is_said(full_body):
+    faceless = replace(
+        full_body, face=np.full_like(full_body.face, np.nan), face_score=np.zeros(68, np.float32)
+    )
+    assert "shows no face points" in str(retarget([full_body], faceless).notes())
+    assert "face points" not in str(retarget([full_body], full_body).notes())
