@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from magicpose_cli.framing import FADE, MAX_ENLARGEMENT, extent, frame, frame_clip, person_box
+from magicpose_cli.framing import (
+    FADE,
+    MAX_ENLARGEMENT,
+    DrawnExtent,
+    extent,
+    frame,
+    frame_clip,
+    frame_figure,
+    person_box,
+)
 from magicpose_cli.pose.keypoints import Pose
 
 
@@ -212,3 +222,19 @@ def test_an_hour_of_film_takes_seconds():
     began = time.perf_counter()
     frame_clip((1600, 900), (512, 512), "crop", start, way)
     assert time.perf_counter() - began < 20  # 2 s on an idle core
+
+
+@pytest.mark.parametrize("target", [(64, 64), (64, 96), (96, 64)])
+def test_the_figure_of_ready_drawn_maps_is_never_cut(target):
+    """Upright maps with the head at the top, as other programs draw them, in any frame."""
+    drawn = DrawnExtent()
+    for step in range(5):
+        picture = np.zeros((192, 128, 3), np.uint8)
+        picture[4:180, 40 + step : 70 + step] = (255, 85, 0)
+        drawn.add(picture)
+    framing = frame_figure((128, 192), target, drawn.extent())
+    shown = framing.picture(picture, Image.Resampling.BILINEAR)
+    assert shown.shape[:2] == target[::-1]
+    rows = np.flatnonzero(shown.any(axis=(1, 2)))
+    assert rows[0] > 0 and rows[-1] < target[1] - 1
+    assert len(rows) == pytest.approx(176 / 192 * target[1], abs=target[1] * 0.3)
