@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+from hypothesis import settings
 
 from magicpose_cli import background
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.video import write_picture, write_video
 
 SIZE = 256
+settings.register_profile("any machine", deadline=None)  # no test asserts a time
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,6 +16,7 @@ from magicpose_cli.cli.options import (
     End,
     Every,
     Expression,
+    Follow,
     Fps,
     Head,
     MaxGap,
@@ -58,6 +59,7 @@ def command(
         "tracked, pictures and pose files taken as they are; of these, the options below follow "
         "one person without mending).")] = None,
     person: Person = None,
+    follow: Follow = None,
     smooth: Smooth = None,
     max_gap: MaxGap = None,
     retarget_to: Annotated[Path | None, option("--retarget-to", panel=MOTION, metavar="REF",
@@ -93,7 +95,8 @@ def command(
     asks = [option is not None for option in (person, smooth, max_gap)]
     if tracked is False and any(asks):
         raise typer.BadParameter("--raw follows nobody; leave out --person, --smooth, --max-gap")
-    if retarget_to is None and (retarget or anchor or expression is not None or head is not None):
+    onto = (retarget, anchor, expression, head, follow)
+    if retarget_to is None and any(option is not None for option in onto):
         raise typer.BadParameter("say with --retarget-to whom the motion is put on")
     settings = Preset().with_options(
         motion__canvas=canvas,
@@ -103,6 +106,7 @@ def command(
         motion__every=every,
         motion__fps=fps,
         motion__person=person,
+        motion__follow=follow,
         motion__smooth=smooth,
         motion__max_gap_s=max_gap,
         motion__retarget=retarget,
