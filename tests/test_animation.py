@@ -3,11 +3,11 @@
 import errno
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from magicpose_cli import files
 from magicpose_cli.animation import animate
 from magicpose_cli.config import MotionSettings, Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
@@ -361,11 +361,11 @@ def test_settings_that_cannot_be_written_cost_no_frame(media, preset, tmp_path, 
     short = preset.with_options(motion__end_s=0.25)
     out = tmp_path / "out.mp4"
 
-    def full(self, *given, **named):
+    def full(*given, **named):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken, pytest.raises(OutputError, match="is finished") as caught:
-        broken.setattr(Path, "write_text", full)
+        broken.setattr(files, "write_bytes", full)  # of what is written for others to see
         animate(media / "ref.png", media / "dance.mp4", out, short)
     assert "No space left" in str(caught.value) and probe(out).frame_count == 2
     again = animate(media / "ref.png", media / "dance.mp4", out, short)

@@ -31,7 +31,7 @@ def test_animate_end_to_end(media, tiny_model, tmp_path):
     assert result["output"] == "ref_dance.mp4" and result["plan"]["seed"] == 7
     assert probe(tmp_path / "ref_dance.mp4").frame_count == 4
     lines = run.stderr.splitlines()
-    assert lines[-1].startswith("ref_dance.mp4: 4 frames at 8 fps (poses ")
+    assert any(line.startswith("ref_dance.mp4: 4 frames at 8 fps (poses ") for line in lines)
 
 
 def test_a_name_steers_no_terminal(media, tiny_model, tmp_path):
