@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from magicpose_cli.video import Selection, Sound, VideoWriter, probe, read_frames, select
-from magicpose_cli.video.decode import in_order
+from magicpose_cli.video.decode import in_order, told_times
 from magicpose_cli.video.ffmpeg import ffmpeg_exe
 
 WIDTH, HEIGHT, BITS, RATE, COUNT = 128, 96, 8, 30, 90
@@ -231,3 +231,12 @@ def test_a_single_picture_is_no_animation(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "v.png")
     with pytest.raises(Exception, match="single picture"):
         probe(tmp_path / "v.png")
+
+
+def test_times_are_told_apart_from_what_else_is_logged() -> None:
+    log = [
+        b"[Parsed_showinfo_1 @ 0x1] config in time_base: 1/30, frame_rate: 30/1",
+        b"[Parsed_showinfo_1 @ 0x1] n:   0 pts:      0 pts_time:0 type:P [h264 @ 0x2] error at 3",
+        b"n:   1 pts:     -1 pts_time:-0.0333 fmt:gray type:P n:   2 pts:      2 pts_time:0.0667 x",
+    ]
+    assert list(told_times(log)) == [0, Fraction(-1, 30), Fraction(2, 30)]

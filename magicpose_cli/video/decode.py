@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from magicpose_cli.video.probe import Clip
 
 Frames = Generator[tuple[np.ndarray, bool], None, None]
-TOLD = re.compile(rb"\] n: *\d+ pts: *(-?\d+) ")  # ffmpeg's showinfo of a frame
-CLOCK = re.compile(rb"config in time_base: (\d+)/(\d+)")
+# What ffmpeg's showinfo tells: its clock, and of each frame. Other words may stand in the line.
+TOLD = re.compile(rb"config in time_base: (\d+)/([1-9]\d*)|\bn: *\d+ pts: *(-?\d+) +pts_time:")
+PATIENCE_S = 60.0  # for a line that is written before its frame
 SAME_TIME_S = 0.001  # seeking rounds to microseconds, containers to milliseconds
 LEAD_S = 1.0  # a key frame this much earlier has no pictures left that lean on what was before it
 LOOK_BACK_S = (8.0, 120.0)  # where the first frame that is wanted cannot be decoded
@@ -38,10 +39,11 @@ def told_times(log: IO[bytes] | Sequence[bytes]) -> Generator[Fraction]:
     """The time of each frame, in seconds, out of what ffmpeg's `showinfo` filter tells."""
     clock = Fraction(1)
     for line in log:
-        if found := CLOCK.search(line):
-            clock = Fraction(int(found[1]), int(found[2]))
-        elif found := TOLD.search(line):
-            yield int(found[1]) * clock
+        for found in TOLD.finditer(line):
+            if found[3] is None:
+                clock = Fraction(int(found[1]), int(found[2]))
+            else:
+                yield int(found[3]) * clock
 
 
 def film_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
@@ -122,8 +124,10 @@ def _timed_frames(
         listener.start()
         try:
             while len(data := process.stdout.read(height * width * 3)) == height * width * 3:
-                # A frame's line is written before the frame.
-                at_s = float(times.get()) + seek_s
+                try:
+                    at_s = float(times.get(timeout=PATIENCE_S)) + seek_s
+                except queue.Empty:
+                    return
                 yield at_s, np.frombuffer(bytearray(data), np.uint8).reshape(height, width, 3)
         finally:
             process.kill()
