@@ -17,7 +17,7 @@ from magicpose_cli.clock import Clock
 from magicpose_cli.config import Preset
 from magicpose_cli.driver import Driver
 from magicpose_cli.errors import InputError, MagicPoseError, OutputError
-from magicpose_cli.files import content_hash, write_json
+from magicpose_cli.files import content_hash, place, unwritable, write_json
 from magicpose_cli.finishing import Finisher, WarpedFrames
 from magicpose_cli.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
 from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
@@ -379,10 +379,10 @@ def write_sidecar(path: Path, result: Result, work: Path) -> None:
 
 def _place(made: Path, target: Path) -> None:
     try:
-        made.replace(target)
+        place(made, target, overwrite=True)
     except OSError as error:
         made.unlink(missing_ok=True)
-        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+        raise unwritable(target, error) from error
 
 
 def versions() -> dict[str, str]:

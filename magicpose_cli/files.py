@@ -1,4 +1,4 @@
-"""Files and folders: checked, written in one step, hashed.
+"""Files and folders: named, checked, written in one step, hashed.
 
 Whatever the program writes for others to see is whole, or is not there: it is made under a hidden
 name beside its place and renamed at the end.
@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from magicpose_cli.errors import OutputError
 
 MAX_NAME = 255  # bytes of a file's name, on all systems that are common
+LONGEST = 220  # bytes of a name that we make: what belongs to a file has its name and more
 BLOCK = 1 << 20
 
 
@@ -75,9 +76,35 @@ def hidden_beside(target: Path, suffix: str | None = None) -> Path:
 
 def shortened(stem: str, rest: str) -> str:
     """As much of a name as fits the system's limit before the rest of it."""
-    while len(os.fsencode(stem + rest)) > MAX_NAME:
-        stem = stem[:-1]
-    return stem
+    return _cut(stem, MAX_NAME - _size(rest))
+
+
+def fitting(name: Callable[..., str], *parts: str) -> str:
+    """The name that is made of these parts, its longest ones cut as far as a disk needs it."""
+    longest = max(map(_size, parts))
+    while _size(Path(name(*parts)).name) > LONGEST and longest > 1:
+        longest -= 1
+        parts = tuple(_cut(part, longest) for part in parts)
+    return name(*parts)
+
+
+def _cut(text: str, longest: int) -> str:
+    while _size(text) > longest:
+        text = text[:-1]
+    return text
+
+
+def _size(text: str) -> int:
+    return len(os.fsencode(text))
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key to sort names by: frame2 before frame10."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [
+        (0, int(part), "") if part.isdecimal() and len(part) < 4000 else (1, 0, part)
+        for part in parts
+    ]
 
 
 def place(finished: Path, target: Path, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from magicpose_cli.config import Preset, load_preset
 from magicpose_cli.driver import Driver, open_driver
 from magicpose_cli.errors import ConfigError, OutputError
-from magicpose_cli.home import fitting
+from magicpose_cli.files import fitting
 from magicpose_cli.motion import needs_target
 from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.progress import OnProgress, silent

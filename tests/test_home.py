@@ -11,7 +11,8 @@ from magicpose_cli.config import Preset
 from magicpose_cli.diffusion.named import place_of
 from magicpose_cli.diffusion.weights import resolve_model
 from magicpose_cli.errors import ConfigError, ModelError
-from magicpose_cli.home import LONGEST, NOWHERE, expanded, fitting, user_home
+from magicpose_cli.files import LONGEST, fitting
+from magicpose_cli.home import NOWHERE, expanded, user_home
 from magicpose_cli.plan import resolve_preset
 
 NOBODY = "~nobody-of-this-name/x"

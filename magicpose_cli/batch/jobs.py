@@ -22,7 +22,8 @@ from magicpose_cli.batch.names import (
 )
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.home import LONGEST, expanded, fitting
+from magicpose_cli.files import LONGEST, fitting
+from magicpose_cli.home import expanded
 from magicpose_cli.plan import default_preset, resolve_preset
 
 NAME = "{ref}_{driver}.mp4"

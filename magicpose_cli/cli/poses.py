@@ -88,7 +88,7 @@ def command(
     """
     from magicpose_cli.cli.progress import shown
     from magicpose_cli.config import Preset
-    from magicpose_cli.home import fitting
+    from magicpose_cli.files import fitting
     from magicpose_cli.pose.files.files import is_pose_file
     from magicpose_cli.poses import extract_poses
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from magicpose_cli.catalog import is_hub_id, located, models_home
 from magicpose_cli.diffusion.configs import MOST, check_configs
 from magicpose_cli.errors import ModelError
-from magicpose_cli.files import content_hash
-from magicpose_cli.home import expanded, fitting
+from magicpose_cli.files import content_hash, fitting
+from magicpose_cli.home import expanded
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 if TYPE_CHECKING:

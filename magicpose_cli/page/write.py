@@ -11,8 +11,7 @@ from typing import Any
 
 from magicpose_cli.config import Preset
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.files import check_writable, whole_file
-from magicpose_cli.home import fitting
+from magicpose_cli.files import check_writable, fitting, whole_file
 from magicpose_cli.page.films import Film, Footage, make_footage
 from magicpose_cli.page.run import Gap, Run, gaps_of, read_run
 from magicpose_cli.progress import OnProgress, silent

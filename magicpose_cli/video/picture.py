@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import warnings
 from io import BytesIO
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.files import whole_file
+from magicpose_cli.files import natural, whole_file
 from magicpose_cli.video.limits import beyond_limit, check_size, max_pixels
 
 if TYPE_CHECKING:
@@ -111,12 +110,7 @@ def pictures_in(folder: Path) -> list[Path]:
         for p in folder.iterdir()
         if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file() and not p.name.startswith(".")
     )
-    return sorted(pictures, key=lambda p: (_natural(p.name), p.name))
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts]
+    return sorted(pictures, key=lambda p: (natural(p.name), p.name))
 
 
 def to_rgb(picture: Image) -> np.ndarray:

@@ -36,6 +36,7 @@ DISCARDED = 4  # ffmpeg's flag of a packet that an edit list hides
 SAME_TIME = Fraction(SAME_TIME_S).limit_denominator()
 MOST_FRAMES = 5_000_000  # a day at 58 frames a second
 GAP_S = 0.25  # without a new frame, from which on it is told
+TELL = ("-vf", "showinfo=checksum=0")
 SHAPE = re.compile(rb"\bn: *\d+ pts: .* sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 TOO_LARGE = re.compile(rb"Picture size (\d+)x(\d+) exceeds specified max pixel count")
 INDEXED = re.compile(rb"Input #0, (?:mov|matroska)")
@@ -176,10 +177,7 @@ def _delay(told_ms: float) -> Fraction:
 
 
 def _probe_video(path: Path) -> Clip:
-    scan = run_ffmpeg(
-        *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
-        *("-c", "copy", "-f", "framecrc", "-"),
-    )
+    scan = _look(path, "-c", "copy", "-f", "framecrc", "-")
     if too_large := TOO_LARGE.search(scan.stderr):
         check_size(path, int(too_large[1]), int(too_large[2]))
     if re.search(rb"Could not find codec parameters for stream \d+ \(Video", scan.stderr):
@@ -223,6 +221,14 @@ def _probe_video(path: Path) -> Clip:
         times=times,
         stamps_s=np.array([float(stamp * base) for stamp in stamps]),
     )
+
+
+def _look(
+    path: Path, *arguments: str, seconds: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run ffmpeg over the pictures of a film; what it tells of the film is on stderr."""
+    quiet = ("-hide_banner", "-nostdin", "-nostats")
+    return run_ffmpeg(*quiet, *source(path), "-map", "0:V:0", *arguments, seconds=seconds)
 
 
 def _gaps(path: Path, times: np.ndarray, rate: Fraction) -> tuple[str, ...]:
@@ -278,10 +284,7 @@ def _packets(listing: bytes) -> tuple[Fraction, list[int], int]:
 def _decoded(path: Path) -> tuple[Fraction, list[int], int]:
     """The same out of the decoder, of files whose packets have no times, or odd ones that no index
     vouches for."""
-    run = run_ffmpeg(
-        *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
-        *("-vf", "showinfo=checksum=0", "-fps_mode", "passthrough", "-f", "null", "-"),
-    )
+    run = _look(path, *TELL, "-fps_mode", "passthrough", "-f", "null", "-")
     times = list(told_times(run.stderr.splitlines()))
     # One that is later than those that follow is damaged.
     soonest = reversed(list(accumulate(reversed(times), min)))
@@ -303,11 +306,7 @@ class _FirstFrame:
 def _first_frame(path: Path) -> _FirstFrame | None:
     """The first frame as ffmpeg shows it, None where there is none."""
     try:
-        run = run_ffmpeg(
-            *("-hide_banner", "-nostdin", "-nostats", *source(path), "-map", "0:V:0"),
-            *("-frames:v", "1", "-vf", "showinfo=checksum=0", "-f", "null", "-"),
-            seconds=60,
-        )
+        run = _look(path, *TELL, "-frames:v", "1", "-f", "null", "-", seconds=60)
     except subprocess.TimeoutExpired:
         return None
     log = run.stderr.splitlines()

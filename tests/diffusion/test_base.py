@@ -86,6 +86,16 @@ def test_every_form_of_a_base_takes_the_place(pipeline, other, other_state, tmp_
         assert torch.equal(weight, appearance[key])
 
 
+def small_inputs(golden):
+    """What `denoise` takes, for a frame of 64x64 pixels."""
+    return (
+        golden["x_T"][:1, :, :8, :8],
+        golden["reference_latent"][..., 4:12, 4:12],
+        golden["pose_map"][:1, :, 32:96, 32:96],
+        golden["text_embedding"],
+    )
+
+
 def test_a_frame_is_what_a_pipeline_of_these_parts_makes(pipeline, other, golden, tmp_path):
     by_hand = MagicPosePipeline(
         unet=other,
@@ -94,12 +104,7 @@ def test_a_frame_is_what_a_pipeline_of_these_parts_makes(pipeline, other, golden
         scheduler=pipeline.scheduler,
     )
     by_hand.set_progress_bar_config(disable=True)
-    inputs = (
-        golden["x_T"][:1, :, :8, :8],
-        golden["reference_latent"][..., 4:12, 4:12],
-        golden["pose_map"][:1, :, 32:96, 32:96],
-        golden["text_embedding"],
-    )
+    inputs = small_inputs(golden)
     wanted = by_hand.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
     former = pipeline.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
     other.save_pretrained(tmp_path / "base" / "unet")
@@ -189,12 +194,7 @@ def test_velocity_is_denoised_as_velocity(pipeline, other, other_state, golden, 
         scheduler=DDIMScheduler.from_config(pipeline.scheduler.config, prediction_type=kind),
     )
     by_hand.set_progress_bar_config(disable=True)
-    inputs = (
-        golden["x_T"][:1, :, :8, :8],
-        golden["reference_latent"][..., 4:12, 4:12],
-        golden["pose_map"][:1, :, 32:96, 32:96],
-        golden["text_embedding"],
-    )
+    inputs = small_inputs(golden)
     wanted = by_hand.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
     assert len(swap_denoiser(pipeline, tmp_path / "vpred.safetensors")) == (mark is not None)
     found = pipeline.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)

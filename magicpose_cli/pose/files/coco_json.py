@@ -19,11 +19,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.files import natural
 from magicpose_cli.pose.files.clip import Told
 from magicpose_cli.pose.files.instances import frames_of
 from magicpose_cli.pose.files.json_values import Document, objects, refuse, size_in
 from magicpose_cli.pose.files.layouts import COCO_17, POSETRACK_17, order_of_names
-from magicpose_cli.pose.files.numbering import Name, in_order, name_in, natural
+from magicpose_cli.pose.files.numbering import Name, in_order, name_in
 
 FILM_KEYS = ("vid_id", "video_id")  # of a picture
 POSETRACK_KEYS = ("vid_id", "nframes", "is_labeled")
@@ -140,4 +141,4 @@ def _key(images: Sequence[dict[str, Any]]) -> Callable[[dict[str, Any]], Any]:
     if all(type(image.get("frame_id")) is int for image in images):
         return lambda image: image["frame_id"]
     key = "file_name" if all(isinstance(image.get("file_name"), str) for image in images) else "id"
-    return lambda image: natural(image[key])
+    return lambda image: natural(str(image[key]))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.files import check_writable
+from magicpose_cli.files import check_writable, natural
 from magicpose_cli.pose.files import (
     coco_json,
     controlnet_aux_arrays,
@@ -32,7 +32,7 @@ from magicpose_cli.pose.files.arrays import load_arrays
 from magicpose_cli.pose.files.beside import PICTURES, RENDERED, Measure, find_beside
 from magicpose_cli.pose.files.clip import PoseClip, Size, Told, settle
 from magicpose_cli.pose.files.json_values import Document, load_json, refuse
-from magicpose_cli.pose.files.numbering import in_order, natural
+from magicpose_cli.pose.files.numbering import in_order
 from magicpose_cli.pose.keypoints import Pose
 
 ARRAYS = (".npz", ".npy")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from magicpose_cli.files import natural
 from magicpose_cli.pose.files.json_values import refuse
 
 Name = str | int
@@ -25,15 +26,6 @@ def name_in(where: str, entry: dict[str, Any], key: str) -> Name:
     return value
 
 
-def natural(name: Name) -> list[tuple[int, int, str]]:
-    """A key to sort by: frame2 before frame10."""
-    parts = re.split(r"(\d+)", str(name).casefold())
-    return [
-        (0, int(part), "") if part.isdecimal() and len(part) < 4000 else (1, 0, part)
-        for part in parts
-    ]
-
-
 def in_order(
     where: str, told: Mapping[Name, list[T]], notes: list[str], *, fill: bool = True
 ) -> list[list[T]]:
@@ -43,7 +35,7 @@ def in_order(
     leave out: they are put in (with `fill`, unless they are many), and noted. Numbers that run in
     equal steps lack none.
     """
-    names = sorted(told, key=lambda name: (natural(name), str(name)))
+    names = sorted(told, key=lambda name: (natural(str(name)), str(name)))
     ordered = [told[name] for name in names]
     numbers = _numbers(names)
     if numbers is None or len(numbers) < 2:

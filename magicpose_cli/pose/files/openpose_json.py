@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.files import whole_file, whole_folder
+from magicpose_cli.files import natural, whole_file, whole_folder
 from magicpose_cli.pose.files.clip import (
     Person,
     PoseClip,
@@ -53,7 +53,7 @@ from magicpose_cli.pose.files.json_values import (
 )
 from magicpose_cli.pose.files.layouts import body_25_of, body_of
 from magicpose_cli.pose.files.loose_parts import KEYS, POINT_COUNTS, attach, loose_in, part_of
-from magicpose_cli.pose.files.numbering import in_order, natural
+from magicpose_cli.pose.files.numbering import in_order
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 KEYS_3D = {"body": "pose_keypoints_3d", "face": "face_keypoints_3d"}
