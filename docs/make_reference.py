@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from magicpose_cli.cli.app import app
-from magicpose_cli.config import Preset, list_presets
-from magicpose_cli.settings import Section
+from magicpose_cli.config.preset import Preset, list_presets
+from magicpose_cli.config.sections import Section
 
 SHELLS = ("help", "install_completion", "show_completion")
 KINDS = ("bool", "int", "float", "str")

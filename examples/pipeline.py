@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from magicpose_cli import MagicPosePipeline
-from magicpose_cli.diffusion.weights import resolve_model
+from magicpose_cli.diffusion.checkpoint.loading import resolve_model
 from magicpose_cli.pose.detection.detect import detect_one, load_detector
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.video import probe, read_frames

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from magicpose_cli.animation import animate
-    from magicpose_cli.config import load_preset
+    from magicpose_cli.config.preset import load_preset
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 __all__ = ["MagicPosePipeline", "animate", "load_preset"]
@@ -18,7 +18,7 @@ __all__ = ["MagicPosePipeline", "animate", "load_preset"]
 _HOMES = {
     "MagicPosePipeline": "magicpose_cli.diffusion.pipeline",
     "animate": "magicpose_cli.animation",
-    "load_preset": "magicpose_cli.config",
+    "load_preset": "magicpose_cli.config.preset",
 }
 
 

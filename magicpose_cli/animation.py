@@ -13,21 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from magicpose_cli.clock import Clock
-from magicpose_cli.config import Preset
-from magicpose_cli.driver import Driver
+from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import InputError, MagicPoseError, OutputError
 from magicpose_cli.files import content_hash, place, unwritable, write_json
-from magicpose_cli.finishing import Finisher, WarpedFrames
-from magicpose_cli.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
-from magicpose_cli.plan import Plan, make_plan, poses_path, resolve_preset, sidecar_path
+from magicpose_cli.motion.driver import Driver
+from magicpose_cli.motion.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.resources import FrameMaker, Resources
-from magicpose_cli.stream import Behind, ahead
+from magicpose_cli.run.finishing import Finisher, WarpedFrames
+from magicpose_cli.run.preflight import Plan, make_plan, poses_path, resolve_preset, sidecar_path
+from magicpose_cli.run.resources import FrameMaker, Resources
+from magicpose_cli.run.resume_folder import WorkFolder
+from magicpose_cli.run.stage_timer import Clock
+from magicpose_cli.run.threads import Behind, ahead
 from magicpose_cli.video import Sound, VideoWriter
 from magicpose_cli.video.write import SO_FAR
-from magicpose_cli.work import WorkFolder
 
 VERSIONED = (
     "magicpose",
@@ -135,7 +135,7 @@ def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
 def content_hashes(reference: str, driver: str, model: str, preset: Preset) -> dict[str, Any]:
     """Of everything that a run reads: SHA-256 by `reference_sha256` and so on, `files_sha256` of
     what the preset's model settings name beside the model. Raises OSError for what is not there."""
-    from magicpose_cli.diffusion.named import files_of
+    from magicpose_cli.diffusion.adapters.named import files_of
 
     return {
         "reference_sha256": content_hash(Path(reference)),
@@ -405,7 +405,7 @@ def model_hash_of(folder: str) -> str:
 
 @lru_cache(maxsize=8)
 def _model_hash(folder: str, changed_ns: int) -> str:
-    from magicpose_cli.diffusion.weights import model_hash
+    from magicpose_cli.diffusion.checkpoint.loading import model_hash
 
     return model_hash(Path(folder))
 

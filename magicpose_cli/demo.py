@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.animation import Result, animate
-from magicpose_cli.config import Preset
-from magicpose_cli.plan import resolve_preset
+from magicpose_cli.config.preset import Preset
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.run.preflight import resolve_preset
 from magicpose_cli.video import check_output, probe, read_frames, write_picture, write_video
 
 if TYPE_CHECKING:
-    from magicpose_cli.training.people import Motion
+    from magicpose_cli.synthetic.people import Motion
 
 SIZE = 384  # pixels; large enough for the detector, quick to draw
 RATE = Fraction(12)
@@ -54,8 +54,8 @@ def draw_reference(path: Path, seed: int, overwrite: bool) -> None:
     """One drawn person, half body, arms hanging."""
     import torch
 
-    from magicpose_cli.training.people import TEST_SEEDS, render
-    from magicpose_cli.training.sampling import sample_identities
+    from magicpose_cli.synthetic.casting import sample_identities
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed)
     identity = sample_identities(1, SIZE, generator, framing="half")
@@ -69,8 +69,8 @@ def draw_driver(
     """Another drawn person who dances, a frame at a time."""
     import torch
 
-    from magicpose_cli.training.people import TEST_SEEDS, render
-    from magicpose_cli.training.sampling import sample_identities
+    from magicpose_cli.synthetic.casting import sample_identities
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed + 1)
     identity = sample_identities(1, SIZE, generator, framing="half")
@@ -89,7 +89,7 @@ def dance(seconds: np.ndarray, calm: bool = False) -> Motion:
     """A dance: arms, elbows, hips, head and mouth swing at beats of one second."""
     import torch
 
-    from magicpose_cli.training.people import Motion
+    from magicpose_cli.synthetic.people import Motion
 
     t = torch.tensor(seconds, dtype=torch.float32) * math.pi
     n, zero = len(t), torch.zeros(len(t))

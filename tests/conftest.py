@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from hypothesis import settings
 
-from magicpose_cli import background
+from magicpose_cli.compositing import background
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.video import write_picture, write_video
 
@@ -31,8 +31,8 @@ def one_thread():
 def people():
     """One drawn half-length person in eight poses of a dance."""
     from magicpose_cli.demo import dance
-    from magicpose_cli.training.people import TEST_SEEDS, render
-    from magicpose_cli.training.sampling import sample_identities
+    from magicpose_cli.synthetic.casting import sample_identities
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS)
     identity = sample_identities(1, SIZE, generator, framing="half")

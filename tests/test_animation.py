@@ -9,11 +9,11 @@ import pytest
 
 from magicpose_cli import files
 from magicpose_cli.animation import animate
-from magicpose_cli.config import MotionSettings, Preset
+from magicpose_cli.config.preset import MotionSettings, Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
-from magicpose_cli.plan import make_plan, poses_path, sidecar_path
-from magicpose_cli.poses import extract_poses
-from magicpose_cli.render import Renderer
+from magicpose_cli.motion.extract import extract_poses
+from magicpose_cli.rendering.local import Renderer
+from magicpose_cli.run.preflight import make_plan, poses_path, sidecar_path
 from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
 
 
@@ -291,7 +291,7 @@ def test_a_new_look_needs_no_new_frames(media, preset, tmp_path):
 
 
 def test_frames_in_the_same_pose_are_made_once(media, preset, tmp_path, monkeypatch):
-    from magicpose_cli.pose.files.files import read_clip, write_clip
+    from magicpose_cli.pose.files.read_write import read_clip, write_clip
 
     extract_poses(media / "dance.mp4", tmp_path / "dance.npz", preset.motion)
     clip = read_clip(tmp_path / "dance.npz")

@@ -8,35 +8,25 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {
-        "catalog",
-        "errors",
-        "files",
-        "settings",
-        "config",
-        "home",
-        "progress",
-        "stderr",
-        "stream",
-        "clock",
-    },
-    {"video", "pose", "diffusion", "framing", "background", "paste"},
-    {"warping"},
-    {"driver", "poses", "render", "training", "work", "install"},
-    {"workers", "motion"},
-    {"plan", "resources"},
-    {"finishing"},
-    {"evaluation"},
+    {"errors", "progress", "files", "config", "models"},
+    {"video", "pose", "diffusion"},
+    {"motion", "warping", "compositing"},
+    {"rendering", "run"},
     {"animation"},
-    {"batch", "demo", "page", "doctor"},
+    {"synthetic", "batch", "run_report", "doctor", "demo"},
+    {"dataset"},
+    {"training"},
+    {"evaluation"},
+    {"benchmarks"},
     {"cli"},
     {"__main__"},
 )
 STRANGERS = {
     "pose": {"diffusion", "video"},
-    "diffusion": {"pose", "video", "framing", "background", "paste", "warping"},
+    "diffusion": {"pose", "video"},
     "warping": {"diffusion", "video"},
     "video": {"pose", "diffusion"},
+    "synthetic": {"animation", "rendering", "run"},
 }
 HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "cv2", "PIL", "pydantic"}
 

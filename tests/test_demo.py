@@ -3,7 +3,7 @@
 import json
 
 from magicpose_cli.demo import run_demo
-from magicpose_cli.diffusion.weights import MINI, load_pipeline
+from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline
 from magicpose_cli.video import probe, read_picture
 
 

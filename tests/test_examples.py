@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from magicpose_cli.config import load_preset
+from magicpose_cli.config.preset import load_preset
 from magicpose_cli.video import probe
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -9,17 +9,17 @@ import pytest
 
 import magicpose_cli.warping.matte
 from magicpose_cli.animation import animate
-from magicpose_cli.config import Preset
-from magicpose_cli.driver import open_driver
+from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError, InputError
-from magicpose_cli.finishing import WarpedFrames
-from magicpose_cli.motion import read_motion
-from magicpose_cli.plan import make_plan, sidecar_path
-from magicpose_cli.pose.files.files import write_clip
-from magicpose_cli.poses import extract_poses
-from magicpose_cli.resources import Resources
+from magicpose_cli.motion.driver import open_driver
+from magicpose_cli.motion.extract import extract_poses
+from magicpose_cli.motion.motion import read_motion
+from magicpose_cli.pose.files.read_write import write_clip
+from magicpose_cli.run.finishing import WarpedFrames
+from magicpose_cli.run.preflight import make_plan, sidecar_path
+from magicpose_cli.run.resources import Resources
 from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
-from magicpose_cli.warping.points import SIDES
+from magicpose_cli.warping.smoothed_points import SIDES
 from tests.pose.drawn import at_rest
 from tests.test_animation import interrupted_at
 from tests.warping.conftest import Drawn, on_a_wall

@@ -9,10 +9,10 @@ from typing import Any
 
 from magicpose_cli.animation import content_hashes
 from magicpose_cli.batch.jobs import Job
-from magicpose_cli.config import Preset
+from magicpose_cli.config.preset import Preset
 from magicpose_cli.files import content_hash
-from magicpose_cli.plan import sidecar_path
-from magicpose_cli.work import work_path
+from magicpose_cli.run.preflight import sidecar_path
+from magicpose_cli.run.resume_folder import work_path
 
 # Where and how fast it is made: rounding apart the same video.
 NEUTRAL = {"device", "batch_size", "offload", "slicing", "compile"}
@@ -29,7 +29,7 @@ def differences(job: Job, preset: Preset) -> list[str]:
 
     Contents are compared, of what went in and of what came out, not names and times.
     """
-    from magicpose_cli.diffusion.weights import resolve_model, unconverted
+    from magicpose_cli.diffusion.checkpoint.loading import resolve_model, unconverted
 
     output = Path(job.output)
     try:

@@ -20,11 +20,11 @@ from magicpose_cli.batch.names import (
     read_assignments,
     with_settings,
 )
-from magicpose_cli.config import Preset
+from magicpose_cli.config.preset import Preset
+from magicpose_cli.config.user_home import expanded
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.files import LONGEST, fitting
-from magicpose_cli.home import expanded
-from magicpose_cli.plan import default_preset, resolve_preset
+from magicpose_cli.run.preflight import default_preset, resolve_preset
 
 NAME = "{ref}_{driver}.mp4"
 PATHS = ("preset", "model.name", "model.base", "model.lora", "model.embedding", "model.vae")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from magicpose_cli.batch.names import FIELDS, SURPLUS, Row, named_row, setting_name
+from magicpose_cli.config.sections import read_toml
+from magicpose_cli.config.user_home import expanded
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.home import expanded
-from magicpose_cli.settings import read_toml
 
 STDIN = "-"
 EXAMPLE = '{"reference": "me.png", "driver": "dance.mp4", "out": "out.mp4"}'

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from magicpose_cli.config import Preset
+from magicpose_cli.config.preset import Preset
+from magicpose_cli.config.sections import Section
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.settings import Section
 
 FILES = ("reference", "driver", "out")
 FIELDS = (*FILES, "preset")

@@ -173,10 +173,10 @@ def command(
     * `cat me.jpg | magicpose animate - dance.mp4 -o me.mp4`
     """
     from magicpose_cli.animation import animate
-    from magicpose_cli.cli import summary
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.plan import make_plan, resolve_preset
-    from magicpose_cli.resources import Resources, Spread
+    from magicpose_cli.cli import run_summary as summary
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.run.preflight import make_plan, resolve_preset
+    from magicpose_cli.run.resources import Resources, Spread
 
     settings = resolve_preset(preset, model).with_options(
         model__name=model,

@@ -59,8 +59,8 @@ def command(
     * `magicpose batch --refs 'people/*.png' --drivers 'moves/*.mp4' --out-dir videos`
     """
     from magicpose_cli.batch import Batch, ForAll
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.resources import Resources, Spread
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.run.resources import Resources, Spread
 
     for_all = ForAll.typed(preset, settings or (), name, out_dir)
     batch = Batch(

@@ -60,16 +60,16 @@ def rendering(
     """
     if context.invoked_subcommand is not None:
         return
-    from magicpose_cli.cli.bench_tables import print_rendering
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.config import Preset, load_preset
-    from magicpose_cli.evaluation.render_benchmark import (
+    from magicpose_cli.benchmarks.render_benchmark import (
         EXACT,
         Way,
         measure_rendering,
         named_ways,
     )
-    from magicpose_cli.evaluation.weights import Weights
+    from magicpose_cli.benchmarks.shared_networks import Weights
+    from magicpose_cli.cli.bench_tables import print_rendering
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.config.preset import Preset, load_preset
 
     options: dict[str, Any] = {
         "model__name": model,
@@ -119,10 +119,10 @@ def shortcuts(
 
     Example: `magicpose bench shortcuts --drawn 64 --model mini --steps 6 --guidance 1.5`
     """
+    from magicpose_cli.benchmarks.shortcuts import measure_shortcuts
     from magicpose_cli.cli.bench_tables import print_shortcuts
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.config import Preset
-    from magicpose_cli.evaluation.shortcuts import measure_shortcuts
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.config.preset import Preset
 
     base = Preset().with_options(model__name=model, model__device=device)
     with shown(quiet) as on_progress:
@@ -151,9 +151,9 @@ def memory(
     """
     from dataclasses import asdict
 
+    from magicpose_cli.benchmarks.clip_length import measure_lengths, plot_lengths
     from magicpose_cli.cli.bench_tables import print_lengths
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.evaluation.length import measure_lengths, plot_lengths
+    from magicpose_cli.cli.progress_bars import shown
 
     parts = [part.strip() for part in frames.split(",")]
     if not all(part.isdecimal() and 1 <= int(part) <= 10_000_000 for part in parts):
@@ -187,11 +187,11 @@ def timeline(
     Example: `magicpose bench timeline me.jpg dance.mp4 --plot timeline.png`
     """
     from magicpose_cli.animation import animate
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.clock import Clock
-    from magicpose_cli.evaluation.timeline import plot_timeline
-    from magicpose_cli.plan import resolve_preset
-    from magicpose_cli.work.temporary import temporary_folder
+    from magicpose_cli.benchmarks.timeline_plot import plot_timeline
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.run.preflight import resolve_preset
+    from magicpose_cli.run.stage_timer import Clock
+    from magicpose_cli.run.temporary import temporary_folder
 
     _check_plot(plot)
     clock = Clock()
@@ -223,9 +223,9 @@ def poses(
 
     Example: `magicpose bench poses -n 256 --detector mediapipe`
     """
+    from magicpose_cli.benchmarks.pose_benchmark import measure_poses
     from magicpose_cli.cli.bench_tables import print_poses
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.evaluation.pose_benchmark import measure_poses
+    from magicpose_cli.cli.progress_bars import shown
 
     with shown(quiet) as on_progress:
         measured = measure_poses(people, films, detector or (), on_progress=on_progress)
@@ -250,9 +250,9 @@ def warp(
 
     Example: `magicpose bench warp --repeat 25`
     """
+    from magicpose_cli.benchmarks.warp_benchmark import measure_warp
     from magicpose_cli.cli.bench_tables import print_warp
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.evaluation.warp_benchmark import measure_warp
+    from magicpose_cli.cli.progress_bars import shown
 
     with shown(quiet) as on_progress:
         measured = measure_warp(repeat, detector=detector, on_progress=on_progress)

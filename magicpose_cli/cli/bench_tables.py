@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from magicpose_cli.evaluation.length import LengthResult
-    from magicpose_cli.evaluation.pose_benchmark import Exactness, PoseBenchmark, Spread
-    from magicpose_cli.evaluation.render_benchmark import RenderBenchmark
-    from magicpose_cli.evaluation.shortcuts import Shortcuts
-    from magicpose_cli.evaluation.warp_benchmark import WarpBenchmark
+    from magicpose_cli.benchmarks.clip_length import LengthResult
+    from magicpose_cli.benchmarks.pose_benchmark import Exactness, PoseBenchmark, Spread
+    from magicpose_cli.benchmarks.render_benchmark import RenderBenchmark
+    from magicpose_cli.benchmarks.shortcuts import Shortcuts
+    from magicpose_cli.benchmarks.warp_benchmark import WarpBenchmark
 
 TABLE_WIDTH, WIDE = 120, 144
 SAME_DB = 100.0  # PSNR of pictures that are the same
@@ -125,7 +125,7 @@ def print_poses(measured: PoseBenchmark) -> None:
 
 def print_warp(measured: WarpBenchmark) -> None:
     """A row a stage, those that are taken once first."""
-    from magicpose_cli.evaluation.warp_benchmark import EACH, ONCE
+    from magicpose_cli.benchmarks.warp_benchmark import EACH, ONCE
 
     console = _console()
     mesh = "with" if measured.face_mesh else "without"

@@ -7,21 +7,21 @@ from collections.abc import Iterable
 
 def presets(incomplete: str) -> list[str]:
     """The shipped presets; the shell itself completes files."""
-    from magicpose_cli.settings import presets_folder
+    from magicpose_cli.config.sections import presets_folder
 
     return _fitting(incomplete, (path.stem for path in presets_folder().glob("*.toml")))
 
 
 def models(incomplete: str) -> list[str]:
     """The installed models."""
-    from magicpose_cli.diffusion.weights import installed_models
+    from magicpose_cli.diffusion.checkpoint.loading import installed_models
 
     return _fitting(incomplete, installed_models())
 
 
 def weights(incomplete: str) -> list[str]:
     """Installed models, and what the catalog has."""
-    from magicpose_cli.catalog import CATALOG
+    from magicpose_cli.models import CATALOG
 
     return sorted({*models(incomplete), *_fitting(incomplete, CATALOG)})
 

@@ -11,7 +11,7 @@ from magicpose_cli.cli.say import say
 from magicpose_cli.errors import printable
 
 if TYPE_CHECKING:
-    from magicpose_cli.training.data_folder import Record, Report
+    from magicpose_cli.dataset.data_folder import Record, Report
 
 
 def command(
@@ -42,9 +42,9 @@ def command(
 
     Example: `magicpose dataset dances/ -o data`
     """
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.training.dataset import make_dataset
-    from magicpose_cli.training.dataset_config import load_settings
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.dataset.build import make_dataset
+    from magicpose_cli.dataset.dataset_config import load_settings
 
     settings = load_settings(config).with_options(
         frames__size=size,

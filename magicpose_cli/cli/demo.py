@@ -30,8 +30,8 @@ def command(
 
     Example: `magicpose demo -o look --seed 3`
     """
-    from magicpose_cli.cli import summary
-    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.cli import run_summary as summary
+    from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.demo import run_demo
 
     with shown(quiet) as on_progress:

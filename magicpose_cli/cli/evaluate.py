@@ -10,7 +10,7 @@ import typer
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
-    from magicpose_cli.evaluation.evaluate import Evaluation
+    from magicpose_cli.evaluation.evaluation import Evaluation
 
 ONLY_ON_THE_PAGE = ("psnr_wrapped", "l1_inside")
 TABLE_WIDTH = 120
@@ -65,11 +65,11 @@ def command(
     from contextlib import closing
 
     from magicpose_cli.animation import versions
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.config import Preset
-    from magicpose_cli.evaluation.evaluate import evaluate_models, evaluate_videos
-    from magicpose_cli.evaluation.grid import check_grid
-    from magicpose_cli.evaluation.report import check_report, write_report
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.config.preset import Preset
+    from magicpose_cli.evaluation.disentangling import check_grid
+    from magicpose_cli.evaluation.evaluation import evaluate_models, evaluate_videos
+    from magicpose_cli.evaluation.evaluation_report import check_report, write_report
     from magicpose_cli.evaluation.strips import Album
     from magicpose_cli.files import check_writable, write_json
 

@@ -13,7 +13,7 @@ from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
-    from magicpose_cli.catalog import Entry
+    from magicpose_cli.models import Entry
 
 app = typer.Typer(
     help="List, fetch, check, convert and remove models and weights.", no_args_is_help=True
@@ -41,8 +41,8 @@ def list_models(
     """
     import json
 
-    from magicpose_cli.catalog import CATALOG, state_of, weights_folder
-    from magicpose_cli.diffusion.weights import installed_models, resolve_model
+    from magicpose_cli.diffusion.checkpoint.loading import installed_models, resolve_model
+    from magicpose_cli.models import CATALOG, state_of, weights_folder
 
     default = resolve_model("auto")
     models = {name: str(folder) for name, folder in installed_models().items()}
@@ -86,8 +86,9 @@ def fetch(
     * `magicpose models fetch dwpose --yes`
     * `magicpose models fetch an-org/a-model`
     """
-    from magicpose_cli import catalog, install
-    from magicpose_cli.cli.progress import shown
+    from magicpose_cli import models as catalog
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.diffusion.checkpoint import installation as install
     from magicpose_cli.errors import ConfigError
 
     entry, folder = catalog.asked(name), catalog.weights_folder(name)
@@ -127,8 +128,8 @@ def verify(
 
     Example: `magicpose models verify dwpose`
     """
-    from magicpose_cli import catalog
-    from magicpose_cli.cli.progress import shown
+    from magicpose_cli import models as catalog
+    from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.errors import ModelError
 
     here = [name for name in catalog.CATALOG if catalog.weights_folder(name).is_dir()]
@@ -151,8 +152,8 @@ def path(name: Name) -> None:
 
     Example: `magicpose models path dwpose`
     """
-    from magicpose_cli import catalog
-    from magicpose_cli.diffusion.weights import resolve_model
+    from magicpose_cli import models as catalog
+    from magicpose_cli.diffusion.checkpoint.loading import resolve_model
 
     if name in catalog.CATALOG and catalog.CATALOG[name].kind != "model":
         catalog.located(name)  # says what to do where it is not there
@@ -169,7 +170,7 @@ def remove(name: Name, yes: Yes = False) -> None:
 
     Example: `magicpose models remove sd15`
     """
-    from magicpose_cli import catalog
+    from magicpose_cli import models as catalog
     from magicpose_cli.errors import ConfigError
 
     if not yes:
@@ -199,9 +200,9 @@ def convert(
 
     Example: `magicpose models convert model_state-110000.th magicpose --base sd15 --dtype float16`
     """
-    from magicpose_cli.diffusion.convert import convert_checkpoint
-    from magicpose_cli.diffusion.named import place_of
-    from magicpose_cli.diffusion.weights import model_folder, quiet
+    from magicpose_cli.diffusion.adapters.named import place_of
+    from magicpose_cli.diffusion.checkpoint.conversion import convert_checkpoint
+    from magicpose_cli.diffusion.checkpoint.loading import model_folder, quiet
 
     folder = model_folder(destination)
     place = None if base is None else place_of(base)

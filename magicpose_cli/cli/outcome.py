@@ -51,7 +51,7 @@ def with_exit_code(command: Callable[..., None]) -> Callable[..., None]:
 
 def _of_the_machine(error: OSError) -> OutputError | None:
     """The line for an error that is no bug, wherever it has come up."""
-    from magicpose_cli.work.temporary import check_temporary
+    from magicpose_cli.run.temporary import check_temporary
 
     try:
         check_temporary()  # torch and others look for that folder in their own time
@@ -76,6 +76,6 @@ def _tell_of(line: str, error: BaseException) -> None:
     say(line)
     for partial in partials_of(error):
         line = f"kept: {partial.frames} finished frames in {partial.path}"
-        if partial.path.parent.suffix == ".part":  # a work folder, see work/folder.py
+        if partial.path.parent.suffix == ".part":  # a work folder, see run/resume_folder.py
             line += "; the same command goes on from there"
         say(line)

@@ -29,8 +29,8 @@ from magicpose_cli.cli.options import (
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
+    from magicpose_cli.motion.extract import Extracted
     from magicpose_cli.pose.summary import PartSummary, Summary
-    from magicpose_cli.poses import Extracted
 
 OUT = "Output"
 
@@ -86,11 +86,11 @@ def command(
     * `magicpose poses dance.json -o dance.npz`
     * `magicpose poses dance.json --retarget-to me.png -o mine.json`
     """
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.config import Preset
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.config.preset import Preset
     from magicpose_cli.files import fitting
-    from magicpose_cli.pose.files.files import is_pose_file
-    from magicpose_cli.poses import extract_poses
+    from magicpose_cli.motion.extract import extract_poses
+    from magicpose_cli.pose.files.read_write import is_pose_file
 
     asks = [option is not None for option in (person, smooth, max_gap)]
     if tracked is False and any(asks):

@@ -16,8 +16,8 @@ def command(
     """
     import json
 
-    from magicpose_cli.config import list_presets
-    from magicpose_cli.plan import default_preset
+    from magicpose_cli.config.preset import list_presets
+    from magicpose_cli.run.preflight import default_preset
 
     presets = list_presets()
     if as_json:

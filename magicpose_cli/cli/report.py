@@ -37,8 +37,8 @@ def command(
     from dataclasses import asdict
 
     from magicpose_cli.cli.events import tell
-    from magicpose_cli.cli.progress import shown
-    from magicpose_cli.page.write import write_page
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.run_report.page import write_page
 
     with shown(quiet, as_json) as on_progress:
         written = write_page(

@@ -37,7 +37,7 @@ def without_stdin(*paths: Path) -> Iterator[list[Path]]:
         return
     if sys.stdin.isatty():
         raise typer.BadParameter("- reads standard input, which is a terminal; pipe a file into it")
-    from magicpose_cli.work.temporary import temporary_folder
+    from magicpose_cli.run.temporary import temporary_folder
 
     with temporary_folder() as folder:
         spooled = _spool(folder)

@@ -62,7 +62,7 @@ def command(
     * `magicpose train mini-half -o run && magicpose animate me.jpg dance.mp4 --model run/model`
     * `accelerate launch -m magicpose_cli train magicpose --data data -o run` (several GPUs)
     """
-    from magicpose_cli.cli.progress import shown
+    from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.training.recipe import load_recipe
 
     settings = load_recipe(
@@ -70,13 +70,13 @@ def command(
     )
     with shown(quiet) as on_progress:
         if benchmark is not None:
-            from magicpose_cli.training.benchmark import measure_training
+            from magicpose_cli.benchmarks.training_speed import measure_training
 
             rows = measure_training(settings, benchmark, device=device, on_progress=on_progress)
             for row in rows:
                 typer.echo(row.line())
             return
-        from magicpose_cli.training.train import train
+        from magicpose_cli.training.run import train
 
         result = train(
             settings,

@@ -20,7 +20,7 @@ from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-from magicpose_cli.diffusion.embedding import notes_on_prompts, token_ids
+from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_ids
 from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
 from magicpose_cli.errors import ModelError
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from magicpose_cli.diffusion.compiled import as_one_graph
-from magicpose_cli.diffusion.reference import Bank, ReferenceAttention, ready
+from magicpose_cli.diffusion.compilation import as_one_graph
+from magicpose_cli.diffusion.reference_attention import Bank, ReferenceAttention, ready
 from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_timesteps
 
 if TYPE_CHECKING:

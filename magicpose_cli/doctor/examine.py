@@ -8,15 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from magicpose_cli.catalog import in_units
-from magicpose_cli.config import ModelSettings, Preset, load_preset
+from magicpose_cli.config.preset import ModelSettings, Preset, load_preset
+from magicpose_cli.config.user_home import expanded
 from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
 from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
-from magicpose_cli.home import expanded
-from magicpose_cli.plan import default_preset, warps
-from magicpose_cli.work.temporary import check_temporary
+from magicpose_cli.models import in_units
+from magicpose_cli.run.preflight import default_preset, warps
+from magicpose_cli.run.temporary import check_temporary
 
 PROBES = {
     "program": (machine.program,),
@@ -83,14 +83,14 @@ def examine(preset: Preset | str | None = None) -> Examination:
 def _used(preset: Preset) -> Iterator[Finding]:
     """What a preset would use here. Raises one of BROKEN at the first thing that is not to be had,
     DeviceError where the memory does not do."""
-    from magicpose_cli.diffusion.weights import (
+    from magicpose_cli.diffusion.checkpoint.loading import (
         CHECKPOINTS,
         default_dtype,
         read_index,
         resolve_model,
     )
     from magicpose_cli.pose.detection.detect import lacks, pick_detector
-    from magicpose_cli.render import pick_device
+    from magicpose_cli.rendering.local import pick_device
     from magicpose_cli.video.ffmpeg import run_ffmpeg
 
     check_temporary()
@@ -191,7 +191,7 @@ def _files(model: ModelSettings) -> list[tuple[str, Path]]:
     Raises ModelError for one that is not there."""
     if not (model.base or model.vae or model.lora or model.embedding):
         return []  # what follows imports diffusers, which takes seconds
-    from magicpose_cli.diffusion.named import file_and_scale, file_and_word, place_of
+    from magicpose_cli.diffusion.adapters.named import file_and_scale, file_and_word, place_of
 
     files = [(kind, place_of(name)) for kind in ("base", "vae") if (name := getattr(model, kind))]
     files += [("lora", file_and_scale(text)[0]) for text in model.lora]

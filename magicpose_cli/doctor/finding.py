@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from magicpose_cli.config.user_home import user_home
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.home import user_home
 
 BROKEN = (
     *(MagicPoseError, ImportError, OSError, RuntimeError, ValueError, LookupError, TypeError),

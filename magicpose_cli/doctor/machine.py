@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from magicpose_cli.catalog import in_units
 from magicpose_cli.doctor.finding import Finding
+from magicpose_cli.models import in_units
 
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),

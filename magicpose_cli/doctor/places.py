@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from magicpose_cli.catalog import CATALOG, in_units, lacking, models_home
 from magicpose_cli.doctor.finding import Finding
 from magicpose_cli.errors import ModelError, OutputError
-from magicpose_cli.work.temporary import check_temporary
+from magicpose_cli.models import CATALOG, in_units, lacking, models_home
+from magicpose_cli.run.temporary import check_temporary
 
 PATIENCE_S = 0.7  # for the files of one folder
 LITTLE = 2e9  # bytes of a disk that are soon full
@@ -19,7 +19,11 @@ LITTLE = 2e9  # bytes of a disk that are soon full
 
 def models() -> Iterator[Finding]:
     """The installed ones; the default is the one that `animate` takes."""
-    from magicpose_cli.diffusion.weights import installed_models, read_index, resolve_model
+    from magicpose_cli.diffusion.checkpoint.loading import (
+        installed_models,
+        read_index,
+        resolve_model,
+    )
 
     default = resolve_model("auto")
     for name, folder in installed_models().items():

@@ -1,0 +1,1 @@
+"""Made frames against true ones: metrics, tables and reports."""

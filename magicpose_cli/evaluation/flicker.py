@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.evaluation.seen import Seen
+from magicpose_cli.evaluation.cases import Seen
 
 
 def flicker(seen: Seen) -> float | None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from magicpose_cli.background import Background
-from magicpose_cli.evaluation.seen import Case
-from magicpose_cli.evaluation.warped import WarpedCases
+from magicpose_cli.compositing.background import Background
+from magicpose_cli.evaluation.cases import Case
+from magicpose_cli.evaluation.warped_cases import WarpedCases
 
 if TYPE_CHECKING:
     import torch
 
-    from magicpose_cli.config import Preset
+    from magicpose_cli.config.preset import Preset
 
 
 class ModelMaker:
@@ -29,8 +29,8 @@ class ModelMaker:
     def __init__(self, name: str, folder: Path, preset: Preset, size: tuple[int, int]):
         import torch
 
-        from magicpose_cli.diffusion.weights import model_hash
-        from magicpose_cli.render import batch_size_for, load_model
+        from magicpose_cli.diffusion.checkpoint.loading import model_hash
+        from magicpose_cli.rendering.local import batch_size_for, load_model
 
         self.name = name
         self.pipeline = load_model(preset)
@@ -72,7 +72,7 @@ class ModelMaker:
     def pictures(self, batch: list[Case]) -> np.ndarray:
         """(n, H, W, 3) uint8 RGB of n cases at once."""
         from magicpose_cli.pose.pose_map import pose_map
-        from magicpose_cli.render import memory_explained
+        from magicpose_cli.rendering.local import memory_explained
 
         canvas = self.pipeline.config.pose_canvas
         maps = _tensor([pose_map(case.pose, canvas) for case in batch if case.pose is not None])

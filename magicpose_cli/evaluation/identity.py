@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.evaluation.cases import Seen
 from magicpose_cli.evaluation.extras import needed
-from magicpose_cli.evaluation.seen import Seen
 
 MIN_SHARE = 0.001  # of the picture that a region must cover to have a color
 
@@ -23,7 +23,7 @@ def region_errors(seen: Seen) -> dict[str, float]:
     """
     if seen.case.labels is None or seen.labels is None:
         return {}
-    from magicpose_cli.training.drawing import LABELS
+    from magicpose_cli.synthetic.canvas import LABELS
 
     truth = region_colors(seen.case.truth, seen.case.labels)
     made = region_colors(seen.picture, seen.labels)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from magicpose_cli.evaluation import flicker, identity, pixels, pose_following
-from magicpose_cli.evaluation.seen import Seen
+from magicpose_cli.evaluation.cases import Seen
 
 COPY, TRUTH = "copying the reference", "the truth itself"
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.evaluation.seen import Case, Cases
+from magicpose_cli.evaluation.cases import Case, Cases
 
 if TYPE_CHECKING:
-    from magicpose_cli.training.clips import ClipFolder
-    from magicpose_cli.training.people import Identity, Motion
+    from magicpose_cli.dataset.clips import ClipFolder
+    from magicpose_cli.synthetic.people import Identity, Motion
 
 CHUNK = 8  # people drawn at once; decides who is drawn, so it must not change
 FIRST_SEED = 1 << 20  # behind the test seeds that tests use
@@ -28,7 +28,7 @@ def drawn_pairs(count: int, size: tuple[int, int]) -> Cases:
         )
 
     def opened() -> Iterator[Case]:
-        from magicpose_cli.training.people import TEST_SEEDS, draw_people
+        from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
 
         for start in range(0, count, CHUNK):
             people = draw_people(TEST_SEEDS + FIRST_SEED + start // CHUNK, CHUNK, 2, width)
@@ -55,8 +55,8 @@ def data_pairs(folder: Path, size: tuple[int, int]) -> Cases:
 
     Raises InputError for a folder that cannot be read or holds no clip of two frames.
     """
+    from magicpose_cli.dataset.clips import open_clips
     from magicpose_cli.errors import InputError
-    from magicpose_cli.training.clips import open_clips
 
     clips = [clip for clip in open_clips(folder) if len(clip) > 1]
     if not clips:
@@ -76,7 +76,7 @@ def data_pairs(folder: Path, size: tuple[int, int]) -> Cases:
 def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
     from PIL import Image
 
-    from magicpose_cli.framing import frame
+    from magicpose_cli.motion.framing import frame
 
     first = clip.frame(0)
     framing = frame((first.shape[1], first.shape[0]), size, "crop")
@@ -104,7 +104,7 @@ def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
 
 def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[Case]:
     """One case a row: the identity in the reference's motion is given, in `motion` is asked for."""
-    from magicpose_cli.training.people import render
+    from magicpose_cli.synthetic.people import render
 
     given, asked = render(identity, reference), render(identity, motion)
     pictures = zip(

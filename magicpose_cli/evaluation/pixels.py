@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from magicpose_cli.evaluation.cases import Seen
 from magicpose_cli.evaluation.extras import needed
-from magicpose_cli.evaluation.seen import Seen
 
 PEAK = 255.0
 MOST_DB = 100.0  # of identical pictures, whose PSNR would be infinite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.evaluation.seen import Seen
+from magicpose_cli.evaluation.cases import Seen
 from magicpose_cli.pose.detection.detect import PoseDetector, detect_one, load_detector
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from magicpose_cli.evaluation.seen import Seen
-from magicpose_cli.work.temporary import temporary_folder
+from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.run.temporary import temporary_folder
 
 SIDE = 192  # pixels of a picture's longer side in a strip
 MOST_KEPT = 512  # strips of one row of the table that wait on disk for being chosen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from magicpose_cli.evaluation.evaluate import Evaluation, Subject
-from magicpose_cli.evaluation.learned import PROTOCOLS_OF_SETS
+from magicpose_cli.evaluation.evaluation import Evaluation, Subject
+from magicpose_cli.evaluation.learned_metrics import PROTOCOLS_OF_SETS
 from magicpose_cli.evaluation.metrics import COPY, Metric
 from magicpose_cli.evaluation.totals import Total
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.evaluation.cases import Case, Cases
 from magicpose_cli.evaluation.pose_following import PoseReader
-from magicpose_cli.evaluation.seen import Case, Cases
-from magicpose_cli.framing import Framing, frame
+from magicpose_cli.motion.framing import Framing, frame
 from magicpose_cli.video import Clip, probe, read_frames, read_picture
 from magicpose_cli.video.picture import pictures_in
 

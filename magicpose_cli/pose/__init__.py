@@ -1,0 +1,1 @@
+"""Poses of people: found, tracked, retargeted, read, written and drawn."""

@@ -1,0 +1,1 @@
+"""The training recipe: networks, pairs, stages, and the loop."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.training.autoencoder import picture_error
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.source import Batch
+from magicpose_cli.training.pair_source import Batch
 
 DENOISING = 0.25  # share of a batch that is denoised from any timestep
 LATENT_WEIGHT = 0.1  # of the error in latents beside that of the picture

@@ -17,18 +17,18 @@ from accelerate import Accelerator
 
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.progress import OnProgress, Progress
-from magicpose_cli.training.checkpoint import (
+from magicpose_cli.training.checkpoints import (
     Moving,
     Standing,
     checkpoints,
     keep_last,
     save_checkpoint,
 )
-from magicpose_cli.training.graphs import Graphs
+from magicpose_cli.training.cuda_graphs import Graphs
 from magicpose_cli.training.networks import Networks
+from magicpose_cli.training.pair_source import Source
 from magicpose_cli.training.recipe import Recipe, StageSettings
-from magicpose_cli.training.sheet import Sheet
-from magicpose_cli.training.source import Source
+from magicpose_cli.training.sample_sheet import Sheet
 from magicpose_cli.training.stages import examples, task_of
 
 CHECK_EVERY = 10  # steps between looks at the loss, each of which waits for the device

@@ -18,14 +18,14 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
-from magicpose_cli.diffusion.configs import check_configs
+from magicpose_cli.diffusion.checkpoint.configs import check_configs
+from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeline, offline, quiet
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.reference import Bank, ReferenceAttention
-from magicpose_cli.diffusion.weights import found_folder, load_pipeline, offline, quiet
+from magicpose_cli.diffusion.reference_attention import Bank, ReferenceAttention
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
-from magicpose_cli.training.growth import Fronts, add_level
-from magicpose_cli.training.pose_start import start_from_controlnet
+from magicpose_cli.training.pretrained_pose import start_from_controlnet
+from magicpose_cli.training.progressive_growing import Fronts, add_level
 from magicpose_cli.training.recipe import PARTS, ModelSettings, NetworkSettings, Recipe
 
 

@@ -10,7 +10,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from magicpose_cli.settings import Section, Tables, find_toml, presets_folder, read_toml, validated
+from magicpose_cli.config.sections import (
+    Section,
+    Tables,
+    find_toml,
+    presets_folder,
+    read_toml,
+    validated,
+)
 
 PARTS = ("unet", "appearance_unet", "pose_controlnet")
 Part = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]

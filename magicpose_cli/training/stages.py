@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from magicpose_cli.training.autoencoder import Rebuilding
 from magicpose_cli.training.end_to_end import EndToEnd
-from magicpose_cli.training.growth import Growth
 from magicpose_cli.training.networks import Networks
+from magicpose_cli.training.pair_source import Batch, Source, moved
+from magicpose_cli.training.progressive_growing import Growth
 from magicpose_cli.training.recipe import StageSettings
-from magicpose_cli.training.source import Batch, Source, moved
 
 CROP = 64
 """Side in pixels of what the decoder is trained on: its sight is short, and crops are cheap."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.warping.interpolation import applied, push_pull, similarity
-from magicpose_cli.warping.points import window_around
+from magicpose_cli.warping.smoothed_points import window_around
 
 # Of the 478: the lids' outline from the outer corner along the bottom, the iris's center and rim.
 RIGHT = ((33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246), 468,

@@ -11,7 +11,7 @@ from magicpose_cli.warping.head import Head
 from magicpose_cli.warping.interpolation import affine, similarity
 from magicpose_cli.warping.layers import ALL
 from magicpose_cli.warping.parts import ARM_PARTS, ARMS, LEAST, LIMBS, NEIGHBORS, TRUNK
-from magicpose_cli.warping.points import SIDES, Points, known
+from magicpose_cli.warping.smoothed_points import SIDES, Points, known
 
 LONGEST = 1.6  # how much longer than in the reference a limb may become; what is more is a mistake
 SHOULDER = 0.09  # body heights around the shoulder, in which the trunk holds an arm

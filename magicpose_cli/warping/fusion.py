@@ -10,10 +10,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from magicpose_cli.framing import Framing
+from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import fill_hull
-from magicpose_cli.warping.points import Points, known
+from magicpose_cli.warping.smoothed_points import Points, known
 from magicpose_cli.warping.warp import ReferenceWarp, Warped, as_bytes
 
 COLOR_SMOOTH = 1 / 64  # of the short side, over which colors are compared

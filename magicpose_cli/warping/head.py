@@ -16,7 +16,7 @@ from magicpose_cli.pose.retargeting.mesh import RIGID
 from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.interpolation import applied, similarity
 from magicpose_cli.warping.parts import LEAST
-from magicpose_cli.warping.points import Points, known
+from magicpose_cli.warping.smoothed_points import Points, known
 
 EARS = (127, 356, 234, 454)  # and temples, of the 478
 SKIN = 468  # points of the mesh that are not irises

@@ -14,7 +14,7 @@ from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.interpolation import push_pull, upsample
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.parts import ARMS, LIMBS, limb_ends, shrunk, trunk_quad
-from magicpose_cli.warping.points import Points
+from magicpose_cli.warping.smoothed_points import Points
 
 SEAM = 0.1  # of weight, over which an arm fades into the trunk
 REACH = 0.075  # body heights: what is further from an arm's bones is not the arm's

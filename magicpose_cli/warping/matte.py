@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
-from magicpose_cli.stderr import native_stderr_silenced
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 
 SIDE = 512  # short side in pixels at which hair is told from what is behind it; 1080 takes a minute

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from magicpose_cli.warping.points import window_around
+from magicpose_cli.warping.smoothed_points import window_around
 
 UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # inner lips, right corner to left
 LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.points import SIDES, Points, known
+from magicpose_cli.warping.smoothed_points import SIDES, Points, known
 
 LIMBS = {
     f"{side}_{part}": (f"{side}_{upper}", f"{side}_{lower}")

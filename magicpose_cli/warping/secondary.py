@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.framing import Framing, person_box
+from magicpose_cli.motion.framing import Framing, person_box
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.matte import find_matte
 from magicpose_cli.warping.warp import Driven, ReferenceWarp, as_bytes

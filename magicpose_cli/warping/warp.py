@@ -17,7 +17,7 @@ from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.parts import hand_shows, parts_of, skin_weights
 from magicpose_cli.warping.plate import make_plate
-from magicpose_cli.warping.points import SIDES, Points
+from magicpose_cli.warping.smoothed_points import SIDES, Points
 from magicpose_cli.warping.splat import Moved, Splatter
 
 CALM = 1.5  # pixels: what has moved by one less is where it was, what has moved by as much is not

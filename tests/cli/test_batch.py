@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from magicpose_cli.cli import batch
 from magicpose_cli.cli.outcome import with_exit_code
-from magicpose_cli.pose.files.files import write_clip
+from magicpose_cli.pose.files.read_write import write_clip
+from magicpose_cli.rendering.worker_pool import WorkerPool
 from magicpose_cli.video import probe, read_picture, write_picture
-from magicpose_cli.workers.pool import WorkerPool
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_workers_serve_all_jobs(run, folder, monkeypatch):
             pools.append(self)
             return super().__enter__()
 
-    monkeypatch.setattr("magicpose_cli.workers.pool.WorkerPool", Pool)
+    monkeypatch.setattr("magicpose_cli.rendering.worker_pool.WorkerPool", Pool)
     alone = run("--refs", "people/a.png", "--drivers", "moves/*.json", "--out-dir", "alone", "-q")
     assert alone.exit_code == 0, alone.output
     together = ["--out-dir", "together", "--workers", "2"]

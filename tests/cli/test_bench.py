@@ -7,8 +7,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from magicpose_cli.benchmarks import pose_benchmark, warp_benchmark
 from magicpose_cli.cli.bench import app
-from magicpose_cli.evaluation import pose_benchmark, warp_benchmark
 
 
 @pytest.fixture

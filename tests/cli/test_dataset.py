@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from magicpose_cli.training.clips import open_clips
+from magicpose_cli.dataset.clips import open_clips
 
 QUICK = "[frames]\nsize = 64\nfps = 8.0\n[clips]\nmin_frames = 3\n[drawn]\nframes = 2\n"
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from magicpose_cli import catalog
+from magicpose_cli import models as catalog
 from magicpose_cli.cli.models import app
 
 

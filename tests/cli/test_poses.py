@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from magicpose_cli.cli.app import app
 from magicpose_cli.pose.files.clip import PoseClip
-from magicpose_cli.pose.files.files import read_clip, write_clip, write_people
+from magicpose_cli.pose.files.read_write import read_clip, write_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from magicpose_cli.animation import animate
 from magicpose_cli.cli import report
 from magicpose_cli.cli.outcome import with_exit_code
-from magicpose_cli.config import Preset
+from magicpose_cli.config.preset import Preset
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ def test_the_reference_comes_from_standard_input(media, tiny_model, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".json", ".npz", ".npy"])
 def test_the_driver_comes_from_standard_input(media, tiny_model, tmp_path, suffix):
-    from magicpose_cli.config import MotionSettings
-    from magicpose_cli.poses import extract_poses
+    from magicpose_cli.config.preset import MotionSettings
+    from magicpose_cli.motion.extract import extract_poses
     from magicpose_cli.video import read_frames, write_video
 
     driver = tmp_path / f"dance{suffix}"

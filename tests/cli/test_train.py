@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from magicpose_cli.cli.app import app
-from magicpose_cli.settings import presets_folder
+from magicpose_cli.config.sections import presets_folder
 
 RECIPE = """
 sheet_every = 100

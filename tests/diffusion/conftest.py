@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from magicpose_cli.diffusion.convert import convert_checkpoint
+from magicpose_cli.diffusion.checkpoint.conversion import convert_checkpoint
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 HERE = Path(__file__).parent

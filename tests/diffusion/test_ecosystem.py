@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from magicpose_cli.config import Preset
+from magicpose_cli.config.preset import Preset
+from magicpose_cli.diffusion.checkpoint.loading import load_pipeline, model_hash, resolve_model
+from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.random_weights import random_pipeline
-from magicpose_cli.diffusion.weights import load_pipeline, model_hash, resolve_model
 from magicpose_cli.errors import ModelError
 from magicpose_cli.progress import Progress
-from magicpose_cli.render import load_model
+from magicpose_cli.rendering.local import load_model
 
 ELSEWHERE = """
 import sys

@@ -3,7 +3,7 @@
 import torch
 
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.reference import ReferenceAttention
+from magicpose_cli.diffusion.reference_attention import ReferenceAttention
 from magicpose_cli.diffusion.sampler import appearance
 
 BAR = 1e-5

@@ -6,7 +6,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.reference import ReferenceAttention
+from magicpose_cli.diffusion.reference_attention import ReferenceAttention
 from magicpose_cli.errors import ModelError
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from magicpose_cli.diffusion.naive import naive_denoise
+from magicpose_cli.diffusion.original_schedule import naive_denoise
 from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
 from magicpose_cli.diffusion.schedulers import scheduler_by_name
 
@@ -212,7 +212,7 @@ def test_compiled_is_eager_on_cuda(pipeline, inputs, maps):
 @pytest.mark.slow
 def test_compiled_is_eager(tmp_path, monkeypatch):
     """On the smallest network there is: compiling takes as long as there are layers."""
-    from magicpose_cli.diffusion.random_weights import random_pipeline
+    from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
 
     monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from magicpose_cli.evaluation.seen import Case, Seen
+from magicpose_cli.evaluation.cases import Case, Seen
 
 
 @pytest.fixture
 def texture() -> np.ndarray:
     """(96, 96, 3) uint8 with something to see everywhere, in 20..230."""
-    from magicpose_cli.training.drawing import photo_noise
+    from magicpose_cli.synthetic.canvas import photo_noise
 
     noise = photo_noise(1, 96, 3, torch.Generator().manual_seed(0), "cpu")[0]
     return (125 + 40 * noise.permute(1, 2, 0)).clamp(20, 230).byte().numpy()

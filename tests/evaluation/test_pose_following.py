@@ -34,8 +34,8 @@ def test_of_a_face_alone_the_eyes_tell_the_height(pose):
 
 
 def test_the_height_is_near_the_drawn_persons():
-    from magicpose_cli.training.people import TEST_SEEDS, render
-    from magicpose_cli.training.sampling import FRAMINGS, sample_identities, sample_motions
+    from magicpose_cli.synthetic.casting import FRAMINGS, sample_identities, sample_motions
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     for framing, tolerance in zip(FRAMINGS, (0.1, 0.2, 0.3), strict=True):
         generator = torch.Generator().manual_seed(TEST_SEEDS)

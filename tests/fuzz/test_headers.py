@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from magicpose_cli.diffusion.base import swap_denoiser
-from magicpose_cli.diffusion.decoder import load_autoencoder
-from magicpose_cli.diffusion.embedding import add_embedding
-from magicpose_cli.diffusion.lora import METADATA, fuse_lora
-from magicpose_cli.diffusion.plan import plan_conversion
-from magicpose_cli.diffusion.read import read_checkpoint
-from magicpose_cli.diffusion.weights import lacking_weights, load_pipeline, unreadable
+from magicpose_cli.diffusion.adapters.base import swap_denoiser
+from magicpose_cli.diffusion.adapters.decoder import load_autoencoder
+from magicpose_cli.diffusion.adapters.embedding import add_embedding
+from magicpose_cli.diffusion.adapters.lora import METADATA, fuse_lora
+from magicpose_cli.diffusion.checkpoint.loading import lacking_weights, load_pipeline, unreadable
+from magicpose_cli.diffusion.checkpoint.opening import read_checkpoint
+from magicpose_cli.diffusion.checkpoint.tensor_plan import plan_conversion
 from tests.fuzz.conftest import anything, changed, damaged, fuzzed, read_or_refused, scalars, words
 
 KINDS = ["F32", "F32", "F32", "F16", "BF16", "F64", "I64", "I32", "U8", "BOOL", "F8_E4M3", "F4",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magicpose_cli.diffusion.weights import load_pipeline, read_index, resolve_model
+from magicpose_cli.diffusion.checkpoint.loading import load_pipeline, read_index, resolve_model
 from magicpose_cli.errors import ModelError
 from tests.fuzz.conftest import CASES, anything, changed, damaged, fuzzed, read_or_refused
 

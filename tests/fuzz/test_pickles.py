@@ -17,10 +17,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magicpose_cli.diffusion.convert import convert_checkpoint
-from magicpose_cli.diffusion.read import read_checkpoint, read_plain
+from magicpose_cli.diffusion.checkpoint.conversion import convert_checkpoint
+from magicpose_cli.diffusion.checkpoint.opening import read_checkpoint, read_plain
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.pose.files.files import read_clip
+from magicpose_cli.pose.files.read_write import read_clip
 from tests.fuzz.conftest import damaged, fuzzed, read_or_refused
 
 NAMES = ("a.th", "a.pth", "a.pt", "a.ckpt", "a.bin", "a.safetensors", "a.pkl", "a.npz", "a.npy",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicpose_cli.pose.files.clip import MAX_SIDE, PoseClip
-from magicpose_cli.pose.files.files import read_clip, write_people
+from magicpose_cli.pose.files.read_write import read_clip, write_people
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from tests.fuzz.conftest import anything, changed, damaged, fuzzed, read_or_refused, words
 

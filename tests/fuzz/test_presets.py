@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from magicpose_cli.batch.jobs import read_jobs
 from magicpose_cli.batch.names import FIELDS, settings_fields
-from magicpose_cli.config import Preset, load_preset
+from magicpose_cli.config.preset import Preset, load_preset
+from magicpose_cli.config.sections import presets_folder
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.settings import presets_folder
 from tests.fuzz.conftest import anything, damaged, fuzzed, read_or_refused, toml_of, words
 
 SHIPPED = [path.read_bytes() for path in sorted(presets_folder().glob("*.toml"))]

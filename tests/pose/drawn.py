@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.training.people import TEST_SEEDS, Identity, Motion
-from magicpose_cli.training.sampling import animate_motions, sample_identities
-from magicpose_cli.training.skeleton import place
+from magicpose_cli.synthetic.casting import animate_motions, sample_identities
+from magicpose_cli.synthetic.drawn_skeleton import place
+from magicpose_cli.synthetic.people import TEST_SEEDS, Identity, Motion
 
 SIZE = 512
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
-from magicpose_cli.training.people import TEST_SEEDS, draw_people
+from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
 
 
 def test_drawn_people_lie_in_their_region():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from magicpose_cli.synthetic.people import draw_people
 from magicpose_cli.training.autoencoder import Rebuilding, fit_autoencoder, new_autoencoder
-from magicpose_cli.training.people import draw_people
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ from magicpose_cli.training.end_to_end import (
     window_corners,
 )
 from magicpose_cli.training.networks import build_networks
-from magicpose_cli.training.source import open_source
+from magicpose_cli.training.pair_source import open_source
 
 
 @pytest.fixture(scope="module")
 def networks(toy):
+    from magicpose_cli.synthetic.people import draw_people
     from magicpose_cli.training.autoencoder import fit_autoencoder
-    from magicpose_cli.training.people import draw_people
 
     networks = build_networks(toy)
     pictures = (draw_people(3, 8, 2, 64).images.permute(0, 2, 3, 1) * 255).byte().numpy()

@@ -5,8 +5,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from magicpose_cli.diffusion.layout import controlnet_modules, renamed, shape_of
-from magicpose_cli.diffusion.weights import load_pipeline
+from magicpose_cli.diffusion.checkpoint.layout import controlnet_modules, renamed, shape_of
+from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.networks import build_networks, write_model
 from magicpose_cli.training.recipe import PARTS, Recipe

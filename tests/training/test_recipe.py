@@ -2,8 +2,8 @@
 
 import pytest
 
+from magicpose_cli.config.sections import presets_folder
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.settings import presets_folder
 from magicpose_cli.training.recipe import load_recipe
 
 SHIPPED = ("ablation", "magicpose", "mini", "mini-cpu", "mini-half", "toy")

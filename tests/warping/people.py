@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.training.people import TEST_SEEDS, Motion, render
-from magicpose_cli.training.sampling import sample_identities
+from magicpose_cli.synthetic.casting import sample_identities
+from magicpose_cli.synthetic.people import TEST_SEEDS, Motion, render
 from magicpose_cli.warping.eyes import LEFT, RIGHT
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import CHEEKS, LOWER, UPPER

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from magicpose_cli.framing import Framing
+from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.fusion import Fusion
 from magicpose_cli.warping.warp import ReferenceWarp, Warped

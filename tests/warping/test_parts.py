@@ -6,7 +6,7 @@ import pytest
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.parts import LIMBS, parts_of, skin_weights
-from magicpose_cli.warping.points import Points
+from magicpose_cli.warping.smoothed_points import Points
 from tests.pose.drawn import mirrored
 from tests.warping.people import SIZE, shifted
 

@@ -9,7 +9,7 @@ import pytest
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.matte import find_matte
-from magicpose_cli.warping.points import Points
+from magicpose_cli.warping.smoothed_points import Points
 from magicpose_cli.warping.warp import Driven, ReferenceWarp
 from tests.pose.drawn import mirrored
 from tests.warping.people import matte_of, mesh_on, quality, shifted, with_mesh, without

@@ -1,0 +1,1 @@
+"""Detectors: a picture in, the poses of its people out."""

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from magicpose_cli.catalog import lacking
 from magicpose_cli.errors import ConfigError
+from magicpose_cli.models import lacking
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
 

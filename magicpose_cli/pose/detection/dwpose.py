@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from magicpose_cli.catalog import weights_folder
+from magicpose_cli.models import weights_folder
 from magicpose_cli.pose.detection.detect import largest_first
+from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.stderr import native_stderr_silenced
 
 FINDER, READER = "yolox_l.onnx", "dw-ll_ucoco_384.onnx"
 FINDER_SIZE = (640, 640)  # height, width

@@ -24,6 +24,7 @@ from magicpose_cli.pose.detection.detect import box_of, largest_first
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
 from magicpose_cli.pose.detection.mediapipe_hands import WRISTS, HandFinder
 from magicpose_cli.pose.detection.mediapipe_points import Landmarks, confidence, pose_of
+from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.detection.views import (
     MIN_VIEW_CONFIDENCE,
     VIEWS,
@@ -31,7 +32,6 @@ from magicpose_cli.pose.detection.views import (
     surest_in_views,
 )
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.stderr import native_stderr_silenced
 
 # The parts by their names in the wheel, see mediapipe/modules in MediaPipe's sources.
 FIND = """

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from magicpose_cli.catalog import weights_folder
+from magicpose_cli.models import weights_folder
 from magicpose_cli.pose.detection.detect import largest_first
 from magicpose_cli.pose.detection.mediapipe_points import Landmarks, pose_of
+from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.detection.views import cut, surest_in_views
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.stderr import native_stderr_silenced
 
 MODELS = ("pose_landmarker_full.task", "face_landmarker.task", "hand_landmarker.task")
 MAX_PEOPLE = 8

@@ -1,0 +1,1 @@
+"""Pose files of this program and of others, read and written."""

@@ -1,0 +1,1 @@
+"""A motion laid onto another body's proportions and place."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.pose.retargeting.lacking import OUTWARD, names_of
+from magicpose_cli.pose.retargeting.missing_parts import OUTWARD, names_of
 from magicpose_cli.pose.retargeting.points import HANDS, INDEX
 
 SELDOM = 0.1  # of the frames: what is seen in fewer is a guess at what lies outside of the picture

@@ -16,11 +16,11 @@ from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.retargeting.align import BELOW_HEAD, HEAD, align, shift_at
 from magicpose_cli.pose.retargeting.anchor import find_anchor
-from magicpose_cli.pose.retargeting.face import retarget_face
+from magicpose_cli.pose.retargeting.face_motion import retarget_face
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
 from magicpose_cli.pose.retargeting.holding import hold_rest
-from magicpose_cli.pose.retargeting.lacking import lacking
 from magicpose_cli.pose.retargeting.mesh import carried_meshes
+from magicpose_cli.pose.retargeting.missing_parts import lacking
 from magicpose_cli.pose.retargeting.points import FACE, INDEX, NAMES, PLACES, named_points
 from magicpose_cli.pose.retargeting.proportions import alike_lines, compare
 from magicpose_cli.pose.retargeting.skeleton import find_root, on_bones

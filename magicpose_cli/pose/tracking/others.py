@@ -14,7 +14,7 @@ import numpy as np
 
 from magicpose_cli.pose.height import BONE_SHARES
 from magicpose_cli.pose.keypoints import BODY_JOINTS
-from magicpose_cli.pose.tracking.follow import Sighting
+from magicpose_cli.pose.tracking.linking import Sighting
 from magicpose_cli.pose.tracking.stack import COLUMNS, Stack
 
 NOSE_SHARE = 0.12  # of the body height, from the neck

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from magicpose_cli.errors import ConfigError, DetectionError
-from magicpose_cli.pose.tracking.follow import Sighting, follow
 from magicpose_cli.pose.tracking.gaps import nobody
-from magicpose_cli.pose.tracking.join import Person, join
+from magicpose_cli.pose.tracking.linking import Sighting, follow
+from magicpose_cli.pose.tracking.merging import Person, join
 from magicpose_cli.pose.tracking.stack import Stack
 
 Wanted = str | int | tuple[float, float]

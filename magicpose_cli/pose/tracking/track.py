@@ -13,13 +13,13 @@ from itertools import pairwise
 import numpy as np
 
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.tracking.flips import give_hands_to_wrists, mend_flips
-from magicpose_cli.pose.tracking.follow import Sighting
+from magicpose_cli.pose.tracking.appearance import look_of
 from magicpose_cli.pose.tracking.gaps import bridge, follow_outside, hold, nobody
-from magicpose_cli.pose.tracking.jumps import cuts, take_out_flicker, take_out_jumps
-from magicpose_cli.pose.tracking.look import look_of
+from magicpose_cli.pose.tracking.linking import Sighting
 from magicpose_cli.pose.tracking.others import take_out_others
+from magicpose_cli.pose.tracking.outliers import cuts, take_out_flicker, take_out_jumps
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
+from magicpose_cli.pose.tracking.side_swaps import give_hands_to_wrists, mend_flips
 from magicpose_cli.pose.tracking.smooth import smooth as smooth_shot
 from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs, sizes
 from magicpose_cli.pose.tracking.upside_down import take_out_upside_down

@@ -45,7 +45,7 @@ def packages(monkeypatch, tmp_path):
 def test_auto_takes_the_best_at_hand(packages, monkeypatch):
     pytest.importorskip("mediapipe.python.solutions")
     pytest.importorskip("rtmlib")
-    from magicpose_cli import catalog
+    from magicpose_cli import models as catalog
 
     assert pick_detector("auto") == pick_detector() == "mediapipe"
     assert pick_detector("dwpose") == "dwpose"  # as asked for, at hand or not

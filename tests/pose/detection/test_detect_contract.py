@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from magicpose_cli import catalog
+from magicpose_cli import models as catalog
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, detect_settled, load_detector
 from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
-from magicpose_cli.training.people import TEST_SEEDS, render
-from magicpose_cli.training.sampling import animate_motions, sample_identities, sample_motions
+from magicpose_cli.synthetic.casting import animate_motions, sample_identities, sample_motions
+from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
 SIZE = 512
 MIRRORED = [

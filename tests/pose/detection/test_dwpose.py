@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from magicpose_cli import catalog
+from magicpose_cli import models as catalog
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.detection import dwpose, dwpose_mm
 from magicpose_cli.pose.detection.detect import load_detector

@@ -13,8 +13,8 @@ pytest.importorskip("mediapipe.python.solutions")
 
 from magicpose_cli.pose.detection.mediapipe_holistic import SURE, Find, MediaPipeHolistic
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.training.people import TEST_SEEDS, render
-from magicpose_cli.training.sampling import sample_identities, sample_motions
+from magicpose_cli.synthetic.casting import sample_identities, sample_motions
+from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
 SIZE = 512
 

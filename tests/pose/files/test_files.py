@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.pose.files.clip import PoseClip
-from magicpose_cli.pose.files.files import is_pose_file, read_clip, write_clip, write_people
 from magicpose_cli.pose.files.layouts import COCO_17
+from magicpose_cli.pose.files.read_write import is_pose_file, read_clip, write_clip, write_people
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 KINDS = ("clip.json", "clip", "clip.npz", "clip.dwpose.npz", "clip.npy")

@@ -13,7 +13,7 @@ from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files import arrays, npz
 from magicpose_cli.pose.files.arrays import MAX_BYTES
 from magicpose_cli.pose.files.clip import PoseClip
-from magicpose_cli.pose.files.files import read_clip, write_clip, write_people
+from magicpose_cli.pose.files.read_write import read_clip, write_clip, write_people
 
 RELAXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

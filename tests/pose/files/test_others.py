@@ -8,9 +8,9 @@ import pytest
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.clip import Beside
-from magicpose_cli.pose.files.files import is_pose_file, read_clip
 from magicpose_cli.pose.files.layouts import COCO_17, HALPE_26, HUMAN36M_17, POSETRACK_17
 from magicpose_cli.pose.files.mediapipe_file import POSE_33
+from magicpose_cli.pose.files.read_write import is_pose_file, read_clip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 SIZE = (256, 256)

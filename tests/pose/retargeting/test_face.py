@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.face import retarget_face
+from magicpose_cli.pose.retargeting.face_motion import retarget_face
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
-from magicpose_cli.training.people import TEST_SEEDS, Identity, Motion
-from magicpose_cli.training.sampling import animate_motions, sample_identities
-from magicpose_cli.training.skeleton import place
+from magicpose_cli.synthetic.casting import animate_motions, sample_identities
+from magicpose_cli.synthetic.drawn_skeleton import place
+from magicpose_cli.synthetic.people import TEST_SEEDS, Identity, Motion
 
 SIZE, FRAMES, PAIRS = 512, 36, 6
 FRONTAL = {"head_turn": 0.0, "head_nod": 0.0, "head_tilt": 0.0, "lean": 0.0}

@@ -8,7 +8,7 @@ import pytest
 from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.summary import summarize
-from magicpose_cli.pose.tracking.look import BINS, REGIONS
+from magicpose_cli.pose.tracking.appearance import BINS, REGIONS
 from magicpose_cli.pose.tracking.stack import Stack, sizes
 from magicpose_cli.pose.tracking.track import Sighting, track
 from magicpose_cli.pose.tracking.upside_down import take_out_upside_down

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from magicpose_cli.benchmarks.tracking_benchmark import drawn_motions
 from magicpose_cli.errors import ConfigError, DetectionError
-from magicpose_cli.evaluation.tracking import drawn_motions
-from magicpose_cli.pose.tracking.assign import assign
-from magicpose_cli.pose.tracking.follow import Sighting
-from magicpose_cli.pose.tracking.look import LOOK_SIZE, look_distance, look_of
+from magicpose_cli.pose.tracking.appearance import LOOK_SIZE, look_distance, look_of
+from magicpose_cli.pose.tracking.assignment import assign
+from magicpose_cli.pose.tracking.linking import Sighting
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
-from magicpose_cli.training.people import TEST_SEEDS, render
-from magicpose_cli.training.sampling import animate_motions, sample_identities
+from magicpose_cli.synthetic.casting import animate_motions, sample_identities
+from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
 FPS = 25.0
 WIDTH = 1280

@@ -1,0 +1,112 @@
+"""Peak memory over the length of a clip: `magicpose animate` in a new process for each length."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from magicpose_cli.errors import MagicPoseError
+from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.progress import OnProgress, Progress, silent
+
+SIDE, STEPS, FPS = 64, 1, 25
+CHILD = """\
+import sys
+from magicpose_cli.cli import main
+from magicpose_cli.benchmarks.peak_memory import own_peak
+try:
+    main()
+finally:
+    sys.stdout.write(str(own_peak()))
+"""
+
+
+@dataclass(frozen=True)
+class LengthResult:
+    """A clip of so many frames: the bytes that its process held at most, and its seconds."""
+
+    frames: int
+    peak_memory: int
+    seconds: float
+
+
+def measure_lengths(
+    lengths: Sequence[int], model: Path | None = None, on_progress: OnProgress = silent
+) -> list[LengthResult]:
+    """Animate clips of these lengths with the smallest network, from a pose file each.
+
+    model: a folder; a tiny network with random weights by default. The encoder is a process of its
+    own and does not count. Raises MagicPoseError where a run fails.
+    """
+    from magicpose_cli.benchmarks.pose_benchmark import draw_film
+    from magicpose_cli.video import write_picture
+
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_picture(folder / "ref.png", draw_film(0, 1, SIDE)[0].truth)
+        model = model or _random_model(folder / "model")
+        for index, frames in enumerate(lengths):
+            on_progress(Progress("animating", index, len(lengths), "clips"))
+            results.append(_measure(folder, model, frames))
+        on_progress(Progress("animating", len(lengths), len(lengths), "clips"))
+    return results
+
+
+def plot_lengths(results: Sequence[LengthResult], path: Path) -> None:
+    """Draw peak memory over the number of frames; the picture's format is the suffix's."""
+    figure = needed("matplotlib.figure").Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    frames = [result.frames for result in results]
+    axes.plot(frames, [result.peak_memory / 2**20 for result in results], "o-", color="#3366aa")
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("frames of the clip")
+    axes.set_ylabel("peak memory [MiB]")
+    figure.savefig(path, dpi=120)
+
+
+def _random_model(folder: Path) -> Path:
+    from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
+
+    random_pipeline("tiny", "float32", "cpu").save_pretrained(folder)
+    return folder
+
+
+def _measure(folder: Path, model: Path, frames: int) -> LengthResult:
+    driver, out = folder / f"{frames}.npz", folder / f"{frames}.mp4"
+    _write_poses(driver, frames)
+    arguments = ["animate", str(folder / "ref.png"), str(driver), "--out", str(out), "--quiet"]
+    arguments += ["--model", str(model), "--size", str(SIDE), "--steps", str(STEPS)]
+    arguments += ["--retarget", "none", "--device", "cpu"]
+    start = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - start
+    if run.returncode:
+        said = (run.stderr.strip() or "nothing was said").splitlines()[-1]
+        raise MagicPoseError(
+            f"animate with {frames} frames ended with exit code {run.returncode} ({said}); "
+            "expected a video, run it again with fewer frames"
+        )
+    made = json.loads(out.with_name(f"{out.name}.json").read_text(encoding="utf-8"))["frames"]
+    if made != frames:
+        raise MagicPoseError(f"animate made {made} of {frames} frames; expected all of them")
+    out.unlink()
+    return LengthResult(frames, int(run.stdout), seconds)
+
+
+def _write_poses(path: Path, frames: int) -> None:
+    from magicpose_cli.benchmarks.footage import drawn_poses
+    from magicpose_cli.pose.files.clip import PoseClip
+    from magicpose_cli.pose.files.npz import write_npz
+
+    write_npz(path, PoseClip.of(drawn_poses(frames), FPS))

@@ -1,0 +1,71 @@
+"""What a benchmark makes frames of: a reference picture and pose maps, of drawn people."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from magicpose_cli.config.preset import MotionSettings
+from magicpose_cli.motion.driver import follow, open_driver, see
+from magicpose_cli.motion.framing import frame
+from magicpose_cli.pose.keypoints import Pose
+
+
+@dataclass(frozen=True)
+class Footage:
+    """reference: (H, W, 3) uint8 RGB. maps: (n, H, W, 3) uint8 RGB. seconds: a frame, by stage."""
+
+    reference: np.ndarray
+    maps: np.ndarray
+    seconds: dict[str, float]
+
+
+def footage(size: tuple[int, int], canvas: int, frames: int, driver: Path | None = None) -> Footage:
+    """A drawn person who moves smoothly, or the person of a driver, again from the start at its
+    end.
+
+    size: (width, height) of the network's picture. canvas: short side on which poses are drawn.
+    """
+    from magicpose_cli.benchmarks.pose_benchmark import draw_film
+    from magicpose_cli.pose.pose_map import pose_map
+
+    seconds = {}
+    if driver is None:
+        poses = drawn_poses(frames)
+    else:
+        poses, seconds["detect"] = _poses_of(driver)
+    picture = draw_film(0, 1, max(size))[0].truth
+    start = time.perf_counter()
+    maps = [pose_map(_placed(pose, size), canvas) for pose in poses[:frames]]
+    seconds["draw"] = (time.perf_counter() - start) / len(maps)
+    return Footage(
+        reference=frame((max(size), max(size)), size, "crop").picture(picture),
+        maps=np.stack([maps[index % len(maps)] for index in range(frames)]),
+        seconds=seconds,
+    )
+
+
+def drawn_poses(frames: int) -> list[Pose]:
+    """A drawn person who moves smoothly, on a square canvas."""
+    from magicpose_cli.benchmarks.tracking_benchmark import drawn_motions
+    from magicpose_cli.evaluation.pairs import FIRST_SEED
+    from magicpose_cli.synthetic.people import TEST_SEEDS
+
+    return drawn_motions(1, frames, TEST_SEEDS + FIRST_SEED)[0][0]
+
+
+def _poses_of(path: Path) -> tuple[list[Pose], float]:
+    """The poses of the person in a driver, and the seconds a frame that finding them takes."""
+    motion = MotionSettings()
+    driver = open_driver(path, motion)
+    start = time.perf_counter()
+    people = see(driver, motion).people
+    seconds = (time.perf_counter() - start) / driver.frame_count
+    return follow(driver, people, motion)[0], seconds
+
+
+def _placed(pose: Pose, size: tuple[int, int]) -> Pose:
+    return frame((pose.width, pose.height), size, "crop").pose(pose)

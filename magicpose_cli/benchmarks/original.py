@@ -1,0 +1,58 @@
+"""The original's schedule behind the door of `render.Renderer`: what everything is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from magicpose_cli.config.preset import Preset
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+
+class NaiveRenderer:
+    """One frame after the other; nothing that frames or passes share is kept."""
+
+    batch_size = 1
+
+    def __init__(self, pipeline: MagicPosePipeline, reference: np.ndarray, preset: Preset):
+        import torch
+
+        height, width = reference.shape[:2]
+        self.pipeline = pipeline
+        self.steps = preset.steps_for(pipeline.config.default_steps)
+        self.guidance = preset.sampling.guidance or pipeline.config.default_guidance
+        self.notes: list[str] = []
+        self._size = {"height": height, "width": width}
+        self._noise = pipeline.initial_noise(
+            height, width, torch.Generator().manual_seed(preset.sampling.seed)
+        )
+        self._prompt = pipeline.encode_prompt(preset.sampling.prompt)
+        self._reference = pipeline.encode_reference(
+            pipeline.image_processor.preprocess(reference[None] / 255, **self._size)
+        )
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """`make` for each of many batches, in order."""
+        return map(self.make, batches)
+
+    def make(self, maps: np.ndarray) -> np.ndarray:
+        """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind."""
+        return np.concatenate([self._make(maps[index : index + 1]) for index in range(len(maps))])
+
+    def _make(self, one: np.ndarray) -> np.ndarray:
+        from magicpose_cli.diffusion.original_schedule import naive_denoise
+
+        latents = naive_denoise(
+            self.pipeline,
+            self._noise,
+            self._reference,
+            self.pipeline.pose_processor.preprocess(one / 255, **self._size),
+            self._prompt,
+            self.steps,
+            self.guidance,
+        )
+        frames = self.pipeline.decode(latents)
+        return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()

@@ -1,0 +1,86 @@
+"""The networks that several ways of making frames share."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from magicpose_cli.config.preset import Preset
+
+if TYPE_CHECKING:
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+CHANGES = (
+    "quantize",
+    "base",
+    "lora",
+    "embedding",
+    "vae",
+    "slicing",
+    "offload",
+)  # settings that change the networks
+
+
+class Weights:
+    """One model for all ways: loaded once, and once more for each change that a way asks for.
+
+    random: a size of networks (magicpose, mini or tiny) to draw at random instead of loading any.
+    steps, guidance: stand as the model's own, so that a way's 40 % of the steps is of these.
+    """
+
+    def __init__(
+        self, random: str | None = None, steps: int | None = None, guidance: float | None = None
+    ):
+        self._random = random
+        own = {"default_steps": steps, "default_guidance": guidance}
+        self._own = {key: value for key, value in own.items() if value is not None}
+        self._loaded: dict[tuple[object, ...], MagicPosePipeline] = {}
+
+    def name(self, preset: Preset) -> str:
+        """What is measured, for people."""
+        from magicpose_cli.diffusion.checkpoint.loading import resolve_model
+
+        if self._random:
+            return f"{self._random}, random weights"
+        return str(resolve_model(preset.model.name).name)
+
+    def pipeline(self, preset: Preset) -> MagicPosePipeline:
+        """The preset's networks, with a scheduler of its own. Raises a MagicPoseError."""
+        from magicpose_cli.rendering.local import load_model
+
+        key = tuple(str(getattr(preset.model, name)) for name in CHANGES)
+        if key not in self._loaded:
+            self._loaded[key] = (
+                _random(self._random, preset) if self._random else load_model(preset)
+            )
+        pipeline = copy.copy(self._loaded[key])  # the parts are shared, what is set on it is not
+        pipeline.register_to_config(**self._own)
+        return pipeline
+
+
+def _random(name: str, preset: Preset) -> MagicPosePipeline:
+    """Networks of a known size with random weights, on the preset's device."""
+    from magicpose_cli.diffusion.acceleration import apply_model_settings, loading_device
+    from magicpose_cli.diffusion.checkpoint.loading import default_dtype, quiet
+    from magicpose_cli.rendering.local import pick_device
+
+    with quiet():
+        from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
+
+    model = preset.model
+    device = pick_device(model.device)
+    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    pipeline = random_pipeline(name, dtype, loading_device(device, model.offload))
+    apply_model_settings(
+        pipeline,
+        base=model.base,
+        vae=model.vae,
+        lora=model.lora,
+        embedding=model.embedding,
+        quantize=model.quantize,
+        slicing=model.slicing,
+        offload=model.offload,
+        device=device,
+        size=preset.size_for(pipeline.config.sample_size),
+    )
+    return pipeline

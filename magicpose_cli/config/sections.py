@@ -1,0 +1,120 @@
+"""Settings in TOML: strict sections, and every mistake said in one line with its path."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from magicpose_cli.config.user_home import expanded
+from magicpose_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_BYTES = 1 << 20
+DEEP = re.compile(r"""(([\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
+"""A key of so many keys; tomllib takes hours for one of thousands."""
+
+
+class Section(BaseModel):
+    """A table of settings: nothing unknown, nothing converted, nothing changed afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class Tables(Section):
+    """A whole file: sections by name."""
+
+    def with_options(self, **options: Any) -> Self:
+        """The file with typed options, `section__name=value`, laid over it; None is not typed.
+
+        Raises ConfigError that names every wrong option.
+        """
+        data = self.model_dump()
+        for key, value in options.items():
+            if value is not None:
+                section, name = key.split("__")
+                data[section][name] = value
+        return validated(type(self), data, "options")
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def presets_folder() -> Path:
+    """Where the presets that ship with the program lie; those for training in `training/`."""
+    inside = Path(__file__).parent.parent / "presets"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "presets"
+
+
+def find_toml(name: str, folder: Path, kind: str) -> Path:
+    """A file that ships in this folder by its name, or any TOML file by its path."""
+    path = folder / f"{name}.toml"
+    if name.endswith(".toml") or "/" in name or "\\" in name or not path.is_file():
+        path = expanded(name)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+        raise ConfigError(f"{kind} {name!r}: expected one of {known}, or the path of a TOML file")
+    return path
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError that calls it a `kind`."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{kind} {path}: larger than 1 MB; expected a short TOML file")
+        text = path.read_text(encoding="utf-8")
+        if deep := DEEP.search(text):
+            raise ConfigError(f"{kind} {path}: nested too deep: {deep[0][:30]}...")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{kind} {path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{kind} {path}: no UTF-8 text; expected TOML") from error
+    except (ValueError, RecursionError) as error:  # also numbers and nesting without end
+        raise ConfigError(f"{kind} {path}: no valid TOML: {error}") from error
+
+
+def validated(kind: type[AnySection], data: dict[str, Any], origin: str) -> AnySection:
+    """Typed settings. Raises ConfigError that lists every mistake."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc'] if not _is_type_tag(part))}: {_said(e)}"
+            for e in _first_of_each(error)
+        )
+        raise ConfigError(f"{origin}: {mistakes}") from error
+
+
+def _first_of_each(error: ValidationError) -> list[Any]:
+    """One complaint a setting: a union complains once for each of its members."""
+    seen: dict[tuple, Any] = {}
+    for e in error.errors():
+        seen.setdefault(tuple(part for part in e["loc"] if not _is_type_tag(part)), e)
+    return list(seen.values())
+
+
+def _is_type_tag(part: str | int) -> bool:
+    """Pydantic names a union's member in the path (str, int, function-after[...])."""
+    return isinstance(part, str) and (part in ("str", "int") or "[" in part)
+
+
+def _said(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "no such setting"
+    if error["type"] == "value_error":
+        return f"{error['input']!r}: {error['ctx']['error']}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{error['input']!r}: {message}"

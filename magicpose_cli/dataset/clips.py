@@ -1,0 +1,200 @@
+"""Reading a data folder: clips, and pairs of their frames to train on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from magicpose_cli.dataset.data_folder import CLIPS, LABELS, PARTIAL, read_index
+from magicpose_cli.errors import InputError
+from magicpose_cli.motion.framing import Framing
+from magicpose_cli.pose.files.openpose_json import read_poses
+from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.pose_map import pose_map
+from magicpose_cli.video import read_picture
+
+MIN_CROP = 0.9  # of a clip's picture, as the paper crops
+# Where each point of a mirrored pose comes from: left and right change places.
+OTHER_SIDE = {"left": "right", "right": "left"}
+MIRRORED_BODY = [
+    BODY_JOINTS.index("_".join(OTHER_SIDE.get(word, word) for word in name.split("_")))
+    for name in BODY_JOINTS
+]
+MIRRORED_FACE = [
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),  # jaw, brows, nose
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,  # eyes
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65,  # lips, outer and inner
+]  # fmt: skip
+
+
+class Pair(NamedTuple):
+    """One sample, three pictures (size, size, 3) uint8 RGB under the same crop."""
+
+    reference: np.ndarray
+    target: np.ndarray
+    pose_map: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClipFolder:
+    """A clip on the disk. Holds its poses (1.5 kB a frame) but no open file, so it pickles."""
+
+    path: Path
+    size: int
+    suffix: str
+    has_labels: bool
+    source: str
+    fps: float
+    poses: tuple[Pose, ...]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    def frame(self, index: int) -> np.ndarray:
+        """(size, size, 3) uint8 RGB. Raises InputError for a damaged file."""
+        return self._picture(self.path / f"{index:05d}.{self.suffix}")
+
+    def pose(self, index: int) -> Pose:
+        """In the pixels of the frame."""
+        return self.poses[index]
+
+    def labels(self, index: int) -> np.ndarray | None:
+        """(size, size) uint8, index into drawing.LABELS; None where the clip has none."""
+        if not self.has_labels:
+            return None
+        return self._picture(self.path / LABELS / f"{index:05d}.png")[..., 0]
+
+    def _picture(self, path: Path) -> np.ndarray:
+        picture = read_picture(path)
+        if picture.shape[:2] != (self.size, self.size):
+            height, width = picture.shape[:2]
+            raise InputError(
+                f"{path} is {width}x{height}, expected {self.size}x{self.size}; make the data anew"
+            )
+        return picture
+
+
+def open_clips(folder: Path) -> list[ClipFolder]:
+    """All clips of a data folder, sorted by name.
+
+    Raises InputError where it is no data folder, is not finished or empty, or has a damaged clip.
+    """
+    if not read_index(folder)["complete"]:
+        raise InputError(
+            f"{folder} is not finished; run the same `magicpose dataset` again, it goes on where "
+            "it stopped"
+        )
+    paths = (path for path in (folder / CLIPS).glob("*") if not path.name.endswith(PARTIAL))
+    clips = [open_clip(path) for path in sorted(paths)]
+    if not clips:
+        raise InputError(f"{folder} holds no clips; make it anew from other videos")
+    return clips
+
+
+def open_clip(path: Path) -> ClipFolder:
+    """One clip, every file of it present. Raises InputError."""
+    try:
+        about = json.loads((path / "clip.json").read_text(encoding="utf-8"))
+        clip = ClipFolder(
+            path=path,
+            size=int(about["size"]),
+            suffix=str(about["suffix"]),
+            has_labels=bool(about["labels"]),
+            source=str(about["source"]),
+            fps=float(about["fps"]),
+            poses=tuple(read_poses(path / "poses.json")[0]),
+        )
+        names = {entry.name for entry in path.iterdir()}
+        masks = {entry.name for entry in (path / LABELS).iterdir()} if clip.has_labels else set()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is a damaged clip ({type(error).__name__}: {error}); remove it, or make the "
+            "data anew"
+        ) from error
+    for index, pose in enumerate(clip.poses):
+        missing = f"{index:05d}.{clip.suffix}" not in names
+        if missing or (clip.has_labels and f"{index:05d}.png" not in masks):
+            raise InputError(
+                f"{path} is a damaged clip: picture {index} of {len(clip)} is missing; remove it, "
+                "or make the data anew"
+            )
+        if (pose.width, pose.height) != (clip.size, clip.size):
+            raise InputError(
+                f"{path / 'poses.json'} is for pictures of {pose.width}x{pose.height}, expected "
+                f"{clip.size}x{clip.size}; remove the clip, or make the data anew"
+            )
+    return clip
+
+
+def sample_pair(
+    clips: Sequence[ClipFolder],
+    rng: np.random.Generator,
+    size: int,
+    canvas: int,
+    *,
+    min_crop: float = MIN_CROP,
+    flip: float = 0.0,
+    jitter: float = 0.0,
+) -> Pair:
+    """Two different frames of one random clip and the second one's pose map, fixed by `rng`.
+
+    canvas: short side in pixels that poses are drawn at (the model's pose_canvas). flip: how often
+    (0..1) all three are mirrored. jitter: how far (0..1) brightness, contrast and saturation stray,
+    alike in both pictures. Clips of a single frame give it twice.
+    """
+    clip = clips[int(rng.integers(len(clips)))]
+    first, second = rng.choice(len(clip), 2, replace=len(clip) < 2)
+    side = round(rng.uniform(min_crop, 1.0) * clip.size)
+    left, top = (int(corner) for corner in rng.integers(clip.size - side + 1, size=2))
+    window = Framing((left, top, left + side, top + side), size, size)
+    how = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+    mirror = rng.random() < flip
+    colors = _color_change(rng, jitter) if jitter else None
+
+    def picture(index: int) -> np.ndarray:
+        cut = clip.frame(index)[top : top + side, left : left + side]
+        made = cv2.resize(cut, (size, size), interpolation=how)
+        if mirror:
+            made = cv2.flip(made, 1)
+        return made if colors is None else cv2.transform(made, colors)
+
+    pose = window.pose(clip.pose(int(second)))
+    drawn = pose_map(mirrored(pose) if mirror else pose, canvas)
+    return Pair(picture(int(first)), picture(int(second)), drawn)
+
+
+def mirrored(pose: Pose) -> Pose:
+    """As in the mirror: the picture's columns are reversed, left and right change places."""
+    sources = {
+        "body": ("body", MIRRORED_BODY),
+        "face": ("face", MIRRORED_FACE),
+        "left_hand": ("right_hand", slice(None)),
+        "right_hand": ("left_hand", slice(None)),
+    }
+    assert sources.keys() == PARTS.keys()
+    swapped = {}
+    for part, (source, order) in sources.items():
+        swapped[part] = getattr(pose, source)[order]
+        swapped[f"{part}_score"] = getattr(pose, f"{source}_score")[order]
+    # A mesh or guesses would need orders of their own, and nothing is drawn from them.
+    return replace(pose, **swapped, face_mesh=None, body_guess=None).map_points(
+        lambda points: points * (-1.0, 1.0) + (pose.width, 0.0), pose.width, pose.height
+    )
+
+
+def _color_change(rng: np.random.Generator, jitter: float) -> np.ndarray:
+    """(3, 4) on RGB in 0..255: saturation about the gray, then contrast about 128, brightness."""
+    brightness, contrast, saturation = rng.uniform(-0.4 * jitter, 0.4 * jitter, 3)
+    gray = np.tile([0.299, 0.587, 0.114], (3, 1))
+    matrix = (1 + contrast) * ((1 + saturation) * np.eye(3) - saturation * gray)
+    return np.column_stack([matrix, np.full(3, 128 * (brightness - contrast))])

@@ -1,0 +1,1 @@
+"""What users put into a model: another base, LoRAs, words of the prompt, an autoencoder."""

@@ -1,0 +1,75 @@
+"""The files that a model's settings name, some with a scale or a word behind a colon.
+
+Nothing heavy is imported here: a run looks at these files before torch is there.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from magicpose_cli.config.user_home import expanded
+from magicpose_cli.errors import ConfigError, ModelError
+from magicpose_cli.models import is_hub_id, located
+
+if TYPE_CHECKING:
+    from magicpose_cli.config.preset import ModelSettings
+
+OF_MODELS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".yaml", ".yml"}
+PEFT_CONFIG = "adapter_config.json"  # beside a LoRA of peft: its scales
+
+
+def place_of(text: str) -> Path:
+    """The file or folder that a setting names: a path, or something fetched (catalog, ORG/NAME)."""
+    path = expanded(text)
+    if path.exists():
+        return path
+    place = located(text) or path
+    if not place.exists() and is_hub_id(text) and not path.suffix and not path.parent.exists():
+        raise ModelError(f"{text} is not fetched; run: magicpose models fetch {text}")
+    return place
+
+
+def file_and_scale(text: str) -> tuple[Path, float]:
+    """A LoRA's "FILE" or "FILE:SCALE"; without a scale it is 1. Raises ConfigError."""
+    file, scale = _cut(text)
+    try:
+        strength = 1.0 if scale is None else float(scale)
+    except ValueError:
+        strength = math.nan
+    if not math.isfinite(strength):
+        raise ConfigError(
+            f"model.lora: {text!r}; expected FILE or FILE:SCALE such as style.safetensors:0.6"
+        )
+    return file, strength
+
+
+def file_and_word(text: str) -> tuple[Path, str | None]:
+    """A textual inversion's "FILE" or "FILE:WORD"."""
+    return _cut(text)
+
+
+def _cut(text: str) -> tuple[Path, str | None]:
+    """At the last colon, but not at a drive's (C:\\...) or in the name of a file that is there."""
+    name, colon, rest = text.rpartition(":")
+    if not colon or len(name) < 2 or "/" in rest or "\\" in rest or Path(text).exists():
+        return place_of(text), None
+    return place_of(name), rest
+
+
+def files_of(model: ModelSettings) -> list[Path]:
+    """Every file beside the model itself that its settings name, and what lies beside such a file
+    and tells how it is meant: a base's YAML, the scales of a LoRA of peft. Of a folder, what may be
+    of a model: it might be any folder."""
+    plain = [place_of(text) for text in (model.base, model.vae) if text is not None]
+    named = plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
+    files = []
+    for place in named:
+        if place.is_dir():
+            inside = (file for depth in ("*", "*/*") for file in place.glob(depth))
+            files += sorted(file for file in inside if file.suffix.lower() in OF_MODELS)
+        else:
+            beside = (*map(place.with_suffix, (".yaml", ".yml")), place.with_name(PEFT_CONFIG))
+            files += [place, *(file for file in beside if file.is_file())]
+    return files

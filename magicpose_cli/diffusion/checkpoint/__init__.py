@@ -1,0 +1,1 @@
+"""Weights on disk: how they are opened, checked, converted and loaded."""

@@ -1,0 +1,342 @@
+"""Models by name: where they lie, what identifies them, and how they are loaded.
+
+A model is a diffusers folder. `mini` is part of the package; others are made by
+`magicpose models convert` and lie in the home folder or wherever the user put them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import struct
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicpose_cli import models
+from magicpose_cli.config.user_home import expanded
+from magicpose_cli.diffusion.checkpoint.configs import MOST, check_configs
+from magicpose_cli.errors import ModelError
+from magicpose_cli.files import content_hash, fitting
+from magicpose_cli.models import is_hub_id, located, models_home
+from magicpose_cli.progress import OnProgress, Progress, silent
+
+if TYPE_CHECKING:
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+MINI = Path(models.__file__).parent / "mini"
+RELEASED = "magicpose"
+PIPELINE = "MagicPosePipeline"
+DTYPES = ("float32", "float16", "bfloat16")
+CONVERT = "`magicpose models convert model_state-110000.th {}` makes one"
+NETWORKS = ("unet", "appearance_unet", "pose_controlnet", "scheduler")
+CLASSES = {
+    "unet": ("diffusers", {"UNet2DConditionModel"}),
+    "appearance_unet": ("diffusers", {"UNet2DConditionModel"}),
+    "pose_controlnet": ("diffusers", {"ControlNetModel"}),
+    "vae": ("diffusers", {"AutoencoderKL", "AutoencoderTiny"}),
+    "text_encoder": ("transformers", {"CLIPTextModel"}),
+    "tokenizer": ("transformers", {"CLIPTokenizer", "CLIPTokenizerFast"}),
+}
+"""Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
+
+CHECKPOINTS = (".th", ".pth", ".pt", ".ckpt", ".safetensors")
+"""Files that may hold a released checkpoint."""
+
+TALKERS = ("torchao", "torch.utils._pytree")
+"""Loggers that speak while diffusers imports torchao, where that is installed."""
+
+SETTINGS = {
+    "pose_canvas": 604,
+    "sample_size": 512,
+    "default_steps": 50,
+    "default_guidance": 7.0,
+    "keep_background": False,
+    "warp": False,
+}
+"""Settings of the pipeline that a model's index may hold, and what they are where it does not."""
+
+
+def model_folder(name: str) -> Path:
+    """Where a model of this name lies or is to be put: a bare name in the home, else the path."""
+    path = expanded(name)
+    if name == "mini":
+        return MINI
+    return models_home() / name if path.name == name and name not in (".", "..") else path
+
+
+def found_folder(name: str) -> Path:
+    """Where a model of this name is: installed, a folder here, or fetched; else where it would be.
+
+    Raises ModelError for an entry of the catalog that is not there.
+    """
+    folder, here = model_folder(name), expanded(name)
+    if folder.exists():
+        return folder
+    return here if here.is_dir() else located(name) or folder
+
+
+def installed_models() -> dict[str, Path]:
+    """Folders by name: the embedded model and what lies in the home."""
+    found = {"mini": MINI} if (MINI / "model_index.json").is_file() else {}
+    for index in sorted(models_home().glob("*/model_index.json")):
+        folder = index.parent
+        if not folder.name.startswith(".") and _is_magicpose(index):
+            found.setdefault(folder.name.replace("--", "/"), folder)
+    return found
+
+
+def _is_magicpose(index: Path) -> bool:
+    """A Stable Diffusion that has been fetched lies beside the models."""
+    try:
+        told = json.loads(index.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return True  # what is damaged is listed; that it is damaged is said when it is used
+    kind = told.get("_class_name", PIPELINE) if isinstance(told, dict) else PIPELINE
+    return kind == PIPELINE
+
+
+def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
+    """The folder of a model: an installed name, a folder, a released checkpoint, a repository of
+    the hub that has been fetched, or None / "auto" for the best installed.
+
+    A bare name is looked for among the installed models first, then as a folder here. A checkpoint
+    is converted once, into the home, which takes a minute: `on_progress` is told. Raises ModelError
+    where there is none or the folder is no MagicPose model.
+    """
+    if name is None or name == "auto":
+        installed = (models_home() / RELEASED / "model_index.json").is_file()
+        name = RELEASED if installed else "mini"
+    if Path(name).suffix.lower() in CHECKPOINTS and expanded(name).is_file():
+        return converted(expanded(name), on_progress)
+    folder = found_folder(name)
+    if not folder.exists():
+        known = ", ".join(installed_models()) or "none"
+        brings = f"`magicpose models fetch {name}` brings it from the hub"
+        raise ModelError(
+            f"model {name!r}: no folder {folder}; expected a folder or one of the installed "
+            f"models ({known}); {brings if is_hub_id(name) else CONVERT.format(name)}"
+        )
+    read_index(folder)
+    return folder
+
+
+def converted(checkpoint: Path, on_progress: OnProgress = silent) -> Path:
+    """The folder that a released checkpoint has been, or is now, converted to.
+
+    It lies in the home under the file's name and what tells one file of that name from another.
+    """
+    folder = _conversion(checkpoint)
+    if not (folder / "model_index.json").is_file():
+        from magicpose_cli.diffusion.checkpoint.conversion import convert_checkpoint
+
+        def tell(part: str, done: int, total: int) -> None:
+            on_progress(Progress("convert", done, total, "parts"))
+
+        convert_checkpoint(checkpoint, folder, progress=tell)
+    read_index(folder)
+    return folder
+
+
+def unconverted(name: str | None) -> Path | None:
+    """The checkpoint that `resolve_model` would convert first, where it is one."""
+    path = expanded(name or "auto")
+    if path.suffix.lower() not in CHECKPOINTS or not path.is_file():
+        return None
+    return None if (_conversion(path) / "model_index.json").is_file() else path
+
+
+def _conversion(checkpoint: Path) -> Path:
+    state = checkpoint.stat()
+    identity = f"{checkpoint.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
+    mark = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
+    return models_home() / fitting(f"{{}}-{mark}".format, checkpoint.stem)
+
+
+def model_hash(folder: Path) -> str:
+    """SHA-256 over the names and contents of a model's weights and configurations."""
+    return content_hash(folder, (".json", ".safetensors"))
+
+
+def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -> MagicPosePipeline:
+    """A model folder, ready to run: local files, safetensors and stock classes only.
+
+    dtype: float32, float16 or bfloat16, whatever the files hold; by default float16 on CUDA and
+        float32 elsewhere. device: as torch names it.
+
+    Raises ModelError for a folder that is incomplete, corrupt or asks for code of its own.
+    """
+    read_index(folder)
+    with quiet():
+        import torch
+
+        from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+        dtype = dtype or default_dtype(device)
+        if dtype not in DTYPES:
+            raise ModelError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
+        try:
+            check_configs(folder)
+            with offline():
+                pipeline = MagicPosePipeline.from_pretrained(
+                    folder,
+                    torch_dtype=getattr(torch, dtype),
+                    local_files_only=True,
+                    use_safetensors=True,
+                )
+            _check_complete(pipeline, folder)
+        except unreadable() as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"model {folder}: cannot be loaded ({reason}); convert or copy it again"
+            ) from error
+        return pipeline.to(device)
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What the libraries raise on files that are incomplete, corrupt or of another kind.
+
+    They trust them: a wrong value surfaces wherever it is first used.
+    """
+    from safetensors import SafetensorError
+
+    used = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, AssertionError)
+    read = (OSError, EOFError, RuntimeError, MemoryError, ImportError)
+    return (*used, *read, struct.error, zipfile.BadZipFile, SafetensorError)
+
+
+def default_dtype(device: str) -> str:
+    """Half precision on CUDA, full precision elsewhere."""
+    return "float16" if device.startswith("cuda") else "float32"
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """model_index.json, checked: every part there, of a known class, and no code beside them."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"model {folder}: no readable model_index.json in it; expected a folder as "
+            f"{CONVERT.format('NAME_OR_DIR')}"
+        ) from error
+    if not isinstance(index, dict) or index.get("_class_name") != PIPELINE:
+        raise ModelError(
+            f"model {folder}: model_index.json is not of a MagicPosePipeline; expected a folder "
+            f"as {CONVERT.format('NAME_OR_DIR')}"
+        )
+    for name, part in index.items():
+        if name in SETTINGS:
+            is_flag = isinstance(SETTINGS[name], bool)
+            if type(part) is not type(SETTINGS[name]) or not (is_flag or 0 < part <= MOST):
+                expected = "true or false" if is_flag else "a number above 0"
+                raise ModelError(f"model {folder}: {name} is {part!r}; expected {expected}")
+        elif not name.startswith("_") and part != [None, None]:
+            _check_class(folder, name, part)
+    for name in NETWORKS:
+        if index.get(name) in (None, [None, None]):
+            raise ModelError(f"model {folder}: model_index.json names no {name}; convert it again")
+    if code := next(folder.rglob("*.py"), None):
+        raise ModelError(f"model {folder}: holds code ({code.name}); a model is data only")
+    return SETTINGS | index
+
+
+def _check_class(folder: Path, name: str, part: object) -> None:
+    """Stock classes only: nothing else is ever imported because a file says so."""
+    library, kind = map(str, part if isinstance(part, list) and len(part) == 2 else ("", part))
+    if name == "scheduler":
+        known = library == "diffusers" and re.fullmatch(r"[A-Za-z0-9]+Scheduler", kind) is not None
+        expected = "a scheduler of diffusers"
+    else:
+        home, classes = CLASSES.get(name, ("", set()))
+        known = library == home and kind in classes
+        expected = " or ".join(sorted(classes)) or f"only the parts {', '.join(CLASSES)}"
+    if not known:
+        raise ModelError(f"model {folder}: {name} is {library}.{kind}; expected {expected}")
+
+
+def lacking_weights(part: Any, folder: Path, modules: Mapping[str, str] | None = None) -> list[str]:
+    """Weights that a part's folder does not hold: diffusers only warns that it drew them anew.
+
+    modules: other names of modules, as `layout.renamed` takes them.
+    """
+    from safetensors import safe_open
+
+    from magicpose_cli.diffusion.checkpoint.layout import current_vae_name, renamed
+
+    modules = modules or {}
+    stored = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as tensors:
+            names = list(tensors.keys())
+        stored |= {current_vae_name(renamed(key, modules) or key) for key in names}
+    wanted = {renamed(key, modules) or key for key in part.state_dict()}
+    return sorted(wanted - stored)
+
+
+def _check_complete(pipeline: Any, folder: Path) -> None:
+    from magicpose_cli.diffusion.checkpoint.layout import TEXT_MODULES
+
+    for name, part in pipeline.components.items():
+        if not hasattr(part, "state_dict"):
+            continue
+        modules = TEXT_MODULES if name == "text_encoder" else None
+        if lacking := lacking_weights(part, folder / name, modules):
+            raise ModelError(
+                f"model {folder}: {name} lacks {len(lacking)} weights ({lacking[0]}, ...); "
+                "convert or copy it again"
+            )
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """The hub's client answers every request with an error: whatever a file makes a library ask."""
+    from huggingface_hub import constants
+
+    former = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = former
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' advice and loading bars off stderr while a model is loaded."""
+    former = os.environ.get("TRANSFORMERS_VERBOSITY")
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # some is said while transformers is imported
+    talkers = [logging.getLogger(name) for name in TALKERS]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
+    try:
+        import diffusers.utils.logging as diffusers_log
+        import transformers.utils.logging as transformers_log
+
+        logs = (diffusers_log, transformers_log)
+        states = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in logs]
+        for log in logs:
+            log.set_verbosity_error()
+            log.disable_progress_bar()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            for log, (level, bar) in zip(logs, states, strict=True):
+                log.set_verbosity(level)
+                if bar:
+                    log.enable_progress_bar()
+    finally:
+        for talker, own in zip(talkers, levels, strict=True):
+            talker.setLevel(own)
+        if former is None:
+            del os.environ["TRANSFORMERS_VERBOSITY"]
+        else:
+            os.environ["TRANSFORMERS_VERBOSITY"] = former

@@ -1,0 +1,1 @@
+"""The driver's motion, from its frames to poses on the reference, for `animate` and `poses`."""

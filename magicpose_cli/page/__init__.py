@@ -1,1 +1,0 @@
-"""One page about a finished run, to look at and to hand on: `write.write_page`."""

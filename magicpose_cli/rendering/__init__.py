@@ -1,0 +1,1 @@
+"""Frames out of pose maps: in this process, in several, or on other machines."""

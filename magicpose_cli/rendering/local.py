@@ -1,0 +1,283 @@
+"""Pose maps in, frames out: batches through the pipeline, lazily and in order.
+
+A batch is one array, (n, H, W, 3) or (n, H, W, 6) uint8: an RGB pose map a frame and, behind it in
+the channels, the RGB picture that the frame is to begin from (`sampling.start_from_warp`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from magicpose_cli.errors import ConfigError, DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+    from magicpose_cli.config.preset import Preset
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
+
+COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
+CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
+FRAME = 0.75e9  # bytes of a frame of SD 1.5 at 512x512: two passes in half precision, with decoding
+DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
+
+
+class Renderer:
+    """One reference, dressed for any number of pose maps.
+
+    pipeline: with a vae. reference: (H, W, 3) uint8 RGB of the network's size. frames: how many
+    there will be, which decides whether compiling pays. What all of them share is computed here.
+
+    With `sampling.start_from_warp` frames of batches that bring pictures to begin from begin there;
+    without, such pictures are left unread. Frames of batches of pose maps alone begin from noise.
+    """
+
+    def __init__(
+        self, pipeline: MagicPosePipeline, reference: np.ndarray, preset: Preset, frames: int = 0
+    ):
+        import torch
+
+        from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
+        from magicpose_cli.diffusion.schedulers import scheduler_by_name, steps_taken
+
+        pipeline.maybe_free_model_hooks()  # a former reference's networks leave the device
+        self.pipeline = pipeline
+        height, width = reference.shape[:2]
+        sampling = preset.sampling
+        if sampling.scheduler is not None:
+            pipeline.scheduler = scheduler_by_name(sampling.scheduler, pipeline.scheduler)
+        config = pipeline.config
+        self.steps = preset.steps_for(config.default_steps)
+        self.guidance = sampling.guidance or config.default_guidance
+        self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
+        self.notes: list[str] = []
+        self._at_once: int | None = None  # fewer than a batch, once memory was short
+        device = pipeline._execution_device.type
+        strength = 1.0 if sampling.start_from_warp is None else sampling.start_from_warp
+        self._reads_starts = sampling.start_from_warp is not None
+        if strength < 1 and steps_taken(self.steps, strength) == self.steps:
+            self.notes.append(
+                f"start_from_warp: {strength:g} of {self.steps} steps is rounded to all of them, "
+                "so that frames begin from almost pure noise; take more --steps"
+            )
+        pays = (
+            device == "cuda"
+            and preset.model.offload == "none"
+            and frames * self.steps >= COMPILED_FROM
+        )
+        compiled = preset.model.compile
+        with memory_explained():
+            reference_latents = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
+            self._sampler = Sampler(
+                pipeline,
+                pipeline.initial_noise(height, width, torch.Generator().manual_seed(sampling.seed)),
+                reference_latents,
+                pipeline.encode_prompt(sampling.prompt),
+                negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
+                steps=self.steps,
+                guidance=self.guidance,
+                shortcuts=Shortcuts(
+                    guidance_from=sampling.guidance_from,
+                    guidance_until=sampling.guidance_until,
+                    cache_every=sampling.cache_every if self.steps >= CACHED_FROM else 1,
+                ),
+                compiled=compiled == "on" or (compiled == "auto" and pays),
+                strength=strength,
+            )
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """`make` for each of many batches, in order."""
+        return map(self.make, batches)
+
+    def make(self, maps: np.ndarray) -> np.ndarray:
+        """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind.
+
+        maps: may have six channels, the last three being the RGB pictures to begin from.
+        Where the device's memory is short, the frames are made in halves from then on; `notes`
+        says so. Raises DeviceError where not even one fits.
+        """
+        frames = []
+        start = 0
+        while start < len(maps):
+            part = maps[start : start + (self._at_once or len(maps))]
+            made = self._try(part)
+            if made is None:
+                self._at_once = (len(part) + 1) // 2
+                self.notes.append(
+                    f"out of memory with {len(part)} frames at once: went on with {self._at_once}"
+                )
+                _empty_cache()  # not before: an error's traceback would hold the tensors
+            else:
+                frames.append(made)
+                start += len(part)
+        return np.concatenate(frames)
+
+    def _try(self, maps: np.ndarray) -> np.ndarray | None:
+        """The frames; None where the memory is short for several, but may do for fewer."""
+        try:
+            return self._make(maps)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(maps) == 1:
+                raise _no_room(error) from error
+            return None
+
+    def _make(self, maps: np.ndarray) -> np.ndarray:
+        start = None
+        if self._reads_starts and maps.shape[-1] == 6:
+            start = self._encoded(maps[..., 3:])
+        latents = self._sampler.sample(_to_tensor(maps[..., :3]), start=start)
+        frames = self.pipeline.decode(latents, batch_size=DECODED_AT_ONCE)
+        return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+
+    def _encoded(self, pictures: np.ndarray) -> torch.Tensor:
+        """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
+        import torch
+
+        parts = (_to_tensor(pictures) * 2 - 1).split(DECODED_AT_ONCE)
+        return torch.cat([self.pipeline.encode_reference(part) for part in parts])
+
+
+class Here:
+    """The frame maker of a single process: the model is loaded once for many references."""
+
+    def __init__(self, preset: Preset):
+        self.notes: list[str] = []
+        self._loading_notes: list[str] = []
+        self._pipeline = load_model(preset, self._loading_notes)
+        self._scheduler = self._pipeline.scheduler
+
+    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+        """Dress in a reference; the model's own scheduler is back where none is asked for."""
+        self._pipeline.scheduler = self._scheduler
+        self._renderer = Renderer(self._pipeline, reference, preset, frames)
+        self.notes = self._renderer.notes
+        self.notes += self._loading_notes
+        return self._renderer.batch_size
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """`Renderer.render` of the reference it wears."""
+        return self._renderer.render(batches)
+
+    def close(self) -> None:
+        """Forget the model."""
+        del self._pipeline, self._scheduler
+
+
+def pick_device(name: str) -> str:
+    """For "auto" CUDA, else MPS, else the CPU. Raises ConfigError for a device that is missing."""
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"model.device: {name!r} cannot be used ({str(error).splitlines()[0]}); "
+            "expected auto, cpu, cuda, cuda:N or mps"
+        ) from error
+    return name
+
+
+def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipeline:
+    """The preset's pipeline on its device, quiet and as its settings of speed and memory ask.
+
+    notes: takes lines for the user. Raises a MagicPoseError for what cannot be had here.
+    """
+    from magicpose_cli.diffusion.acceleration import apply_model_settings, loading_device
+    from magicpose_cli.diffusion.checkpoint.loading import (
+        default_dtype,
+        load_pipeline,
+        resolve_model,
+    )
+
+    model = preset.model
+    device = pick_device(model.device)
+    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    folder = resolve_model(model.name)
+    pipeline = load_pipeline(folder, dtype, loading_device(device, model.offload))
+    pipeline.set_progress_bar_config(disable=True)
+    told = apply_model_settings(
+        pipeline,
+        base=model.base,
+        vae=model.vae,
+        lora=model.lora,
+        embedding=model.embedding,
+        prompts=(preset.sampling.prompt, preset.sampling.negative_prompt),
+        quantize=model.quantize,
+        slicing=model.slicing,
+        offload=model.offload,
+        device=device,
+        size=preset.size_for(pipeline.config.sample_size),
+    )
+    if notes is not None:
+        notes += told
+    return pipeline
+
+
+def batch_size_for(pipeline: MagicPosePipeline, width: int, height: int) -> int:
+    """Frames to denoise at once: what fits the free memory on CUDA, a small number elsewhere."""
+    import torch
+
+    cells = width * height / pipeline.vae_scale_factor**2
+    widest = pipeline.unet.config.block_out_channels[0] / 320
+    device = pipeline._execution_device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    return frames_at_once(cells * widest, free)
+
+
+def frames_at_once(cells: float, free: int | None) -> int:
+    """cells: latents times the first block's width over 320; free: bytes on CUDA, else None."""
+    if free is None:
+        return max(1, min(16, int(4096 / cells)))
+    return max(1, min(16, int(0.6 * free / (FRAME * cells / 4096))))
+
+
+def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in 0..1"""
+    import torch
+
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+@contextmanager
+def memory_explained() -> Iterator[None]:
+    """Turns the device's out-of-memory into one line that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise _no_room(error) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class for it, MPS and the CPU only words."""
+    import torch
+
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
+
+
+def _no_room(error: BaseException) -> DeviceError:
+    return DeviceError(
+        f"out of memory on the device ({str(error).splitlines()[0]}); try --batch-size 1, "
+        "--preset lowvram or a smaller --size"
+    )
+
+
+def _empty_cache() -> None:
+    """Give back what the failed attempt held in pieces."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

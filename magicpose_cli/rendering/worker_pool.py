@@ -1,0 +1,198 @@
+"""The pool: batches to whoever is free, frames back in order, what a lost worker had done again."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+from magicpose_cli.config.preset import Preset
+from magicpose_cli.errors import ConfigError, DeviceError
+from magicpose_cli.rendering.worker import Reply
+from magicpose_cli.rendering.worker_processes import Processes
+
+DEATHS = 3  # workers that one batch may end
+AHEAD = 2  # batches a worker may be ahead of the oldest that is not ready
+
+
+class Crew(Protocol):
+    """Workers wherever they are; see `processes.Processes` and `ray_actors.Actors`."""
+
+    size: int
+
+    def send(self, number: int, task: str, *arguments: Any) -> None: ...
+
+    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]: ...
+
+    def restart(self, number: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class WorkerPool:
+    """`with WorkerPool(preset, count=2) as pool:` a frame maker (see `resources.FrameMaker`).
+
+    count: processes on this machine; on CUDA they are spread over its GPUs, on the CPU they share
+    its cores. devices: one process for each of these instead. ray: a cluster instead, see
+    `ray_actors`; count 0 is then one worker a GPU.
+
+    Batches of one shape give the same frames whoever makes them, as long as the devices are alike.
+    notes: what the user should know. Raises ConfigError, and DeviceError for a batch that ends
+    every worker it is given to; a MagicPoseError of a worker is raised as it is.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        *,
+        count: int = 1,
+        devices: Sequence[str] = (),
+        ray: str | None = None,
+    ):
+        self.notes: list[str] = []
+        self._crew, self._devices = _crew(preset, count, devices, ray)
+        self._dress: list[tuple[Any, ...]] = []
+        self._busy: dict[int, tuple[int, np.ndarray]] = {}
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._crew.close()
+
+    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+        """Send the reference (H, W, 3) uint8 RGB to all; returns how many frames a batch has."""
+        self._drain()
+        self.notes = []
+        self._dress = [
+            (reference, preset.with_options(model__device=device), frames)
+            for device in self._devices
+        ]
+        for number in range(self._crew.size):
+            self._crew.send(number, "prepare", *self._dress[number])
+        sizes: dict[int, int] = {}
+        deaths = 0
+        while waiting := [n for n in range(self._crew.size) if n not in sizes]:
+            for number, reply in self._crew.wait(waiting):
+                if reply.kind == "lost":
+                    deaths += 1
+                    if deaths == DEATHS:
+                        raise DeviceError(
+                            f"a worker on {self._devices[number]} ends while it loads the model "
+                            "(out of memory?); try fewer --workers"
+                        )
+                    self._crew.restart(number)
+                    self._crew.send(number, "prepare", *self._dress[number])
+                else:
+                    sizes[number] = _value(reply)
+        return preset.model.batch_size or min(sizes.values())
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """(n, H, W, 3) uint8 pose maps, or (n, H, W, 6) with pictures to begin from -> as many
+        frames, batch by batch, in order.
+
+        However long the film is, AHEAD batches a worker are held.
+        """
+        source = enumerate(batches)
+        again: deque[tuple[int, np.ndarray]] = deque()
+        ready: dict[int, np.ndarray] = {}
+        deaths: dict[int, int] = {}
+        following = 0
+        newest = -1
+        while True:
+            while following in ready:
+                yield ready.pop(following)
+                following += 1
+            for number in range(self._crew.size):
+                if number in self._busy:
+                    continue
+                if not again and newest + 1 < following + AHEAD * self._crew.size:
+                    again.extend(_one(source))
+                if again:
+                    task = again.popleft()
+                    newest = max(newest, task[0])
+                    self._busy[number] = task
+                    self._crew.send(number, "make", task[1])
+            if not self._busy:
+                return
+            for number, reply in self._crew.wait(list(self._busy)):
+                index, maps = self._busy.pop(number)
+                if reply.kind == "lost":
+                    deaths[index] = deaths.get(index, 0) + 1
+                    self._replace(number, index, deaths[index])
+                    again.appendleft((index, maps))
+                else:
+                    ready[index], notes = _value(reply)
+                    self.notes += [note for note in notes if note not in self.notes]
+
+    def _replace(self, number: int, batch: int, deaths: int) -> None:
+        """A new worker, dressed like the lost one."""
+        if deaths == DEATHS:
+            raise DeviceError(
+                f"batch {batch} of the frames has ended {deaths} workers (killed, or out of "
+                "memory?); the frames before it are kept: try --batch-size 1 or fewer --workers"
+            )
+        self.notes.append(f"worker {number} was lost; its batch {batch} was made again")
+        self._crew.restart(number)
+        self._crew.send(number, "prepare", *self._dress[number])
+        [(_, reply)] = self._crew.wait([number])
+        if reply.kind == "lost":
+            self._replace(number, batch, deaths + 1)
+        else:
+            _value(reply)
+
+    def _drain(self) -> None:
+        """Take the replies that a run which was stopped has not waited for."""
+        while self._busy:
+            for number, reply in self._crew.wait(list(self._busy)):
+                del self._busy[number]
+                if reply.kind == "lost":
+                    self._crew.restart(number)
+
+
+def _crew(
+    preset: Preset, count: int, devices: Sequence[str], ray: str | None
+) -> tuple[Crew, list[str]]:
+    """The workers and the device of each."""
+    from magicpose_cli.rendering.local import pick_device
+
+    asked = preset.model.device
+    if ray is not None:
+        if devices:
+            raise ConfigError("--ray and --devices exclude each other; a cluster has its own")
+        from magicpose_cli.rendering.ray_actors import Actors
+
+        actors = Actors(count, ray, None if asked == "auto" else asked.startswith("cuda"))
+        return actors, ["cuda" if actors.on_gpu else "cpu"] * actors.size
+    if not devices:
+        import torch
+
+        here = pick_device(asked)
+        gpus = torch.cuda.device_count() if here == "cuda" else 0
+        devices = [f"cuda:{i % gpus}" if gpus else here for i in range(max(1, count))]
+    for device in set(devices):
+        pick_device(device)
+    on_cpu = sum(device == "cpu" for device in devices)
+    threads = max(1, (os.cpu_count() or 1) // on_cpu) if on_cpu else 0
+    return Processes(len(devices), threads), list(devices)
+
+
+def _one(source: Iterator[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
+    return [task for task in [next(source, None)] if task is not None]
+
+
+def _value(reply: Reply) -> Any:
+    if reply.kind == "refused":
+        raise reply.value
+    if reply.kind == "failed":
+        raise RuntimeError(f"a worker has failed:\n{reply.value}")
+    return reply.value

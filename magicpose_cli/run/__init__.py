@@ -1,0 +1,1 @@
+"""A run before and behind its frames: checked beforehand, resumed, timed, finished."""

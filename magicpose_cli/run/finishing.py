@@ -1,0 +1,215 @@
+"""What is written of the network's frames.
+
+They are fused with the warped reference, or have its background kept; then they stand alone, in the
+whole picture, or in a row with what they were made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+
+from magicpose_cli.compositing.background import Background
+from magicpose_cli.compositing.paste_back import Paster
+from magicpose_cli.config.preset import Preset
+from magicpose_cli.errors import DetectionError
+from magicpose_cli.motion.driver import Driver
+from magicpose_cli.motion.motion import Motion, picked
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.run.preflight import Plan
+from magicpose_cli.run.stage_timer import Clock
+from magicpose_cli.run.threads import ahead
+from magicpose_cli.warping.fusion import Fusion
+from magicpose_cli.warping.secondary import (
+    DriverTracker,
+    size_to_track,
+    steadied,
+    steady_reach,
+)
+from magicpose_cli.warping.warp import Driven, ReferenceWarp, Warped
+
+OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
+
+
+class Finisher:
+    """Takes the network's frames in order and gives what is written.
+
+    sources: for each frame of the film, the one that is shown there. maps: the pose maps of all
+    frames, where they are shown. warp: of the reference, for a warped result. notes: what the user
+    should know, a line each.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        preset: Preset,
+        picture: np.ndarray,
+        motion: Motion,
+        sources: Sequence[int],
+        *,
+        maps: Iterator[np.ndarray],
+        warp: WarpedFrames | None,
+        clock: Clock,
+    ) -> None:
+        self._motion, self._sources, self._maps = motion, sources, maps
+        self._canvas = motion.result_framing.picture(picture)
+        self._compose = self._kept
+        self._warped: Iterator[Warped] = iter(())
+        self._background: Background | None = None
+        if plan.keep_background and motion.still is not None and (not warp or plan.trusts_network):
+            self._background = Background(motion.framing.picture(picture), motion.still)
+        if warp is not None:
+            self._fusion = Fusion(
+                warp.reference,
+                motion.framing,
+                motion.result_framing,
+                trusts_network=plan.trusts_network,
+                strength=preset.frame.warp_strength,
+            )
+            self._source = warp
+            self._warped = ahead(clock.each("warp", warp.frames(sorted(set(sources)))))
+            self._compose = self._fused
+        self._warps = warp is not None
+        self._needs_all = warp is None or preset.output.compare
+        self._place: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+        self._place = lambda shown, made: shown
+        if preset.frame.paste_back:
+            paster = Paster(picture, motion.result_framing, preset.frame.feather)
+            self._place = lambda shown, made: paster.paste(shown)
+            if preset.output.compare:
+                around = Paster(np.zeros_like(picture), motion.result_framing, 0)
+                self._place = lambda shown, made: self._compared_pasted(
+                    picture, around, paster.paste(shown), made
+                )
+        elif preset.output.compare:
+            self._place = self._compared if warp is None else self._compared_with_made
+
+    def close(self) -> None:
+        """Stop what is made ahead."""
+        if isinstance(self._warped, Generator):
+            self._warped.close()
+
+    def needed(self, indices: Sequence[int]) -> list[int]:
+        """Of these frames of the driver those of which the network's picture is shown at all."""
+        if self._needs_all:
+            return list(indices)
+        poses = self._motion.poses
+        return [i for i in indices if self._fusion.needs(self._motion.in_result(poses[i]))]
+
+    def starts(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """The warped reference as the network's frames show it, (h, w, 3) uint8 RGB, for frames of
+        the driver with rising indices; only of a warped result."""
+        return (self._fusion.for_network(frame.picture) for frame in self._source.frames(indices))
+
+    def __call__(self, made: np.ndarray | None, at: int) -> np.ndarray:
+        """made: the network's frame, (h, w, 3) uint8 RGB, for the how many-th of the film; None
+        where it is not needed."""
+        return self._place(self._compose(made, at), made)
+
+    def _kept(self, made: np.ndarray | None, at: int) -> np.ndarray:
+        assert made is not None  # every frame is needed
+        if self._background is None:
+            return made
+        return self._background.keep(made, self._motion.poses[self._sources[at]])
+
+    def _fused(self, made: np.ndarray | None, at: int) -> np.ndarray:
+        if at == 0 or self._sources[at] != self._sources[at - 1]:
+            self._frame = next(self._warped)
+        return self._fusion(self._frame, None if made is None else self._kept(made, at))
+
+    def _compared(self, shown: np.ndarray, made: np.ndarray | None) -> np.ndarray:
+        return np.concatenate([self._canvas, next(self._maps), shown], axis=1)
+
+    def _compared_with_made(self, shown: np.ndarray, made: np.ndarray | None) -> np.ndarray:
+        assert made is not None
+        drawn = (self._fusion.in_result(picture) for picture in (next(self._maps), made))
+        return np.concatenate([self._canvas, *drawn, shown], axis=1)
+
+    def _compared_pasted(
+        self, picture: np.ndarray, around: Paster, shown: np.ndarray, made: np.ndarray | None
+    ) -> np.ndarray:
+        """All as large as the whole picture; around: lays what fills the window on black."""
+        drawn = [next(self._maps)]
+        if self._warps:
+            assert made is not None
+            drawn = [self._fusion.in_result(one) for one in (*drawn, made)]
+        return np.concatenate([picture, *map(around.paste, drawn), shown], axis=1)
+
+
+class WarpedFrames:
+    """The reference, moved as a driver moves.
+
+    wanted: rising indices of all the driver's frames that are shown. secondary: whether the
+    driver's own picture is tracked. notes: what the user should know, a line each.
+    """
+
+    def __init__(
+        self,
+        reference: ReferenceWarp,
+        motion: Motion,
+        driver: Driver,
+        wanted: Sequence[int],
+        *,
+        secondary: bool,
+    ) -> None:
+        self.reference = reference
+        self.notes = list(_lacking(reference, motion.poses))
+        self._motion, self._driver, self._wanted = motion, driver, wanted
+        self._tracker: Future[DriverTracker | None] | None = None
+        if secondary and motion.tracked:
+            self._size = size_to_track(motion.tracked)
+            beside = ThreadPoolExecutor(1, thread_name_prefix="tracker")  # the network's work
+            self._tracker = beside.submit(self._track)
+            beside.shutdown(wait=False)
+
+    def _track(self) -> DriverTracker | None:
+        """Of the driver's own picture; None where its person cannot be told from the rest."""
+        motion, anchor = self._motion, self._motion.anchor
+        assert anchor is not None
+        picture = next(self._driver.frames(slice(anchor, anchor + 1), self._size))
+        laid = motion.in_result(motion.poses[anchor])
+        try:
+            return DriverTracker(picture, motion.tracked, anchor, laid)
+        except DetectionError as error:
+            self.notes.append(f"hair and clothes are moved by the points alone: {error}")
+            return None
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Warped]:
+        """The frames with these rising indices, each the same whatever others are asked for."""
+        for index, driven in zip(indices, self._driven(indices), strict=True):
+            yield self.reference(self._motion.in_result(self._motion.poses[index]), driven)
+
+    def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
+        tracker = self._tracker.result() if self._tracker else None
+        if tracker is None:
+            yield from (None for _ in indices)
+            return
+        rate = float(self._driver.rate)
+        reach = steady_reach(rate)
+        asked = set(indices)
+        tracked = [i for i in self._wanted if asked.intersection(range(i - reach, i + reach + 1))]
+        pictures = picked(self._driver.frames(size=self._size), tracked)
+        found = (
+            (index, tracker.track(picture, self._motion.tracked[index]))
+            for index, picture in zip(tracked, pictures, strict=True)
+        )
+        with closing(ahead(found)) as looked_at:
+            for index, driven in steadied(looked_at, rate):
+                if index in asked:
+                    yield driven
+
+
+def _lacking(reference: ReferenceWarp, poses: Sequence[Pose]) -> Iterator[str]:
+    """What cannot be moved because the reference does not show it, a line each."""
+    hands = [
+        f"{side} hand"
+        for side in reference.hidden_hands
+        if np.mean([pose.shows_hand(side) for pose in poses]) >= OFTEN
+    ]
+    if hands:
+        yield f"the reference does not show the {' and the '.join(hands)}: drawn by the model"
+    if "head" not in reference.parts:
+        yield "no face was found in the reference: the head goes with the body"

@@ -1,0 +1,194 @@
+"""What one run leaves for the next: a loaded model or workers, and what was seen in drivers."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from magicpose_cli.config.preset import MotionSettings, Preset
+from magicpose_cli.errors import DetectionError, InputError
+from magicpose_cli.motion.driver import Driver, Seen, see
+from magicpose_cli.progress import OnProgress, silent
+
+if TYPE_CHECKING:
+    from magicpose_cli.motion.motion import Motion
+    from magicpose_cli.pose.keypoints import Pose
+    from magicpose_cli.warping.warp import ReferenceWarp
+
+# Everybody in so many frames is remembered, about 2.5 kB a person and frame.
+FRAMES_REMEMBERED = 200_000
+USUAL_PIXELS = 512 * 512  # of a frame, as in diffusion.options, whose import takes seconds
+WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
+READ_FROM_FILE = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
+"""The settings of motion that decide what is seen in a driver."""
+
+
+class FrameMaker(Protocol):
+    """Who turns pose maps into frames: this process, or workers."""
+
+    notes: list[str]
+
+    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+        """Dress in a reference (H, W, 3) uint8 RGB for so many frames; returns how many a batch
+        has at most."""
+
+    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """(n, H, W, 3) uint8 pose maps -> as many frames, batch by batch, in order."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Over which workers the frames are spread; see `workers.pool.WorkerPool`."""
+
+    count: int = 0
+    devices: tuple[str, ...] = ()
+    ray: str | None = None
+
+    @classmethod
+    def typed(cls, count: int, devices: str, ray: str | None) -> Spread:
+        """From what a shell gives: devices with commas between them."""
+        return cls(count, tuple(filter(None, devices.split(","))), ray)
+
+    def __bool__(self) -> bool:
+        return self.count > 0 or bool(self.devices) or self.ray is not None
+
+
+class Resources:
+    """`with Resources() as resources:` around one run or many.
+
+    The model last used stays loaded, on its device or with its workers; a run with other settings
+    of `model` takes its place. What was seen in drivers and references is remembered, unless
+    `remember` says that there is one run only.
+    """
+
+    def __init__(self, spread: Spread | None = None, *, remember: bool = True) -> None:
+        self._spread = spread or Spread()
+        self._remember = remember
+        self._nobody: dict[Any, str] = {}
+        self._maker: tuple[Any, Future[FrameMaker]] | None = None
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._open = ExitStack()
+        self._seen: OrderedDict[Any, Seen] = OrderedDict()
+        self._people: dict[Any, list[Pose]] = {}
+        self._warps: OrderedDict[Any, ReferenceWarp] = OrderedDict()
+
+    def __enter__(self) -> Resources:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loader.shutdown(wait=True, cancel_futures=True)
+        self._open.close()
+
+    def maker(self, preset: Preset) -> Future[FrameMaker]:
+        """Who makes the frames: begins to load in a thread, unless it is loaded already."""
+        key = f"{preset.model!r} {_is_large(preset)}"  # JSON takes no name that is no text
+        if self._maker is None or self._maker[0] != key or _failed(self._maker[1]):
+            self._open.close()
+            self._maker = (key, self._loader.submit(self._load, preset))
+        return self._maker[1]
+
+    def _load(self, preset: Preset) -> FrameMaker:
+        if not self._spread:
+            from magicpose_cli.rendering.local import Here
+
+            here = Here(preset)
+            self._open.callback(here.close)
+            return here
+        from magicpose_cli.rendering.worker_pool import WorkerPool
+
+        spread = self._spread
+        return self._open.enter_context(
+            WorkerPool(preset, count=spread.count, devices=spread.devices, ray=spread.ray)
+        )
+
+    def seen(
+        self, driver: Driver, settings: MotionSettings, on_progress: OnProgress = silent
+    ) -> Seen:
+        """Everybody in every frame of a driver, looked for once. Raises as `driver.see` does."""
+        key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in READ_FROM_FILE))
+        if not self._remember:
+            return see(driver, settings, on_progress)
+        if key in self._nobody:
+            raise DetectionError(self._nobody[key])
+        if key not in self._seen:
+            try:
+                self._seen[key] = see(driver, settings, on_progress)
+            except DetectionError as error:
+                self._nobody[key] = str(error)
+                raise
+            while len(self._seen) > 1 and self._frames_held() > FRAMES_REMEMBERED:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(key)
+        return self._seen[key]
+
+    def people(self, path: Path, picture: np.ndarray, settings: MotionSettings) -> list[Pose]:
+        """Who is in a reference picture, looked for once. Raises as `motion.find_people`."""
+        from magicpose_cli.motion.motion import find_people
+
+        key = (_stamp(path), settings.detector)
+        if key not in self._people:
+            self._people[key] = find_people(path, picture, settings.detector)
+        return self._people[key]
+
+    def reference_warp(
+        self, path: Path, picture: np.ndarray, motion: Motion, settings: MotionSettings
+    ) -> ReferenceWarp:
+        """The reference of a motion, ready to be moved; of the last few that were asked for.
+
+        picture: what the path holds. Raises InputError where its person cannot be told from the
+        rest.
+        """
+        from magicpose_cli.warping.matte import find_matte
+        from magicpose_cli.warping.warp import ReferenceWarp
+
+        framing = motion.result_framing
+        assert motion.still is not None
+        still = motion.in_result(motion.still)
+        key = (_stamp(path), framing, still.body.tobytes(), still.face.tobytes())
+        if key not in self._warps:
+            shown = framing.picture(picture)
+            others = [framing.pose(p) for p in self.people(path, picture, settings)[1:]]
+            matte = find_matte(shown, still, others)
+            if matte is None:
+                raise InputError(
+                    f"{path}: the person cannot be told from what is behind them; expected a "
+                    "picture that shows them before something else, or pass --warp off"
+                )
+            self._warps[key] = ReferenceWarp(shown, still, matte)
+            while len(self._warps) > WARPS_REMEMBERED:
+                self._warps.popitem(last=False)
+        self._warps.move_to_end(key)
+        return self._warps[key]
+
+    def _frames_held(self) -> int:
+        return sum(len(seen.people) for seen in self._seen.values())
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """What changes when a file does; of a folder when a file in it comes or goes."""
+    found = path.stat()
+    return str(path.resolve()), found.st_mtime_ns, found.st_size
+
+
+def _is_large(preset: Preset) -> bool:
+    """Whether its frames may make `options.slice_autoencoder` cut the autoencoder's work; all else
+    of a loaded model serves pictures of any size."""
+    return math.prod(preset.size_for(0)) > USUAL_PIXELS
+
+
+def _failed(loading: Future[FrameMaker]) -> bool:
+    return loading.done() and loading.exception() is not None

@@ -1,0 +1,1 @@
+"""One page about a finished run, to look at and to hand on: `page.write_page`."""

@@ -1,0 +1,1 @@
+"""People that the program draws itself: for the demo, for tests and for training."""

@@ -1,0 +1,163 @@
+"""A pool of drawn clips in memory that is renewed while the training runs.
+
+Drawing costs more than reading, so a clip serves several steps before a new one takes its place.
+What the pool holds at a step depends on the step alone, however fast the drawing was: a resumed
+training sees what the uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magicpose_cli.dataset.processes import cores, worker_processes
+from magicpose_cli.errors import TrainingError
+from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.progress import OnProgress, Progress, silent
+
+CHUNK = 8  # clips drawn by one task
+DEATHS = 3  # of drawing workers, before the run is given up
+
+Clips = tuple[np.ndarray, np.ndarray]
+"""images and pose maps, each (n, frames, S, S, 3) uint8 RGB."""
+
+
+def draw_clips(seed: int, count: int, frames: int, size: int, canvas: int) -> Clips:
+    """`count` clips of one drawn person each, with the pose maps a detector might have given."""
+    from magicpose_cli.pose.pose_map import pose_map
+    from magicpose_cli.synthetic.people import draw_people
+
+    people = draw_people(seed, count, frames, size)
+    images = (people.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+    rng = np.random.default_rng(seed)
+    maps = np.stack([pose_map(imperfect(pose, rng), canvas) for pose in people.poses()])
+    shape = (count, frames, size, size, 3)
+    return images.reshape(shape), maps.reshape(shape)
+
+
+def imperfect(pose: Pose, rng: np.random.Generator) -> Pose:
+    """The pose as a detector gives it: hands or face missing at times, joints a little off."""
+    for part, chance in (("left_hand", 0.3), ("right_hand", 0.3), ("face", 0.08)):
+        if rng.random() < chance:
+            lost: dict[str, Any] = {
+                part: np.full((PARTS[part], 2), np.nan, np.float32),
+                f"{part}_score": np.zeros(PARTS[part], np.float32),
+            }
+            pose = replace(pose, **lost)
+    noise = rng.normal(0, 0.003 * pose.height, pose.body.shape).astype(np.float32)
+    noise[14:] *= 0.3  # eyes and ears are found well
+    noise[0] *= 0.3
+    return replace(pose, body=pose.body + noise)
+
+
+class Pool:
+    """The clips of `slots` chunks; after every `renew_every` steps the oldest chunk is renewed.
+
+    images, maps: (clips, frames, S, S, 3) uint8 on `device`. Chunk c is drawn from the seed
+    first_seed + c, which no other chunk has.
+    """
+
+    def __init__(
+        self,
+        clips: int,
+        frames: int,
+        size: int,
+        canvas: int,
+        first_seed: int,
+        *,
+        renew_every: int,
+        workers: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        self.slots = -(-clips // CHUNK)
+        shape = (self.slots * CHUNK, frames, size, size, 3)
+        self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
+        self.maps = torch.zeros_like(self.images)
+        self.renewed: Callable[[Tensor], None] = _nobody
+        """Called with the indices of clips that have changed."""
+        self._task = (CHUNK, frames, size, canvas)
+        self._first_seed = first_seed
+        self._renew_every = renew_every
+        self._count = workers or cores()
+        self._pending: deque[tuple[int, Future[Clips]]] = deque()
+        self._next = 0  # chunk to be ordered
+        self._oldest = -1  # chunk that is held
+        self._deaths = 0
+        self._start_workers()
+
+    def seek(self, step: int, on_progress: OnProgress = silent) -> None:
+        """Hold what belongs to this step; what is held already is not drawn again."""
+        self.renewed = _nobody
+        oldest = step // self._renew_every
+        missing = oldest - self._oldest
+        if not (self._oldest >= 0 and 0 <= missing < self.slots):
+            for _, future in self._pending:
+                future.cancel()
+            self._pending.clear()
+            self._next, missing = oldest, self.slots
+        for done in range(missing):
+            self._take()
+            if done % 8 == 7 or done + 1 == missing:
+                on_progress(Progress("people", (done + 1) * CHUNK, missing * CHUNK, "clips"))
+        self._oldest = oldest
+
+    def advance(self, step: int) -> None:
+        """Go on to this step, one further than the last."""
+        if step // self._renew_every > self._oldest:
+            self._take()
+            self._oldest += 1
+
+    def close(self) -> None:
+        """Stop drawing."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _start_workers(self) -> None:
+        self._workers = worker_processes(self._count)
+
+    def _take(self) -> None:
+        """Put the oldest ordered chunk into its slot and keep the workers busy."""
+        chunk = self._pending[0][0] if self._pending else self._next
+        while True:
+            try:
+                self._order()
+                images, maps = self._pending[0][1].result()
+                break
+            except BrokenProcessPool as error:
+                self._revive(error)
+                self._next = chunk
+        self._pending.popleft()
+        slot = chunk % self.slots
+        index = torch.arange(slot * CHUNK, (slot + 1) * CHUNK, device=self.images.device)
+        self.images[index] = torch.from_numpy(images).to(self.images.device)
+        self.maps[index] = torch.from_numpy(maps).to(self.images.device)
+        self.renewed(index)
+
+    def _order(self) -> None:
+        while len(self._pending) < 2 * self._count:
+            future = self._workers.submit(draw_clips, self._first_seed + self._next, *self._task)
+            self._pending.append((self._next, future))
+            self._next += 1
+
+    def _revive(self, error: BrokenProcessPool) -> None:
+        """A killed worker takes all of them along; what they drew is drawn again."""
+        self._deaths += 1
+        if self._deaths > DEATHS:
+            raise TrainingError(
+                f"the processes that draw people were killed {self._deaths} times (for lack of "
+                "memory?); set data.workers or data.clips lower and run the same command again"
+            ) from error
+        self._pending.clear()
+        self.close()
+        self._start_workers()
+
+
+def _nobody(index: Tensor) -> None:
+    """Waits for no change."""

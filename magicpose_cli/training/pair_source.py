@@ -1,0 +1,198 @@
+"""Where training pairs come from: drawn people from memory, or clips from a folder.
+
+What step k of a run sees depends on the recipe's seed and k alone; k counts over all stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from magicpose_cli.config.user_home import expanded
+from magicpose_cli.dataset.clips import ClipFolder, open_clips, sample_pair
+from magicpose_cli.progress import OnProgress
+from magicpose_cli.training.clip_pool import CHUNK, Pool
+from magicpose_cli.training.recipe import Recipe
+
+Encode = Callable[[Tensor], Tensor]
+"""(n, 3, S, S) in 0..1 -> latents"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """n pairs: clean latents (n, c, h, w) of reference and target; of the target also the picture
+    and its pose map, (n, 3, S, S) in 0..1."""
+
+    reference: Tensor
+    target: Tensor
+    picture: Tensor
+    maps: Tensor
+
+
+class Source(Protocol):
+    """Pairs of pictures of one person each, in any order that the seed fixes."""
+
+    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
+        """Batches of `count` from step `first` on, without end."""
+        ...
+
+    def pictures(self, count: int, first: int) -> Iterator[Tensor]:
+        """Single pictures (count, 3, S, S) in 0..1, likewise."""
+        ...
+
+    def examples(self, count: int) -> np.ndarray:
+        """Some pictures (count, S, S, 3) uint8 to take statistics of."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes."""
+        ...
+
+
+class DrawnPeople:
+    """Drawn clips from a pool; their latents are kept, as the encoder is fixed."""
+
+    def __init__(self, recipe: Recipe, rank: int, device: torch.device, on_progress: OnProgress):
+        data, model = recipe.data, recipe.model
+        self._on_progress = on_progress
+        self._device = device
+        self._seed = (recipe.seed, rank)
+        first_seed = (recipe.seed % 64 << 24) + (rank % 64 << 18)  # below the test seeds
+        self._pool = Pool(
+            data.clips, data.frames, model.size, model.pose_canvas, first_seed,
+            renew_every=data.renew_every, workers=data.workers, device=device,
+        )  # fmt: skip
+
+    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
+        pool, device = self._pool, self._device
+        pool.seek(first, self._on_progress)
+        example = encode(to_float(pool.images[0]))
+        latents = example.new_empty(len(pool.images), *example.shape)
+
+        def renew(index: Tensor) -> None:
+            for chunk in index.split(CHUNK):  # as they come later: the same numbers after a resume
+                pictures = to_float(pool.images[chunk].flatten(0, 1))
+                latents[chunk] = encode(pictures).unflatten(0, (len(chunk), -1))
+
+        renew(torch.arange(len(latents), device=device))
+        pool.renewed = renew
+        step = first
+        while True:
+            rng = np.random.default_rng([*self._seed, step])
+            clips = moved(torch.from_numpy(rng.integers(len(latents), size=count)), device)
+            frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
+            one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
+            picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
+            yield Batch(latents[clips, one], latents[clips, other], picture, maps)
+            step += 1
+            pool.advance(step)
+
+    def pictures(self, count: int, first: int) -> Iterator[Tensor]:
+        pool = self._pool
+        pool.seek(first, self._on_progress)
+        step = first
+        while True:
+            rng = np.random.default_rng([*self._seed, step])
+            clips, frames = (
+                moved(torch.from_numpy(rng.integers(many, size=count)), self._device)
+                for many in pool.images.shape[:2]
+            )
+            yield to_float(pool.images[clips, frames])
+            step += 1
+            pool.advance(step)
+
+    def examples(self, count: int) -> np.ndarray:
+        self._pool.seek(0, self._on_progress)
+        images = self._pool.images.flatten(0, 1)
+        return images[:: max(1, len(images) // count)][:count].cpu().numpy()
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class FilmedPeople:
+    """Clips of a folder that `magicpose dataset` made, read by worker processes."""
+
+    def __init__(self, recipe: Recipe, rank: int, device: torch.device):
+        self._clips = open_clips(expanded(recipe.data.source))
+        self._recipe, self._device = recipe, device
+        self._seed = (recipe.seed, rank)
+
+    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
+        for reference, target, maps in self._load(count, first):
+            picture = to_float(target)
+            yield Batch(encode(to_float(reference)), encode(picture), picture, to_float(maps))
+
+    def pictures(self, count: int, first: int) -> Iterator[Tensor]:
+        for _, target, _ in self._load(count, first):
+            yield to_float(target)
+
+    def examples(self, count: int) -> np.ndarray:
+        pairs = _Pairs(self._clips, self._recipe, self._seed)
+        return np.stack([pairs[i][1] for i in range(count)])
+
+    def close(self) -> None:
+        pass
+
+    def _load(self, count: int, first: int) -> Iterator[list[Tensor]]:
+        pairs = _Pairs(self._clips, self._recipe, self._seed)
+        loader = DataLoader(
+            pairs,
+            batch_size=count,
+            sampler=_From(first * count),
+            num_workers=self._recipe.data.workers or torch.get_num_threads(),
+            multiprocessing_context="spawn",
+            pin_memory=self._device.type == "cuda",
+        )
+        for batch in loader:
+            yield [moved(pictures, self._device) for pictures in batch]
+
+
+class _Pairs(Dataset):
+    """Pair number i, whenever and wherever it is asked for."""
+
+    def __init__(self, clips: list[ClipFolder], recipe: Recipe, seed: tuple[int, int]):
+        self._clips, self._recipe, self._seed = clips, recipe, seed
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([*self._seed, index])
+        model, data = self._recipe.model, self._recipe.data
+        return sample_pair(
+            self._clips, rng, model.size, model.pose_canvas, flip=data.flip, jitter=data.jitter
+        )
+
+
+class _From:
+    """Counts on from a number, without end."""
+
+    def __init__(self, first: int):
+        self._first = first
+
+    def __iter__(self) -> Iterator[int]:
+        index = self._first
+        while True:
+            yield index
+            index += 1
+
+
+def open_source(recipe: Recipe, rank: int, device: torch.device, on_progress: OnProgress) -> Source:
+    """What `data.source` names. Raises InputError for a folder without usable clips."""
+    if recipe.data.source == "drawn":
+        return DrawnPeople(recipe, rank, device, on_progress)
+    return FilmedPeople(recipe, rank, device)
+
+
+def moved(values: Tensor, device: torch.device) -> Tensor:
+    """On the device; to CUDA without waiting for the work that is queued there."""
+    return values.to(device, non_blocking=device.type == "cuda")
+
+
+def to_float(pictures: Tensor) -> Tensor:
+    """(n, S, S, 3) uint8 -> (n, 3, S, S) in 0..1"""
+    return pictures.permute(0, 3, 1, 2).float() / 255

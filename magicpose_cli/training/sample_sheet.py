@@ -1,0 +1,69 @@
+"""Sample sheets: what the networks make of people they never train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from magicpose_cli.config.user_home import expanded
+from magicpose_cli.pose.pose_map import pose_map
+from magicpose_cli.training.networks import Networks
+from magicpose_cli.training.pair_source import to_float
+from magicpose_cli.training.recipe import Recipe
+
+ROWS = 6
+
+
+class Sheet:
+    """A fixed set of pairs, drawn again by every sheet: reference | pose | truth | result."""
+
+    def __init__(self, recipe: Recipe):
+        self._recipe = recipe
+        self._rows = [_row(recipe, index) for index in range(ROWS)]
+
+    @torch.no_grad()
+    def write(self, path: Path, networks: Networks, kind: str) -> None:
+        """A PNG; in the base stage the result is what the bare denoiser dreams of."""
+        model = self._recipe.model
+        pipeline = networks.pipeline()
+        pipeline.set_progress_bar_config(disable=True)
+        lines = []
+        for reference, maps, truth in self._rows:
+            if kind == "autoencoder":
+                pictures = torch.from_numpy(truth.copy())[None].to(networks.device)
+                latents = networks.encode(to_float(pictures))
+                result = pipeline.decode(latents)[0].permute(1, 2, 0).numpy()
+            else:
+                (result,) = pipeline(
+                    Image.fromarray(reference),
+                    Image.fromarray(maps),
+                    num_inference_steps=model.default_steps,
+                    guidance_scale=0.0 if kind == "base" else model.default_guidance,
+                    generator=torch.Generator().manual_seed(0),
+                    output_type="np",
+                    return_dict=False,
+                )[0]
+            drawn = (np.clip(result, 0, 1) * 255).round().astype(np.uint8)
+            lines.append(np.concatenate([reference, maps, truth, drawn], 1))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.concatenate(lines)).save(path)
+
+
+def _row(recipe: Recipe, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reference, pose map and truth, each (S, S, 3) uint8."""
+    model = recipe.model
+    if recipe.data.source != "drawn":
+        from magicpose_cli.dataset.clips import open_clips, sample_pair
+
+        clips = open_clips(expanded(recipe.data.source))
+        rng = np.random.default_rng(index)
+        reference, truth, maps = sample_pair(clips, rng, model.size, model.pose_canvas)
+        return reference, maps, truth
+    from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
+
+    people = draw_people(TEST_SEEDS + 7000 + index, 1, 2, model.size)
+    pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    return pictures[0], pose_map(people.poses()[1], model.pose_canvas), pictures[1]

@@ -1,1 +1,0 @@
-"""Frames made by several processes, GPUs or machines, in order, as if by one."""
