@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from magicpose_cli.cli.app import app
+from magicpose_cli.config.option import Setting, settings_of
 from magicpose_cli.config.preset import Preset, list_presets
-from magicpose_cli.config.sections import Section
 
 SHELLS = ("help", "install_completion", "show_completion")
 KINDS = ("bool", "int", "float", "str")
@@ -23,10 +23,11 @@ Every command with its options, and every setting of a preset. This page is made
 SETTINGS_HEAD = """## Settings of a preset
 
 A preset is a TOML file with these tables. What is absent keeps its default; an option that is typed
-wins over it. `none` stands for "the model's own" or "chosen".
+wins over it, and a job list has a column by the same name. `none` stands for "the model's own" or
+"chosen".
 
-| setting | default | values | what it is |
-|---|---|---|---|"""
+| setting | option | default | values | what it is |
+|---|---|---|---|---|"""
 
 
 def reference() -> str:
@@ -66,24 +67,27 @@ def _names(option: Any) -> str:
 
 def _settings() -> str:
     lines = [SETTINGS_HEAD]
-    for section, field in Preset.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            for name, setting in kind.model_fields.items():
-                default = "none" if setting.default is None else repr(setting.default)
-                lines.append(
-                    f"| `{section}.{name}` | `{_cell(default)}` | {_cell(_values(setting))} "
-                    f"| {_cell(setting.description or '')} |"
-                )
+    for setting in settings_of(Preset):
+        default = "none" if setting.field.default is None else repr(setting.field.default)
+        lines.append(
+            f"| `{setting.name}` | {_typed(setting)} | `{_cell(default)}` "
+            f"| {_cell(_values(setting))} | {_cell(setting.description)} |"
+        )
     return "\n".join(lines)
 
 
-def _values(setting: Any) -> str:
-    annotation = setting.annotation
-    if literal := re.search(r"Literal\[(.*?)\]", str(annotation)):
-        return literal[1].replace("'", "")
-    kinds = [kind for kind in KINDS if re.search(rf"\b{kind}\b", str(annotation))]
-    limits = (re.match(r"(Ge|Gt|Le|Lt)\(\w+=(.*)\)", str(limit)) for limit in setting.metadata)
+def _typed(setting: Setting) -> str:
+    if setting.option is None:
+        return ""
+    names = [setting.option.names.split("/")[0], setting.option.short]
+    return ", ".join(f"`{name}`" for name in names if name)
+
+
+def _values(setting: Setting) -> str:
+    if setting.choices:
+        return ", ".join(setting.choices)
+    kinds = [kind for kind in KINDS if re.search(rf"\b{kind}\b", str(setting.field.annotation))]
+    limits = (re.match(r"(Ge|Gt|Le|Lt)\(\w+=(.*)\)", str(m)) for m in setting.field.metadata)
     bounds = [f"{SIGNS[found[1]]} {found[2]}" for found in limits if found]
     return ", ".join([" or ".join(kinds), *bounds])
 

@@ -28,7 +28,7 @@ STRANGERS = {
     "video": {"pose", "diffusion"},
     "synthetic": {"animation", "rendering", "run"},
 }
-HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "cv2", "PIL", "pydantic"}
+HEAVY = {"torch", "diffusers", "transformers", "mediapipe", "cv2", "PIL", "numpy", "scipy"}
 
 
 def rank(part: str) -> int:

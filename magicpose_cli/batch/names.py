@@ -8,10 +8,9 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
 
+from magicpose_cli.config.option import Setting, settings_of
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.config.sections import Section
 from magicpose_cli.errors import ConfigError
 
 FILES = ("reference", "driver", "out")
@@ -23,20 +22,15 @@ Row = dict[str, Any]
 
 
 @cache
-def settings_fields() -> dict[str, FieldInfo]:
+def _settings() -> dict[str, Setting]:
     """Every setting of a preset by its dotted name."""
-    return {
-        f"{section}.{name}": setting
-        for section, field in Preset.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
-        for name, setting in field.annotation.model_fields.items()
-    }
+    return {setting.name: setting for setting in settings_of(Preset)}
 
 
 @cache
 def _known() -> dict[str, str]:
     """Dotted names, and last names that only one section has, to dotted names."""
-    dotted = list(settings_fields())
+    dotted = list(_settings())
     last = [name.split(".")[1] for name in dotted]
     short = {name: full for name, full in zip(last, dotted, strict=True) if last.count(name) == 1}
     return {**short, **{name: name for name in dotted}}
@@ -71,7 +65,7 @@ def setting_value(name: str, value: Any) -> Any:
 
 @cache
 def _reader(name: str) -> TypeAdapter[Any]:
-    annotation: Any = settings_fields()[name].annotation
+    annotation: Any = _settings()[name].field.annotation
     return TypeAdapter(annotation)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from magicpose_cli.cli.options import Typed, with_settings
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
 
@@ -14,9 +15,6 @@ app = typer.Typer()
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME|FOLDER",
-    help="Installed model or a model folder (default: the best installed).")]  # fmt: skip
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
     help="Stand for the model's own; the share of a preset is of these.")]  # fmt: skip
 Guidance = Annotated[float | None, typer.Option(min=1, max=100, metavar="SCALE",
@@ -26,6 +24,9 @@ Plot = Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw it.")]
 
 @app.callback(invoke_without_command=True)
 @with_exit_code
+@with_settings(
+    "model.name", "model.device", "model.dtype", "model.batch_size", "model.compile", "frame.size"
+)
 def rendering(
     context: typer.Context,
     preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE",
@@ -39,20 +40,14 @@ def rendering(
         help="Turns of each; the fastest counts.")] = 3,
     random_weights: Annotated[str | None, typer.Option(metavar="SIZE",
         help="magicpose, mini or tiny: random networks of this size, no model needed.")] = None,
-    model: Model = None,
-    size: Annotated[str | None, typer.Option(metavar="N|WxH", help="As for animate.")] = None,
     steps: Steps = None,
     guidance: Guidance = None,
-    device: Device = None,
-    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N",
-        help="Frames made at once (naive: one).")] = None,
-    compiled: Annotated[str | None, typer.Option("--compile", metavar="WHEN",
-        help="auto (on CUDA), on or off.")] = None,
     driver: Annotated[Path | None, typer.Option(metavar="DRIVER",
         help="Take its poses and time their detection (default: a drawn person).")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    *,
+    typed: Typed,
 ) -> None:  # fmt: skip
     """Measure the speed, memory and arithmetic of making frames; subcommands measure the rest.
 
@@ -71,18 +66,10 @@ def rendering(
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.config.preset import Preset, load_preset
 
-    options: dict[str, Any] = {
-        "model__name": model,
-        "model__device": device,
-        "model__dtype": dtype,
-        "model__batch_size": batch_size,
-        "model__compile": compiled,
-        "frame__size": size,
-    }
-    base = (load_preset(preset) if preset else Preset()).with_options(**options)
+    base = (load_preset(preset) if preset else Preset()).with_options(**typed)
     if preset and not compare:
-        typed = base.with_options(sampling__steps=steps, sampling__guidance=guidance)
-        ways = [Way(preset, typed)]
+        own = base.with_options(sampling__steps=steps, sampling__guidance=guidance)
+        ways = [Way(preset, own)]
     else:
         names = [name.strip() for name in (compare or EXACT).split(",") if name.strip()]
         ways = named_ways(names, base)
@@ -99,10 +86,10 @@ def rendering(
 
 @app.command("shortcuts")
 @with_exit_code
+@with_settings("model.name", "model.device")
 def shortcuts(
     drawn: Annotated[int, typer.Option(min=2, max=100_000, metavar="N",
         help="Pairs of drawn people that no training has seen.")] = 32,
-    model: Model = None,
     steps: Steps = None,
     guidance: Guidance = None,
     frames: Annotated[int, typer.Option(min=1, max=100_000, metavar="N",
@@ -111,9 +98,10 @@ def shortcuts(
         help="Turns of each; the fastest counts.")] = 2,
     detector: Annotated[str, typer.Option(metavar="NAME",
         help="As of animate, to measure pose following, which takes longest.")] = "none",
-    device: Device = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    *,
+    typed: Typed,
 ) -> None:  # fmt: skip
     """Measure what every fast setting costs in quality and gives in speed, on drawn people.
 
@@ -124,7 +112,7 @@ def shortcuts(
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.config.preset import Preset
 
-    base = Preset().with_options(model__name=model, model__device=device)
+    base = Preset().with_options(**typed)
     with shown(quiet) as on_progress:
         measured = measure_shortcuts(
             drawn, base, detector=detector, steps=steps, guidance=guidance, frames=frames,
@@ -171,6 +159,7 @@ def memory(
 
 @app.command("timeline")
 @with_exit_code
+@with_settings("model.device")
 def timeline(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="As for animate.")],
     driver: Annotated[Path, typer.Argument(metavar="DRIVER", help="As for animate.")],
@@ -178,9 +167,10 @@ def timeline(
         help="The picture; .svg and .pdf, too.")] = Path("timeline.png"),
     preset: Annotated[str | None, typer.Option("--preset", "-p", metavar="NAME|FILE",
         help="As for animate.")] = None,
-    device: Device = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    *,
+    typed: Typed,
 ) -> None:  # fmt: skip
     """Draw which stage of `animate` works when, on your own files.
 
@@ -195,7 +185,7 @@ def timeline(
 
     _check_plot(plot)
     clock = Clock()
-    settings = resolve_preset(preset).with_options(model__device=device)
+    settings = resolve_preset(preset).with_options(**typed)
     with temporary_folder() as folder, shown(quiet) as on_progress:
         out = folder / "out.mp4"
         result = animate(reference, driver, out, settings, clock=clock, on_progress=on_progress)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magicpose_cli.cli.options import Typed, with_settings
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
@@ -16,6 +17,16 @@ ONLY_ON_THE_PAGE = ("psnr_wrapped", "l1_inside")
 TABLE_WIDTH = 120
 
 
+@with_settings(
+    "sampling.steps",
+    "sampling.guidance",
+    "sampling.seed",
+    "frame.size",
+    "frame.keep_background",
+    "frame.warp",
+    "model.device",
+    "model.batch_size",
+)
 def command(
     result: Annotated[Path | None, typer.Argument(metavar="[RESULT]",
         help="Finished video, or a folder of videos or picture sequences.")] = None,
@@ -35,23 +46,12 @@ def command(
         help="Also draw one person in 8 poses and 8 people in one, by the first model.")] = None,
     json_to: Annotated[Path | None, typer.Option("--json", metavar="FILE",
         help="Also write metrics.json here.")] = None,
-    steps: Annotated[str | None, typer.Option(metavar="N|N%", help="As for animate.")] = None,
-    guidance: Annotated[float | None, typer.Option(metavar="SCALE",
-        help="Image guidance; 1 is none (default: the model's own).")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="As for animate.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="N",
-        help="Pixels of the pictures (default: the models' own).")] = None,
-    keep_background: Annotated[bool | None,
-        typer.Option("--keep-background/--no-keep-background", help="As for animate.")] = None,
-    warp: Annotated[str | None, typer.Option("--warp", metavar="WHEN",
-        help="As for animate: auto, on or off.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="As for animate.")] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N",
-        help="Pictures made at once.")] = None,
     detector: Annotated[str, typer.Option(metavar="NAME",
         help="As of animate, or none to go without pose following.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    *,
+    typed: Typed,
 ) -> None:  # fmt: skip
     """Measure generated pictures against the truth, as a table, JSON and a page.
 
@@ -79,16 +79,7 @@ def command(
         check_grid(grid, overwrite)
     if json_to is not None:
         check_writable(json_to, overwrite)
-    settings = Preset().with_options(
-        model__device=device,
-        model__batch_size=batch_size,
-        sampling__steps=steps,
-        sampling__guidance=guidance,
-        sampling__seed=seed,
-        frame__size=size,
-        frame__keep_background=keep_background,
-        frame__warp=warp,
-    )
+    settings = Preset().with_options(**typed)
     with closing(Album()) as album:
         with shown(quiet) as on_progress:
             if result is not None and truth is not None:

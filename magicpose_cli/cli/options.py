@@ -1,11 +1,22 @@
-"""Options that several commands have: of how a driver is read, laid on and spread over workers."""
+"""Options that commands share: made from the settings of a preset, or of how work is spread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from magicpose_cli.cli import complete
+from magicpose_cli.config.option import Setting, settings_of
+from magicpose_cli.config.preset import SPEED, Preset
+
+SETTINGS = {setting.name: setting for setting in settings_of(Preset)}
+
+Typed = dict[str, Any]
+"""What was typed of a preset's settings, as `Preset.with_options` takes it."""
 
 
 def option(
@@ -15,125 +26,70 @@ def option(
     metavar: str | None = None,
     complete: Callable[[str], list[str]] | None = None,
 ) -> Any:
-    """An option in a panel of `--help`; its default stands in the preset."""
+    """An option in a panel of `--help` that is no setting of a preset."""
     return typer.Option(
         *names, help=help, rich_help_panel=panel, metavar=metavar, autocompletion=complete
     )
 
 
-MOTION = "Motion"
-SPEED = "Speed and memory"
+def with_settings(
+    *names: str, without: Iterable[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of these settings, in the place of its parameter `typed`.
 
-Fps = Annotated[
-    float | None,
-    option(
-        "--fps",
-        panel=MOTION,
-        metavar="RATE",
-        help="Another frame rate, time is kept; or that of files that do not tell it.",
-    ),
-]
-Start = Annotated[
-    float | None,
-    option("--start", panel=MOTION, metavar="SECONDS", help="Begin here in the driver."),
-]
-End = Annotated[
-    float | None, option("--end", panel=MOTION, metavar="SECONDS", help="Stop here in the driver.")
-]
-Every = Annotated[
-    int | None,
-    option("--every", panel=MOTION, metavar="N", help="Take every N-th frame; time is kept."),
-]
-Detector = Annotated[
-    str | None,
-    option(
-        "--detector",
-        panel=MOTION,
-        metavar="NAME",
-        help="auto (the best at hand), dwpose, mediapipe or mediapipe-tasks.",
-    ),
-]
-Canvas = Annotated[
-    str | None,
-    option(
-        "--canvas",
-        panel=MOTION,
-        metavar="WxH",
-        help="Size of the picture, for pose files that do not tell it.",
-    ),
-]
-Person = Annotated[
-    str | None,
-    option(
-        "--person",
-        panel=MOTION,
-        metavar="WHO",
-        help="Whom to follow: largest, left, right, center, N from the left, or X,Y.",
-    ),
-]
-Follow = Annotated[
-    bool | None,
-    option(
-        "--follow/--no-follow",
-        panel=MOTION,
-        help="Keep a person in place who walks, or whom the camera follows.",
-    ),
-]
-Smooth = Annotated[
-    float | None,
-    option(
-        "--smooth",
-        panel=MOTION,
-        metavar="0..2",
-        help="Take out jitter, without lag: 0 none, 1 usual.",
-    ),
-]
-MaxGap = Annotated[
-    float | None,
-    option(
-        "--max-gap",
-        panel=MOTION,
-        metavar="SECONDS",
-        help="Longest time without a detection that is filled; longer ones are held.",
-    ),
-]
-Retarget = Annotated[
-    str | None,
-    option(
-        "--retarget",
-        panel=MOTION,
-        metavar="HOW",
-        help="auto, none, align (scale and shift), skeleton (the reference's bones) or full (its "
-        "face as well).",
-    ),
-]
-Anchor = Annotated[
-    str | None,
-    option(
-        "--anchor",
-        panel=MOTION,
-        metavar="WHICH",
-        help="Driver's frame that stands as the reference does: best, first or a number.",
-    ),
-]
-Expression = Annotated[
-    float | None,
-    option(
-        "--expression",
-        panel=MOTION,
-        metavar="0..2",
-        help="Strength of the expression with --retarget full.",
-    ),
-]
-Head = Annotated[
-    float | None,
-    option(
-        "--head",
-        panel=MOTION,
-        metavar="0..2",
-        help="Strength of the head's turn with --retarget full.",
-    ),
-]
+    The command gets what was typed of them as `typed`, a `Typed`. names: dotted, or of a whole
+    section. without: settings of these that are left out.
+    """
+    chosen = [
+        setting
+        for setting in SETTINGS.values()
+        if setting.option is not None
+        and setting.name not in without
+        and (setting.name in names or setting.name.split(".")[0] in names)
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(*args: Any, **values: Any) -> None:
+            typed = {setting.key: values.pop(setting.key) for setting in chosen}
+            given = {key: value for key, value in typed.items() if value not in (None, [])}
+            command(*args, typed=given, **values)
+
+        hints = get_type_hints(command, include_extras=True)
+        parameters = []
+        for own in inspect.signature(command).parameters.values():
+            if own.name == "typed":
+                parameters += [_parameter(setting) for setting in chosen]
+            else:
+                parameters.append(own.replace(annotation=hints[own.name]))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    option = setting.option
+    assert option is not None
+    made = typer.Option(
+        option.names, *([option.short] if option.short else []), help=setting.help,
+        rich_help_panel=option.panel, metavar=setting.metavar, autocompletion=_offered(setting),
+    )  # fmt: skip
+    return inspect.Parameter(
+        setting.key, inspect.Parameter.KEYWORD_ONLY, default=None,
+        annotation=Annotated[setting.kind | None, made],
+    )  # fmt: skip
+
+
+def _offered(setting: Setting) -> Callable[[str], list[str]] | None:
+    """What the shell offers for a setting."""
+    if setting.choices:
+        return lambda incomplete: complete.fitting(incomplete, setting.choices)
+    if setting.option is not None and setting.option.completes == "models":
+        return complete.models
+    return None
+
 
 Workers = Annotated[
     int,

@@ -8,33 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magicpose_cli.cli.events import tell
-from magicpose_cli.cli.options import (
-    MOTION,
-    Anchor,
-    Canvas,
-    Detector,
-    End,
-    Every,
-    Expression,
-    Follow,
-    Fps,
-    Head,
-    MaxGap,
-    Person,
-    Retarget,
-    Smooth,
-    Start,
-    option,
-)
+from magicpose_cli.cli.options import Typed, option, with_settings
 from magicpose_cli.cli.say import say
+from magicpose_cli.config.preset import MOTION
+from magicpose_cli.config.preset import OUTPUT as OUT
 
 if TYPE_CHECKING:
     from magicpose_cli.motion.extract import Extracted
     from magicpose_cli.pose.summary import PartSummary, Summary
 
-OUT = "Output"
 
-
+@with_settings("motion", without=["motion.driver_kind"])
 def command(
     source: Annotated[Path, typer.Argument(metavar="INPUT", show_default=False,
         help="A video, an animated GIF, a folder of pictures, a single picture, a pose file "
@@ -48,26 +32,14 @@ def command(
         help="Draw what is seen when, how the joints move and where the gaps are.")] = None,
     overlay: Annotated[Path | None, option("--overlay", panel=OUT, metavar="VIDEO",
         help="Draw the poses over the frames; over the reference with --retarget-to.")] = None,
-    detector: Detector = None,
-    canvas: Canvas = None,
-    start: Start = None,
-    end: End = None,
-    every: Every = None,
-    fps: Fps = None,
     tracked: Annotated[bool | None, option("--track/--raw", panel=MOTION,
         help="Follow one person, mend and smooth; or take everybody as found (default: films are "
         "tracked, pictures and pose files taken as they are; of these, the options below follow "
         "one person without mending).")] = None,
-    person: Person = None,
-    follow: Follow = None,
-    smooth: Smooth = None,
-    max_gap: MaxGap = None,
     retarget_to: Annotated[Path | None, option("--retarget-to", panel=MOTION, metavar="REF",
         help="Put the motion on the person of this picture or pose file.")] = None,
-    retarget: Retarget = None,
-    anchor: Anchor = None,
-    expression: Expression = None,
-    head: Head = None,
+    *,
+    typed: Typed,
     overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
         help="Replace files.")] = False,
     as_json: Annotated[bool, option("--json", panel=OUT,
@@ -92,33 +64,18 @@ def command(
     from magicpose_cli.motion.extract import extract_poses
     from magicpose_cli.pose.files.read_write import is_pose_file
 
-    asks = [option is not None for option in (person, smooth, max_gap)]
-    if tracked is False and any(asks):
+    asks = {f"motion__{name}" for name in ("person", "smooth", "max_gap_s")} & typed.keys()
+    if tracked is False and asks:
         raise typer.BadParameter("--raw follows nobody; leave out --person, --smooth, --max-gap")
-    onto = (retarget, anchor, expression, head, follow)
-    if retarget_to is None and any(option is not None for option in onto):
+    onto = {f"motion__{name}" for name in ("retarget", "anchor", "expression", "head", "follow")}
+    if retarget_to is None and onto & typed.keys():
         raise typer.BadParameter("say with --retarget-to whom the motion is put on")
-    settings = Preset().with_options(
-        motion__canvas=canvas,
-        motion__detector=detector,
-        motion__start_s=start,
-        motion__end_s=end,
-        motion__every=every,
-        motion__fps=fps,
-        motion__person=person,
-        motion__follow=follow,
-        motion__smooth=smooth,
-        motion__max_gap_s=max_gap,
-        motion__retarget=retarget,
-        motion__anchor=anchor,
-        motion__expression=expression,
-        motion__head=head,
-    )
+    settings = Preset().with_options(**typed)
     if out is None and not is_pose_file(source):
         out = Path(fitting("{}.poses.json".format, source.absolute().stem))
     with shown(quiet, as_json) as on_progress:
         result = extract_poses(
-            source, out, settings.motion, follow=True if any(asks) else tracked,
+            source, out, settings.motion, follow=True if asks else tracked,
             mend=True if tracked else None, retarget_to=retarget_to,
             overlay_to=overlay, plot_to=plot, overwrite=overwrite, on_progress=on_progress,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from magicpose_cli.config.option import Option
 from magicpose_cli.config.sections import (
     Section,
     Tables,
@@ -79,112 +80,174 @@ Names = Annotated[list[Name], BeforeValidator(lambda x: [x] if isinstance(x, str
 """Several of a kind; a single one needs no brackets."""
 
 
+MODEL, SAMPLING, SPEED = "Model", "Sampling", "Speed and memory"
+MOTION, OUTPUT = "Motion", "Output"
+"""Panels of `--help`."""
+
+
 class ModelSettings(Section):
     """Which networks, and on what they run."""
 
-    name: Name = "auto"
-    """An installed model, a folder, a released checkpoint, a fetched repository of the hub, or
-    "auto" for the best installed."""
-    base: Name | None = None
-    """Another Stable Diffusion 1.5 for the denoiser's place: a folder, a single .safetensors or
-    .ckpt, or what `magicpose models fetch` has brought. Changes the result."""
-    device: Name = "auto"
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    batch_size: int | None = Field(None, ge=1, le=4096)
-    """Frames denoised at once; None chooses."""
-    offload: Literal["none", "model", "sequential"] = "none"
-    """What waits in main memory while it is not at work (CUDA only)."""
-    slicing: Literal["auto", "off", "on"] = "auto"
-    """The autoencoder a part at a time, for large pictures; auto: where memory is short."""
-    compile: Literal["auto", "off", "on"] = "auto"
+    name: Annotated[Name, Option("--model", MODEL, "NAME|PATH", "-m", completes="models")] = "auto"
+    """Installed model, a model's folder, a released checkpoint (.th) or a fetched repository
+    (ORG/NAME); auto is the best installed."""
+    base: Annotated[Name | None, Option("--base", MODEL, "NAME|PATH")] = None
+    """Another Stable Diffusion 1.5 in the denoiser's place: a folder, .safetensors, .ckpt or a
+    fetched repository.
+
+    Changes the result."""
+    lora: Annotated[Names, Option("--lora", MODEL, "PATH[:SCALE]")] = []  # noqa: RUF012 (copied)
+    """A LoRA, LoCon, LoHa, LoKr, IA3 or DoRA for the denoiser: a file or a folder with one;
+    repeatable.
+
+    Changes the result."""
+    embedding: Annotated[Names, Option("--embedding", MODEL, "PATH[:WORD]")] = []  # noqa: RUF012
+    """A textual inversion: a word more for the prompt; repeatable."""
+    vae: Annotated[Name | None, Option("--vae", MODEL, "NAME|PATH")] = None
+    """Another autoencoder to decode with, such as taesd: a folder or one file.
+
+    Changes the result."""
+    device: Annotated[Name, Option("--device", MODEL, "NAME")] = "auto"
+    """auto (the GPU where there is one), cpu, cuda, cuda:N or mps."""
+    dtype: Annotated[
+        Literal["auto", "float32", "float16", "bfloat16"], Option("--dtype", MODEL)
+    ] = "auto"
+    """Numbers that the networks compute with."""
+    batch_size: Annotated[int | None, Option("--batch-size", SPEED, "N")] = Field(
+        None, ge=1, le=4096
+    )
+    """Frames made at once; changes the speed, not the result. By default as many as fit."""
+    compile: Annotated[Literal["auto", "off", "on"], Option("--compile", SPEED)] = "auto"
     """torch.compile of a whole step; auto: on CUDA, for clips long enough to earn it back."""
-    quantize: Literal["none", "int8", "fp8"] = "none"
-    """Weights of the linear layers, through torchao. Changes the result."""
-    lora: Names = []  # noqa: RUF012 (pydantic copies it)
-    """LoRAs and their relatives for the denoiser, "PATH" or "PATH:SCALE". Change the result."""
-    embedding: Names = []  # noqa: RUF012
-    """Textual inversions, "FILE" or "FILE:WORD": a word more for the prompt."""
-    vae: Name | None = None
-    """Another autoencoder, such as a tiny one: a folder or a file. Changes the result."""
+    offload: Annotated[Literal["none", "model", "sequential"], Option("--offload", SPEED)] = "none"
+    """What waits in main memory while it is not at work (CUDA)."""
+    slicing: Annotated[Literal["auto", "off", "on"], Option("--slicing", SPEED)] = "auto"
+    """The autoencoder a part at a time, for large pictures; auto: where memory is short."""
+    quantize: Annotated[Literal["none", "int8", "fp8"], Option("--quantize", SPEED)] = "none"
+    """Weights of the linear layers in 8 bits (torchao); costs quality."""
 
 
 class SamplingSettings(Section):
     """How a frame is made from noise."""
 
-    steps: Steps | None = None
-    guidance: float | None = Field(None, ge=1, le=100)
-    scheduler: Name | None = None
-    """ddim, unipc, dpm++2m, euler or a class name of diffusers; None keeps the model's."""
-    seed: int = Field(42, ge=0, lt=2**63)
-    prompt: str = ""
-    negative_prompt: str = ""
-    guidance_from: float = Field(0.0, ge=0, le=1)
-    guidance_until: float = Field(1.0, ge=0, le=1)
-    """The shares of the steps between which guidance works; 0 and 1 are the original's."""
-    cache_every: int = Field(1, ge=1, le=100)
-    """The deep layers run in every Nth step and are reused in between; 1 is the original's. With
-    fewer than 5 steps they run in all."""
-    start_from_warp: float | None = Field(None, gt=0, le=1)
-    """The share of the steps that are taken, starting from the warped reference with as much noise
-    as is in a frame by then (Meng et al., "SDEdit", ICLR 2022); None starts from noise alone."""
-    reuse_px: float = Field(0.0, ge=0, le=100)
-    """A frame whose points have all moved by no more pixels of the network's picture is the former
-    frame again; 0 only where the pose is the same."""
+    steps: Annotated[Steps | None, Option("--steps", SAMPLING, "N|N%")] = None
+    """Denoising steps, or a share of the model's own; by default these."""
+    guidance: Annotated[float | None, Option("--guidance", SAMPLING, "SCALE")] = Field(
+        None, ge=1, le=100
+    )
+    """Image guidance; 1 is none. By default the model's own."""
+    scheduler: Annotated[Name | None, Option("--scheduler", SAMPLING, "NAME")] = None
+    """ddim, unipc, dpm++2m, euler, heun, deis, pndm or a diffusers class name; by default the
+    model's own."""
+    seed: Annotated[int, Option("--seed", SAMPLING, "N")] = Field(42, ge=0, lt=2**63)
+    """Seed of the one noise that all frames share."""
+    start_from_warp: Annotated[float | None, Option("--start-from-warp", SAMPLING, "SHARE")] = (
+        Field(None, gt=0, le=1)
+    )
+    """Begin from the warped reference with this share of the noise, up to 1.
+
+    So many of the steps are taken (Meng et al., "SDEdit", ICLR 2022); by default all, from noise
+    alone."""
+    prompt: Annotated[str, Option("--prompt", SAMPLING, "TEXT")] = ""
+    """Text for models with a text encoder."""
+    negative_prompt: Annotated[str, Option("--negative-prompt", SAMPLING, "TEXT")] = ""
+    """What the result is to have nothing of."""
+    guidance_from: Annotated[float, Option("--guidance-from", SAMPLING, "SHARE")] = Field(
+        0.0, ge=0, le=1
+    )
+    """Guidance works after this share of the steps; 0 is the original's."""
+    guidance_until: Annotated[float, Option("--guidance-until", SAMPLING, "SHARE")] = Field(
+        1.0, ge=0, le=1
+    )
+    """Guidance works up to this share of the steps; 1 is the original's, less is faster."""
+    cache_every: Annotated[int, Option("--cache-every", SPEED, "N")] = Field(1, ge=1, le=100)
+    """Run the deep layers in every Nth step only; costs quality above 1.
+
+    What they gave is reused in between. With fewer than 5 steps they run in all."""
+    reuse_px: Annotated[float, Option("--reuse", SPEED, "PIXELS")] = Field(0.0, ge=0, le=100)
+    """Show a frame again while no point moves farther; costs quality above 0.
+
+    Pixels of the network's picture; 0 reuses a frame only where the pose is the same."""
 
 
 class FrameSettings(Section):
     """What the network sees of reference and driver."""
 
-    size: Size | None = None
-    """Pixels of the result: WIDTHxHEIGHT, or its short side, with the reference's aspect. None is
-    the model's own side; with `warp` it is WARPED_SIDE, and the network's frames keep the model's
-    own side whatever is asked for here."""
-    fit: Literal["crop", "pad", "stretch"] = "crop"
-    paste_back: bool = False
-    """Put the result back into the whole reference picture; the window is then as small as holds
-    the moving person."""
-    feather: float = Field(0.05, ge=0, le=0.5)
-    """How much of the window's short side a pasted result takes to fade into the picture."""
-    keep_background: bool | None = None
-    """Where neither the reference nor a frame shows the person, the reference's own pixels stand in
-    the frame; None is the model's own."""
+    size: Annotated[Size | None, Option("--size", OUTPUT, "N|WxH")] = None
+    """Pixels of the result: N on its short side, in the reference's shape, or WxH (default: the
+    model's own N; warped, 512).
 
-    warp: Literal["auto", "on", "off"] = "auto"
-    """The reference's own pixels, moved, stand in the result. auto: for models made for it, such as
-    mini; their own frames then show only what the reference does not."""
-    warp_strength: float = Field(1.0, ge=0, le=1)
-    """How much of them: 0 is the model's own frame."""
-    secondary_motion: bool = True
-    """Warped hair and clothes swing as the driver's do, as far as its picture shows."""
+    Multiples of 8, up to 3:1. With `warp` the network's frames keep the model's own side whatever
+    is asked for here."""
+    fit: Annotated[Literal["crop", "pad", "stretch"], Option("--fit", OUTPUT)] = "crop"
+    """How the reference is brought to the result's shape; crop: one window for the whole clip that
+    holds the moving person."""
+    paste_back: Annotated[bool, Option("--paste-back/--no-paste-back", OUTPUT)] = False
+    """Put the result back into the whole reference picture.
+
+    The window is then as small as holds the moving person."""
+    feather: Annotated[float, Option("--feather", OUTPUT, "SHARE")] = Field(0.05, ge=0, le=0.5)
+    """How far a pasted result fades, as a share of its short side."""
+    keep_background: Annotated[
+        bool | None, Option("--keep-background/--no-keep-background", OUTPUT)
+    ] = None
+    """Put the reference's own pixels where the person is not; by default as the model was made for
+    (mini: on; released: off).
+
+    They stand where neither the reference nor a frame shows the person."""
+    warp: Annotated[Literal["auto", "on", "off"], Option("--warp", OUTPUT)] = "auto"
+    """Move the reference's own pixels; auto: for models made for it, such as mini.
+
+    The model's own frames then show only what the reference does not."""
+    warp_strength: Annotated[float, Option("--warp-strength", OUTPUT, "0..1")] = Field(
+        1.0, ge=0, le=1
+    )
+    """How much of them; below 1 the model's own frame shows through."""
+    secondary_motion: Annotated[
+        bool, Option("--secondary-motion/--no-secondary-motion", OUTPUT)
+    ] = True
+    """Let warped hair and clothes swing as the driver's do, as far as its picture shows."""
 
 
 class MotionSettings(Section):
     """How the driver is read, and how its motion is laid onto the reference."""
 
-    driver_kind: Literal["auto", "video", "poses", "pose-maps"] = "auto"
-    canvas: Canvas | None = None
+    driver_kind: Annotated[
+        Literal["auto", "video", "poses", "pose-maps"], Option("--driver-kind", MOTION)
+    ] = "auto"
+    """What DRIVER is; auto tells by the file. pose-maps: ready-drawn ones."""
+    detector: Annotated[Name, Option("--detector", MOTION, "NAME")] = "auto"
+    """auto (the best at hand), dwpose, mediapipe or mediapipe-tasks."""
+    canvas: Annotated[Canvas | None, Option("--canvas", MOTION, "WxH")] = None
     """Size of the picture, for pose files that do not tell it."""
-    detector: Name = "auto"
-    person: Person = "largest"
-    """largest, left, right, center, N from the left, or "x,y" in pixels of the driver."""
-    retarget: Literal["auto", "none", "align", "skeleton", "full"] = "auto"
-    anchor: Anchor = "best"
-    """The driver's frame that stands as the reference does: best, first or its number from 0."""
-    expression: float = Field(1.0, ge=0, le=2)
-    """Strength of the driver's expression in `full`."""
-    head: float = Field(1.0, ge=0, le=2)
-    """Strength of the driver's turn of the head in `full`."""
-    follow: bool = False
-    """The person stays where they begin: their way through the picture, or the camera's, is taken
-    out."""
-    smooth: float | None = Field(None, ge=0, le=2)
-    """How much jitter is taken out: 0 none, 1 usual, 2 most; None is 1 for a film, 0 for a file."""
-    fps: float | None = Field(None, ge=0.001, le=1000)
-    every: int = Field(1, ge=1)
-    start_s: float | None = Field(None, ge=0)
-    end_s: float | None = Field(None, gt=0)
-    max_gap_s: float = Field(0.5, ge=0)
-    """Longest time without a detection that is bridged by interpolation; longer ones are held."""
+    start_s: Annotated[float | None, Option("--start", MOTION, "SECONDS")] = Field(None, ge=0)
+    """Begin here in the driver."""
+    end_s: Annotated[float | None, Option("--end", MOTION, "SECONDS")] = Field(None, gt=0)
+    """Stop here in the driver."""
+    every: Annotated[int, Option("--every", MOTION, "N")] = Field(1, ge=1)
+    """Take every N-th frame; time is kept."""
+    fps: Annotated[float | None, Option("--fps", MOTION, "RATE")] = Field(None, ge=0.001, le=1000)
+    """Another frame rate, time is kept; or that of files that do not tell it."""
+    person: Annotated[Person, Option("--person", MOTION, "WHO")] = "largest"
+    """Whom to follow: largest, left, right, center, N from the left, or X,Y in pixels of the
+    driver."""
+    follow: Annotated[bool, Option("--follow/--no-follow", MOTION)] = False
+    """Keep a person in place who walks, or whom the camera follows."""
+    smooth: Annotated[float | None, Option("--smooth", MOTION, "0..2")] = Field(None, ge=0, le=2)
+    """Take out jitter, without lag: 0 none, 1 usual (default: 1 for a film, 0 for a file)."""
+    max_gap_s: Annotated[float, Option("--max-gap", MOTION, "SECONDS")] = Field(0.5, ge=0)
+    """Longest time without a detection that is filled; longer ones are held."""
+    retarget: Annotated[
+        Literal["auto", "none", "align", "skeleton", "full"], Option("--retarget", MOTION)
+    ] = "auto"
+    """How motion is laid on: align (scale and shift), skeleton (the reference's bones) or full (its
+    face as well); auto: skeleton where both show a body, else align."""
+    anchor: Annotated[Anchor, Option("--anchor", MOTION, "WHICH")] = "best"
+    """Driver's frame that stands as the reference does: best, first or its number from 0."""
+    expression: Annotated[float, Option("--expression", MOTION, "0..2")] = Field(1.0, ge=0, le=2)
+    """Strength of the driver's expression with --retarget full."""
+    head: Annotated[float, Option("--head", MOTION, "0..2")] = Field(1.0, ge=0, le=2)
+    """Strength of the turn of the driver's head with --retarget full."""
 
     @property
     def canvas_size(self) -> tuple[int, int] | None:
@@ -198,13 +261,16 @@ class MotionSettings(Section):
 class OutputSettings(Section):
     """What is written."""
 
-    audio: bool = True
-    audio_track: int | None = Field(None, ge=1)
-    """The driver's sound track, counted from 1; by default the one that players take."""
-    crf: int = Field(17, ge=0, le=51)
+    audio: Annotated[bool, Option("--audio/--no-audio", OUTPUT)] = True
+    """Keep the driver's sound."""
+    audio_track: Annotated[int | None, Option("--audio-track", OUTPUT, "N")] = Field(None, ge=1)
+    """Which of the driver's sound tracks, from 1 (default: the one that players take)."""
+    crf: Annotated[int, Option("--crf", OUTPUT, "0..51")] = Field(17, ge=0, le=51)
     """x264's quality: 0 is lossless, 17 is visually lossless, 28 is small."""
-    compare: bool = False
-    save_poses: bool = False
+    compare: Annotated[bool, Option("--compare/--no-compare", OUTPUT)] = False
+    """Write reference, pose, the model's frame (warped) and result side by side."""
+    save_poses: Annotated[bool, Option("--save-poses/--no-save-poses", OUTPUT)] = False
+    """Write the poses as drawn to OUT.poses.json."""
 
 
 class Preset(Tables):

@@ -1,7 +1,7 @@
 """The released checkpoint (`model_state-*.th`) -> a diffusers folder of safetensors.
 
-`tensor_plan.py` says where each tensor goes, this file reads and writes them: one part is in memory at a
-time, and the checkpoint is mapped, not read.
+`tensor_plan.py` says where each tensor goes, this file reads and writes them: one part is in memory
+at a time, and the checkpoint is mapped, not read.
 """
 
 from __future__ import annotations
