@@ -22,10 +22,10 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.finishing import Finisher, WarpedFrames
 from magicpose_cli.run.preflight import Plan, make_plan, poses_path, resolve_preset, sidecar_path
-from magicpose_cli.run.resources import FrameMaker, Resources
-from magicpose_cli.run.resume_folder import WorkFolder
-from magicpose_cli.run.stage_timer import Clock
-from magicpose_cli.run.threads import Behind, ahead
+from magicpose_cli.run.resources import FrameRenderer, Resources
+from magicpose_cli.run.resume_folder import ResumeFolder
+from magicpose_cli.run.stage_timer import StageTimer
+from magicpose_cli.run.threads import BackgroundWriter, ahead
 from magicpose_cli.video import Sound, VideoWriter
 from magicpose_cli.video.write import SO_FAR
 
@@ -75,7 +75,7 @@ def animate(
     overwrite: bool = False,
     resume: bool = True,
     resources: Resources | None = None,
-    clock: Clock | None = None,
+    clock: StageTimer | None = None,
     on_progress: OnProgress = silent,
 ) -> Result:
     """Move the person of the reference picture like the person of the driver; write a video.
@@ -92,10 +92,10 @@ def animate(
     plan, picture, opened = make_plan(
         reference, driver, output, preset, overwrite=overwrite, on_progress=on_progress
     )
-    clock = clock or Clock()
+    clock = clock or StageTimer()
     with nullcontext(resources) if resources else Resources(remember=False) as at_hand:
         key = job_key(plan, preset)
-        with WorkFolder.open(Path(plan.output), key, resume=resume) as work:
+        with ResumeFolder.open(Path(plan.output), key, resume=resume) as work:
             replaces = overwrite or bool(work.facts.get("replaces"))
             if not replaces and Path(plan.output).exists():
                 raise OutputError(f"{plan.output} exists; choose another name or give --overwrite")
@@ -153,9 +153,9 @@ class _Job:
     preset: Preset
     picture: np.ndarray
     driver: Driver
-    work: WorkFolder
+    work: ResumeFolder
     resources: Resources
-    clock: Clock
+    clock: StageTimer
     on_progress: OnProgress
 
     def run(self, replaces: bool) -> Result:
@@ -209,7 +209,7 @@ class _Job:
 
     def _dressed(
         self, motion: Motion, drawn: Sequence[int]
-    ) -> tuple[FrameMaker | None, list[Sequence[int]]]:
+    ) -> tuple[FrameRenderer | None, list[Sequence[int]]]:
         """Who makes these frames of the driver, ready for the reference, and in which batches; of
         no frames nobody, and the model is not loaded."""
         self.on_progress(Progress("model", 0, 1))
@@ -283,7 +283,7 @@ class _Job:
         motion: Motion,
         sources: Sequence[int],
         chunks: Sequence[Sequence[int]],
-        maker: FrameMaker | None,
+        maker: FrameRenderer | None,
     ) -> int:
         """All frames in order to the writer; returns how many a former run had made.
 
@@ -311,7 +311,7 @@ class _Job:
                 write(index, frame)
 
         stand = 0
-        with Behind(take) as sink:
+        with BackgroundWriter(take) as sink:
             while stand < len(chunks) and (kept := work.load_all(chunks[stand])) is not None:
                 sink.put((chunks[stand], kept, False))
                 stand += 1

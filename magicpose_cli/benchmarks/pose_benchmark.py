@@ -16,7 +16,7 @@ import numpy as np
 
 from magicpose_cli.benchmarks.tracking_benchmark import FPS, drawn_motions, measure_tracking
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.evaluation.cases import Case, Seen
+from magicpose_cli.evaluation.cases import MadeSample, Sample
 from magicpose_cli.evaluation.pairs import FIRST_SEED, drawn_pairs, to_uint8
 from magicpose_cli.evaluation.pose_following import body_error, face_error
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
@@ -31,7 +31,7 @@ MIN_S = 0.5  # a stage is repeated for so long, for a rate that means something
 
 
 @dataclass(frozen=True)
-class Spread:
+class ErrorSpread:
     """Mean and 95th percentile over the pictures in which there was something to measure."""
 
     mean: float
@@ -47,9 +47,9 @@ class Exactness:
     in % of what could be found: people, body joints, and hands that are wholly in the picture.
     """
 
-    body: Spread | None
-    face: Spread | None
-    hands: Spread | None
+    body: ErrorSpread | None
+    face: ErrorSpread | None
+    hands: ErrorSpread | None
     people_found: float
     joints_found: float
     hands_found: float | None
@@ -97,11 +97,11 @@ def measure_poses(
     names = [pick_detector(name) for name in detectors] or list(DETECTORS)
     seed = TEST_SEEDS + FIRST_SEED
     total = people + films * FILM_FRAMES
-    cases: list[Case] = []
+    cases: list[Sample] = []
     for case in drawn_pairs(people, (SIZE, SIZE)).open():
         cases.append(case)
         on_progress(Progress("drawing", len(cases), total, "pictures"))
-    clips: list[list[Case]] = []
+    clips: list[list[Sample]] = []
     for number in range(films):
         clips.append(draw_film(number, FILM_FRAMES))
         on_progress(Progress("drawing", people + len(clips) * FILM_FRAMES, total, "pictures"))
@@ -118,7 +118,7 @@ def measure_poses(
     )
 
 
-def draw_film(number: int, frames: int, size: int = SIZE) -> list[Case]:
+def draw_film(number: int, frames: int, size: int = SIZE) -> list[Sample]:
     """One person of the test seeds who moves smoothly, another one for each number."""
     import torch
 
@@ -133,14 +133,14 @@ def draw_film(number: int, frames: int, size: int = SIZE) -> list[Case]:
         people = render(identity, motion.rows(slice(frame, frame + 1)))
         name = f"film {number:04d}"
         picture, pose = to_uint8(people.images)[0], people.poses()[0]
-        cases.append(Case(f"{name} {frame:04d}", name, reference=None, truth=picture, pose=pose))
+        cases.append(Sample(f"{name} {frame:04d}", name, reference=None, truth=picture, pose=pose))
     return cases
 
 
 def measure_detector(
     name: str,
-    cases: Sequence[Case],
-    films: Sequence[Sequence[Case]],
+    cases: Sequence[Sample],
+    films: Sequence[Sequence[Sample]],
     on_progress: OnProgress = silent,
 ) -> DetectorResult:
     """Single pictures by a detector for single pictures, each film by one for films."""
@@ -152,7 +152,7 @@ def measure_detector(
 
     try:
         pictures, picture_s = _look(name, cases, True, tick)
-        filmed: list[Seen] = []
+        filmed: list[MadeSample] = []
         frame_s: list[float] = []
         for film in films:
             seen, seconds = _look(name, film, False, tick)
@@ -169,7 +169,7 @@ def measure_detector(
     )
 
 
-def exactness(seen: Sequence[Seen]) -> Exactness:
+def exactness(seen: Sequence[MadeSample]) -> Exactness:
     """Over all pictures, each as much as any other; every case has a pose, every picture a found
     one, empty where nobody was found."""
     pairs = [(one.case.pose, one.found) for one in seen if one.case.pose and one.found]
@@ -191,7 +191,7 @@ def exactness(seen: Sequence[Seen]) -> Exactness:
     )
 
 
-def hand_error(seen: Seen) -> float | None:
+def hand_error(seen: MadeSample) -> float | None:
     """Mean distance of the points of both hands, in % of the asked person's body height."""
     asked, found = seen.case.pose, seen.found
     height = None if asked is None else body_height(asked)
@@ -207,9 +207,9 @@ def measure_stages(poses: Sequence[Pose], target: Pose) -> dict[str, float]:
     """Frames a second of everything between detection and diffusion, on one clip."""
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.pose.retargeting.retarget import MODES, retarget
-    from magicpose_cli.pose.tracking.track import Sighting, track
+    from magicpose_cli.pose.tracking.track import Detection, track
 
-    sightings = [[Sighting(pose)] for pose in poses]
+    sightings = [[Detection(pose)] for pose in poses]
     stages: dict[str, Callable[[], object]] = {"track": lambda: track(sightings, FPS)}
     for mode in MODES:
         if mode not in ("auto", "none"):
@@ -229,11 +229,11 @@ def _seconds(stage: Callable[[], object]) -> float:
 
 
 def _look(
-    name: str, cases: Sequence[Case], still: bool, tick: Callable[[], None]
-) -> tuple[list[Seen], list[float]]:
+    name: str, cases: Sequence[Sample], still: bool, tick: Callable[[], None]
+) -> tuple[list[MadeSample], list[float]]:
     """What a new detector finds, and the seconds for each picture but the first, with which the
     models still warm up. Raises MagicPoseError where it cannot be loaded."""
-    seen: list[Seen] = []
+    seen: list[MadeSample] = []
     seconds: list[float] = []
     detector = load_detector(name, still=still)
     try:
@@ -241,7 +241,7 @@ def _look(
             start = time.perf_counter()
             found = detect_one(detector, case.truth)
             seconds.append(time.perf_counter() - start)
-            seen.append(Seen(case, case.truth, found=found))
+            seen.append(MadeSample(case, case.truth, found=found))
             tick()
     finally:
         detector.close()
@@ -252,8 +252,8 @@ def _rate(seconds: Sequence[float]) -> float | None:
     return len(seconds) / sum(seconds) if seconds else None
 
 
-def _spread(values: Iterable[float | None]) -> Spread | None:
+def _spread(values: Iterable[float | None]) -> ErrorSpread | None:
     measured = [value for value in values if value is not None]
     if not measured:
         return None
-    return Spread(float(np.mean(measured)), float(np.percentile(measured, 95)))
+    return ErrorSpread(float(np.mean(measured)), float(np.percentile(measured, 95)))

@@ -30,7 +30,7 @@ ENCODED = 100  # frames
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """A way to make frames: its settings; naive: by the original's schedule."""
 
     name: str
@@ -39,7 +39,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class WayResult:
+class VariantResult:
     """What a way has been measured to take.
 
     frames: made in a turn, batch_size at once. reference_s: once for all frames (the reference's
@@ -79,10 +79,10 @@ class RenderBenchmark:
     height: int
     matrix_rate: float
     stages: dict[str, float]
-    ways: list[WayResult]
+    ways: list[VariantResult]
 
 
-def named_ways(names: Sequence[str], base: Preset) -> list[Way]:
+def named_ways(names: Sequence[str], base: Preset) -> list[Variant]:
     """naive, exact, or any preset by name; model, device, size and batch are those of `base`.
 
     Raises ConfigError for a preset that is not known.
@@ -99,12 +99,12 @@ def named_ways(names: Sequence[str], base: Preset) -> list[Way]:
     ways = []
     for name in names:
         preset = Preset() if name in (NAIVE, EXACT) else load_preset(name)
-        ways.append(Way(name, preset.with_options(**common), naive=name == NAIVE))
+        ways.append(Variant(name, preset.with_options(**common), naive=name == NAIVE))
     return ways
 
 
 def measure_rendering(
-    ways: Sequence[Way],
+    ways: Sequence[Variant],
     weights: Weights,
     *,
     frames: int = 64,
@@ -147,7 +147,7 @@ def measure_rendering(
 class _Run:
     """One way at work: everything that is counted once is measured when it is made."""
 
-    def __init__(self, way: Way, weights: Weights, shown: Footage, device: str):
+    def __init__(self, way: Variant, weights: Weights, shown: Footage, device: str):
         self._way, self._shown, self._device = _compiled(way, device), shown, device
         self._pipeline = weights.pipeline(way.preset)
         self.turns_s: list[float] = []
@@ -166,11 +166,11 @@ class _Run:
             self._pipeline.decode(latents)
         self._decode_s.append(watch.seconds / len(latents))
 
-    def result(self, rate: float) -> WayResult:
+    def result(self, rate: float) -> VariantResult:
         """Everything; rate: operations a second of matrix products."""
         frame_s = min(self.turns_s) / self._frames
         decode_s = min(self._decode_s)
-        return WayResult(
+        return VariantResult(
             name=self._way.name,
             settings=self._settings(),
             frames=self._frames,
@@ -248,14 +248,14 @@ class _Run:
         return {**model, **sampling, **told, "scheduler": scheduler}
 
 
-def _compiled(way: Way, device: str) -> Way:
+def _compiled(way: Variant, device: str) -> Variant:
     """Compiled where `animate` would for a long clip; the time it takes is told apart."""
     if way.naive or way.preset.model.compile != "auto" or not device.startswith("cuda"):
         return way
     return replace(way, preset=way.preset.with_options(model__compile="on"))
 
 
-def _against_naive(results: list[WayResult]) -> list[WayResult]:
+def _against_naive(results: list[VariantResult]) -> list[VariantResult]:
     naive = next((r.frames_per_s for r in results if r.name == NAIVE), None)
     if naive is None:
         return results

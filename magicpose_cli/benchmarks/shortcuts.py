@@ -16,14 +16,14 @@ import numpy as np
 
 from magicpose_cli.benchmarks.render_benchmark import (
     EXACT,
-    Way,
-    WayResult,
+    Variant,
+    VariantResult,
     measure_rendering,
     named_ways,
 )
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.evaluation.cases import Case, Seen
+from magicpose_cli.evaluation.cases import MadeSample, Sample
 from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.pairs import drawn_pairs
 from magicpose_cli.evaluation.pixels import psnr, ssim
@@ -88,7 +88,7 @@ class ReuseResult:
 
 
 @dataclass(frozen=True)
-class Shortcuts:
+class ShortcutBenchmark:
     """All settings; missing: what was left out, and why."""
 
     model: str
@@ -100,7 +100,7 @@ class Shortcuts:
     missing: dict[str, str]
 
 
-def shortcut_ways(base: Preset) -> tuple[list[Way], dict[str, str]]:
+def shortcut_ways(base: Preset) -> tuple[list[Variant], dict[str, str]]:
     """exact, each shortcut alone and the presets that combine them; what is missing, and why."""
     exact = named_ways([EXACT], base)[0]
     ways, missing = [exact], {}
@@ -108,7 +108,7 @@ def shortcut_ways(base: Preset) -> tuple[list[Way], dict[str, str]]:
         if "model__quantize" in options and find_spec("torchao") is None:
             missing[name] = "torchao is not installed; run: pip install torchao"
         else:
-            ways.append(Way(name, exact.preset.with_options(**options)))
+            ways.append(Variant(name, exact.preset.with_options(**options)))
     return ways + named_ways(PRESETS, base), missing
 
 
@@ -122,7 +122,7 @@ def measure_shortcuts(
     frames: int = 16,
     repeat: int = 2,
     on_progress: OnProgress = silent,
-) -> Shortcuts:
+) -> ShortcutBenchmark:
     """Measure every shortcut on `drawn` pairs and time it over `frames` frames.
 
     base: model, device, size and batch. detector: a name for pose following, which takes longer
@@ -153,11 +153,13 @@ def measure_shortcuts(
         for measured in speed.ways
     ]
     reuse = measure_reuse(ways[0], weights, size[0], on_progress)
-    return Shortcuts(speed.model, speed.device, len(cases), size[0], results, reuse, missing)
+    return ShortcutBenchmark(
+        speed.model, speed.device, len(cases), size[0], results, reuse, missing
+    )
 
 
 def measure_reuse(
-    exact: Way, weights: Weights, size: int, on_progress: OnProgress = silent
+    exact: Variant, weights: Weights, size: int, on_progress: OnProgress = silent
 ) -> list[ReuseResult]:
     """Reuse at each of REUSE_PX on FILMS drawn films, whose first frame is the reference."""
     from magicpose_cli.benchmarks.pose_benchmark import draw_film
@@ -203,7 +205,7 @@ def measure_reuse(
     ]
 
 
-def _pictures(way: Way, weights: Weights, cases: Sequence[Case]) -> Iterator[np.ndarray]:
+def _pictures(way: Variant, weights: Weights, cases: Sequence[Sample]) -> Iterator[np.ndarray]:
     """The picture of each case; every one has a reference of its own, hence a renderer."""
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.rendering.local import Renderer
@@ -217,7 +219,7 @@ def _pictures(way: Way, weights: Weights, cases: Sequence[Case]) -> Iterator[np.
 
 
 def _compared(
-    cases: Sequence[Case],
+    cases: Sequence[Sample],
     pictures: Sequence[np.ndarray],
     exact: Sequence[np.ndarray],
     reader: PoseReader | None,
@@ -225,7 +227,7 @@ def _compared(
     """Values of each picture by name, NaN where there is none."""
     rows = []
     for case, picture, original in zip(cases, pictures, exact, strict=True):
-        true, alike = Seen(case, picture), Seen(replace(case, truth=original), picture)
+        true, alike = MadeSample(case, picture), MadeSample(replace(case, truth=original), picture)
         row = {"psnr": psnr(true), "ssim": ssim(true), "found": None, "body_error": None}
         row |= {"psnr_exact": psnr(alike), "ssim_exact": ssim(alike)}
         if reader is not None:
@@ -236,8 +238,8 @@ def _compared(
 
 
 def _result(
-    measured: WayResult,
-    first: WayResult,
+    measured: VariantResult,
+    first: VariantResult,
     values: dict[str, np.ndarray],
     exact: dict[str, np.ndarray],
 ) -> ShortcutResult:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
-from magicpose_cli.pose.tracking.track import Sighting, TrackReport, track
+from magicpose_cli.pose.tracking.track import Detection, TrackReport, track
 
 FPS = 25.0
 FRAMES = 120
@@ -51,7 +51,7 @@ def measure_tracking(clips: int, seed: int) -> dict[str, float]:
     sums: dict[str, list[float]] = {}
     for truth, height in drawn_motions(clips, FRAMES, seed):
         found = plant(truth, height, Mistakes(), rng)
-        tracked, report = track([[Sighting(p)] if not p.is_empty else [] for p in found], FPS)
+        tracked, report = track([[Detection(p)] if not p.is_empty else [] for p in found], FPS)
         for name, value in compare(truth, found, tracked, height, report).items():
             sums.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in sums.items()}

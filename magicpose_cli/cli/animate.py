@@ -69,7 +69,7 @@ def command(
     from magicpose_cli.cli import run_summary as summary
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.run.preflight import make_plan, resolve_preset
-    from magicpose_cli.run.resources import Resources, Spread
+    from magicpose_cli.run.resources import Resources, WorkerConfig
 
     settings = resolve_preset(preset, typed.get("model__name")).with_options(**typed)
     with without_stdin(reference, driver) as (picture, moves):
@@ -79,7 +79,7 @@ def command(
             )  # fmt: skip
             summary.plan(plan, as_json)
             return
-        spread = Spread.typed(workers, devices, ray)
+        spread = WorkerConfig.typed(workers, devices, ray)
         shows, at_hand = shown(quiet, as_json), Resources(spread, remember=False)
         with shows as on_progress, at_hand as resources:
             result = animate(

@@ -60,7 +60,7 @@ def command(
     """
     from magicpose_cli.batch import Batch, ForAll
     from magicpose_cli.cli.progress_bars import shown
-    from magicpose_cli.run.resources import Resources, Spread
+    from magicpose_cli.run.resources import Resources, WorkerConfig
 
     for_all = ForAll.typed(preset, settings or (), name, out_dir)
     batch = Batch(
@@ -72,7 +72,7 @@ def command(
             if dry_run:
                 batch.check(on_progress, _tell)
             else:
-                with Resources(Spread.typed(workers, devices, ray)) as resources:
+                with Resources(WorkerConfig.typed(workers, devices, ray)) as resources:
                     batch.run(resources, on_progress, _tell)
     finally:
         if not quiet:

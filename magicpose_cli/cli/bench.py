@@ -57,7 +57,7 @@ def rendering(
         return
     from magicpose_cli.benchmarks.render_benchmark import (
         EXACT,
-        Way,
+        Variant,
         measure_rendering,
         named_ways,
     )
@@ -69,7 +69,7 @@ def rendering(
     base = (load_preset(preset) if preset else Preset()).with_options(**typed)
     if preset and not compare:
         own = base.with_options(sampling__steps=steps, sampling__guidance=guidance)
-        ways = [Way(preset, own)]
+        ways = [Variant(preset, own)]
     else:
         names = [name.strip() for name in (compare or EXACT).split(",") if name.strip()]
         ways = named_ways(names, base)
@@ -180,11 +180,11 @@ def timeline(
     from magicpose_cli.benchmarks.timeline_plot import plot_timeline
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.run.preflight import resolve_preset
-    from magicpose_cli.run.stage_timer import Clock
+    from magicpose_cli.run.stage_timer import StageTimer
     from magicpose_cli.run.temporary import temporary_folder
 
     _check_plot(plot)
-    clock = Clock()
+    clock = StageTimer()
     settings = resolve_preset(preset).with_options(**typed)
     with temporary_folder() as folder, shown(quiet) as on_progress:
         out = folder / "out.mp4"

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from magicpose_cli.benchmarks.clip_length import LengthResult
-    from magicpose_cli.benchmarks.pose_benchmark import Exactness, PoseBenchmark, Spread
+    from magicpose_cli.benchmarks.pose_benchmark import ErrorSpread, Exactness, PoseBenchmark
     from magicpose_cli.benchmarks.render_benchmark import RenderBenchmark
-    from magicpose_cli.benchmarks.shortcuts import Shortcuts
+    from magicpose_cli.benchmarks.shortcuts import ShortcutBenchmark
     from magicpose_cli.benchmarks.warp_benchmark import WarpBenchmark
 
 TABLE_WIDTH, WIDE = 120, 144
@@ -54,7 +54,7 @@ def print_rendering(measured: RenderBenchmark) -> None:
     _say(console, lines)
 
 
-def print_shortcuts(measured: Shortcuts) -> None:
+def print_shortcuts(measured: ShortcutBenchmark) -> None:
     """A row a setting, then what reuse does to films."""
     console = _console(WIDE)
     following = measured.settings[0].found is not None
@@ -175,7 +175,7 @@ def _row(exact: Exactness, rate: float | None) -> list[str]:
     ]
 
 
-def _told(spread: Spread | None) -> str:
+def _told(spread: ErrorSpread | None) -> str:
     return "–" if spread is None else f"{spread.mean:.2f} ({spread.p95:.2f})"
 
 

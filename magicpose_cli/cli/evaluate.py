@@ -70,7 +70,7 @@ def command(
     from magicpose_cli.evaluation.disentangling import check_grid
     from magicpose_cli.evaluation.evaluation import evaluate_models, evaluate_videos
     from magicpose_cli.evaluation.evaluation_report import check_report, write_report
-    from magicpose_cli.evaluation.strips import Album
+    from magicpose_cli.evaluation.strips import SampleGrid
     from magicpose_cli.files import check_writable, write_json
 
     _check_usage(result, truth, model, drawn, data, reference, grid)
@@ -80,7 +80,7 @@ def command(
     if json_to is not None:
         check_writable(json_to, overwrite)
     settings = Preset().with_options(**typed)
-    with closing(Album()) as album:
+    with closing(SampleGrid()) as album:
         with shown(quiet) as on_progress:
             if result is not None and truth is not None:
                 evaluation = evaluate_videos(

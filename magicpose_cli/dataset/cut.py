@@ -25,7 +25,7 @@ from magicpose_cli.dataset.data_folder import (
     writing,
 )
 from magicpose_cli.dataset.dataset_config import DatasetSettings
-from magicpose_cli.dataset.selection import Seen, choose, square_crop
+from magicpose_cli.dataset.selection import FrameObservation, choose, square_crop
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.openpose_json import write_poses
 from magicpose_cli.pose.keypoints import PARTS, Pose
@@ -130,7 +130,7 @@ def draw_clip(number: int, folder: Path, settings: DatasetSettings) -> None:
 
 
 def _write_clips(
-    piece: Piece, clips: Sequence[list[Seen]], folder: Path, settings: DatasetSettings
+    piece: Piece, clips: Sequence[list[FrameObservation]], folder: Path, settings: DatasetSettings
 ) -> None:
     """All clips of a piece, which appear together."""
     frames, suffix = settings.frames, settings.frames.format

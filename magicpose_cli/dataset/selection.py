@@ -31,7 +31,7 @@ BODY_SIDE, FACE_SIDE = 512, 128  # pixels that sharpness is measured at
 
 
 @dataclass(frozen=True)
-class Seen:
+class FrameObservation:
     """One frame that was looked at: why it is dropped ("" where it is not), and what was found."""
 
     tick: int
@@ -44,7 +44,7 @@ class Seen:
 class Chosen:
     """The clips found, each as its frames in order; all others by the reason they were dropped."""
 
-    clips: list[list[Seen]]
+    clips: list[list[FrameObservation]]
     dropped: Counter[str]
 
 
@@ -70,7 +70,7 @@ def choose(
 
 def look(
     frames: Iterable[np.ndarray], detector: PoseDetector, fps: float, settings: DatasetSettings
-) -> Iterator[Seen]:
+) -> Iterator[FrameObservation]:
     """Judge every frame by itself and by those before it."""
     glance: np.ndarray | None = None
     kept: np.ndarray | None = None  # the last frame that was
@@ -97,7 +97,7 @@ def look(
                 reason = SECOND
             else:
                 kept = small
-        yield Seen(tick, pose, reason, new_scene)
+        yield FrameObservation(tick, pose, reason, new_scene)
 
 
 def has_second_person(
@@ -163,11 +163,11 @@ def square_crop(poses: list[Pose], margin: float, fit: str, size: int) -> Framin
 
 
 def _cut(
-    seen: Iterable[Seen], fps: float, settings: ClipSettings, dropped: Counter[str]
-) -> Iterator[list[Seen]]:
+    seen: Iterable[FrameObservation], fps: float, settings: ClipSettings, dropped: Counter[str]
+) -> Iterator[list[FrameObservation]]:
     """Runs of usable frames; the frames dropped on the way are counted."""
-    clip: list[Seen] = []
-    last: Seen | None = None  # usable, though perhaps as the one before
+    clip: list[FrameObservation] = []
+    last: FrameObservation | None = None  # usable, though perhaps as the one before
     new_scene = False
     for one in seen:
         new_scene = new_scene or one.new_scene
@@ -217,7 +217,7 @@ def _verdict(gray: np.ndarray, pose: Pose, box: Box | None, settings: PersonSett
     return BLURRED if face_sharpness(gray, pose) < settings.min_face_sharpness else ""
 
 
-def _side(clip: list[Seen], settings: DatasetSettings) -> float:
+def _side(clip: list[FrameObservation], settings: DatasetSettings) -> float:
     """Of the crop in pixels of the film."""
     frames = settings.frames
     crop = square_crop([one.pose for one in clip], frames.margin, frames.fit, frames.size)

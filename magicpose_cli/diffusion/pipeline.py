@@ -21,7 +21,7 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
 from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_ids
-from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
+from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.errors import ModelError
 
 Picture = PIL.Image.Image | np.ndarray | torch.Tensor
@@ -173,7 +173,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         *,
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_size: int | None = None,
-        shortcuts: Shortcuts | None = None,
+        shortcuts: Acceleration | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> torch.Tensor:
         """Sample the latents of F frames from noise.

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 
-Bank = dict[str, torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
+ReferenceFeatures = dict[str, torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
 """By the name of a transformer block, another network's hidden states (1 or B, tokens, channels),
 or the keys and values (1 or B, heads, tokens, channels / heads) that the reader makes of them."""
 
 
-def ready(unet: UNet2DConditionModel, bank: Bank) -> None:
+def ready(unet: UNet2DConditionModel, bank: ReferenceFeatures) -> None:
     """Turn a bank's hidden states into the keys and values of the UNet that is to read it."""
     for name, attn in _self_attentions(unet).items():
         hidden = bank[name]
@@ -40,7 +40,7 @@ class ReferenceAttention:
 
     def __init__(self, unet: UNet2DConditionModel):
         self.recording: dict[str, Any] | None = None
-        self.bank: Bank | None = None
+        self.bank: ReferenceFeatures | None = None
         self.readers: int | None = None
         self._attentions = _self_attentions(unet)
 

@@ -6,7 +6,7 @@ Shared by all frames of one reference, without changing them:
 - the unconditional prediction of the first step, which starts from one noise;
 
 and by all steps of a frame: what the pose network's first layers see in the pose map. What can be
-left out at a cost stands in `Shortcuts`.
+left out at a cost stands in `Acceleration`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from magicpose_cli.diffusion.compilation import as_one_graph
-from magicpose_cli.diffusion.reference_attention import Bank, ReferenceAttention, ready
+from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures, ready
 from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_timesteps
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ OnStep = Callable[[int, Any, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Shortcuts:
+class Acceleration:
     """What is left out for speed; by default nothing.
 
     guidance_from, guidance_until: shares of the steps between which there is guidance; outside,
@@ -90,15 +90,15 @@ class Sampler:
         negative_prompt_embeds: torch.Tensor | None = None,
         steps: int = 50,
         guidance: float = 7.0,
-        shortcuts: Shortcuts | None = None,
+        shortcuts: Acceleration | None = None,
         compiled: bool = False,
-        banks: dict[float, Bank] | None = None,
+        banks: dict[float, ReferenceFeatures] | None = None,
         strength: float = 1.0,
     ):
         self.steps = steps
         self.strength = strength
         self.guidance = guidance
-        self.shortcuts = shortcuts or Shortcuts()
+        self.shortcuts = shortcuts or Acceleration()
         self._unet: UNet2DConditionModel = pipeline.unet
         self._pose_net: ControlNetModel = pipeline.pose_controlnet
         self._scheduler = pipeline.scheduler
@@ -302,7 +302,7 @@ def appearance(
     latents: torch.Tensor,
     prompt_embeds: torch.Tensor,
     timesteps: Sequence[float],
-) -> list[Bank]:
+) -> list[ReferenceFeatures]:
     """What the appearance network says of references at each timestep: a bank each.
 
     latents: (R, c, h, w), clean: it depends on (reference, timestep, text), never on a frame.
@@ -312,7 +312,7 @@ def appearance(
     latents, prompt = (tensor.to(device, unet.dtype) for tensor in (latents, prompt_embeds))
     at_once = TIMESTEPS_AT_ONCE if len(latents) == 1 else 1
     kind = pipeline.scheduler.timesteps.dtype
-    banks: list[Bank] = []
+    banks: list[ReferenceFeatures] = []
     for start in range(0, len(timesteps), at_once):
         some = torch.tensor(timesteps[start : start + at_once], device=device, dtype=kind)
         rows = max(len(latents), len(some))

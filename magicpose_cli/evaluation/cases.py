@@ -12,7 +12,7 @@ from magicpose_cli.pose.keypoints import Pose
 
 
 @dataclass
-class Case:
+class Sample:
     """One picture to be made: a reference and a pose are given, the truth is known.
 
     reference, truth, before: (H, W, 3) uint8 RGB of one size. pose: asked for, in the truth's
@@ -41,7 +41,7 @@ class Case:
 
 
 @dataclass
-class Seen:
+class MadeSample:
     """A picture beside the truth of its case, with what could be read off both.
 
     picture: (H, W, 3) uint8 RGB of the truth's size. labels: where the picture's regions are taken
@@ -49,7 +49,7 @@ class Seen:
     before: the picture of the frame before; None where there is none.
     """
 
-    case: Case
+    case: Sample
     picture: np.ndarray
     labels: np.ndarray | None = None
     found: Pose | None = None
@@ -79,4 +79,4 @@ class Cases:
     kind: str
     description: str
     count: int
-    open: Callable[[], Iterator[Case]]
+    open: Callable[[], Iterator[Sample]]

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from magicpose_cli.errors import OutputError
-from magicpose_cli.evaluation.cases import Case
+from magicpose_cli.evaluation.cases import Sample
 
 COLUMNS = 8
 GRID_SEED = 1 << 21  # behind the test seeds of the pairs
 GAP, LABEL_HEIGHT, LEAST_SIDE = 4, 20, 128
 
-Make = Callable[[Iterable[Case]], Iterator[tuple[Case, np.ndarray]]]
+Make = Callable[[Iterable[Sample]], Iterator[tuple[Sample, np.ndarray]]]
 
 
 def check_grid(path: Path, overwrite: bool) -> None:
@@ -41,7 +41,7 @@ def draw_grid(path: Path, make: Make, size: int) -> None:
     write_picture(path, grid(one_person, one_pose, make), overwrite=True)
 
 
-def grid_cases(size: int) -> tuple[list[Case], list[Case]]:
+def grid_cases(size: int) -> tuple[list[Sample], list[Sample]]:
     """Cases of the test seeds: one person in COLUMNS motions, COLUMNS people in one motion."""
     import torch
 
@@ -61,7 +61,7 @@ def grid_cases(size: int) -> tuple[list[Case], list[Case]]:
     )
 
 
-def grid(one_person: list[Case], one_pose: list[Case], make: Make) -> np.ndarray:
+def grid(one_person: list[Sample], one_pose: list[Sample], make: Make) -> np.ndarray:
     """(H, W, 3) uint8 RGB: two blocks of three rows, the fixed thing at the left."""
     blocks = []
     for cases, fixed, rows in (
@@ -95,7 +95,7 @@ def _labeled(pictures: list[np.ndarray], label: str) -> np.ndarray:
     return np.asarray(row)
 
 
-def _pose(case: Case) -> np.ndarray:
+def _pose(case: Sample) -> np.ndarray:
     from magicpose_cli.pose.pose_map import pose_map
 
     assert case.pose is not None

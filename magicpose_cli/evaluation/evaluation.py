@@ -13,12 +13,12 @@ import numpy as np
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError, printable
-from magicpose_cli.evaluation.cases import Case, Cases, Seen
+from magicpose_cli.evaluation.cases import Cases, MadeSample, Sample
 from magicpose_cli.evaluation.extras import check_extras
 from magicpose_cli.evaluation.learned_metrics import Frechet, Learned
 from magicpose_cli.evaluation.metrics import COPY, METRICS, TRUTH, Metric
 from magicpose_cli.evaluation.pose_following import PoseReader, body_distance
-from magicpose_cli.evaluation.strips import Album
+from magicpose_cli.evaluation.strips import SampleGrid
 from magicpose_cli.evaluation.totals import Row, Total, total
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
@@ -31,12 +31,12 @@ class Maker(Protocol):
     name: str
     facts: dict[str, Any]
 
-    def make(self, cases: Iterable[Case]) -> Iterator[tuple[Case, np.ndarray]]:
+    def make(self, cases: Iterable[Sample]) -> Iterator[tuple[Sample, np.ndarray]]:
         """Each case with its picture (H, W, 3) uint8 RGB, in order."""
 
 
 @dataclass
-class Subject:
+class EvaluatedModel:
     """One row of the table: a model, a set of videos, or a baseline.
 
     rows: one for each case. sets: metrics over all pictures at once.
@@ -64,10 +64,10 @@ class Evaluation:
     names: list[str] = field(default_factory=list)
     clips: list[str] = field(default_factory=list)
     poses: list[Row] = field(default_factory=list)
-    baselines: dict[str, Subject] = field(default_factory=dict)
-    subjects: list[Subject] = field(default_factory=list)
+    baselines: dict[str, EvaluatedModel] = field(default_factory=dict)
+    subjects: list[EvaluatedModel] = field(default_factory=list)
 
-    def totals(self, subject: Subject) -> dict[str, Total]:
+    def totals(self, subject: EvaluatedModel) -> dict[str, Total]:
         """Totals by metric key, those that were measured."""
         found = {}
         for metric in self.metrics:
@@ -77,7 +77,7 @@ class Evaluation:
                 found[metric.key] = summed
         return found
 
-    def totals_of_clip(self, subject: Subject, clip: str) -> dict[str, float]:
+    def totals_of_clip(self, subject: EvaluatedModel, clip: str) -> dict[str, float]:
         """Means by metric key over one clip."""
         rows = [row for row, name in zip(subject.rows, self.clips, strict=True) if name == clip]
         found = {}
@@ -90,7 +90,7 @@ class Evaluation:
 def evaluate_models(
     models: Sequence[str],
     preset: Preset,
-    album: Album,
+    album: SampleGrid,
     *,
     drawn: int | None = None,
     data: Path | None = None,
@@ -133,7 +133,7 @@ def evaluate_models(
 def evaluate_videos(
     result: Path,
     truth: Path,
-    album: Album,
+    album: SampleGrid,
     *,
     reference: Path | None = None,
     device: str = "auto",
@@ -161,7 +161,7 @@ def _measured(
     makers: Sequence[Callable[[], Maker]],
     device: str,
     detector: str,
-    album: Album,
+    album: SampleGrid,
     on_progress: OnProgress,
 ) -> Evaluation:
     """First the truth and the copied reference, then one maker after the other."""
@@ -187,17 +187,17 @@ def _measure_truth(
     evaluation: Evaluation, cases: Cases, reader: PoseReader | None, on_progress: OnProgress
 ) -> list[Pose | None]:
     """Fill in the baselines; the detector's poses in the truth, which every maker needs again."""
-    copy, truth = Subject(COPY, {}), Subject(TRUTH, {})
+    copy, truth = EvaluatedModel(COPY, {}), EvaluatedModel(TRUTH, {})
     poses: list[Pose | None] = []
     on_progress(Progress("truth", 0, cases.count))
     for case in cases.open():
         found = None if reader is None else reader.read(case.truth)
         poses.append(found)
-        seen = Seen(case, case.truth, case.labels, found, found, case.before)
+        seen = MadeSample(case, case.truth, case.labels, found, found, case.before)
         truth.rows.append(_row(evaluation.metrics, seen, TRUTH))
         row: Row = {}
         if case.reference is not None:
-            copied = Seen(case, case.reference, case.reference_labels, None, found)
+            copied = MadeSample(case, case.reference, case.reference_labels, None, found)
             row = _row(evaluation.metrics, copied, COPY)
         copy.rows.append(row)
         evaluation.names.append(case.name)
@@ -221,16 +221,16 @@ def _measure(
     truth_found: list[Pose | None],
     reader: PoseReader | None,
     sets: list[Frechet],
-    album: Album,
+    album: SampleGrid,
     on_progress: OnProgress,
-) -> Subject:
+) -> EvaluatedModel:
     """One maker over all cases."""
-    subject = Subject(maker.name, maker.facts)
+    subject = EvaluatedModel(maker.name, maker.facts)
     before: tuple[str, np.ndarray] | None = None
     on_progress(Progress(maker.name, 0, cases.count))
     for index, (case, picture) in enumerate(maker.make(cases.open())):
         case.pose = case.pose or truth_found[index]
-        seen = Seen(
+        seen = MadeSample(
             case,
             picture,
             case.labels,
@@ -248,7 +248,7 @@ def _measure(
     return subject
 
 
-def _row(metrics: Sequence[Metric], seen: Seen, baseline: str | None = None) -> Row:
+def _row(metrics: Sequence[Metric], seen: MadeSample, baseline: str | None = None) -> Row:
     """All metrics of a picture, or those that are held against the baseline."""
     return {
         metric.key: metric.function(seen)

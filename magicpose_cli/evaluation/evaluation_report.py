@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from magicpose_cli.errors import OutputError
-from magicpose_cli.evaluation.evaluation import Evaluation, Subject
+from magicpose_cli.evaluation.evaluation import EvaluatedModel, Evaluation
 from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.learned_metrics import PROTOCOLS_OF_SETS
 from magicpose_cli.evaluation.metrics import COPY
 from magicpose_cli.evaluation.plots import distributions, identity_against_pose
-from magicpose_cli.evaluation.strips import Album, parts_of_strip
+from magicpose_cli.evaluation.strips import SampleGrid, parts_of_strip
 from magicpose_cli.evaluation.table import heads, number, table_rows
 from magicpose_cli.evaluation.totals import column
 from magicpose_cli.files import check_writable, whole_folder, write_json
@@ -33,7 +33,7 @@ def check_report(folder: Path, overwrite: bool) -> None:
 
 
 def write_report(
-    folder: Path, evaluation: Evaluation, album: Album, run: dict[str, Any], overwrite: bool
+    folder: Path, evaluation: Evaluation, album: SampleGrid, run: dict[str, Any], overwrite: bool
 ) -> dict[str, Any]:
     """Write both files at once; returns what metrics.json holds.
 
@@ -57,7 +57,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Every number, how it was measured, and of what."""
 
-    def told(subject: Subject) -> dict[str, Any]:
+    def told(subject: EvaluatedModel) -> dict[str, Any]:
         totals = {key: asdict(total) for key, total in evaluation.totals(subject).items()}
         clips = {}
         if evaluation.kind != "drawn":
@@ -101,7 +101,7 @@ def as_json(
 
 
 def as_html(
-    evaluation: Evaluation, album: Album, scatter: str | None, numbers: dict[str, Any]
+    evaluation: Evaluation, album: SampleGrid, scatter: str | None, numbers: dict[str, Any]
 ) -> str:
     """One page that needs nothing beside it."""
     jinja2 = needed("jinja2")
@@ -141,7 +141,7 @@ def _plots(evaluation: Evaluation) -> list[str]:
     return plots
 
 
-def _albums(evaluation: Evaluation, album: Album) -> list[dict[str, Any]]:
+def _albums(evaluation: Evaluation, album: SampleGrid) -> list[dict[str, Any]]:
     """The same pairs by every model, then each one's worst, median and best by PSNR."""
     first = evaluation.subjects[0]
     inside = any(row.get("psnr_inside") is not None for row in first.rows)
@@ -150,7 +150,7 @@ def _albums(evaluation: Evaluation, album: Album) -> list[dict[str, Any]]:
     pose = any(row["person_height"] is not None for row in evaluation.poses)
     parts = parts_of_strip(reference, pose)
 
-    def strip(subject: Subject, index: int, named: bool = False) -> dict[str, str]:
+    def strip(subject: EvaluatedModel, index: int, named: bool = False) -> dict[str, str]:
         told = f"{evaluation.names[index]}: {_told(evaluation, subject, index)}"
         return {
             "caption": f"{subject.name}, {told}" if named else told,
@@ -189,7 +189,7 @@ def _groups(ranked: list[int]) -> list[tuple[str, list[int]]]:
     ]
 
 
-def _told(evaluation: Evaluation, subject: Subject, index: int) -> str:
+def _told(evaluation: Evaluation, subject: EvaluatedModel, index: int) -> str:
     row = subject.rows[index]
     return ", ".join(
         f"{head.name} {number(row[head.key], head.key)}"

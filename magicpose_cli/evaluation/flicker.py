@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 
 
-def flicker(seen: Seen) -> float | None:
+def flicker(seen: MadeSample) -> float | None:
     """Mean absolute change in gray levels between a frame and the one before, moved to its place.
 
     The optical flow is the truth's, so a picture that moves as the truth does and keeps its

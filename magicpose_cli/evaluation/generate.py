@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from magicpose_cli.compositing.background import Background
-from magicpose_cli.evaluation.cases import Case
+from magicpose_cli.evaluation.cases import Sample
 from magicpose_cli.evaluation.warped_cases import WarpedCases
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ class ModelMaker:
             "device": str(self.pipeline._execution_device),
         }
 
-    def make(self, cases: Iterable[Case]) -> Iterator[tuple[Case, np.ndarray]]:
+    def make(self, cases: Iterable[Sample]) -> Iterator[tuple[Sample, np.ndarray]]:
         """Each case with its picture (H, W, 3) uint8 RGB, in order."""
         cases = iter(cases)
         while batch := list(islice(cases, self._batch)):
             yield from zip(batch, self.pictures(batch), strict=True)
 
-    def pictures(self, batch: list[Case]) -> np.ndarray:
+    def pictures(self, batch: list[Sample]) -> np.ndarray:
         """(n, H, W, 3) uint8 RGB of n cases at once."""
         from magicpose_cli.pose.pose_map import pose_map
         from magicpose_cli.rendering.local import memory_explained
@@ -93,7 +93,7 @@ class ModelMaker:
         pictures = (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
         return np.stack([self._finished(*pair) for pair in zip(pictures, batch, strict=True)])
 
-    def _finished(self, made: np.ndarray, case: Case) -> np.ndarray:
+    def _finished(self, made: np.ndarray, case: Sample) -> np.ndarray:
         """The network's picture as `animate` would show it: fused with the warped reference, else
         with its background kept. What a warp shows of a network that it does not trust, a
         background would not change."""
@@ -103,7 +103,7 @@ class ModelMaker:
         return made if warp is None else warp.fused(case, made)
 
 
-def _kept(picture: np.ndarray, case: Case) -> np.ndarray:
+def _kept(picture: np.ndarray, case: Sample) -> np.ndarray:
     """The picture with the reference's background, where both poses are known."""
     if case.reference is None or case.pose is None or case.reference_pose is None:
         return picture

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 from magicpose_cli.evaluation.extras import needed
 
 MIN_SHARE = 0.001  # of the picture that a region must cover to have a color
 
 
-def color_error(seen: Seen) -> float | None:
+def color_error(seen: MadeSample) -> float | None:
     """CIEDE2000 between picture and truth, mean over the person's regions; None without any."""
     errors = region_errors(seen)
     return float(np.mean(list(errors.values()))) if errors else None
 
 
-def region_errors(seen: Seen) -> dict[str, float]:
+def region_errors(seen: MadeSample) -> dict[str, float]:
     """CIEDE2000 of each region that both the truth and the picture show enough of.
 
     The truth's colors are taken under the truth's labels, the picture's under `seen.labels`.

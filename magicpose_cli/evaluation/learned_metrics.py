@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from magicpose_cli.errors import ModelError
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.metrics import COPY, Metric
 
@@ -125,7 +125,7 @@ class Learned:
             if metric in PROTOCOLS_OF_SETS
         ]
 
-    def _lpips(self, seen: Seen) -> float:
+    def _lpips(self, seen: MadeSample) -> float:
         import torch
 
         pair = _tensor(np.stack([seen.picture, seen.case.truth]), self.device)
@@ -133,7 +133,7 @@ class Learned:
             one, other = self._networks["lpips"](pair, resize_images=False, return_lpips=True)
         return float((one - other).square().sum())
 
-    def _face_cosine(self, seen: Seen) -> float | None:
+    def _face_cosine(self, seen: MadeSample) -> float | None:
         import torch
 
         if seen.found is None or seen.truth_found is None:
@@ -159,9 +159,9 @@ class Frechet:
         ).to(device)
         self._device = device
         self._clip = ""
-        self._window: list[Seen] = []
+        self._window: list[MadeSample] = []
 
-    def update(self, seen: Seen) -> None:
+    def update(self, seen: MadeSample) -> None:
         """Take in one picture; clips come frame after frame."""
         if self.metric == "fid":
             for picture, real in ((seen.case.truth, True), (seen.picture, False)):

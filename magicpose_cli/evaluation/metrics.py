@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from magicpose_cli.evaluation import flicker, identity, pixels, pose_following
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 
 COPY, TRUTH = "copying the reference", "the truth itself"
 
@@ -24,7 +24,7 @@ class Metric:
     unit: str
     better: str
     baseline: str | None
-    function: Callable[[Seen], float | None]
+    function: Callable[[MadeSample], float | None]
     protocol: str
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.evaluation.cases import Case, Cases
+from magicpose_cli.evaluation.cases import Cases, Sample
 
 if TYPE_CHECKING:
     from magicpose_cli.dataset.clips import ClipFolder
@@ -27,7 +27,7 @@ def drawn_pairs(count: int, size: tuple[int, int]) -> Cases:
             f"size {width}x{height}: drawn people come in squares; give one side, such as {width}"
         )
 
-    def opened() -> Iterator[Case]:
+    def opened() -> Iterator[Sample]:
         from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
 
         for start in range(0, count, CHUNK):
@@ -36,7 +36,7 @@ def drawn_pairs(count: int, size: tuple[int, int]) -> Cases:
             for index in range(min(CHUNK, count - start)):
                 one, other = 2 * index, 2 * index + 1
                 name = f"drawn {start + index:04d}"
-                yield Case(
+                yield Sample(
                     name=name,
                     clip=name,
                     reference=pictures[one],
@@ -66,14 +66,14 @@ def data_pairs(folder: Path, size: tuple[int, int]) -> Cases:
         )
     count = sum(len(clip) - 1 for clip in clips)
 
-    def opened() -> Iterator[Case]:
+    def opened() -> Iterator[Sample]:
         for clip in clips:
             yield from _clip_pairs(clip, size)
 
     return Cases("data", f"{len(clips)} clips of {folder}, first frame to the rest", count, opened)
 
 
-def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
+def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Sample]:
     from PIL import Image
 
     from magicpose_cli.motion.framing import frame
@@ -88,7 +88,7 @@ def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
     reference, reference_labels, before = framing.picture(first), labels(0), None
     for index in range(1, len(clip)):
         truth = framing.picture(clip.frame(index))
-        yield Case(
+        yield Sample(
             name=f"{clip.name} {index:04d}",
             clip=clip.name,
             reference=reference,
@@ -102,7 +102,7 @@ def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Case]:
         before = truth
 
 
-def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[Case]:
+def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[Sample]:
     """One case a row: the identity in the reference's motion is given, in `motion` is asked for."""
     from magicpose_cli.synthetic.people import render
 
@@ -111,7 +111,7 @@ def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[C
         to_uint8(given.images), given.poses(), to_uint8(asked.images), asked.poses(), strict=True
     )
     return [
-        Case(f"drawn {index}", f"drawn {index}", reference, truth, pose, reference_pose)
+        Sample(f"drawn {index}", f"drawn {index}", reference, truth, pose, reference_pose)
         for index, (reference, reference_pose, truth, pose) in enumerate(pictures)
     ]
 

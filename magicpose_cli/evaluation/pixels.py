@@ -6,36 +6,36 @@ import math
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 from magicpose_cli.evaluation.extras import needed
 
 PEAK = 255.0
 MOST_DB = 100.0  # of identical pictures, whose PSNR would be infinite
 
 
-def l1(seen: Seen) -> float:
+def l1(seen: MadeSample) -> float:
     """Mean absolute difference in gray levels."""
     return float(np.abs(seen.difference).mean())
 
 
-def psnr(seen: Seen) -> float:
+def psnr(seen: MadeSample) -> float:
     """Peak signal-to-noise ratio in dB over all pixels and channels."""
     return decibel(float(np.square(seen.difference).mean(dtype=np.float64)))
 
 
-def ssim(seen: Seen) -> float:
+def ssim(seen: MadeSample) -> float:
     """Structural similarity, mean over pixels and channels; the window never leaves the picture."""
     edge = 5
     return float(seen.ssim_map[edge:-edge, edge:-edge].mean(dtype=np.float64))
 
 
-def l1_inside(seen: Seen) -> float | None:
+def l1_inside(seen: MadeSample) -> float | None:
     """L1 inside the people's masks."""
     mask = seen.case.mask
     return None if mask is None else float(np.abs(seen.difference[mask]).mean())
 
 
-def psnr_inside(seen: Seen) -> float | None:
+def psnr_inside(seen: MadeSample) -> float | None:
     """PSNR inside the people's masks."""
     mask = seen.case.mask
     if mask is None:
@@ -43,13 +43,13 @@ def psnr_inside(seen: Seen) -> float | None:
     return decibel(float(np.square(seen.difference[mask]).mean(dtype=np.float64)))
 
 
-def ssim_inside(seen: Seen) -> float | None:
+def ssim_inside(seen: MadeSample) -> float | None:
     """Mean of the SSIM map inside the people's masks."""
     mask = seen.case.mask
     return None if mask is None else float(seen.ssim_map[mask].mean(dtype=np.float64))
 
 
-def psnr_wrapped(seen: Seen) -> float:
+def psnr_wrapped(seen: MadeSample) -> float:
     """PSNR as the code of the paper's table computes it: difference and square wrap at 8 bits."""
     wrapped = (seen.picture - seen.case.truth) ** 2  # uint8, on purpose
     return decibel(float(wrapped.mean(dtype=np.float64)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 from magicpose_cli.pose.detection.detect import PoseDetector, detect_one, load_detector
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
@@ -39,12 +39,12 @@ class PoseReader:
         self._detector.close()
 
 
-def body_error(seen: Seen) -> float | None:
+def body_error(seen: MadeSample) -> float | None:
     """Mean distance of the joints seen in both poses, in % of the asked person's body height."""
     return None if seen.found is None else body_distance(seen.case.pose, seen.found)
 
 
-def face_error(seen: Seen) -> float | None:
+def face_error(seen: MadeSample) -> float | None:
     """Mean distance of the 68 face points, in % of the asked person's distance between the eyes."""
     asked, found = seen.case.pose, seen.found
     if asked is None or found is None:
@@ -57,7 +57,7 @@ def face_error(seen: Seen) -> float | None:
     return float(100 * distances.mean() / apart)
 
 
-def found_share(seen: Seen) -> float | None:
+def found_share(seen: MadeSample) -> float | None:
     """100 where the detector found a person, else 0; the mean is the share of pictures in %."""
     if seen.found is None:
         return None

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 from magicpose_cli.run.temporary import temporary_folder
 
 SIDE = 192  # pixels of a picture's longer side in a strip
 MOST_KEPT = 512  # strips of one row of the table that wait on disk for being chosen
 
 
-class Album:
+class SampleGrid:
     """Strips on disk until it is known which ones to show; a temporary folder, gone when closed."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Album:
         self._folder = self._open.enter_context(temporary_folder())
         self._numbers: dict[str, int] = {}
 
-    def keep(self, subject: str, index: int, count: int, seen: Seen) -> None:
+    def keep(self, subject: str, index: int, count: int, seen: MadeSample) -> None:
         """Keep the strip of the index-th of `count` cases; of very many, every n-th."""
         from PIL import Image
 
@@ -46,7 +46,7 @@ class Album:
         return self._folder / f"{number}-{index}.jpg"
 
 
-def strip(seen: Seen) -> np.ndarray:
+def strip(seen: MadeSample) -> np.ndarray:
     """(h, n * w, 3) uint8 RGB: reference | pose | truth | result | difference; of reference and
     pose what there is."""
     case = seen.case
@@ -68,7 +68,7 @@ def parts_of_strip(seen_reference: bool, seen_pose: bool) -> str:
     return " | ".join(parts)
 
 
-def _pose_picture(seen: Seen) -> np.ndarray:
+def _pose_picture(seen: MadeSample) -> np.ndarray:
     from magicpose_cli.pose.pose_map import pose_map
 
     assert seen.case.pose is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from magicpose_cli.evaluation.evaluation import Evaluation, Subject
+from magicpose_cli.evaluation.evaluation import EvaluatedModel, Evaluation
 from magicpose_cli.evaluation.learned_metrics import PROTOCOLS_OF_SETS
 from magicpose_cli.evaluation.metrics import COPY, Metric
 from magicpose_cli.evaluation.totals import Total
@@ -100,5 +100,5 @@ def _cell(metric: Metric, total: Total | None) -> Cell:
     return Cell(number(total.mean, metric.key), interval, against)
 
 
-def _set_cell(subject: Subject, key: str) -> Cell:
+def _set_cell(subject: EvaluatedModel, key: str) -> Cell:
     return Cell(number(subject.sets.get(key), key))

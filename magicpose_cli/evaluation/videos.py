@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from magicpose_cli.errors import InputError
-from magicpose_cli.evaluation.cases import Case, Cases
+from magicpose_cli.evaluation.cases import Cases, Sample
 from magicpose_cli.evaluation.pose_following import PoseReader
 from magicpose_cli.motion.framing import Framing, frame
 from magicpose_cli.video import Clip, probe, read_frames, read_picture
@@ -69,7 +69,7 @@ def video_cases(matches: list[Match], reference: Path | None, reader: PoseReader
     picture = None if reference is None else read_picture(reference)
     reference_pose = None if picture is None or reader is None else reader.read(picture)
 
-    def opened() -> Iterator[Case]:
+    def opened() -> Iterator[Sample]:
         for match in matches:
             given, given_pose = _framed(picture, match), None
             if picture is not None and reference_pose is not None:
@@ -77,7 +77,7 @@ def video_cases(matches: list[Match], reference: Path | None, reader: PoseReader
             before = None
             for index, raw in enumerate(read_frames(match.truth)):
                 truth = match.framing.picture(raw)
-                yield Case(
+                yield Sample(
                     name=f"{match.name} {index:05d}",
                     clip=match.name,
                     reference=given,
@@ -99,7 +99,7 @@ class VideoMaker:
         self._matches = matches
         self.facts = {"clips": [str(match.result.path) for match in matches]}
 
-    def make(self, cases: Iterable[Case]) -> Iterator[tuple[Case, np.ndarray]]:
+    def make(self, cases: Iterable[Sample]) -> Iterator[tuple[Sample, np.ndarray]]:
         """Each case with the frame of its result, in order."""
         frames = (made for match in self._matches for made in read_frames(match.result))
         yield from zip(cases, frames, strict=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import Case
+from magicpose_cli.evaluation.cases import Sample
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.fusion import Fusion
@@ -24,7 +24,7 @@ class CaseWarp:
     warp: ReferenceWarp
     fusion: Fusion
 
-    def fused(self, case: Case, made: np.ndarray) -> np.ndarray:
+    def fused(self, case: Sample, made: np.ndarray) -> np.ndarray:
         """The picture of a case with a known pose; made: the network's, (H, W, 3) uint8 RGB."""
         assert case.pose is not None
         return self.fusion(self.warp(case.pose), made)
@@ -40,7 +40,7 @@ class WarpedCases:
         self._trusts_network, self._strength = trusts_network, strength
         self._last: tuple[np.ndarray, Pose, CaseWarp | None] | None = None
 
-    def of(self, case: Case) -> CaseWarp | None:
+    def of(self, case: Sample) -> CaseWarp | None:
         """None where a pose is not known, or where the person cannot be told from the rest."""
         picture, still = case.reference, case.reference_pose
         if picture is None or still is None or case.pose is None:

@@ -18,7 +18,7 @@ from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.pose.files.clip import Beside, PoseClip
 from magicpose_cli.pose.files.read_write import is_pose_file, read_clip
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.tracking.linking import Sighting
+from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.track import TrackReport, look_of, track
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import Clip, SelectedClip, Selection, probe, read_frames, select
@@ -113,18 +113,18 @@ def clip_of_poses(path: Path, saved: PoseClip, fps: float | None) -> Clip:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Detections:
     """Everybody in every chosen frame of a driver; the detector that saw them, "" for a file.
 
     notes: what there was to tell of the frames, a line each.
     """
 
-    people: list[list[Sighting]]
+    people: list[list[Detection]]
     detector: str
     notes: tuple[str, ...] = ()
 
 
-def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent) -> Seen:
+def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent) -> Detections:
     """Everybody in every frame.
 
     A person takes 8.5 kB with a face's mesh, so an hour of one takes 765 MB; frames are never kept.
@@ -132,11 +132,11 @@ def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent
     """
     from magicpose_cli.pose.detection.detect import pick_detector
 
-    people: list[list[Sighting]] = []
+    people: list[list[Detection]] = []
     name, notes = "", tuple[str, ...]()
     if driver.kind == "poses":
         for source in driver.selected.sources:
-            people.append([Sighting(pose, None) for pose in driver.people[source]])
+            people.append([Detection(pose, None) for pose in driver.people[source]])
     else:
         name = pick_detector(motion.detector)
         people, notes = _look(driver, name, on_progress)
@@ -145,12 +145,12 @@ def see(driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent
             f"{driver.clip.path}: no person was found in any of its {len(people)} frames; expected "
             "a driver that shows one person (for ready-drawn poses say --driver-kind pose-maps)"
         )
-    return Seen(people, name, notes)
+    return Detections(people, name, notes)
 
 
 def _look(
     driver: Driver, detector: str, on_progress: OnProgress
-) -> tuple[list[list[Sighting]], tuple[str, ...]]:
+) -> tuple[list[list[Detection]], tuple[str, ...]]:
     """The film in sections, several at a time where that is faster.
 
     Sections depend on the film's length alone, so the same is seen on every machine.
@@ -208,15 +208,15 @@ def _look_at(
     part: slice,
     tell: Callable[[], None],
     on_held: Callable[[], None],
-) -> list[list[Sighting]]:
+) -> list[list[Detection]]:
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
-    people: list[list[Sighting]] = []
+    people: list[list[Detection]] = []
     loaded = load_detector(detector)
     try:
         for frame in driver.frames(part, on_held=on_held):
             found = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
-            people.append([Sighting(pose, look_of(frame, pose)) for pose in found])
+            people.append([Detection(pose, look_of(frame, pose)) for pose in found])
             tell()
     finally:
         loaded.close()
@@ -224,7 +224,7 @@ def _look_at(
 
 
 def follow(
-    driver: Driver, people: Sequence[Sequence[Sighting]], motion: MotionSettings
+    driver: Driver, people: Sequence[Sequence[Detection]], motion: MotionSettings
 ) -> tuple[list[Pose], TrackReport]:
     """One person's motion out of what was seen, one pose a frame.
 

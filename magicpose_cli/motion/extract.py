@@ -34,7 +34,7 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.in_place import in_place
 from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
 from magicpose_cli.pose.summary import Summary, summarize
-from magicpose_cli.pose.tracking.track import Sighting, TrackReport, look_of, track
+from magicpose_cli.pose.tracking.track import Detection, TrackReport, look_of, track
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import (
     Selection,
@@ -260,7 +260,7 @@ def _detect(picture: np.ndarray, motion: MotionSettings) -> list[Pose]:
 
 def _find_people(
     source: _Source, motion: MotionSettings, on_progress: OnProgress
-) -> tuple[PoseClip, list[list[Sighting]], Sequence[str]]:
+) -> tuple[PoseClip, list[list[Detection]], Sequence[str]]:
     """Everybody in each frame, the same with what they wear where there are pictures, and what
     there was to tell of the frames."""
     if source.film is not None:
@@ -272,7 +272,7 @@ def _find_people(
         return clip, sightings, notes
     if source.poses is not None:
         people = source.poses.people
-        return source.poses, [[Sighting(pose) for pose in frame] for frame in people], ()
+        return source.poses, [[Detection(pose) for pose in frame] for frame in people], ()
     assert source.picture is not None
     on_progress(Progress("poses", 0, 1))
     found = _detect(source.picture, motion)
@@ -282,7 +282,7 @@ def _find_people(
             f"{source.path}: no person was found; expected a picture that shows one, large enough"
         )
     height, width = source.picture.shape[:2]
-    worn = [Sighting(pose, look_of(source.picture, pose)) for pose in found]
+    worn = [Detection(pose, look_of(source.picture, pose)) for pose in found]
     return PoseClip([found], width, height), [worn], ()
 
 

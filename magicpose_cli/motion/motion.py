@@ -12,7 +12,7 @@ import numpy as np
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.motion.driver import Driver, Seen, follow, see
+from magicpose_cli.motion.driver import Detections, Driver, follow, see
 from magicpose_cli.motion.framing import (
     DrawnExtent,
     Extent,
@@ -226,7 +226,7 @@ def read_motion(
     picture: np.ndarray,
     size: Size,
     preset: Preset,
-    seen: Seen | None = None,
+    seen: Detections | None = None,
     shown_size: Size | None = None,
 ) -> Motion:
     """Track, retarget and frame: the driver's motion on the network's canvas (width, height), moved

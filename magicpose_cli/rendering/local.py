@@ -42,7 +42,7 @@ class Renderer:
     ):
         import torch
 
-        from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
+        from magicpose_cli.diffusion.sampler import Acceleration, Sampler
         from magicpose_cli.diffusion.schedulers import scheduler_by_name, steps_taken
 
         pipeline.maybe_free_model_hooks()  # a former reference's networks leave the device
@@ -81,7 +81,7 @@ class Renderer:
                 negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
                 steps=self.steps,
                 guidance=self.guidance,
-                shortcuts=Shortcuts(
+                shortcuts=Acceleration(
                     guidance_from=sampling.guidance_from,
                     guidance_until=sampling.guidance_until,
                     cache_every=sampling.cache_every if self.steps >= CACHED_FROM else 1,
@@ -144,7 +144,7 @@ class Renderer:
         return torch.cat([self.pipeline.encode_reference(part) for part in parts])
 
 
-class Here:
+class LocalRenderer:
     """The frame maker of a single process: the model is loaded once for many references."""
 
     def __init__(self, preset: Preset):

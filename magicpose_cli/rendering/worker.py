@@ -42,12 +42,12 @@ class Worker:
         """Dress in a reference; returns how many frames a batch may have here."""
         import torch
 
-        from magicpose_cli.rendering.local import Here
+        from magicpose_cli.rendering.local import LocalRenderer
 
         if self._threads:
             torch.set_num_threads(self._threads)
         if self._here is None:
-            self._here = Here(preset)
+            self._here = LocalRenderer(preset)
         return self._here.prepare(reference, preset, frames)
 
     def make(self, maps: np.ndarray) -> tuple[np.ndarray, list[str]]:

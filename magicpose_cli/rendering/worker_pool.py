@@ -19,7 +19,7 @@ DEATHS = 3  # workers that one batch may end
 AHEAD = 2  # batches a worker may be ahead of the oldest that is not ready
 
 
-class Crew(Protocol):
+class WorkerGroup(Protocol):
     """Workers wherever they are; see `processes.Processes` and `ray_actors.Actors`."""
 
     size: int
@@ -34,7 +34,7 @@ class Crew(Protocol):
 
 
 class WorkerPool:
-    """`with WorkerPool(preset, count=2) as pool:` a frame maker (see `resources.FrameMaker`).
+    """`with WorkerPool(preset, count=2) as pool:` a frame maker (see `resources.FrameRenderer`).
 
     count: processes on this machine; on CUDA they are spread over its GPUs, on the CPU they share
     its cores. devices: one process for each of these instead. ray: a cluster instead, see
@@ -161,7 +161,7 @@ class WorkerPool:
 
 def _crew(
     preset: Preset, count: int, devices: Sequence[str], ray: str | None
-) -> tuple[Crew, list[str]]:
+) -> tuple[WorkerGroup, list[str]]:
     """The workers and the device of each."""
     from magicpose_cli.rendering.local import pick_device
 

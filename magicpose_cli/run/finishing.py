@@ -20,7 +20,7 @@ from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion, picked
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.run.preflight import Plan
-from magicpose_cli.run.stage_timer import Clock
+from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import ahead
 from magicpose_cli.warping.fusion import Fusion
 from magicpose_cli.warping.secondary import (
@@ -52,7 +52,7 @@ class Finisher:
         *,
         maps: Iterator[np.ndarray],
         warp: WarpedFrames | None,
-        clock: Clock,
+        clock: StageTimer,
     ) -> None:
         self._motion, self._sources, self._maps = motion, sources, maps
         self._canvas = motion.result_framing.picture(picture)

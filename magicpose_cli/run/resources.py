@@ -16,7 +16,7 @@ import numpy as np
 
 from magicpose_cli.config.preset import MotionSettings, Preset
 from magicpose_cli.errors import DetectionError, InputError
-from magicpose_cli.motion.driver import Driver, Seen, see
+from magicpose_cli.motion.driver import Detections, Driver, see
 from magicpose_cli.progress import OnProgress, silent
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ READ_FROM_FILE = ("driver_kind", "canvas", "detector", "fps", "every", "start_s"
 """The settings of motion that decide what is seen in a driver."""
 
 
-class FrameMaker(Protocol):
+class FrameRenderer(Protocol):
     """Who turns pose maps into frames: this process, or workers."""
 
     notes: list[str]
@@ -46,7 +46,7 @@ class FrameMaker(Protocol):
 
 
 @dataclass(frozen=True)
-class Spread:
+class WorkerConfig:
     """Over which workers the frames are spread; see `workers.pool.WorkerPool`."""
 
     count: int = 0
@@ -54,7 +54,7 @@ class Spread:
     ray: str | None = None
 
     @classmethod
-    def typed(cls, count: int, devices: str, ray: str | None) -> Spread:
+    def typed(cls, count: int, devices: str, ray: str | None) -> WorkerConfig:
         """From what a shell gives: devices with commas between them."""
         return cls(count, tuple(filter(None, devices.split(","))), ray)
 
@@ -70,14 +70,14 @@ class Resources:
     `remember` says that there is one run only.
     """
 
-    def __init__(self, spread: Spread | None = None, *, remember: bool = True) -> None:
-        self._spread = spread or Spread()
+    def __init__(self, spread: WorkerConfig | None = None, *, remember: bool = True) -> None:
+        self._spread = spread or WorkerConfig()
         self._remember = remember
         self._nobody: dict[Any, str] = {}
-        self._maker: tuple[Any, Future[FrameMaker]] | None = None
+        self._maker: tuple[Any, Future[FrameRenderer]] | None = None
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._open = ExitStack()
-        self._seen: OrderedDict[Any, Seen] = OrderedDict()
+        self._seen: OrderedDict[Any, Detections] = OrderedDict()
         self._people: dict[Any, list[Pose]] = {}
         self._warps: OrderedDict[Any, ReferenceWarp] = OrderedDict()
 
@@ -93,7 +93,7 @@ class Resources:
         self._loader.shutdown(wait=True, cancel_futures=True)
         self._open.close()
 
-    def maker(self, preset: Preset) -> Future[FrameMaker]:
+    def maker(self, preset: Preset) -> Future[FrameRenderer]:
         """Who makes the frames: begins to load in a thread, unless it is loaded already."""
         key = f"{preset.model!r} {_is_large(preset)}"  # JSON takes no name that is no text
         if self._maker is None or self._maker[0] != key or _failed(self._maker[1]):
@@ -101,11 +101,11 @@ class Resources:
             self._maker = (key, self._loader.submit(self._load, preset))
         return self._maker[1]
 
-    def _load(self, preset: Preset) -> FrameMaker:
+    def _load(self, preset: Preset) -> FrameRenderer:
         if not self._spread:
-            from magicpose_cli.rendering.local import Here
+            from magicpose_cli.rendering.local import LocalRenderer
 
-            here = Here(preset)
+            here = LocalRenderer(preset)
             self._open.callback(here.close)
             return here
         from magicpose_cli.rendering.worker_pool import WorkerPool
@@ -117,7 +117,7 @@ class Resources:
 
     def seen(
         self, driver: Driver, settings: MotionSettings, on_progress: OnProgress = silent
-    ) -> Seen:
+    ) -> Detections:
         """Everybody in every frame of a driver, looked for once. Raises as `driver.see` does."""
         key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in READ_FROM_FILE))
         if not self._remember:
@@ -190,5 +190,5 @@ def _is_large(preset: Preset) -> bool:
     return math.prod(preset.size_for(0)) > USUAL_PIXELS
 
 
-def _failed(loading: Future[FrameMaker]) -> bool:
+def _failed(loading: Future[FrameRenderer]) -> bool:
     return loading.done() and loading.exception() is not None

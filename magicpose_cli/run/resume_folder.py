@@ -65,8 +65,8 @@ def by_name(output: Path) -> Path:
     return named
 
 
-class WorkFolder:
-    """`with WorkFolder.open(output, key) as work:` around a run that makes `output`.
+class ResumeFolder:
+    """`with ResumeFolder.open(output, key) as work:` around a run that makes `output`.
 
     path: the folder. facts: what former runs of this job wrote down with `remember`. notes: what
     the user should know, a line each. Leaving the block before `finish` keeps what is finished for
@@ -84,7 +84,7 @@ class WorkFolder:
         self._frames = self.path / FRAMES
 
     @classmethod
-    def open(cls, output: Path, key: dict[str, Any], *, resume: bool = True) -> WorkFolder:
+    def open(cls, output: Path, key: dict[str, Any], *, resume: bool = True) -> ResumeFolder:
         """Take possession of the output's work folder, which is made where it is missing.
 
         key: everything that decides the made frames, as JSON. A folder of another key is begun
@@ -127,7 +127,7 @@ class WorkFolder:
             self._frames.mkdir(exist_ok=True)
             self._write_journal()
 
-    def __enter__(self) -> WorkFolder:
+    def __enter__(self) -> ResumeFolder:
         return self
 
     def __exit__(

@@ -12,7 +12,7 @@ Span = tuple[str, float, float]
 """stage, begin and end in seconds since the clock was started."""
 
 
-class Clock:
+class StageTimer:
     """Measures stages, also those of several threads at once.
 
     spans: every piece of work, at most MAX_SPANS of them, so that a long film costs no memory.

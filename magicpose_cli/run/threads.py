@@ -55,8 +55,8 @@ def ahead(source: Iterable[Item], depth: int = 2) -> Generator[Item]:
         thread.join()  # an interpreter that ends under a thread in a library's code aborts
 
 
-class Behind(Generic[Item]):
-    """Hands items to a thread that works them off in order: `with Behind(work) as sink`.
+class BackgroundWriter(Generic[Item]):
+    """Hands items to a thread that works them off in order: `with BackgroundWriter(work) as sink`.
 
     `put` waits where `depth` items lie unworked, so memory is bounded. What the work raises comes
     out of the next `put` or of the end of the block. Leaving the block, by an exception too, waits
@@ -69,7 +69,7 @@ class Behind(Generic[Item]):
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="behind", daemon=True)
 
-    def __enter__(self) -> Behind[Item]:
+    def __enter__(self) -> BackgroundWriter[Item]:
         self._thread.start()
         return self
 

@@ -30,7 +30,7 @@ NAME = "training.json"
 
 
 @dataclass
-class Standing:
+class TrainState:
     """How far a run has come."""
 
     stages: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Moving:
 
 
 def save_checkpoint(
-    folder: Path, networks: Networks, moving: Moving, standing: Standing, recipe: Recipe
+    folder: Path, networks: Networks, moving: Moving, standing: TrainState, recipe: Recipe
 ) -> None:
     """Write a checkpoint to `folder`. Raises OutputError where the disk does not take it."""
     standing.recipe = recipe.model_dump(mode="json")
@@ -106,7 +106,7 @@ def reason_of(error: Exception) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
-def _state(networks: Networks, moving: Moving, standing: Standing) -> dict[str, Tensor]:
+def _state(networks: Networks, moving: Moving, standing: TrainState) -> dict[str, Tensor]:
     """Tensors by name: full-precision weights, averages, and AdamW's moments where it has some."""
     state = {
         f"weight/{name}": p.detach()
@@ -136,7 +136,7 @@ def load_weights(folder: Path, networks: Networks) -> None:
     _put(networks, weights, folder)
 
 
-def load_moving(folder: Path, networks: Networks, moving: Moving, standing: Standing) -> None:
+def load_moving(folder: Path, networks: Networks, moving: Moving, standing: TrainState) -> None:
     """Everything that `save_checkpoint` kept, to go on within a stage."""
     state = read_state(folder)
     weights = {k.removeprefix("weight/"): v for k, v in state.items() if k.startswith("weight/")}
@@ -180,11 +180,11 @@ def read_state(folder: Path) -> dict[str, Tensor]:
     return state
 
 
-def read_standing(folder: Path) -> Standing:
+def read_standing(folder: Path) -> TrainState:
     """`training.json` of a checkpoint."""
     try:
         data = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        standing = Standing(**data)
+        standing = TrainState(**data)
     except (OSError, ValueError, TypeError) as error:
         raise TrainingError(
             f"checkpoint {folder}: no readable {NAME} ({error}); delete this folder and run the "

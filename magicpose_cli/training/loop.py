@@ -19,7 +19,7 @@ from magicpose_cli.errors import TrainingError
 from magicpose_cli.progress import OnProgress, Progress
 from magicpose_cli.training.checkpoints import (
     Moving,
-    Standing,
+    TrainState,
     checkpoints,
     keep_last,
     save_checkpoint,
@@ -61,7 +61,7 @@ class Loop:
         networks: Networks,
         stage: StageSettings,
         moving: Moving,
-        standing: Standing,
+        standing: TrainState,
         folder: Path,
     ):
         self._run, self.networks, self.stage, self.moving = run, networks, stage, moving

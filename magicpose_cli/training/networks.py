@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from magicpose_cli.diffusion.checkpoint.configs import check_configs
 from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeline, offline, quiet
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.reference_attention import Bank, ReferenceAttention
+from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
 from magicpose_cli.training.pretrained_pose import start_from_controlnet
-from magicpose_cli.training.progressive_growing import Fronts, add_level
+from magicpose_cli.training.progressive_growing import InputConvs, add_level
 from magicpose_cli.training.recipe import PARTS, ModelSettings, NetworkSettings, Recipe
 
 
@@ -56,7 +56,7 @@ class Networks(nn.Module):
         self.language = language or {}
         self.given: tuple[str, ...] = ()
         """Parts that come trained, so that no stage begins them as a copy of the denoiser."""
-        self.fronts: Fronts | None = None
+        self.fronts: InputConvs | None = None
         """Of the model of half the size that these networks have grown from."""
         self.unet = parts["unet"]
         self.appearance_unet = parts["appearance_unet"]
@@ -82,7 +82,7 @@ class Networks(nn.Module):
         residuals: dict[str, Any] = {}
         self._reader.bank = None
         if reference is not None and len(reference):
-            bank: Bank = {}
+            bank: ReferenceFeatures = {}
             self._writer.recording = bank
             some = len(reference)
             self.appearance_unet(reference, t[:some], self.text.expand(some, -1, -1))
@@ -245,7 +245,7 @@ def _grow_networks(model: ModelSettings) -> Networks:
     parts = _with_twins(UNet2DConditionModel(**_shape(model)), model.network)
     add_level(parts, half)
     networks = Networks(parts, half.scheduler, half.vae, half.text, half.language)
-    networks.given, networks.fronts = PARTS, Fronts(half)
+    networks.given, networks.fronts = PARTS, InputConvs(half)
     return networks
 
 

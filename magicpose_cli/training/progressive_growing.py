@@ -34,7 +34,7 @@ SAME = (
 """Settings that a model of half the size has to share."""
 
 
-class Fronts(nn.ModuleDict):
+class InputConvs(nn.ModuleDict):
     """What the networks of the smaller model did before their first level, by part."""
 
     def __init__(self, half: Networks):
@@ -125,7 +125,7 @@ def _enlarge_only(unet: UNet2DConditionModel) -> None:
         nn.init.zeros_(transformer.proj_out.bias)
 
 
-class Growth(nn.Module):
+class ProgressiveGrowing(nn.Module):
     """Make of latents and maps of twice the size what the kept levels were used to."""
 
     def __init__(self, networks: Networks):

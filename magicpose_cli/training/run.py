@@ -26,7 +26,7 @@ from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.training.autoencoder import fit_autoencoder
 from magicpose_cli.training.checkpoints import (
     Moving,
-    Standing,
+    TrainState,
     checkpoints,
     load_moving,
     load_weights,
@@ -102,7 +102,7 @@ def _all_stages(run: Run, order: tuple[str, ...]) -> Networks | None:
         networks.part(part).to(memory_format=torch.channels_last)
     if run.recipe.compile:
         compile_blocks(networks)
-    standing = Standing(trained=("vae",) if fresh else (), done=True)
+    standing = TrainState(trained=("vae",) if fresh else (), done=True)
     for depth in range(1, len(order) + 1):
         standing = _stage(run, networks, order[:depth], standing)
         if not standing.done:
@@ -114,7 +114,7 @@ def _stage_folder(run: Run, order: tuple[str, ...]) -> Path:
     return run.folder / "stages" / "-".join(order)
 
 
-def _stage(run: Run, networks: Networks, order: tuple[str, ...], before: Standing) -> Standing:
+def _stage(run: Run, networks: Networks, order: tuple[str, ...], before: TrainState) -> TrainState:
     """Bring the networks to the end of this stage, or as far as the time allows."""
     folder, stage = _stage_folder(run, order), run.recipe.stages[order[-1]]
     saved = checkpoints(folder)

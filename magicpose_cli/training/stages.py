@@ -14,7 +14,7 @@ from magicpose_cli.training.autoencoder import Rebuilding
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.pair_source import Batch, Source, moved
-from magicpose_cli.training.progressive_growing import Growth
+from magicpose_cli.training.progressive_growing import ProgressiveGrowing
 from magicpose_cli.training.recipe import StageSettings
 
 CROP = 64
@@ -52,7 +52,7 @@ def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
     if stage.kind == "autoencoder":
         return Rebuilding(networks.vae)
     if stage.kind == "growth":
-        return Growth(networks)
+        return ProgressiveGrowing(networks)
     if stage.kind == "end-to-end":
         return EndToEnd(networks)
     return Denoising(networks, stage)

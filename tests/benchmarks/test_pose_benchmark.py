@@ -16,7 +16,7 @@ from magicpose_cli.benchmarks.pose_benchmark import (
     measure_stages,
 )
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.evaluation.cases import Case, Seen
+from magicpose_cli.evaluation.cases import MadeSample, Sample
 from magicpose_cli.evaluation.pose_following import body_distance
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import PARTS, Pose
@@ -51,7 +51,7 @@ def shifted(pose, dx):
 
 
 def seen_as(cases, finder):
-    return [Seen(case, case.truth, found=finder(case.pose)) for case in cases]
+    return [MadeSample(case, case.truth, found=finder(case.pose)) for case in cases]
 
 
 def test_the_truth_itself_is_exact(film):
@@ -100,9 +100,11 @@ def test_swapped_hands_are_an_error(film):
     pose = case.pose
     swapped = replace(pose, left_hand=pose.right_hand, right_hand=pose.left_hand)
     apart = np.linalg.norm(pose.left_hand - pose.right_hand, axis=1).mean()
-    found = Seen(case, case.truth, found=swapped)
+    found = MadeSample(case, case.truth, found=swapped)
     assert hand_error(found) == pytest.approx(100 * apart / body_height(pose), rel=1e-4)
-    assert hand_error(Seen(Case("a", "a", None, case.truth), case.truth, found=pose)) is None
+    assert (
+        hand_error(MadeSample(Sample("a", "a", None, case.truth), case.truth, found=pose)) is None
+    )
 
 
 def test_a_film_moves_smoothly_and_is_always_the_same(film):

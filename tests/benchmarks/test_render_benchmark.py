@@ -8,7 +8,7 @@ from magicpose_cli.benchmarks import arithmetic
 from magicpose_cli.benchmarks.original import NaiveRenderer
 from magicpose_cli.benchmarks.render_benchmark import (
     NAIVE_FRAMES,
-    Way,
+    Variant,
     measure_rendering,
     named_ways,
 )
@@ -61,7 +61,10 @@ def test_a_step_costs_the_same_each_time(base):
     """What is counted once for all frames does not depend on them; a frame's part on the steps."""
     once, twice = (
         measure_rendering(
-            [Way("exact", base.with_options(sampling__steps=steps))], Weights(), frames=1, repeat=1
+            [Variant("exact", base.with_options(sampling__steps=steps))],
+            Weights(),
+            frames=1,
+            repeat=1,
         ).ways[0]
         for steps in (2, 4)
     )
@@ -89,7 +92,7 @@ def test_ways_share_weights_but_not_schedulers(base):
 
 def test_random_networks_need_no_model(base):
     preset = base.with_options(model__name="not installed")
-    ways = [Way("exact", preset)]
+    ways = [Variant("exact", preset)]
     measured = measure_rendering(ways, Weights("tiny"), frames=2, repeat=1)
     assert measured.model == "tiny, random weights" and measured.ways[0].flops > 0
 

@@ -14,7 +14,7 @@ from magicpose_cli.benchmarks.tracking_benchmark import (
     measure_tracking,
     plant,
 )
-from magicpose_cli.pose.tracking.track import Sighting, track
+from magicpose_cli.pose.tracking.track import Detection, track
 from magicpose_cli.synthetic.people import TEST_SEEDS
 
 NOTHING = Mistakes(
@@ -29,7 +29,7 @@ def restored(mistakes, clips=3):
     numbers = []
     for truth, height in drawn_motions(clips, 100, SEED):
         found = plant(truth, height, mistakes, rng)
-        poses, report = track([[Sighting(p)] if not p.is_empty else [] for p in found], FPS)
+        poses, report = track([[Detection(p)] if not p.is_empty else [] for p in found], FPS)
         numbers.append(compare(truth, found, poses, height, report))
     return {name: np.mean([n[name] for n in numbers]) for name in numbers[0]}
 

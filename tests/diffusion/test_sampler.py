@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from magicpose_cli.diffusion.original_schedule import naive_denoise
-from magicpose_cli.diffusion.sampler import Sampler, Shortcuts
+from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.diffusion.schedulers import scheduler_by_name
 
 BAR = 1e-5
@@ -141,11 +141,11 @@ def test_half_precision_is_near(pipeline, inputs, maps):
 
 def test_guidance_only_where_it_is_asked_for(pipeline, inputs, maps):
     denoiser = calls(pipeline.unet)
-    shortcuts = Shortcuts(guidance_from=0.25, guidance_until=0.75)
+    shortcuts = Acceleration(guidance_from=0.25, guidance_until=0.75)
     some = Sampler(pipeline, **inputs, steps=4, guidance=7.0, shortcuts=shortcuts).sample(maps)
     assert denoiser == [3, 6, 6, 3]
     none = Sampler(
-        pipeline, **inputs, steps=4, guidance=7.0, shortcuts=Shortcuts(guidance_until=0.0)
+        pipeline, **inputs, steps=4, guidance=7.0, shortcuts=Acceleration(guidance_until=0.0)
     ).sample(maps)
     assert error(none, naive(pipeline, inputs, maps, steps=4, guidance=1.0)) <= BAR
     assert error(some, none) > 0.01
@@ -158,19 +158,23 @@ def test_cached_steps_leave_out_the_deep_layers(pipeline, inputs, maps):
         "deep": calls(pipeline.unet.mid_block.resnets[0]),
         "last": calls(pipeline.unet.up_blocks[-1].resnets[-1]),
     }
-    sampler = Sampler(pipeline, **inputs, steps=6, guidance=3.0, shortcuts=Shortcuts(cache_every=2))
+    sampler = Sampler(
+        pipeline, **inputs, steps=6, guidance=3.0, shortcuts=Acceleration(cache_every=2)
+    )
     near = sampler.sample(maps)
     assert counted == {"pose": [3] * 3, "deep": [1, 3, 6, 6], "last": [1, 3, 6, 6, 6, 6, 6]}
     assert 1e-3 < error(near, exact) < 0.5
     rough = Sampler(
-        pipeline, **inputs, steps=6, guidance=3.0, shortcuts=Shortcuts(cache_every=6)
+        pipeline, **inputs, steps=6, guidance=3.0, shortcuts=Acceleration(cache_every=6)
     ).sample(maps)
     assert error(rough, exact) > error(near, exact)
 
 
 def test_a_cached_step_on_its_own_features_is_the_whole_step(pipeline, inputs, maps):
     """With nothing changed in between, first convolution and last layer give the same."""
-    sampler = Sampler(pipeline, **inputs, steps=2, guidance=3.0, shortcuts=Shortcuts(cache_every=2))
+    sampler = Sampler(
+        pipeline, **inputs, steps=2, guidance=3.0, shortcuts=Acceleration(cache_every=2)
+    )
     x = inputs["noise"].expand(3, -1, -1, -1)
     t = pipeline.scheduler.timesteps[0]
     watched = sampler._last_layer_watched()
@@ -183,7 +187,7 @@ def test_a_cached_step_on_its_own_features_is_the_whole_step(pipeline, inputs, m
 
 
 def test_both_shortcuts_together(pipeline, inputs, maps):
-    shortcuts = Shortcuts(guidance_from=0.5, cache_every=2)
+    shortcuts = Acceleration(guidance_from=0.5, cache_every=2)
     sampler = Sampler(pipeline, **inputs, steps=6, guidance=3.0, shortcuts=shortcuts)
     deep = calls(pipeline.unet.mid_block.resnets[0])
     assert torch.isfinite(sampler.sample(maps)).all()
@@ -224,7 +228,7 @@ def test_compiled_is_eager(tmp_path, monkeypatch):
         "reference_latents": torch.randn(1, 4, 8, 8, generator=generator),
         "prompt_embeds": pipeline.encode_prompt(),
     }
-    options = {"steps": 4, "guidance": 3.0, "shortcuts": Shortcuts(cache_every=2)}
+    options = {"steps": 4, "guidance": 3.0, "shortcuts": Acceleration(cache_every=2)}
     eager = Sampler(pipeline, **inputs, **options).sample(maps)
     graph = Sampler(pipeline, **inputs, **options, compiled=True)
     assert error(graph.sample(maps), eager) <= BAR
@@ -242,7 +246,7 @@ def test_one_graph_serves_all_steps_and_batches(pipeline, inputs, maps, monkeypa
         lambda function: torch.compile(function, backend=graphs, dynamic=False),
     )
     torch._dynamo.reset()
-    shortcuts = Shortcuts(cache_every=2)
+    shortcuts = Acceleration(cache_every=2)
     sampler = Sampler(pipeline, **inputs, steps=3, shortcuts=shortcuts, compiled=True)
     once = sampler.sample(maps)
     assert torch.equal(sampler.sample(maps), once)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpose_cli.evaluation.cases import Case, Seen
+from magicpose_cli.evaluation.cases import MadeSample, Sample
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def texture() -> np.ndarray:
 
 @pytest.fixture
 def seen(texture):
-    """A function that makes a Seen of a truth and a picture."""
+    """A function that makes a MadeSample of a truth and a picture."""
 
-    def make(picture=None, truth=texture, **case) -> Seen:
+    def make(picture=None, truth=texture, **case) -> MadeSample:
         picture = truth if picture is None else picture
         named = {"name": "a", "clip": "a", "reference": truth, "truth": truth}
-        return Seen(Case(**(named | case)), picture, case.get("labels"))
+        return MadeSample(Sample(**(named | case)), picture, case.get("labels"))
 
     return make
 

@@ -19,7 +19,7 @@ from magicpose_cli.evaluation.evaluation_report import write_report
 from magicpose_cli.evaluation.generate import ModelMaker, unique_names
 from magicpose_cli.evaluation.metrics import COPY, TRUTH
 from magicpose_cli.evaluation.pairs import data_pairs, drawn_pairs
-from magicpose_cli.evaluation.strips import Album
+from magicpose_cli.evaluation.strips import SampleGrid
 from magicpose_cli.evaluation.table import table_rows
 from magicpose_cli.evaluation.warped_cases import WarpedCases
 from magicpose_cli.rendering.local import Renderer
@@ -28,7 +28,7 @@ from magicpose_cli.video import write_picture, write_video
 
 @pytest.fixture
 def album():
-    album = Album()
+    album = SampleGrid()
     yield album
     album.close()
 

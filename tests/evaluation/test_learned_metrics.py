@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from magicpose_cli.errors import ModelError
-from magicpose_cli.evaluation.cases import Seen
+from magicpose_cli.evaluation.cases import MadeSample
 from magicpose_cli.evaluation.learned_metrics import WINDOW, Learned, aligned_face, weights_folder
 
 
@@ -95,7 +95,7 @@ def test_faces_are_aligned_before_they_are_compared(folder, people, frames, seen
     pose = people.poses()[0]
     moved = np.roll(frames[0], (6, 9), (0, 1))
     moved_pose = pose.map_points(lambda p: p + np.float32((9, 6)), pose.width, pose.height)
-    pair = Seen(seen(frames[0], frames[0]).case, moved, None, moved_pose, pose)
+    pair = MadeSample(seen(frames[0], frames[0]).case, moved, None, moved_pose, pose)
     assert metric.function(pair) == pytest.approx(1, abs=0.01)
     assert aligned_face(frames[0], pose.face).shape == (112, 112, 3)
     assert aligned_face(frames[0], np.full((68, 2), np.nan)) is None

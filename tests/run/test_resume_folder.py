@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from magicpose_cli.errors import OutputError
-from magicpose_cli.run.resume_folder import WorkFolder, work_path
+from magicpose_cli.run.resume_folder import ResumeFolder, work_path
 
 KEY = {"model_sha256": "ab", "size": (64, 32), "settings": {"sampling": {"seed": 42}}}
 NOISE = np.random.default_rng(0)
@@ -36,8 +36,8 @@ def other_run(out):
     """Another process at work on the same output; ends by kill -9."""
     code = (
         "import sys, time, numpy as np; from pathlib import Path\n"
-        "from magicpose_cli.run.resume_folder import WorkFolder\n"
-        f"work = WorkFolder.open(Path(sys.argv[1]), {KEY!r})\n"
+        "from magicpose_cli.run.resume_folder import ResumeFolder\n"
+        f"work = ResumeFolder.open(Path(sys.argv[1]), {KEY!r})\n"
         "work.save(0, np.zeros((16, 12, 3), np.uint8)); print('go', flush=True); time.sleep(60)"
     )
     run = subprocess.Popen([sys.executable, "-c", code, str(out)], stdout=subprocess.PIPE)
@@ -52,7 +52,7 @@ def test_a_run_goes_on_where_the_former_stopped(out):
     frames = [picture() for _ in range(3)]
     arrays = {"body": NOISE.random((7, 18, 2), np.float32), "none": np.zeros((0, 4))}
     told = {"detector": "x", "window": [0.1, 1e-9, 3.0], "track": None}
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         assert work.motion() is None and not work.has(0) and work.load(0) is None
         work.save_motion(arrays, told)
         work.remember(batch_size=4)
@@ -60,7 +60,7 @@ def test_a_run_goes_on_where_the_former_stopped(out):
             work.save(index, frame)
         with pytest.raises(KeyError):  # what it is left by makes no difference
             raise KeyError
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         assert work.notes == () and work.facts["batch_size"] == 4
         kept, kept_told = work.motion()
         assert kept_told == told and kept.keys() == arrays.keys()
@@ -80,39 +80,39 @@ def test_a_run_goes_on_where_the_former_stopped(out):
 )
 def test_it_lies_beside_the_output(tmp_path, monkeypatch, output, folder):
     monkeypatch.chdir(tmp_path)
-    with WorkFolder.open(Path(output), KEY) as work:
+    with ResumeFolder.open(Path(output), KEY) as work:
         assert work.path == Path(folder) and work.path.is_dir()
     assert list(tmp_path.iterdir()) == []  # nothing was finished, so not even its parents stay
     assert work_path(Path()) == tmp_path.with_name(f"{tmp_path.name}.part")
 
 
 def test_frames_of_another_job_are_never_mixed_in(out):
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         work.save(5, picture())
         work.save_motion({}, {})
         work.remember(batch_size=4)
         (work.path / "so-far.mp4").write_text("old")
         (work.path / "so-far").mkdir()
     changed = {**KEY, "settings": {"sampling": {"seed": 7}}, "model_sha256": "cd"}
-    with WorkFolder.open(out, changed) as work:
+    with ResumeFolder.open(out, changed) as work:
         (note,) = work.notes
         assert "another job (model_sha256, settings.sampling.seed)" in note and "\n" not in note
         assert not work.has(5) and work.motion() is None and work.facts == {}
         assert left_in(work.path) == ["frames", "job.json", "lock"]
         work.save(1, picture())
-    with WorkFolder.open(out, changed, resume=False) as work:
+    with ResumeFolder.open(out, changed, resume=False) as work:
         assert work.notes == () and not work.has(1)
 
 
 @pytest.mark.parametrize("journal", [None, b"", b"{}", b"[1]", b'{"key": {"mo'])
 def test_without_a_journal_nothing_counts(out, journal):
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         work.save(5, picture())
     if journal is None:
         (work.path / "job.json").unlink()
     else:
         (work.path / "job.json").write_bytes(journal)
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         assert not work.has(5) and work.notes == ()
         assert json.loads((work.path / "job.json").read_text())["facts"] == {}
 
@@ -120,7 +120,7 @@ def test_without_a_journal_nothing_counts(out, journal):
 def test_a_damaged_frame_is_missing(out):
     """Cut off, filled with zeros or hit by a flipped bit anywhere: never another picture."""
     frame = picture(9, 7)
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         work.save(0, frame)
         file = work.path / "frames" / "000000.png"
         whole = file.read_bytes()
@@ -154,7 +154,7 @@ def _png(frame):
 
 
 def test_damaged_motion_is_none(out):
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         work.save_motion({"body": NOISE.random((3, 2))}, {"detector": "x"})
         file = work.path / "motion.npz"
         whole = file.read_bytes()
@@ -178,24 +178,24 @@ def test_damaged_motion_is_none(out):
 def test_a_second_run_is_one_line_with_the_id_of_the_first(out, other_run):
     for resume in (True, False):
         with pytest.raises(OutputError) as caught:
-            WorkFolder.open(out, KEY, resume=resume)
+            ResumeFolder.open(out, KEY, resume=resume)
         assert f"(process {other_run.pid})" in str(caught.value)
         assert "\n" not in str(caught.value)
-    with WorkFolder.open(out.with_name("out2.mp4"), KEY):
+    with ResumeFolder.open(out.with_name("out2.mp4"), KEY):
         pass
     assert work_path(out).is_dir()
     other_run.send_signal(signal.SIGKILL)
     other_run.wait()
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         assert work.has(0) and work.load(0).max() == 0
 
 
 def test_also_two_runs_of_one_process(out):
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         with pytest.raises(OutputError, match=f"process {os.getpid()}"):
-            WorkFolder.open(out, KEY)
+            ResumeFolder.open(out, KEY)
         work.save(0, picture())
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         assert work.has(0)
 
 
@@ -203,12 +203,12 @@ def test_many_runs_at_once_never_hold_it_together(out):
     """Each takes the folder, is alone in it and removes it; the race is for the removed one."""
     code = (
         "import sys, os, time; from pathlib import Path\n"
-        "from magicpose_cli.run.resume_folder import WorkFolder\n"
+        "from magicpose_cli.run.resume_folder import ResumeFolder\n"
         "from magicpose_cli.errors import OutputError\n"
         "out, turns = Path(sys.argv[1]), 0\n"
         "inside, end = out.with_name('inside'), time.monotonic() + 1.5\n"
         "while time.monotonic() < end:\n"
-        "    try: work = WorkFolder.open(out, {})\n"
+        "    try: work = ResumeFolder.open(out, {})\n"
         "    except OutputError as e:\n"
         "        assert 'another run' in str(e), e\n"
         "        continue\n"
@@ -230,12 +230,12 @@ def test_many_runs_at_once_never_hold_it_together(out):
 def test_what_is_not_ours_is_left_alone(out):
     (out.parent / "out.mp4.part").write_text("a download")
     with pytest.raises(OutputError, match="not this program's"):
-        WorkFolder.open(out, KEY)
+        ResumeFolder.open(out, KEY)
     assert (out.parent / "out.mp4.part").read_text() == "a download"
     (out.parent / "own.mp4.part").mkdir()
     (out.parent / "own.mp4.part" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="not this program's"):
-        WorkFolder.open(out.with_name("own.mp4"), KEY)
+        ResumeFolder.open(out.with_name("own.mp4"), KEY)
     assert left_in(out.parent / "own.mp4.part") == ["thesis.txt"]
 
 
@@ -248,7 +248,7 @@ def test_a_folder_with_a_lock_and_something_else_is_left_alone(out, foreign):
     (folder / foreign).write_text("mine")
     before = left_in(folder)
     with pytest.raises(OutputError, match="not this program's"):
-        WorkFolder.open(out, KEY)
+        ResumeFolder.open(out, KEY)
     assert left_in(folder) == before and (folder / foreign).read_text() == "mine"
 
 
@@ -264,7 +264,7 @@ def test_links_are_not_followed(out, name):
         (link.parent / "lock").write_text("")
     link.symlink_to(elsewhere, target_is_directory=True)
     with pytest.raises(OutputError, match="not this program's"):
-        WorkFolder.open(out, KEY)
+        ResumeFolder.open(out, KEY)
     assert left_in(elsewhere) == ["000001.png", "lock"] and link.is_symlink()
 
 
@@ -273,7 +273,7 @@ def test_where_nothing_can_be_written_is_known_before_the_work(tmp_path):
     for folder in (tmp_path / "file", Path("/proc"), Path("/sys")):
         if folder.exists():
             with pytest.raises(OutputError, match="cannot be written") as caught:
-                WorkFolder.open(folder / "out.mp4", KEY)
+                ResumeFolder.open(folder / "out.mp4", KEY)
             assert "\n" not in str(caught.value)
 
 
@@ -281,7 +281,7 @@ def test_a_full_disk_costs_no_finished_frame(out):
     resource = pytest.importorskip("resource")
     frames = [picture() for _ in range(3)]
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         for index, frame in enumerate(frames):
             work.save(index, frame)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
@@ -299,13 +299,13 @@ def test_a_full_disk_costs_no_finished_frame(out):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert not list(work.path.rglob("*.tmp"))
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         assert np.array_equal(work.load_all([0, 1, 2]), frames)
         assert not work.has(3) and work.motion() is None
 
 
 def test_the_folder_stays_while_the_output_does_not_stand(out):
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         work.save(0, picture())
         with pytest.raises(OutputError):
             work.finish()
@@ -313,7 +313,7 @@ def test_the_folder_stays_while_the_output_does_not_stand(out):
 
 
 def test_a_frame_costs_the_same_among_very_many(out):
-    with WorkFolder.open(out, KEY) as work:
+    with ResumeFolder.open(out, KEY) as work:
         work.save(0, picture())
         few = _seconds(work, 1)
         png = (work.path / "frames" / "000000.png").read_bytes()

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from magicpose_cli.run.stage_timer import Clock
-from magicpose_cli.run.threads import Behind, ahead
+from magicpose_cli.run.stage_timer import StageTimer
+from magicpose_cli.run.threads import BackgroundWriter, ahead
 
 
 def test_ahead_keeps_the_order_and_stays_near():
@@ -50,7 +50,7 @@ def test_behind_works_everything_off_even_when_stopped():
         time.sleep(0.02)
         done.append(item)
 
-    with pytest.raises(KeyboardInterrupt), Behind(work) as sink:
+    with pytest.raises(KeyboardInterrupt), BackgroundWriter(work) as sink:
         for i in range(4):
             sink.put(i)
         raise KeyboardInterrupt
@@ -62,22 +62,22 @@ def test_behind_raises_what_its_work_raises():
         if item == 2:
             raise OSError("full")
 
-    with pytest.raises(OSError, match="full"), Behind(work) as sink:
+    with pytest.raises(OSError, match="full"), BackgroundWriter(work) as sink:
         for i in range(100):
             sink.put(i)
-    with pytest.raises(OSError, match="full"), Behind(work) as sink:
+    with pytest.raises(OSError, match="full"), BackgroundWriter(work) as sink:
         sink.put(2)  # the last one: its error comes at the end of the block
 
 
 def test_stages_that_overlap_are_seen_to_overlap():
-    clock = Clock()
+    clock = StageTimer()
 
     def slow(n):
         for i in range(n):
             time.sleep(0.03)
             yield i
 
-    with Behind(lambda item: time.sleep(0.03)) as sink:
+    with BackgroundWriter(lambda item: time.sleep(0.03)) as sink:
         for item in clock.each("make", ahead(clock.each("draw", slow(6)))):
             sink.put(item)
     drawn = [span for span in clock.spans if span[0] == "draw"]
@@ -88,8 +88,8 @@ def test_stages_that_overlap_are_seen_to_overlap():
 
 
 def test_a_clock_of_a_long_film_takes_no_memory():
-    clock = Clock()
-    for _ in range(Clock.MAX_SPANS + 10):
+    clock = StageTimer()
+    for _ in range(StageTimer.MAX_SPANS + 10):
         with clock("stage"):
             pass
-    assert len(clock.spans) == Clock.MAX_SPANS and clock.seconds["stage"] >= 0
+    assert len(clock.spans) == StageTimer.MAX_SPANS and clock.seconds["stage"] >= 0

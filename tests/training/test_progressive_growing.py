@@ -9,7 +9,7 @@ from magicpose_cli.progress import silent
 from magicpose_cli.training.checkpoints import checkpoints, read_state
 from magicpose_cli.training.networks import build_networks, write_model
 from magicpose_cli.training.pair_source import open_source
-from magicpose_cli.training.progressive_growing import Growth
+from magicpose_cli.training.progressive_growing import ProgressiveGrowing
 from magicpose_cli.training.recipe import PARTS, Recipe, StageSettings
 from magicpose_cli.training.run import train
 
@@ -85,7 +85,7 @@ def test_growing_changes_the_new_level_alone(toy, half, batch):
     networks = build_networks(grown(toy, half))
     networks.requires_grad_(True)
     noise = torch.randn(batch.target.shape)
-    task, t = Growth(networks), torch.full((8,), 900)
+    task, t = ProgressiveGrowing(networks), torch.full((8,), 900)
     optimizer = torch.optim.AdamW(networks.parameters(), 4e-3)
     losses = []
     for _ in range(40):
@@ -155,4 +155,4 @@ def test_what_growth_needs(toy, half, tmp_path):
     with pytest.raises(ModelError, match=r"model\.grow_from .*nowhere"):
         build_networks(grown(toy, tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match=r"growth needs model\.grow_from"):
-        Growth(build_networks(toy))
+        ProgressiveGrowing(build_networks(toy))

@@ -19,7 +19,7 @@ from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, box_diagonals
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class Detection:
     """Somebody in a frame, and what they wear (`look_of`); None where there is no picture."""
 
     pose: Pose
@@ -76,7 +76,7 @@ class _Features:
     box: np.ndarray
 
 
-def follow(sightings: Sequence[Sequence[Sighting]], fps: float) -> list[Track]:
+def follow(sightings: Sequence[Sequence[Detection]], fps: float) -> list[Track]:
     """Link the sightings of each frame to tracks; every sighting of somebody is in one."""
     known = _features([s.pose for people in sightings for s in people])
     ended: list[Track] = []

@@ -14,7 +14,7 @@ import numpy as np
 
 from magicpose_cli.pose.height import BONE_SHARES
 from magicpose_cli.pose.keypoints import BODY_JOINTS
-from magicpose_cli.pose.tracking.linking import Sighting
+from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.stack import COLUMNS, Stack
 
 NOSE_SHARE = 0.12  # of the body height, from the neck
@@ -46,7 +46,7 @@ _BONES = _bones()
 
 
 def take_out_others(
-    stack: Stack, sightings: Sequence[Sequence[Sighting]], who: np.ndarray, fps: float
+    stack: Stack, sightings: Sequence[Sequence[Detection]], who: np.ndarray, fps: float
 ) -> int:
     """Forget, in place, what hangs on a bone that is too long, while somebody else is near.
 
@@ -72,7 +72,7 @@ def take_out_others(
     return int(gone.any(axis=1).sum())
 
 
-def _near(sightings: Sequence[Sequence[Sighting]], who: np.ndarray, fps: float) -> np.ndarray:
+def _near(sightings: Sequence[Sequence[Detection]], who: np.ndarray, fps: float) -> np.ndarray:
     """(frames,) whether somebody else is near the person, or has been or will be for NEAR_S."""
     near = np.zeros(len(who), dtype=bool)
     reach = round(NEAR_S * fps)
@@ -91,7 +91,7 @@ def _near(sightings: Sequence[Sequence[Sighting]], who: np.ndarray, fps: float) 
     return near
 
 
-def _box(sighting: Sighting) -> np.ndarray:
+def _box(sighting: Detection) -> np.ndarray:
     """(4,) left, top, right, bottom of the body; NaN, near nobody, where there is none."""
     body = sighting.pose.body[np.isfinite(sighting.pose.body).all(axis=1)]
     if not len(body):

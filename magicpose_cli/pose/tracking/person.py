@@ -9,7 +9,7 @@ import numpy as np
 
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.tracking.gaps import nobody
-from magicpose_cli.pose.tracking.linking import Sighting, follow
+from magicpose_cli.pose.tracking.linking import Detection, follow
 from magicpose_cli.pose.tracking.merging import Person, join
 from magicpose_cli.pose.tracking.stack import Stack
 
@@ -43,7 +43,7 @@ def parse_person(text: str | int) -> Wanted:
 
 
 def pick_person(
-    sightings: Sequence[Sequence[Sighting]], fps: float, wanted: Wanted
+    sightings: Sequence[Sequence[Detection]], fps: float, wanted: Wanted
 ) -> tuple[np.ndarray, int]:
     """Follow everybody through the clip and pick one.
 
@@ -74,7 +74,7 @@ def pick_person(
 
 
 def _choose(
-    people: list[Person], sightings: Sequence[Sequence[Sighting]], wanted: Wanted
+    people: list[Person], sightings: Sequence[Sequence[Detection]], wanted: Wanted
 ) -> Person:
     boxes = [_boxes(person, sightings) for person in people]
     if isinstance(wanted, tuple):
@@ -92,7 +92,7 @@ def _choose(
 
 
 def _boxes(
-    person: Person, sightings: Sequence[Sequence[Sighting]]
+    person: Person, sightings: Sequence[Sequence[Detection]]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames in which somebody is seen, and the boxes around them: (n,), (n, 4)."""
     frames = np.flatnonzero(person.seen)

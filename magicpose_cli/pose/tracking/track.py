@@ -15,7 +15,7 @@ import numpy as np
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.tracking.appearance import look_of
 from magicpose_cli.pose.tracking.gaps import bridge, follow_outside, hold, nobody
-from magicpose_cli.pose.tracking.linking import Sighting
+from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.others import take_out_others
 from magicpose_cli.pose.tracking.outliers import cuts, take_out_flicker, take_out_jumps
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
@@ -24,7 +24,7 @@ from magicpose_cli.pose.tracking.smooth import smooth as smooth_shot
 from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs, sizes
 from magicpose_cli.pose.tracking.upside_down import take_out_upside_down
 
-__all__ = ["Sighting", "TrackReport", "look_of", "parse_person", "track"]
+__all__ = ["Detection", "TrackReport", "look_of", "parse_person", "track"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class TrackReport:
 
 
 def track(
-    sightings: Sequence[Sequence[Sighting]],
+    sightings: Sequence[Sequence[Detection]],
     fps: float,
     *,
     person: str = "largest",
@@ -144,7 +144,7 @@ def track(
     return stack.poses(poses, space), report
 
 
-def _chosen(sightings: Sequence[Sequence[Sighting]], who: np.ndarray) -> list[Pose]:
+def _chosen(sightings: Sequence[Sequence[Detection]], who: np.ndarray) -> list[Pose]:
     """The person's pose in each frame, an empty one of the film's size where they are not seen."""
     known = next(people[0].pose for people in sightings if people)
     return [

@@ -10,7 +10,7 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.summary import summarize
 from magicpose_cli.pose.tracking.appearance import BINS, REGIONS
 from magicpose_cli.pose.tracking.stack import Stack, sizes
-from magicpose_cli.pose.tracking.track import Sighting, track
+from magicpose_cli.pose.tracking.track import Detection, track
 from magicpose_cli.pose.tracking.upside_down import take_out_upside_down
 
 FPS = 25.0
@@ -26,7 +26,7 @@ def turned(pose, degrees):
 
 
 def follow(clip, **options):
-    everybody = [[Sighting(p) for p in (people if isinstance(people, list) else [people])]
+    everybody = [[Detection(p) for p in (people if isinstance(people, list) else [people])]
                  for people in clip]  # fmt: skip
     return track(everybody, FPS, **options)
 
@@ -89,9 +89,9 @@ def test_parts_of_somebody_else_are_left_out(full_body, part):
     if part == "head":
         face = beside.face
     mixed = replace(person, body=body, face=face)
-    own, others = (Sighting(person, look_in(0)), look_in(7))
-    apart = [[own, Sighting(other_at(person, 300 - 8 * i), others)] for i in range(24)]
-    clip = [*apart, *[[Sighting(mixed, look_in(0))]] * 25, *apart[::-1]]
+    own, others = (Detection(person, look_in(0)), look_in(7))
+    apart = [[own, Detection(other_at(person, 300 - 8 * i), others)] for i in range(24)]
+    clip = [*apart, *[[Detection(mixed, look_in(0))]] * 25, *apart[::-1]]
     poses, report = track(clip, FPS)
     assert report.mixed == 25 and any("somebody else" in note for note in report.notes())
     for pose in poses:

@@ -7,7 +7,7 @@ import pytest
 
 from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.tracking.track import Sighting, track
+from magicpose_cli.pose.tracking.track import Detection, track
 
 FPS = 25.0
 OWN = list(FACE_FROM_478)
@@ -20,7 +20,7 @@ def moved(pose, dx, dy=0.0):
 
 
 def follow(poses, **options):
-    return track([[] if p.is_empty else [Sighting(p)] for p in poses], FPS, **options)[0]
+    return track([[] if p.is_empty else [Detection(p)] for p in poses], FPS, **options)[0]
 
 
 def faceless(pose):

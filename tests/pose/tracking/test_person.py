@@ -12,7 +12,7 @@ from magicpose_cli.benchmarks.tracking_benchmark import drawn_motions
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.tracking.appearance import LOOK_SIZE, look_distance, look_of
 from magicpose_cli.pose.tracking.assignment import assign
-from magicpose_cli.pose.tracking.linking import Sighting
+from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
 from magicpose_cli.synthetic.casting import animate_motions, sample_identities
 from magicpose_cli.synthetic.people import TEST_SEEDS, render
@@ -61,7 +61,7 @@ def sightings(people, worn, unseen, seed=0):
     for frame in range(len(people[0])):
         here = [i for i in range(len(people)) if (i, frame) not in unseen]
         here = [here[k] for k in rng.permutation(len(here))]
-        clip.append([Sighting(people[i][frame], worn[i]) for i in here])
+        clip.append([Detection(people[i][frame], worn[i]) for i in here])
         truth.append(here.index(0) if 0 in here else -1)
     return clip, np.array(truth)
 
@@ -114,7 +114,7 @@ def test_painted_people_are_told_apart_while_they_cross():
         order = [0, 1] if frame % 2 else [1, 0]
         if 10 <= frame <= 13:
             order = [0]
-        clip.append([Sighting(here[i], look_of(canvas, here[i])) for i in order])
+        clip.append([Detection(here[i], look_of(canvas, here[i])) for i in order])
         truth.append(order.index(0))
     apart = look_distance(clip[0][0].look, clip[0][1].look)
     same = look_distance(clip[0][1].look, clip[-2][1].look)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 from magicpose_cli.pose.tracking.stack import COLUMNS, Stack
-from magicpose_cli.pose.tracking.track import Sighting, track
+from magicpose_cli.pose.tracking.track import Detection, track
 
 FPS = 25.0
 MIRROR = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
@@ -48,7 +48,7 @@ def with_arm(pose, dx):
 
 
 def follow(poses, fps=FPS, **options):
-    return track([[] if p.is_empty else [Sighting(p)] for p in poses], fps, **options)
+    return track([[] if p.is_empty else [Detection(p)] for p in poses], fps, **options)
 
 
 def assert_near(poses, truth, tolerance, parts=PARTS):
@@ -238,7 +238,7 @@ def test_errors_are_one_line(full_body):
     with pytest.raises(DetectionError, match="no person was found in any of its 3 frames"):
         track([[], [], []], FPS)
     with pytest.raises(DetectionError, match="no person"):
-        track([[Sighting(Pose.of(8, 8))]], FPS)
+        track([[Detection(Pose.of(8, 8))]], FPS)
     with pytest.raises(ConfigError, match="person: 'tall'"):
         follow([full_body], person="tall")
 
@@ -279,7 +279,7 @@ def test_it_never_dies(points, seed, fps, person):
     scores = np.random.default_rng(seed).choice([0.0, 0.3, 1.0], points.shape[:3])
     clip = [
         [
-            Sighting(Pose.of(256, 256, **{
+            Detection(Pose.of(256, 256, **{
                 part: np.column_stack([points[i, j, columns], scores[i, j, columns]])
                 for part, columns in COLUMNS.items()
             }))
