@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
-    {"errors", "progress", "files", "config", "models"},
+    {"errors", "arrays", "progress", "files", "config", "models"},
     {"video", "pose", "diffusion"},
     {"motion", "warping", "compositing"},
     {"rendering", "run"},

@@ -1,0 +1,29 @@
+"""Names for arrays: the type checker sees what they hold, the reader what they are.
+
+Shapes stand in docstrings. Pictures are RGB, (height, width, 3); points are (x right, y down) in
+pixels of their picture, NaN where nothing was seen; scores are 0 to 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB, 0 to 255."""
+Pictures = npt.NDArray[np.uint8]
+"""(n, H, W, 3) RGB, 0 to 255."""
+Mask = npt.NDArray[np.bool_]
+"""(H, W), or one value an item."""
+Points = npt.NDArray[np.float32]
+"""(..., 2) in pixels, or (..., 3) where a docstring says so; NaN is not seen."""
+Scores = npt.NDArray[np.float32]
+"""One of 0 to 1 for each point; 0 is not seen."""
+Floats = npt.NDArray[np.floating[Any]]
+"""Real numbers in any precision."""
+Integers = npt.NDArray[np.integer[Any]]
+"""Whole numbers of any size."""
+AnyArray = npt.NDArray[Any]
+"""What a file or a library gives, before it is looked at."""
