@@ -13,6 +13,7 @@ import numpy as np
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import fill_hull
+from magicpose_cli.warping.modeled_hand import ModeledHands
 from magicpose_cli.warping.smoothed_points import Points, known
 from magicpose_cli.warping.warp import ReferenceWarp, Warped, as_bytes
 
@@ -44,6 +45,7 @@ class Fusion:
     ) -> None:
         self._trusts, self._strength = trusts_network, strength
         self._lacking = warp.hidden_hands
+        self._hands = ModeledHands(warp)
         self._parts = warp.parts
         self._size = (result.width, result.height)
         self._network_size = (network.width, network.height)
@@ -67,6 +69,8 @@ class Fusion:
     def __call__(self, warped: Warped, made: np.ndarray | None) -> np.ndarray:
         """made: the network's frame, (h, w, 3) uint8 RGB; None of a pose that does not need it.
         Returns (H, W, 3) uint8 RGB."""
+        if not self._trusts:
+            warped = self._hands.over(warped)
         frame, box = as_bytes(warped.picture), np.s_[0 : self._size[1], 0 : self._size[0]]
         if made is None:
             return frame
@@ -157,11 +161,12 @@ class Fusion:
         return warped.cover * np.clip(alike, 0, 1) * np.clip(placed, 0, 1)
 
     def _gap(self, pose: Pose) -> np.ndarray:
-        """(H, W) uint8: 1 at hands and forearms of the pose that the reference does not show."""
-        now = Points.of(pose)
+        """(H, W) uint8: 1 at hands and forearms of the pose that the reference does not show, but
+        for hands that are modeled."""
+        now, modeled = Points.of(pose), self._hands.sides(pose)
         mask = np.zeros(self._size[::-1], np.uint8)
         for side in self._lacking:
-            if now.has_hand(side):
+            if now.has_hand(side) and side not in modeled:
                 hand = now.hands[side][known(now.hands[side])]
                 fill_hull(mask, hand, HAND_ROOM / 2 * float(np.ptp(hand, axis=0).max()))
             if f"{side}_forearm" not in self._parts and now.has(f"{side}_elbow", f"{side}_wrist"):

@@ -14,10 +14,10 @@ from magicpose_cli.warping.field import Field
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.layers import ALL, Layer, split
 from magicpose_cli.warping.matte import Matte
-from magicpose_cli.warping.mouth import Mouth
+from magicpose_cli.warping.mouth import CHEEKS, Mouth
 from magicpose_cli.warping.parts import hand_shows, parts_of, skin_weights
 from magicpose_cli.warping.plate import make_plate
-from magicpose_cli.warping.smoothed_points import SIDES, Points
+from magicpose_cli.warping.smoothed_points import SIDES, Points, known
 from magicpose_cli.warping.splat import Moved, Splatter
 
 CALM = 1.5  # pixels: what has moved by one less is where it was, what has moved by as much is not
@@ -68,6 +68,12 @@ class ReferenceWarp:
 
     What all frames share is computed here. Where the matte is 0 and nobody comes, a frame is the
     picture, exactly. gray: frames have one channel, their brightness.
+
+    Attributes:
+        parts: names of what moves by itself.
+        hidden_hands: "right" and "left", of which the picture shows no hand.
+        skin: (3,) RGB of the face, 0 to 255; None where none is seen.
+        body_height: of the whole person, in pixels.
     """
 
     def __init__(
@@ -79,20 +85,21 @@ class ReferenceWarp:
         still = replace(still, wrists=shown)
         self._still_depths = still.depths
         self._grid = grid = Grid(width, height)
-        self._body = _body_height(pose, still)
+        self.body_height = _body_height(pose, still)
+        self.skin = _skin(matte.foreground, still)
         plate, self.hole = make_plate(picture, matte.alpha)
         self.parts = parts_of(still)
         self.hidden_hands = tuple(
             s for s in SIDES if f"{s}_hand" not in self.parts and s not in still.wrists
         )
         weights = skin_weights(
-            self.parts, still, self._body, grid,
+            self.parts, still, self.body_height, grid,
             grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),
         )  # fmt: skip
         shades = _gray if gray else np.asarray
         layers = [
             replace(layer, colors=shades(as_bytes(layer.colors)))
-            for layer in split(self.parts, weights, still, self._body, grid, matte)
+            for layer in split(self.parts, weights, still, self.body_height, grid, matte)
         ]
         self.plate = shades(plate).reshape(height, width, -1)
         self._lack(shades(picture).reshape(height, width, -1), layers)
@@ -104,7 +111,7 @@ class ReferenceWarp:
             self._windows[layer.name] = window
             self._near[layer.name] = near[window.points]
             self._splatters[layer.name] = Splatter(layer, grid, window)
-        self._field = Field(self.parts, weights, still, self._body, grid, self._windows)
+        self._field = Field(self.parts, weights, still, self.body_height, grid, self._windows)
         self._features: list[Eyes | Mouth] = []
         self._mesh_nodes = None
         if still.mesh is not None:
@@ -221,6 +228,23 @@ def _calmed(field: np.ndarray) -> np.ndarray:
 def _length(field: np.ndarray) -> np.ndarray:
     """(h, w, 2) -> (h, w): across or down, whichever is more."""
     return np.maximum(np.abs(field[..., 0]), np.abs(field[..., 1]))
+
+
+def _skin(foreground: np.ndarray, still: Points) -> np.ndarray | None:
+    """(3,) RGB of the cheeks, of a person (H, W, 3) without what is behind; None where no face is
+    known."""
+    if not still.has_face:
+        return None
+    if still.mesh is not None:
+        at = still.mesh[list(CHEEKS), :2]
+    else:  # between the outer corners of the eyes, the jaw's sides and the nose
+        face = still.face
+        at = np.stack([(face[i] + face[j]) / 2 for i, j in ((36, 4), (45, 12), (31, 3), (35, 13))])
+        at = at[known(at)]
+    height, width = foreground.shape[:2]
+    x, y = np.rint(at).astype(int).clip(0, (width - 1, height - 1)).T
+    found = np.median(foreground[y, x].astype(np.float64), axis=0)
+    return found if len(at) else None
 
 
 def _gray(picture: np.ndarray) -> np.ndarray:

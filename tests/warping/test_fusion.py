@@ -100,14 +100,38 @@ def handless(standing) -> ReferenceWarp:
     return ReferenceWarp(standing.picture, pose, standing.matte)
 
 
-def test_a_hand_that_the_reference_lacks_is_the_networks(handless, raised):
+def faceless(pose: Pose) -> Pose:
+    """Nothing tells the color of the skin."""
+    return replace(without(pose, "face"), face_mesh=None)
+
+
+@pytest.fixture(scope="module")
+def skinless(standing) -> ReferenceWarp:
+    """The same, seen from behind: its hand cannot be modeled."""
+    pose = faceless(wristless(without(standing.pose, "right_hand")))
+    return ReferenceWarp(standing.picture, pose, standing.matte)
+
+
+def test_a_hand_that_the_reference_lacks_is_modeled_in_the_skin_of_its_face(handless, raised):
+    moved = handless(raised.pose)
+    x, y = np.rint(raised.pose.right_hand[[0, 5, 9, 13, 17]].mean(0)).astype(int)
+    shown = fused(handless)(moved, None)
+    assert np.abs(shown[y, x] - handless.skin).max() < 45
+    assert np.abs(moved.picture[y, x] - handless.skin).max() > 60  # nothing of it was there
+    at = np.indices(moved.cover.shape)[::-1].transpose(1, 2, 0)
+    far = np.linalg.norm(at - (x, y), axis=2) > 60
+    gap = cv2.GaussianBlur(fused(handless)._gap(raised.pose).astype(np.float32), (0, 0), 4) > 0
+    assert np.array_equal(shown[far & ~gap], rounded(moved.picture)[far & ~gap])
+
+
+def test_a_hand_that_cannot_be_modeled_is_the_networks(skinless, raised):
     body = raised.pose.body.copy()
     wrist = BODY_JOINTS.index("right_wrist")
     body[wrist] += (0, 40)  # beside everything that is moved
     hand = raised.pose.right_hand + np.float32((0, 40))
-    moved = handless(replace(raised.pose, body=body, right_hand=hand))
+    moved = skinless(replace(raised.pose, body=body, right_hand=hand))
     made = np.full((256, 256, 3), (0, 255, 0), np.uint8)
-    shown = fused(handless)(moved, made)
+    shown = fused(skinless)(moved, made)
     x, y = np.rint(hand.mean(0)).astype(int)
     assert moved.cover[y, x] == 0
     assert np.abs(shown[y, x].astype(int) - (0, 255, 0)).max() < 30
@@ -134,9 +158,9 @@ def test_a_pose_that_shows_a_missing_hand_needs_the_network(handless, standing, 
     assert fused(handless, strength=0.9).needs(standing.pose)
 
 
-def test_the_frame_of_a_pose_without_need_is_the_warp(handless, standing):
-    moved = handless(standing.pose)
-    assert np.array_equal(fused(handless)(moved, None), rounded(moved.picture))
+def test_the_frame_of_a_pose_without_need_is_the_warp(skinless, standing):
+    moved = skinless(standing.pose)
+    assert np.array_equal(fused(skinless)(moved, None), rounded(moved.picture))
 
 
 def test_an_unseen_hand_leaves_no_gap(handless, raised):
