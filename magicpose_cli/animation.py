@@ -18,7 +18,7 @@ from magicpose_cli.errors import InputError, MagicPoseError, OutputError
 from magicpose_cli.files import content_hash, place, unwritable, write_json
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.finishing import Finisher, WarpedFrames
 from magicpose_cli.run.preflight import Plan, make_plan, poses_path, resolve_preset, sidecar_path
@@ -250,7 +250,7 @@ class _Job:
         elif lacks_person(self.driver, self.preset, self.picture, size):
             with suppress(MagicPoseError):  # then the window is in the middle
                 target = self.resources.people(Path(plan.reference), self.picture, settings)[0]
-        if not plan.warp or plan.trusts_network or target is None or _lacks_hand(target):
+        if not plan.warp or plan.trusts_network or target is None or _lacks_wrist(target):
             self.resources.maker(self._network_preset)  # loads while the driver is looked at
         if self.driver.kind != "pose-maps":
             seen = self.resources.seen(self.driver, settings, self.on_progress)
@@ -349,7 +349,10 @@ class _Job:
         path = Path(self.plan.reference)
         reference = self.resources.reference_warp(path, self.picture, motion, self.preset.motion)
         secondary = self.preset.frame.secondary_motion
-        return WarpedFrames(reference, motion, self.driver, wanted, secondary=secondary)
+        return WarpedFrames(
+            reference, motion, self.driver, wanted,
+            secondary=secondary, trusts_network=self.plan.trusts_network,
+        )  # fmt: skip
 
     def _save_poses(self, poses: list) -> Path:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
@@ -410,9 +413,10 @@ def _model_hash(folder: str, changed_ns: int) -> str:
     return model_hash(Path(folder))
 
 
-def _lacks_hand(pose: Pose) -> bool:
-    """Whether a hand of the reference is not seen: the network may have to draw it."""
-    return not (pose.shows_hand("right") and pose.shows_hand("left"))
+def _lacks_wrist(pose: Pose) -> bool:
+    """Whether a wrist of the reference is not seen: the network may have to draw a forearm."""
+    wrists = [BODY_JOINTS.index(f"{side}_wrist") for side in ("right", "left")]
+    return not np.isfinite(pose.body[wrists]).all()
 
 
 def _sound(driver: Driver, preset: Preset) -> Sound:

@@ -22,6 +22,7 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.run.preflight import Plan
 from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import ahead
+from magicpose_cli.warping.carried_hands import carry_hands
 from magicpose_cli.warping.fusion import Fusion
 from magicpose_cli.warping.secondary import (
     DriverTracker,
@@ -96,8 +97,7 @@ class Finisher:
         """Of these frames of the driver those of which the network's picture is shown at all."""
         if self._needs_all:
             return list(indices)
-        poses = self._motion.poses
-        return [i for i in indices if self._fusion.needs(self._motion.in_result(poses[i]))]
+        return [i for i in indices if self._fusion.needs(self._source.pose(i))]
 
     def starts(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         """The warped reference as the network's frames show it, (h, w, 3) uint8 RGB, for frames of
@@ -143,7 +143,8 @@ class WarpedFrames:
     """The reference, moved as a driver moves.
 
     wanted: rising indices of all the driver's frames that are shown. secondary: whether the
-    driver's own picture is tracked. notes: what the user should know, a line each.
+    driver's own picture is tracked. trusts_network: whether the network draws what the reference
+    hides. notes: what the user should know, a line each.
     """
 
     def __init__(
@@ -154,10 +155,12 @@ class WarpedFrames:
         wanted: Sequence[int],
         *,
         secondary: bool,
+        trusts_network: bool = False,
     ) -> None:
         self.reference = reference
-        self.notes = list(_lacking(reference, motion.poses))
+        self.notes = list(_lacking(reference, motion.poses, trusts_network))
         self._motion, self._driver, self._wanted = motion, driver, wanted
+        self._poses = carry_hands(motion.poses, reference.hidden_hands)
         self._tracker: Future[DriverTracker | None] | None = None
         if secondary and motion.tracked:
             self._size = size_to_track(motion.tracked)
@@ -177,10 +180,14 @@ class WarpedFrames:
             self.notes.append(f"hair and clothes are moved by the points alone: {error}")
             return None
 
+    def pose(self, index: int) -> Pose:
+        """Of a frame of the driver, in pixels of the result."""
+        return self._motion.in_result(self._poses[index])
+
     def frames(self, indices: Sequence[int]) -> Iterator[Warped]:
         """The frames with these rising indices, each the same whatever others are asked for."""
         for index, driven in zip(indices, self._driven(indices), strict=True):
-            yield self.reference(self._motion.in_result(self._motion.poses[index]), driven)
+            yield self.reference(self.pose(index), driven)
 
     def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
         tracker = self._tracker.result() if self._tracker else None
@@ -202,7 +209,9 @@ class WarpedFrames:
                     yield driven
 
 
-def _lacking(reference: ReferenceWarp, poses: Sequence[Pose]) -> Iterator[str]:
+def _lacking(
+    reference: ReferenceWarp, poses: Sequence[Pose], trusts_network: bool
+) -> Iterator[str]:
     """What cannot be moved because the reference does not show it, a line each."""
     hands = [
         f"{side} hand"
@@ -210,6 +219,7 @@ def _lacking(reference: ReferenceWarp, poses: Sequence[Pose]) -> Iterator[str]:
         if np.mean([pose.shows_hand(side) for pose in poses]) >= OFTEN
     ]
     if hands:
-        yield f"the reference does not show the {' and the '.join(hands)}: drawn by the model"
+        how = "drawn by the model" if trusts_network or reference.skin is None else "made up"
+        yield f"the reference does not show the {' and the '.join(hands)}: {how}"
     if "head" not in reference.parts:
         yield "no face was found in the reference: the head goes with the body"
