@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
     {"errors", "arrays", "progress", "files", "config", "models"},
-    {"video", "pose", "diffusion"},
+    {"video", "pose", "body", "diffusion"},
     {"motion", "warping", "compositing"},
     {"rendering", "run"},
     {"animation"},

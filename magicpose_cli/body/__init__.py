@@ -1,0 +1,1 @@
+"""The body in space: its motion, its shape and its pictures."""

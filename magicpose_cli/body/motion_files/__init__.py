@@ -1,0 +1,1 @@
+"""Files of motion in space and of face curves, read and written."""
