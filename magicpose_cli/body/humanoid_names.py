@@ -68,7 +68,7 @@ SIDE_ALIASES = {
     "UpperLeg": ("upperleg", "upleg", "thigh", "hip", "upperleg01"),
     "LowerLeg": ("lowerleg", "leg", "shin", "knee", "calf", "lowerleg01"),
     "Foot": ("foot", "ankle"),
-    "Toes": ("toes", "toe", "toebase", "toe21", "toe11"),
+    "Toes": ("toes", "toe", "toebase", "toe21", "toe11", "footend"),
     "Shoulder": ("shoulder", "collar", "clavicle"),
     "UpperArm": ("upperarm", "arm", "shldr", "upperarm01"),
     "LowerArm": ("lowerarm", "forearm", "elbow", "lowerarm01"),
@@ -77,7 +77,7 @@ SIDE_ALIASES = {
 # What a name means depends on others: where there is an elbow, the shoulder is the upper arm's
 # joint, and where there is an ankle, the foot is the joint of the toes.
 WITH_ELBOW = {"Shoulder": ("collar", "clavicle"), "UpperArm": ("shoulder",)}
-WITH_ANKLE = {"Foot": ("ankle",), "Toes": ("toes", "toe", "toebase", "foot")}
+WITH_ANKLE = {"Foot": ("ankle",), "Toes": ("toes", "toe", "toebase", "foot", "ankleend")}
 
 
 def _finger_aliases() -> dict[str, tuple[str, ...]]:
