@@ -62,7 +62,7 @@ def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalM
         return _read_npz(path, fps)
     if suffix in FILMS or suffix == ".json":
         raise InputError(
-            f"{path}: a body in space is not found in films or poses so far; expected a motion file "
+            f"{path}: a body in space is not yet found in films or poses; expected a motion file "
             f"({', '.join(KINDS)}); for the points of a person in the picture use: magicpose poses"
         )
     if suffix in PICKLES:
