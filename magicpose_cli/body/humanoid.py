@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -83,6 +82,11 @@ def humanoid(motion: SkeletalMotion) -> SkeletalMotion:
     return retarget_chain(motion, names, parents, offsets)
 
 
+def humanoid_of_person(motion: SkeletalMotion) -> SkeletalMotion:
+    """The same of a person; other skeletons stay as they are."""
+    return humanoid(motion) if humanoid_joints(motion.names, motion.parents) else motion
+
+
 def is_humanoid(motion: SkeletalMotion) -> bool:
     """True where all joints are VRM's bones already and stand about as they do in a T-pose."""
     if motion.names[0] != "hips" or not set(motion.names) <= set(VRM_PARENTS):
@@ -119,8 +123,3 @@ def whole_humanoid() -> tuple[tuple[str, ...], Array, Array]:
     names = tuple(VRM_PARENTS)
     parents = [-1 if parent is None else names.index(parent) for parent in VRM_PARENTS.values()]
     return names, np.array(parents), np.stack([T_POSE_M[name] for name in names])
-
-
-def with_notes(motion: SkeletalMotion, *notes: str) -> SkeletalMotion:
-    """The motion with more notes."""
-    return replace(motion, notes=(*motion.notes, *notes))

@@ -16,6 +16,7 @@ from magicpose_cli.cli import (
     doctor,
     evaluate,
     models,
+    motion,
     poses,
     presets,
     report,
@@ -52,6 +53,7 @@ app.command("animate")(with_exit_code(animate.command))
 app.command("batch")(with_exit_code(batch.command))
 app.command("demo")(with_exit_code(demo.command))
 app.command("poses")(with_exit_code(poses.command))
+app.command("motion")(with_exit_code(motion.command))
 app.command("report")(with_exit_code(report.command))
 app.command("doctor")(with_exit_code(doctor.command))
 app.command("presets")(with_exit_code(presets.command))

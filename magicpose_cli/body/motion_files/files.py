@@ -10,10 +10,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from magicpose_cli.body.humanoid import humanoid
-from magicpose_cli.body.humanoid_names import humanoid_joints
+from magicpose_cli.body.humanoid import humanoid_of_person
 from magicpose_cli.body.motion_files.amass import is_amass, read_amass
 from magicpose_cli.body.motion_files.bvh_reader import read_bvh
 from magicpose_cli.body.motion_files.bvh_writer import write_bvh
@@ -74,8 +74,6 @@ def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalM
 
 
 def _read_npz(path: Path, fps: float | None) -> SkeletalMotion:
-    from dataclasses import replace
-
     names = member_names(path)
     if MARK in names:
         motion = read_motion_npz(path)
@@ -90,8 +88,7 @@ def _read_npz(path: Path, fps: float | None) -> SkeletalMotion:
 
 def _glb_of_person(path: Path, motion: SkeletalMotion, *, overwrite: bool = False) -> None:
     """Write VRM's bones of a person, and other skeletons as they are."""
-    person = humanoid_joints(motion.names, motion.parents)
-    write_glb(path, humanoid(motion) if person else motion, overwrite=overwrite)
+    write_glb(path, humanoid_of_person(motion), overwrite=overwrite)
 
 
 WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
