@@ -36,6 +36,7 @@ NEXT_BONE = {
 child it is that; a hand points to its middle finger."""
 LEVEL = ("head", "jaw", "leftEye", "rightEye", "leftToes", "rightToes")
 """Bones without a child that stand as the body stands at rest, whatever their parent does."""
+FLAT = ("leftFoot", "rightFoot", *LEVEL)  # of these the twist, too, is not the parent's
 SNAP_DEG = 25.0
 
 
@@ -185,7 +186,8 @@ def _calibrate(
     for bone in bones:
         if bone == "hips":
             continue
-        above = swings[bone_above(bone, set(bones)) or "hips"]
+        parent = "hips" if bone in FLAT else bone_above(bone, set(bones))
+        above = swings[parent or "hips"]
         turned, here = Rotation.identity(), at_rest
         if standing is not None and _is_limb(bone):
             # at rest this skeleton's limbs point anywhere; as it stands they are a person's

@@ -91,6 +91,8 @@ def is_humanoid(motion: SkeletalMotion) -> bool:
     """True where all joints are VRM's bones already and stand about as they do in a T-pose."""
     if motion.names[0] != "hips" or not set(motion.names) <= set(VRM_PARENTS):
         return False
+    if len(humanoid_joints(motion.names, motion.parents)) != len(motion.names):
+        return False
     for joint, bone in enumerate(motion.names):
         if bone.endswith(("LowerArm", "LowerLeg", "Hand", "Foot")):
             ours, own = T_POSE_M[bone], motion.rest_offsets_m[joint]

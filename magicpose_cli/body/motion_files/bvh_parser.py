@@ -89,9 +89,10 @@ def _hierarchy(path: Path, lines: Iterator[tuple[int, str]]) -> list[BvhJoint]:
         while words:
             word = words.pop(0)
             if word.upper() in ("ROOT", "JOINT", "END"):
-                name = " ".join(w for w in words if w not in "{}")
+                end = next((n for n, w in enumerate(words) if w in "{}"), len(words))
+                name = " ".join(words[:end])
                 _open(path, number, line, joints, open_joints, word.upper(), name)
-                words = [w for w in words if w in "{}"]
+                words = words[end:]
             elif word == "{":
                 continue
             elif word == "}":

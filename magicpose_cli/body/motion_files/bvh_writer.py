@@ -96,7 +96,8 @@ def euler_angles(rotations: Array, order: str) -> Array:
     """(F, 3) degrees of rotations (F, 4) that follow each other without a jump.
 
     Of the two triples of angles that make a rotation, and of their turns by 360 degrees, each
-    frame takes the nearest to the frame before. Where the middle angle is at 90 degrees (gimbal
+    frame takes the nearest to the frame before. (As both triples change by the same, it is enough
+    to know where to go over from one to the other.) Where the middle angle is at 90 degrees (gimbal
     lock), the last angle keeps its value.
 
     Args:
@@ -110,21 +111,23 @@ def euler_angles(rotations: Array, order: str) -> Array:
     middle = np.arctan2(even * m[:, i, k], cosine)
     first = np.arctan2(-even * m[:, j, k], m[:, k, k])
     last = np.arctan2(-even * m[:, i, j], m[:, i, i])
-    angles = np.stack([first, middle, last], axis=1)
-    result = np.empty_like(angles)
-    before: Array = np.zeros(3)
-    for frame, own in enumerate(angles):
-        if cosine[frame] < LOCKED:
-            sine, cos = np.sin(before[2]), np.cos(before[2])
-            column = cos * m[frame, :, j] + even * sine * m[frame, :, i]
-            own = np.array([np.arctan2(even * column[k], column[j]), own[1], before[2]])
-        other = own * [1.0, -1.0, 1.0] + np.pi
-        near = [_turned_near(choice, before) for choice in (own, other)]
-        before = min(near, key=lambda choice: float(np.abs(choice - before).sum()))
-        result[frame] = before
-    return np.asarray(np.degrees(result))
+    locked = cosine < LOCKED
+    if locked.any():
+        free = np.maximum.accumulate(np.where(locked, -1, np.arange(len(m))))
+        last = np.where(free < 0, 0.0, last[free])
+        column = np.cos(last)[:, None] * m[:, :, j] + even * np.sin(last)[:, None] * m[:, :, i]
+        first = np.where(locked, np.arctan2(even * column[:, k], column[:, j]), first)
+    own = np.stack([first, middle, last], axis=1)
+    other = own * [1.0, -1.0, 1.0] + np.pi
+    before = np.concatenate([np.zeros((1, 3)), own[:-1]])
+    changes = _apart(other, before) < _apart(own, before)
+    use_other = np.cumsum(changes) % 2 == 1
+    angles = np.where(use_other[:, None], other, own)
+    angles[0] -= 2 * np.pi * np.round(angles[0] / (2 * np.pi))
+    return np.asarray(np.degrees(np.unwrap(angles, axis=0)))
 
 
-def _turned_near(angles: Array, before: Array) -> Array:
-    """The angles with so many full turns that they are within half a turn of those before."""
-    return np.asarray(angles + 2 * np.pi * np.round((before - angles) / (2 * np.pi)))
+def _apart(first: Array, second: Array) -> Array:
+    """(F,) how far angles are from each other, radians in all, whole turns left out."""
+    way = first - second
+    return np.asarray(np.abs(way - 2 * np.pi * np.round(way / (2 * np.pi))).sum(axis=1))
