@@ -163,7 +163,8 @@ class GlbDocument:
         accessor = accessors[self.index(value, key, len(accessors))]
         kind, component = accessor.get("type"), accessor.get("componentType")
         if kind not in kinds or type(component) is not int or component not in COMPONENTS:
-            self.refuse(f"accessor of {key}", f"numbers of type {' or '.join(kinds)}", kind)
+            wanted = f"numbers of type {' or '.join(kinds)}"
+            self.refuse(f"accessor of {key}", wanted, f"{kind} of component {component}")
         if "sparse" in accessor:
             self.refuse(f"accessor of {key}", "all of its numbers", "sparse ones")
         dtype = np.dtype(COMPONENTS[component])

@@ -83,6 +83,7 @@ def joints_of(document: GlbDocument, nodes: list[GlbNode], animated: set[int]) -
     what hangs below it.
     """
     skins = document.objects(document.json, "skins")
+    told: Any = None
     if skins:
         told = skins[0].get("joints")
         if not isinstance(told, list) or not told:
@@ -110,12 +111,22 @@ def joints_of(document: GlbDocument, nodes: list[GlbNode], animated: set[int]) -
             kept.update(line)
     if len(kept) > MAX_JOINTS:
         document.refuse("joints", f"{MAX_JOINTS} at most", len(kept))
+    own = list(dict.fromkeys(told)) if skins else sorted(kept)
+    if set(own) == kept and _parents_first(nodes, own, root):
+        return own
     order, waiting = [], [root]
     while waiting:
         joint = waiting.pop()
         order.append(joint)
         waiting += [child for child in reversed(nodes[joint].children) if child in kept]
     return order
+
+
+def _parents_first(nodes: list[GlbNode], order: list[int], root: int) -> bool:
+    place = {joint: number for number, joint in enumerate(order)}
+    return order[0] == root and all(
+        place[nodes[joint].parent] < number for joint, number in place.items() if joint != root
+    )
 
 
 def _root(nodes: list[GlbNode], wanted: set[int]) -> int:
