@@ -64,6 +64,7 @@ def load_members(path: Path, names: Collection[str]) -> dict[str, Array]:
     """
     there = member_names(path) & set(names)
     arrays: dict[str, Array] = {}
+    name = ""
     try:
         with np.load(path, allow_pickle=False) as archive:
             for name in sorted(there):
@@ -74,7 +75,7 @@ def load_members(path: Path, names: Collection[str]) -> dict[str, Array]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except DAMAGED as error:
-        if "allow_pickle" in str(error):
+        if name and "allow_pickle" in str(error):
             raise InputError(
                 f"{path}: {name} is a pickle (Python objects), which could run any code when "
                 "opened; if you trust the file, save its arrays as plain numbers with np.savez"

@@ -189,7 +189,7 @@ def test_hips_that_travel_below_a_root(tmp_path):
     document["nodes"].append({"name": "root", "children": [0]})
     document["skins"][0]["joints"].append(22)
     again = read_glb(joined(tmp_path / "a.glb", document, binary))
-    assert again.names == motion.names and "hips travels" in again.notes[0]
+    assert set(again.names) == set(motion.names) and "hips travels" in again.notes[0]
     assert np.allclose(directions(again, LIMBS), directions(motion, LIMBS), atol=1e-5)
 
 
