@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magicpose_cli.cli.events import tell
-from magicpose_cli.cli.options import MOTION, option
+from magicpose_cli.cli.options import option
 from magicpose_cli.cli.say import say
+from magicpose_cli.config.preset import MOTION
 
 if TYPE_CHECKING:
     from magicpose_cli.body.motion_conversion import ConvertedMotion
