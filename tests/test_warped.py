@@ -19,7 +19,7 @@ from magicpose_cli.run.finishing import WarpedFrames
 from magicpose_cli.run.preflight import make_plan, sidecar_path
 from magicpose_cli.run.resources import Resources
 from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
-from magicpose_cli.warping.smoothed_points import SIDES
+from magicpose_cli.warping.warp_points import BODY_SIDES
 from tests.pose.drawn import at_rest
 from tests.test_animation import interrupted_at
 from tests.warping.conftest import Drawn, on_a_wall
@@ -202,7 +202,7 @@ def test_frames_are_the_same_whatever_others_are_asked_for(
 
 def test_a_network_that_is_not_needed_is_not_loaded(scene, wave, preset, tmp_path):
     """Both hands show; with --compare its frames are asked for, and the result is the same."""
-    assert all((getattr(wave[0].pose, f"{side}_hand_score") > 0).any() for side in SIDES)
+    assert all((getattr(wave[0].pose, f"{side}_hand_score") > 0).any() for side in BODY_SIDES)
     results = {}
     for name, compare in (("plain", False), ("row", True)):
         settings = preset.with_options(output__compare=compare)

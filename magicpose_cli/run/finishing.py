@@ -30,7 +30,7 @@ from magicpose_cli.warping.secondary import (
     steadied,
     steady_reach,
 )
-from magicpose_cli.warping.warp import Driven, ReferenceWarp, Warped
+from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, WarpedFrame
 
 OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
 
@@ -58,7 +58,7 @@ class Finisher:
         self._motion, self._sources, self._maps = motion, sources, maps
         self._canvas = motion.result_framing.picture(picture)
         self._compose = self._kept
-        self._warped: Iterator[Warped] = iter(())
+        self._warped: Iterator[WarpedFrame] = iter(())
         self._background: Background | None = None
         if plan.keep_background and motion.still is not None and (not warp or plan.trusts_network):
             self._background = Background(motion.framing.picture(picture), motion.still)
@@ -184,12 +184,12 @@ class WarpedFrames:
         """Of a frame of the driver, in pixels of the result."""
         return self._motion.in_result(self._poses[index])
 
-    def frames(self, indices: Sequence[int]) -> Iterator[Warped]:
+    def frames(self, indices: Sequence[int]) -> Iterator[WarpedFrame]:
         """The frames with these rising indices, each the same whatever others are asked for."""
         for index, driven in zip(indices, self._driven(indices), strict=True):
             yield self.reference(self.pose(index), driven)
 
-    def _driven(self, indices: Sequence[int]) -> Iterator[Driven | None]:
+    def _driven(self, indices: Sequence[int]) -> Iterator[TrackedFrame | None]:
         tracker = self._tracker.result() if self._tracker else None
         if tracker is None:
             yield from (None for _ in indices)

@@ -1,4 +1,4 @@
-"""Where every pixel of the reference goes in a frame, layer by layer."""
+"""The motion of every pixel from the reference to a frame, layer by layer."""
 
 from __future__ import annotations
 
@@ -6,28 +6,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.warping.grid import Grid, Window
-from magicpose_cli.warping.head import Head
+from magicpose_cli.warping.head import HeadWarp
 from magicpose_cli.warping.interpolation import affine, similarity
-from magicpose_cli.warping.layers import ALL
-from magicpose_cli.warping.parts import ARM_PARTS, ARMS, LEAST, LIMBS, NEIGHBORS, TRUNK
-from magicpose_cli.warping.smoothed_points import SIDES, Points, known
+from magicpose_cli.warping.layers import BODY_LAYER
+from magicpose_cli.warping.parts import (
+    ARM_PARTS,
+    ARM_PARTS_BY_SIDE,
+    FALLBACK_PARTS,
+    LIMB_JOINTS,
+    MIN_WEIGHT,
+    TRUNK_JOINTS,
+)
+from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 
-LONGEST = 1.6  # how much longer than in the reference a limb may become; what is more is a mistake
-SHOULDER = 0.09  # body heights around the shoulder, in which the trunk holds an arm
-HAND_SQUEEZE, HAND_STRETCH = 0.35, 2.0  # of a hand's affine map; beyond, it only turns and scales
+MAX_LIMB_STRETCH = 1.6  # lengths in the reference that a limb may have; more is a mistake
+SHOULDER_RADIUS = 0.09  # body heights around the shoulder, in which the trunk holds an arm
+MIN_HAND_SCALE, MAX_HAND_SCALE = 0.35, 2.0  # of an affine map; beyond, a hand only turns and scales
 
 
 @dataclass(frozen=True)
 class _Mixture:
-    """A layer's nodes: window; parts that any of them belongs to; weights (parts, n) float32."""
+    """The nodes of one layer and the parts that move them.
+
+    Attributes:
+        window: Of the layer.
+        parts: All that any of the window's n nodes belongs to.
+        weights: (parts, n) float32, 0 to 1.
+    """
 
     window: Window
     parts: list[str]
-    weights: np.ndarray
+    weights: Floats
 
-    def motion(self, maps: dict[str, np.ndarray]) -> np.ndarray:
-        """How far the nodes go, (rows, columns, 2) float32 pixels; maps: (2, 3) of each part."""
+    def motion(self, maps: dict[str, Floats]) -> Floats:
+        """Return how far the nodes go, (rows, columns, 2) float32 pixels.
+
+        Args:
+            maps: The affine map of each part, (2, 3).
+        """
         identity = np.eye(2, 3)
         further = np.array([(maps[part] - identity).ravel() for part in self.parts], np.float32)
         # One affine map a node. No BLAS: its threads would wait for the next small product.
@@ -39,23 +57,29 @@ class _Mixture:
         )
 
 
-class Field:
+class MotionField:
     """The motion of one reference's parts.
 
-    weights: see `skin_weights`. windows: where each layer is, by its name.
+    Args:
+        parts: As of `body_parts`.
+        weights: As of `skin_weights`.
+        reference: The reference's points.
+        height: Of the whole body, in pixels.
+        grid: Of the reference.
+        windows: The part of the grid around each layer, by its name.
     """
 
     def __init__(
         self,
         parts: list[str],
-        weights: np.ndarray,
-        still: Points,
+        weights: Floats,
+        reference: WarpPoints,
         height: float,
         grid: Grid,
         windows: dict[str, Window],
     ) -> None:
-        self._parts, self._still = parts, still
-        self._trunk = [joint for joint in TRUNK if still.has(joint)]
+        self._parts, self._reference = parts, reference
+        self._trunk = [joint for joint in TRUNK_JOINTS if reference.has(joint)]
         self._layers = {}
         for name, window in windows.items():
             own = self._of_layer(weights, name, len(windows) > 1, height, grid)
@@ -65,83 +89,95 @@ class Field:
                 window, [parts[i] for i in used], own[used].astype(np.float32)
             )
         self._head = None
-        body = self._layers[ALL]
+        body = self._layers[BODY_LAYER]
         if "head" in body.parts:
             weight = body.weights[body.parts.index("head")]
-            self._head = Head(still, grid, body.window, weight)
+            self._head = HeadWarp(reference, grid, body.window, weight)
 
     def _of_layer(
-        self, weights: np.ndarray, name: str, apart: bool, height: float, grid: Grid
-    ) -> np.ndarray:
-        """The weights of a layer's own parts, of sum 1."""
-        if name == ALL:
+        self, weights: Floats, name: str, apart: bool, height: float, grid: Grid
+    ) -> Floats:
+        """Return the weights of a layer's own parts, of sum 1; apart: the arms are layers too."""
+        if name == BODY_LAYER:
             own = weights.copy()
             if apart:
                 own[[i for i, part in enumerate(self._parts) if part in ARM_PARTS]] = 0
             total = own.sum(0)
-            return np.where(total > LEAST, own / np.maximum(total, 1e-9), weights)
+            return np.asarray(np.where(total > MIN_WEIGHT, own / np.maximum(total, 1e-9), weights))
         own = np.zeros_like(weights)
-        mine = [i for i, part in enumerate(self._parts) if part in ARMS[name]]
+        mine = [i for i, part in enumerate(self._parts) if part in ARM_PARTS_BY_SIDE[name]]
         own[mine] = weights[mine] + 1e-6
         if "trunk" in self._parts:
             # at the shoulder alone, not where a hand lies on the hip
-            shoulder = self._still.joint(f"{name}_shoulder")
-            apart_by = np.linalg.norm(grid.nodes() - shoulder, axis=-1) / (SHOULDER * height)
+            shoulder = self._reference.joint(f"{name}_shoulder")
+            apart_by = np.linalg.norm(grid.nodes() - shoulder, axis=-1) / (SHOULDER_RADIUS * height)
             index = self._parts.index("trunk")
             own[index] = weights[index] * np.exp(-(apart_by**2))
-        return own / own.sum(0)
+        shares: Floats = own / own.sum(0)
+        return shares
 
-    def places(self, now: Points) -> dict[str, np.ndarray]:
-        """(rows, columns, 2) float32 for each layer by its name: where its window's nodes go."""
+    def node_targets(self, now: WarpPoints) -> dict[str, Floats]:
+        """Return where the nodes of each layer's window go in a frame, by the layer's name.
+
+        Args:
+            now: The frame's points.
+
+        Returns:
+            (rows, columns, 2) float32 pixels each.
+        """
         motions, _ = self._at_nodes(now)
         return {name: self._layers[name].window.places + m for name, m in motions.items()}
 
-    def moved(
-        self, now: Points, drift: dict[str, np.ndarray] | None = None
-    ) -> dict[str, np.ndarray]:
-        """(h, w, 2) float32 for each layer by its name: how far the points of the field in its
-        window go, in pixels.
+    def displacements(
+        self, now: WarpPoints, drift: dict[str, Floats] | None = None
+    ) -> dict[str, Floats]:
+        """Return how far the field's points in each layer's window go, by the layer's name.
 
-        drift: (rows, columns, 2) pixels for each layer, by which the nodes go further than the
-        points tell.
+        Args:
+            now: The frame's points.
+            drift: By layer, (rows, columns, 2) pixels that the nodes go further than the frame's
+                points say; see `secondary`.
+
+        Returns:
+            (h, w, 2) float32 pixels each.
         """
         motions, face = self._at_nodes(now)
         fields = {name: self._layers[name].window.at_points(m) for name, m in motions.items()}
         if self._head is not None and face is not None:
-            self._head.lay(fields[ALL], face)
+            self._head.move_face(fields[BODY_LAYER], face)
         for name, further in (drift or {}).items():
             fields[name] += self._layers[name].window.at_points(further)
         return fields
 
-    def _at_nodes(self, now: Points) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-        """The nodes' motion, layer by layer, and where the points of the face go."""
+    def _at_nodes(self, now: WarpPoints) -> tuple[dict[str, Floats], Floats | None]:
+        """Return the nodes' motion by layer, and where the points of the face go."""
         maps = self._maps(now)
-        found = self._head.moved(now) if self._head is not None else None
+        found = self._head.motion(now) if self._head is not None else None
         if found is not None:
-            maps["head"] = np.eye(2, 3)  # it is not moved in the plane; see below
-        maps = {part: self._followed(part, maps) for part in self._parts}
+            maps["head"] = np.eye(2, 3)  # the head moves in space, below, and not by a plane's map
+        maps = {part: self._map_or_fallback(part, maps) for part in self._parts}
         motions = {name: layer.motion(maps) for name, layer in self._layers.items()}
         if self._head is None or found is None:
             return motions, None
-        self._head.add(motions[ALL], found.nodes)
+        self._head.add(motions[BODY_LAYER], found.nodes)
         return motions, found.face
 
-    def _followed(self, part: str, maps: dict[str, np.ndarray]) -> np.ndarray:
-        """A part's map, else its neighbor's, else that of standing still."""
-        for name in (part, *NEIGHBORS.get(part, ("trunk",))):
+    def _map_or_fallback(self, part: str, maps: dict[str, Floats]) -> Floats:
+        """Return a part's map, else that of the part it hangs on, else the identity."""
+        for name in (part, *FALLBACK_PARTS.get(part, ("trunk",))):
             if name in maps:
                 return maps[name]
         return np.eye(2, 3)
 
-    def _maps(self, now: Points) -> dict[str, np.ndarray]:
-        """Where each part that the frame shows goes, (2, 3)."""
-        maps = {}
+    def _maps(self, now: WarpPoints) -> dict[str, Floats]:
+        """Return the affine map, (2, 3), of each part that the frame shows."""
+        maps: dict[str, Floats] = {}
         if "trunk" in self._parts:
             maps["trunk"] = self._trunk_map(now)
         for part in self._parts:
-            if part in LIMBS and now.has(*LIMBS[part]):
+            if part in LIMB_JOINTS and now.has(*LIMB_JOINTS[part]):
                 maps[part] = self._limb_map(part, now)
-        for side in SIDES:
+        for side in BODY_SIDES:
             hand = self._hand_map(side, now) if f"{side}_hand" in self._parts else None
             if hand is not None:
                 maps[f"{side}_hand"] = hand
@@ -149,36 +185,37 @@ class Field:
             maps["rest"] = np.eye(2, 3)
         return maps
 
-    def _trunk_map(self, now: Points) -> np.ndarray:
-        """A similarity; of three joints or fewer a shift, for shoulders alone tell of no turn."""
+    def _trunk_map(self, now: WarpPoints) -> Floats:
+        """Return a similarity, or of fewer than four joints a shift: shoulders show no turn."""
         common = [joint for joint in self._trunk if now.has(joint)]
         if not common:
             return np.eye(2, 3)
-        source, target = (np.array([p.joint(j) for j in common]) for p in (self._still, now))
-        if len(common) == len(TRUNK):
+        source, target = (np.array([p.joint(j) for j in common]) for p in (self._reference, now))
+        if len(common) == len(TRUNK_JOINTS):
             return similarity(source, target)
         return np.column_stack([np.eye(2), (target - source).mean(0)])
 
-    def _limb_map(self, part: str, now: Points) -> np.ndarray:
-        """Along the bone as long as it is now, across it as thick as it was."""
-        upper, lower = LIMBS[part]
-        start, to = self._still.joint(upper), now.joint(upper)
-        was, is_ = self._still.joint(lower) - start, now.joint(lower) - to
+    def _limb_map(self, part: str, now: WarpPoints) -> Floats:
+        """Return the map that stretches a limb along its bone and keeps its thickness."""
+        upper, lower = LIMB_JOINTS[part]
+        start, to = self._reference.joint(upper), now.joint(upper)
+        was, is_ = self._reference.joint(lower) - start, now.joint(lower) - to
         length, new_length = float(np.linalg.norm(was)), float(np.linalg.norm(is_))
         along, new_along = was / max(length, 1e-6), is_ / max(new_length, 1e-6)
         across, new_across = (np.array([-d[1], d[0]]) for d in (along, new_along))
-        stretch = min(new_length / max(length, 1e-6), LONGEST)
+        stretch = min(new_length / max(length, 1e-6), MAX_LIMB_STRETCH)
         turn = np.outer(new_along, along) * stretch + np.outer(new_across, across)
         return np.column_stack([turn, to - turn @ start])
 
-    def _hand_map(self, side: str, now: Points) -> np.ndarray | None:
-        was, is_ = self._still.hands[side], now.hands[side]
-        both = known(was) & known(is_)
+    def _hand_map(self, side: str, now: WarpPoints) -> Floats | None:
+        """Return an affine map, or a similarity where that would tear or mirror the hand."""
+        was, is_ = self._reference.hands[side], now.hands[side]
+        both = is_known(was) & is_known(is_)
         if not now.has_hand(side) or both.sum() < 3:
             return None
         free = affine(was[both], is_[both])
         most, least = (float(value) for value in np.linalg.svd(free[:, :2], compute_uv=False))
         upright = np.linalg.det(free[:, :2]) > 0
-        if upright and least > HAND_SQUEEZE and most < HAND_STRETCH:
+        if upright and least > MIN_HAND_SCALE and most < MAX_HAND_SCALE:
             return free
         return similarity(was[both], is_[both])

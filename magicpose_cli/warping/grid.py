@@ -1,4 +1,4 @@
-"""The picture with a margin around it, and the coarse grid over both on which a motion is told."""
+"""The picture with a margin around it, and the coarse grid over both that carries a motion."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-MARGIN = 1 / 8  # of the short side: what moves into the picture comes from there, mirrored
-CELL = 2  # pixels: motion is smooth, and a quarter of the pixels tell it as well
-STEP = 4.0  # pixels at a short side of 512 between two nodes
+from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask
+from magicpose_cli.warping.boxes import PixelBox, bounding_box
+
+PAD_SHARE = 1 / 8  # of the short side: what moves into the picture comes from there, mirrored
+FIELD_STRIDE_PX = 2  # motion is smooth, and a quarter of the pixels describe it as well
+NODE_STEP_PX = 4.0  # between two nodes, at a short side of 512
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,12 @@ class Grid:
 
     width: int
     height: int
-    FRACTION: ClassVar[int] = 4  # bits after the point in what `fixed` gives
+    FRACTION: ClassVar[int] = 4  # bits after the point of the coordinates that `fixed` returns
 
     @property
     def pad(self) -> int:
-        return round(MARGIN * min(self.width, self.height))
+        """Pixels of the margin on each side."""
+        return round(PAD_SHARE * min(self.width, self.height))
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -35,87 +39,87 @@ class Grid:
         return self.width + 2 * self.pad, self.height + 2 * self.pad
 
     @property
-    def unpadded(self) -> tuple[slice, slice]:
+    def unpadded(self) -> PixelBox:
         """Rows and columns of the picture in the padded one."""
         return np.s_[self.pad : self.pad + self.height, self.pad : self.pad + self.width]
 
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of nodes."""
-        wanted = STEP * max(1.0, min(self.width, self.height) / 512)
+        wanted = NODE_STEP_PX * max(1.0, min(self.width, self.height) / 512)
         columns, rows = (round((side - 1) / wanted) + 1 for side in self.padded)
         return rows, columns
 
     @property
-    def steps(self) -> np.ndarray:
+    def steps(self) -> Floats:
         """(2,) pixels between the nodes, across and down."""
-        return (np.array(self.padded) - 1) / (np.array(self.shape[::-1]) - 1)
+        steps: Floats = (np.array(self.padded) - 1) / (np.array(self.shape[::-1]) - 1)
+        return steps
 
     @property
     def step(self) -> float:
-        """About the same as one number."""
+        """Pixels between the nodes, the mean of both directions."""
         return float(self.steps.mean())
 
-    def nodes(self) -> np.ndarray:
-        """(rows, columns, 2) float64: where the nodes lie in the picture's pixels."""
+    def nodes(self) -> Floats:
+        """Return where the nodes lie, (rows, columns, 2) float64 in the picture's pixels."""
         return self._spread(*self.shape)
 
     @property
     def field_size(self) -> tuple[int, int]:
-        """(width, height) of the field: a motion is told for every CELL-th pixel."""
+        """(width, height) of the field, which has a point for every FIELD_STRIDE_PX-th pixel."""
         width, height = self.padded
-        return width // CELL, height // CELL
+        return width // FIELD_STRIDE_PX, height // FIELD_STRIDE_PX
 
-    def field_points(self) -> np.ndarray:
-        """(h, w, 2) float64: which places of the picture, in its pixels, a field moves."""
+    def field_points(self) -> Floats:
+        """Return where the field's points lie, (h, w, 2) float64 in the picture's pixels."""
         width, height = self.field_size
         return self._spread(height, width)
 
-    def at_field_points(self, values: np.ndarray) -> np.ndarray:
-        """What the padded picture has at the field's points, (h, w) float32, linear."""
+    def at_field_points(self, values: AnyArray) -> Floats:
+        """Look the padded picture's values up at the field's points, (h, w) float32, linearly."""
         x, y = np.moveaxis(self.field_points() + self.pad, 2, 0).astype(np.float32)
-        return cv2.remap(values, x, y, cv2.INTER_LINEAR)
+        return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR))
 
-    def nearest_point(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """The index of the field's point, row by row, that is nearest to each pixel."""
+    def nearest_point(self, rows: Integers, columns: Integers) -> Integers:
+        """Return the index of the field's point, row by row, that is nearest to each pixel."""
         (width, height), (wide, high) = self.field_size, self.padded
         y = np.rint((rows + self.pad) * ((height - 1) / (high - 1))).astype(np.intp)
         x = np.rint((columns + self.pad) * ((width - 1) / (wide - 1))).astype(np.intp)
-        return y * width + x
+        nearest: Integers = y * width + x
+        return nearest
 
-    def window(self, where: np.ndarray) -> Window:
-        """The part around all the field's points that are True in `where`, (h, w) bool."""
-        where = where if where.any() else ~where
-        points, nodes, at = [], [], []
-        for axis in (0, 1):
-            found = np.flatnonzero(where.any(1 - axis))
-            first, end = int(found[0]), int(found[-1]) + 1
+    def window(self, where: Mask) -> Window:
+        """Cut out the part around all the field's points that are True in `where`, (h, w)."""
+        points = bounding_box(where) or (slice(0, where.shape[0]), slice(0, where.shape[1]))
+        nodes, at = [], []
+        for axis, part in enumerate(points):
             share = (self.shape[axis] - 1) / max(where.shape[axis] - 1, 1)
-            line = np.arange(first, end) * share
+            line = np.arange(part.start, part.stop) * share
             start, stop = int(line[0]), min(int(np.ceil(line[-1])) + 1, self.shape[axis])
-            points.append(slice(first, end))
             nodes.append(slice(start, stop))
             at.append((line - start).astype(np.float32))
         places = self.nodes()[tuple(nodes)].astype(np.float32)
         y, x = np.meshgrid(*at, indexing="ij")
-        return Window((points[0], points[1]), (nodes[0], nodes[1]), places, (x, y))
+        return Window(points, (nodes[0], nodes[1]), places, (x, y))
 
-    def _spread(self, rows: int, columns: int) -> np.ndarray:
+    def _spread(self, rows: int, columns: int) -> Floats:
         x = np.linspace(-self.pad, self.width - 1 + self.pad, columns)
         y = np.linspace(-self.pad, self.height - 1 + self.pad, rows)
         return np.stack(np.meshgrid(x, y), -1)
 
-    def fixed(self, points: np.ndarray) -> np.ndarray:
-        """Pixels as coordinates of the grid in fixed point, for OpenCV's drawing with `shift`."""
-        return np.rint((points + self.pad) / self.steps * (1 << self.FRACTION)).astype(np.int32)
+    def fixed(self, points: Floats) -> Integers:
+        """Convert pixels to the grid's coordinates in fixed point, for OpenCV's `shift`."""
+        scaled = np.rint((points + self.pad) / self.steps * (1 << self.FRACTION))
+        return np.asarray(scaled, np.int32)
 
-    def widened(self, picture: np.ndarray) -> np.ndarray:
-        """A picture with its margin: mirrored, for repeated rows are seen as streaks."""
+    def widened(self, picture: AnyArray) -> AnyArray:
+        """Add the margin to a picture: mirrored, for repeated rows are seen as streaks."""
         pad = self.pad
         return cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
 
-    def inside(self) -> np.ndarray:
-        """(height, width) float32 of the padded picture: 1 in the picture, 0 in its margin."""
+    def inside(self) -> Floats:
+        """Return (height, width) float32 of the padded picture: 1 in the picture, else 0."""
         mask = np.zeros(self.padded[::-1], np.float32)
         mask[self.unpadded] = 1
         return mask
@@ -123,14 +127,20 @@ class Grid:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a grid. points: rows and columns of the field's; nodes: of the grid's, around them;
-    places (rows, columns, 2) float32: where these nodes lie, in the picture's pixels."""
+    """A part of a grid.
 
-    points: tuple[slice, slice]
-    nodes: tuple[slice, slice]
-    places: np.ndarray
-    _at: tuple[np.ndarray, np.ndarray]  # x and y of the field's points, in nodes
+    Attributes:
+        points: Rows and columns of the field's points.
+        nodes: Rows and columns of the grid's nodes around these points.
+        places: (rows, columns, 2) float32, where these nodes lie in the picture's pixels.
+    """
 
-    def at_points(self, values: np.ndarray) -> np.ndarray:
-        """(rows, columns, n) float32 at the nodes -> (h, w, n) at the field's points, linear."""
-        return cv2.remap(values, *self._at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    points: PixelBox
+    nodes: PixelBox
+    places: Floats
+    _at: tuple[Floats, Floats]  # x and y of the field's points, counted in nodes
+
+    def at_points(self, values: Floats) -> Floats:
+        """Interpolate (rows, columns, n) float32 at the nodes at the field's points, (h, w, n)."""
+        found = cv2.remap(values, *self._at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(found, np.float32)

@@ -1,4 +1,4 @@
-"""Where the person of a picture is: alpha, and their own colors at soft edges."""
+"""The matte of a picture's person: their share of each pixel, and their own color in it."""
 
 from __future__ import annotations
 
@@ -8,81 +8,97 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Integers, Mask, Picture
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
+from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 
-SIDE = 512  # short side in pixels at which hair is told from what is behind it; 1080 takes a minute
-# The band whose alpha is found by its colors, in pixels at SIDE: what is surely the person is
-# eroded by half of the first, what is surely not is left by half of the second.
-INSIDE, OUTSIDE = 9, 25
-SURE, SURELY_NOT = 0.9, 0.1  # of the segmentation
-COVERED = 0.5  # of the person's points: a segmentation that finds fewer has missed them
-PLAIN = 2.0  # levels of 255: standard deviation of a picture that shows nothing
-WIDER = 1.7  # of the region around the points: beyond it, what is segmented is somebody else
-ROOM = 0.1  # of the region's larger side, around what is segmented
-BONE, LIMB = 0.012, 0.12  # body heights: what is surely a limb along its bone, and what may be
-BONES = ((2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13))  # of the joints
+MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that takes a minute
+ERODED_PX, DILATED_PX = 9, 25
+"""At a short side of MATTING_SIDE_PX: what surely is the person is eroded by a square of the first
+side, what may be is dilated by one of the second; alpha is found by colors in the band between."""
+SURE_PERSON, SURE_BACKGROUND = 0.9, 0.1  # values of the segmentation
+MIN_COVERED = 0.5  # of the person's points: a segmentation that holds fewer has missed them
+MIN_CONTRAST = 2.0  # levels of 255: a smaller standard deviation is that of an empty picture
+REGION_GROWTH = 1.7  # of the region around the points, beyond which somebody else is segmented
+SEGMENT_MARGIN = 0.1  # of the region's larger side, around what is segmented
+BONE_THICKNESS, LIMB_THICKNESS = 0.012, 0.12  # body heights that surely are limb, and that may be
+LIMB_BONES = ((2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13))  # of the joints
 GUIDE_RADIUS, GUIDE_SMOOTH = 4, 1e-4 * 255**2  # of the filter that brings a matte to a larger size
 
 
 @dataclass(frozen=True)
 class Matte:
-    """alpha: (H, W) float32 in 0..1. foreground: (H, W, 3) float32 RGB in 0..255, the person's
-    colors without what is behind them, where alpha is not 0."""
+    """How much of each pixel of a picture is its person's.
 
-    alpha: np.ndarray
-    foreground: np.ndarray
-
-
-def find_matte(picture: np.ndarray, pose: Pose, others: Sequence[Pose] = ()) -> Matte | None:
-    """The matte of the person of `pose` in a picture, (H, W, 3) uint8 RGB of the pose's size.
-
-    others: who else is in it; what is nearer to one of them is not the person's.
-
-    A network segments (MediaPipe's selfie segmentation, in its wheel), or, where there is none or
-    it misses the person, the pose itself (Rother et al. 2004, "GrabCut"); the edge is found by
-    closed-form matting (Levin et al. 2008). None where nothing can be told from the rest.
+    Attributes:
+        alpha: (H, W) float32, 0 to 1.
+        foreground: (H, W, 3) float32 RGB in 0..255, the person's colors without what is behind
+            them, where alpha is not 0.
     """
-    if not person_region(pose, WIDER).any():
+
+    alpha: Floats
+    foreground: Floats
+
+
+def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Matte | None:
+    """Find the matte of one person in a picture.
+
+    A network segments the picture (MediaPipe's selfie segmentation, in its wheel); where there is
+    none, or it misses the person, "GrabCut" does, which begins from the pose (Rother et al. 2004).
+    The edge is found by closed-form matting (Levin et al. 2008).
+
+    Args:
+        picture: (H, W, 3) uint8 RGB of the pose's size.
+        pose: Of the person.
+        others: The other people of the picture; what is nearer to one of them is not the person.
+
+    Returns:
+        None where the person cannot be told from the background.
+    """
+    if not person_region(pose, REGION_GROWTH).any():
         return None
     mask = segment(picture, pose)
-    if mask is None or _covered(mask, pose) < COVERED:
+    if mask is None or _covered(mask, pose) < MIN_COVERED:
         mask = _cut_by_pose(picture, pose)
     mask = mask * _near(pose)
     theirs = _nearer_to(others, pose)
     mask[theirs] = 0
-    if _covered(mask, pose) < COVERED or float(picture.std(axis=(0, 1)).max()) < PLAIN:
+    if _covered(mask, pose) < MIN_COVERED or float(picture.std(axis=(0, 1)).max()) < MIN_CONTRAST:
         return None
     trimap = _trimap(mask, pose)
     trimap[theirs] = 0
-    scale = SIDE / min(picture.shape[:2])
+    scale = MATTING_SIDE_PX / min(picture.shape[:2])
     if scale >= 1:
         alpha = _refined(picture, trimap, mask)
     else:
         small = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
         alpha = _refined(
-            cv2.resize(picture, small, interpolation=cv2.INTER_AREA),
-            cv2.resize(trimap, small, interpolation=cv2.INTER_NEAREST),
-            cv2.resize(mask, small, interpolation=cv2.INTER_AREA),
+            np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8),
+            np.asarray(cv2.resize(trimap, small, interpolation=cv2.INTER_NEAREST), np.float32),
+            np.asarray(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), np.float32),
         )
-        alpha = _enlarged(alpha, picture, round(GUIDE_RADIUS / scale))
+        alpha = _upscaled(alpha, picture, round(GUIDE_RADIUS / scale))
     return Matte(alpha, foreground_colors(picture, alpha))
 
 
-def segment(picture: np.ndarray, pose: Pose) -> np.ndarray | None:
-    """(H, W) float32 in 0..1 where people are; None where the wheel at hand has no such network.
+def segment(picture: Picture, pose: Pose) -> Floats | None:
+    """Let a network find where people are, (H, W) float32, 0 to 1.
 
-    The network looks at 256x256 pixels: of the person alone, who may be small in the picture.
+    It sees 256x256 pixels around the person alone, who may be small in the picture.
+
+    Returns:
+        None where the installed MediaPipe has no such network.
     """
     with native_stderr_silenced():
         try:
             from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
         except ImportError:
             return None
-        box = _room(pose)
+        box = _segmented_box(pose)
         mask = np.zeros(picture.shape[:2], np.float32)
         with SelfieSegmentation(model_selection=0) as network:
             part = np.ascontiguousarray(picture[box])
@@ -90,11 +106,13 @@ def segment(picture: np.ndarray, pose: Pose) -> np.ndarray | None:
         return mask
 
 
-def _room(pose: Pose) -> tuple[slice, slice]:
-    """Rows and columns around the person, with as much room as the network is used to."""
-    rows, columns = _around(person_region(pose, WIDER) > 0, 0)
+def _segmented_box(pose: Pose) -> PixelBox:
+    """Return rows and columns around the person, with the room that the network is used to."""
+    region = bounding_box(person_region(pose, REGION_GROWTH) > 0)
+    assert region is not None  # `find_matte` has looked
+    rows, columns = region
     lengths = [part.stop - part.start for part in (rows, columns)]
-    side = (1 + 2 * ROOM) * max(lengths)
+    side = (1 + 2 * SEGMENT_MARGIN) * max(lengths)
     box = []
     for part, length in ((rows, pose.height), (columns, pose.width)):
         middle = (part.start + part.stop) / 2
@@ -102,8 +120,8 @@ def _room(pose: Pose) -> tuple[slice, slice]:
     return box[0], box[1]
 
 
-def _covered(mask: np.ndarray, pose: Pose) -> float:
-    """The share of the person's points inside the picture that the mask holds."""
+def _covered(mask: Floats, pose: Pose) -> float:
+    """Return the share of the person's points inside the picture that the mask holds."""
     points = np.concatenate([pose.body, pose.face[::4]])
     points = points[np.isfinite(points).all(1)]
     height, width = mask.shape
@@ -111,13 +129,14 @@ def _covered(mask: np.ndarray, pose: Pose) -> float:
     return float((mask[points[:, 1], points[:, 0]] > 0.5).mean()) if len(points) else 0.0
 
 
-def _near(pose: Pose) -> np.ndarray:
-    """(H, W) float32, 1 where the person may be with the widest clothes, 0 where others are."""
-    return cv2.GaussianBlur(person_region(pose, WIDER).astype(np.float32), (0, 0), 3)
+def _near(pose: Pose) -> Floats:
+    """Return 1 where the person may be with the widest clothes, else 0, (H, W) float32."""
+    region = person_region(pose, REGION_GROWTH).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(region, (0, 0), 3), np.float32)
 
 
-def _nearer_to(others: Sequence[Pose], pose: Pose) -> np.ndarray:
-    """(H, W) bool: what lies outside of the person, and nearer to one of the others."""
+def _nearer_to(others: Sequence[Pose], pose: Pose) -> Mask:
+    """Return what lies outside of the person and nearer to one of the others, (H, W)."""
     own = _away_from(pose)
     nearer = np.zeros(own.shape, bool)
     for other in others:
@@ -125,43 +144,46 @@ def _nearer_to(others: Sequence[Pose], pose: Pose) -> np.ndarray:
     return nearer
 
 
-def _away_from(pose: Pose) -> np.ndarray:
-    """(H, W) float32: pixels to a person."""
+def _away_from(pose: Pose) -> Floats:
+    """Return the distance to a person in pixels, (H, W) float32."""
     outside = (person_region(pose) == 0).astype(np.uint8)
-    return cv2.distanceTransform(outside, cv2.DIST_L2, 5)
+    return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 5), np.float32)
 
 
-def _cut_by_pose(picture: np.ndarray, pose: Pose) -> np.ndarray:
+def _cut_by_pose(picture: Picture, pose: Pose) -> Floats:
+    """Segment by the colors inside and outside of the pose's region, (H, W) float32, 0 or 1."""
     labels = np.where(person_region(pose) > 0, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     labels[(person_region(pose, 0.4) > 0) & (labels == cv2.GC_PR_FGD)] = cv2.GC_FGD
     behind, front = np.zeros((1, 65)), np.zeros((1, 65))
     if (labels == cv2.GC_BGD).any() and (labels == cv2.GC_FGD).any():
         cv2.setRNGSeed(0)
         cv2.grabCut(picture, labels, (0, 0, 1, 1), behind, front, 4, cv2.GC_INIT_WITH_MASK)
-    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    return np.asarray(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)), np.float32)
 
 
-def _trimap(mask: np.ndarray, pose: Pose) -> np.ndarray:
-    """(H, W) float32: 1 where the person surely is, 0 where surely not, else a half."""
-    scale = min(mask.shape) / SIDE
+def _trimap(mask: Floats, pose: Pose) -> Floats:
+    """Return 1 where the person surely is, 0 where surely not, else a half, (H, W) float32."""
+    scale = min(mask.shape) / MATTING_SIDE_PX
     trimap = np.full(mask.shape, 0.5, np.float32)
-    trimap[cv2.erode((mask > SURE).astype(np.uint8), _square(INSIDE * scale)) > 0] = 1
-    trimap[cv2.dilate((mask > SURELY_NOT).astype(np.uint8), _square(OUTSIDE * scale)) == 0] = 0
-    # A limb that the network has missed is around its bone, as far as the colors go.
+    trimap[cv2.erode((mask > SURE_PERSON).astype(np.uint8), _square(ERODED_PX * scale)) > 0] = 1
+    trimap[
+        cv2.dilate((mask > SURE_BACKGROUND).astype(np.uint8), _square(DILATED_PX * scale)) == 0
+    ] = 0
+    # A limb that the network has missed lies around its bone, as far as the colors are the same.
     height = body_height(pose) or 0.0
-    bones = _bones(pose, BONE * height)
-    missed = (bones > 0) & (mask < COVERED)
+    bones = _bones(pose, BONE_THICKNESS * height)
+    missed = (bones > 0) & (mask < MIN_COVERED)
     if missed.any():
-        around = cv2.dilate(missed.astype(np.uint8), _square(LIMB * height))
+        around = cv2.dilate(missed.astype(np.uint8), _square(LIMB_THICKNESS * height))
         trimap[(around > 0) & (person_region(pose) > 0) & (trimap == 0)] = 0.5
         trimap[missed] = 1
     return trimap
 
 
-def _bones(pose: Pose, thickness: float) -> np.ndarray:
-    """(H, W) uint8: lines along the limbs whose both ends are seen."""
+def _bones(pose: Pose, thickness: float) -> Integers:
+    """Draw lines along the limbs whose both ends are seen, (H, W) uint8."""
     lines = np.zeros((pose.height, pose.width), np.uint8)
-    for start, end in BONES:
+    for start, end in LIMB_BONES:
         one, other = pose.body[start].astype(np.float64), pose.body[end].astype(np.float64)
         if np.isfinite(one).all() and np.isfinite(other).all():
             first, last = (np.rint(one + s * (other - one)).astype(int) for s in (0.1, 0.9))
@@ -169,30 +191,23 @@ def _bones(pose: Pose, thickness: float) -> np.ndarray:
     return lines
 
 
-def _refined(picture: np.ndarray, trimap: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _refined(picture: Picture, trimap: Floats, mask: Floats) -> Floats:
+    """Find alpha in the trimap's band; without a band to compare, return the mask."""
     if not (trimap == 0).any() or not (trimap == 1).any():
         return mask.astype(np.float32)
-    rows, columns = _around(trimap > 0, 8)
+    box = bounding_box(trimap > 0, margin_px=8)
     alpha = np.zeros(mask.shape, np.float32)
-    alpha[rows, columns] = closed_form_alpha(picture[rows, columns], trimap[rows, columns])
+    assert box is not None  # the trimap holds the person
+    alpha[box] = closed_form_alpha(picture[box], trimap[box])
     return alpha
 
 
-def _around(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of what is True, with a margin inside the picture."""
-    ends = []
-    for axis in (1, 0):
-        where = np.flatnonzero(mask.any(axis))
-        ends.append(slice(max(0, where[0] - margin), where[-1] + 1 + margin))
-    return ends[0], ends[1]
-
-
-def _square(side: float) -> np.ndarray:
+def _square(side: float) -> Integers:
     return np.ones((max(3, round(side) | 1),) * 2, np.uint8)
 
 
-def _enlarged(alpha: np.ndarray, picture: np.ndarray, radius: int) -> np.ndarray:
-    """A matte found on a smaller picture, its edges along the large one's."""
+def _upscaled(alpha: Floats, picture: Picture, radius: int) -> Floats:
+    """Enlarge a matte that was found on a smaller picture, its edges along the large one's."""
     large = cv2.resize(alpha, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     guided = cv2.ximgproc.guidedFilter(picture, large.clip(0, 1), radius, GUIDE_SMOOTH)
-    return guided.clip(0, 1)
+    return np.asarray(guided.clip(0, 1), np.float32)

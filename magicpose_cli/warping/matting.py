@@ -9,17 +9,25 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-SMOOTHNESS = 1e-7  # Levin's epsilon: of colors in 0..1, variance that counts as none
-CORNERS = 9  # pixels of a window of 3x3
-WIDE, NARROW = 90, 6  # pixels, sides of the boxes over which colors are averaged
+from magicpose_cli.arrays import Floats, Picture
+
+MATTING_EPSILON = 1e-7  # Levin's epsilon: a variance of colors in 0..1 that counts as none
+WINDOW_PIXELS = 9  # in a window of 3x3
+WIDE_BOX_PX, NARROW_BOX_PX = 90, 6  # sides of the boxes over which colors are averaged
 
 
-def closed_form_alpha(picture: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """The matte of least cost (Levin et al. 2008, "A Closed-Form Solution to Natural Image
-    Matting", equations 5 and 12).
+def closed_form_alpha(picture: Picture, trimap: Floats) -> Floats:
+    """Find the matte of least cost.
 
-    picture: (H, W, 3) uint8 RGB; trimap: (H, W), 0 behind, 1 in front, else unknown. Returns (H, W)
-    float32 in 0..1. Time and memory go with what is unknown.
+    Time and memory grow with the number of unknown pixels. Source: Levin et al. 2008, "A
+    Closed-Form Solution to Natural Image Matting", equations 5 and 12.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        trimap: (H, W) float32: 0 behind, 1 in front, anything else unknown.
+
+    Returns:
+        (H, W) float32, 0 to 1.
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.linalg import splu
@@ -32,15 +40,15 @@ def closed_form_alpha(picture: np.ndarray, trimap: np.ndarray) -> np.ndarray:
     windows = (rows * width + columns)[inside, None] + offsets
     colors = picture.reshape(-1, 3)[windows] / 255
     colors -= colors.mean(1, keepdims=True)
-    spread = np.swapaxes(colors, 1, 2) @ colors / CORNERS
-    spread += SMOOTHNESS / CORNERS * np.eye(3)
-    alike = (1 + colors @ np.linalg.inv(spread) @ np.swapaxes(colors, 1, 2)) / CORNERS
-    cost = (np.eye(CORNERS) - alike).ravel()
+    spread = np.swapaxes(colors, 1, 2) @ colors / WINDOW_PIXELS
+    spread += MATTING_EPSILON / WINDOW_PIXELS * np.eye(3)
+    alike = (1 + colors @ np.linalg.inv(spread) @ np.swapaxes(colors, 1, 2)) / WINDOW_PIXELS
+    cost = (np.eye(WINDOW_PIXELS) - alike).ravel()
     number = np.full(height * width, -1)
     used, place = np.unique(windows, return_inverse=True)
     number[used] = np.arange(len(used))
     place = place.reshape(windows.shape)
-    start, end = np.repeat(place, CORNERS, 1).ravel(), np.tile(place, CORNERS).ravel()
+    start, end = np.repeat(place, WINDOW_PIXELS, 1).ravel(), np.tile(place, WINDOW_PIXELS).ravel()
     laplacian = csr_matrix((cost, (start, end)), shape=(len(used),) * 2)
     given = known.ravel()[used]
     free = np.flatnonzero(~given)
@@ -52,18 +60,29 @@ def closed_form_alpha(picture: np.ndarray, trimap: np.ndarray) -> np.ndarray:
     return alpha.reshape(height, width).astype(np.float32)
 
 
-def foreground_colors(picture: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """What is in front without what is behind it, (H, W, 3) float32 in 0..255 (Forte 2021,
-    "Approximate Fast Foreground Colour Estimation"); where alpha is 1 the picture itself."""
+def foreground_colors(picture: Picture, alpha: Floats) -> Floats:
+    """Estimate the colors of what is in front, without what shines through from behind it.
+
+    Source: Forte 2021, "Approximate Fast Foreground Colour Estimation".
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        alpha: (H, W) float32, 0 to 1.
+
+    Returns:
+        (H, W, 3) float32 in 0..255; where alpha is 1 the picture's own colors.
+    """
     whole = picture.astype(np.float32)
-    front, behind = whole, whole
+    front: Floats = whole
+    behind: Floats = whole
     share = alpha[..., None]
-    for side in (WIDE, NARROW):
+    for side in (WIDE_BOX_PX, NARROW_BOX_PX):
         front, behind = _averaged(front, alpha, side), _averaged(behind, 1 - alpha, side)
         front = (front + share * (whole - share * front - (1 - share) * behind)).clip(0, 255)
     return np.where(share < 1, front, whole)
 
 
-def _averaged(colors: np.ndarray, weight: np.ndarray, side: int) -> np.ndarray:
+def _averaged(colors: Floats, weight: Floats, side: int) -> Floats:
     total = cv2.blur(weight, (side, side))[..., None]
-    return cv2.blur(colors * weight[..., None], (side, side)) / np.maximum(total, 1e-5)
+    mean: Floats = cv2.blur(colors * weight[..., None], (side, side)) / np.maximum(total, 1e-5)
+    return mean

@@ -15,8 +15,9 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.warping.smoothed_points import Points, known
-from magicpose_cli.warping.warp import ReferenceWarp, Warped
+from magicpose_cli.warping.boxes import PixelBox
+from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame
+from magicpose_cli.warping.warp_points import WarpPoints, is_known
 
 # Points of a finger from its root to its tip, thumb first; each chain begins at the wrist, point 0.
 FINGER_CHAINS = tuple(tuple(range(root, root + 4)) for root in (1, 5, 9, 13, 17))
@@ -52,10 +53,6 @@ CUFF = 0.1  # palms over which a sleeve gives way to the wrist
 FINE_PX = 120.0  # of a palm, on the grid that the hand is built on
 
 
-Box = tuple[slice, slice]
-"""Rows and columns."""
-
-
 class ModeledHands:
     """The hands that a reference does not show, over its warped frames."""
 
@@ -65,10 +62,10 @@ class ModeledHands:
 
     def sides(self, pose: Pose) -> tuple[str, ...]:
         """The hands of a frame that can be modeled: hidden in the reference, known in the frame."""
-        now = Points.of(pose)
-        return tuple(side for side in self._sides if known(now.hands[side]).all())
+        now = WarpPoints.of(pose)
+        return tuple(side for side in self._sides if is_known(now.hands[side]).all())
 
-    def over(self, warped: Warped) -> Warped:
+    def over(self, warped: WarpedFrame) -> WarpedFrame:
         """The same frame with its hands; a sleeve stays before the wrist that comes out of it."""
         if self._skin is None or not (sides := self.sides(warped.pose)):
             return warped
@@ -83,7 +80,7 @@ class ModeledHands:
             share = hand.cover[own] * (1 - cover[box] * _behind_wrist(points, palm_px, box))
             picture[box] += share[..., None] * (hand.picture[own] - picture[box])
             cover[box] = np.maximum(cover[box], share)
-        return Warped(picture, cover, warped.pose)
+        return WarpedFrame(picture, cover, warped.pose)
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ def model_hand(points: Floats, side: str, palm_px: float, skin: Floats) -> HandP
     return HandPicture(picture, share, (int(low[0]), int(low[1])))
 
 
-def _boxes(hand: HandPicture, shape: tuple[int, ...]) -> tuple[Box, Box] | None:
+def _boxes(hand: HandPicture, shape: tuple[int, ...]) -> tuple[PixelBox, PixelBox] | None:
     """Rows and columns of what lies in a frame of a hand, in the frame and in the hand; None where
     nothing does."""
     (left, top), (height, width) = hand.corner, hand.cover.shape
@@ -139,7 +136,7 @@ def _boxes(hand: HandPicture, shape: tuple[int, ...]) -> tuple[Box, Box] | None:
     return (rows, columns), own
 
 
-def _behind_wrist(points: Floats, palm_px: float, box: Box) -> Floats:
+def _behind_wrist(points: Floats, palm_px: float, box: PixelBox) -> Floats:
     """(h, w) in a box of the frame: 1 on the forearm's side of the wrist, 0 on the fingers'."""
     along = points[9] - points[0]
     along = along / max(float(np.linalg.norm(along)), 1e-6)

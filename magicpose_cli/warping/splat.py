@@ -1,7 +1,7 @@
-"""A forward motion turned into a picture: every pixel's new place splatted, the map inverted.
+"""A forward motion turned into a picture: every pixel's new place is splatted, the map inverted.
 
 Pixels of the frame look up where they come from in a smoothed map, so that each is sampled once
-from the reference and stays sharp. Where too few pixels arrive the picture is torn, and open.
+from the reference and stays sharp. Where too few pixels arrive the layer is torn, and has a hole.
 """
 
 from __future__ import annotations
@@ -12,93 +12,118 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from magicpose_cli.warping.grid import CELL, Grid, Window
+from magicpose_cli.arrays import Floats, Integers
+from magicpose_cli.warping.boxes import PixelBox
+from magicpose_cli.warping.grid import FIELD_STRIDE_PX, Grid, Window
 from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.layers import Layer
 
-SMOOTH = 0.8  # cells, of the inverted map
-VISIBLE = 0.01  # of alpha: pixels with less are not moved
-# Points that arrive in a cell, as a share of what usually does: with fewer than the first the layer
-# is torn there, from the second on it is whole.
-TORN, WHOLE = 0.1, 0.35
-HIDES = 0.3  # points that arrive, from where on a fold's front hides what is behind it
-SURE = 0.05  # points that arrive, from where on the map is known
-SPECK = 80  # pixels at a short side of 512: smaller pieces are dropped
-CLOSED = 5  # cells: narrower gaps between those where points arrive are no holes
-ROOM = 3  # cells around all that arrives
+# A cell is a square of FIELD_STRIDE_PX pixels of the frame.
+MAP_SIGMA = 0.8  # cells by which the inverted map is smoothed
+MIN_ALPHA = 0.01  # pixels with less are not moved
+TORN_SHARE, WHOLE_SHARE = 0.1, 0.35
+"""Shares of the usual number of points that arrive in a cell: with fewer than the first the layer
+is torn there, from the second on it is whole."""
+HIDING_COUNT = 0.3  # points arriving in a cell, from which on a fold's front hides what is behind
+MIN_COUNT = 0.05  # points arriving in a cell, from which on the map is known there
+SPECK_AREA_PX = 80  # at a short side of 512: smaller pieces of a layer are dropped
+CLOSING_SIDE = 5  # cells: narrower gaps between cells where points arrive are no holes
+MAP_MARGIN = 3  # cells around all those where points arrive
 
 
 @dataclass(frozen=True)
-class Moved:
-    """A layer in a frame: box (rows, columns) of the frame, there alpha (h, w, 1) and colors
-    (h, w, 3) float32."""
+class SplattedLayer:
+    """A layer in a frame.
 
-    box: tuple[slice, slice]
-    alpha: np.ndarray
-    colors: np.ndarray
+    Attributes:
+        box: Rows and columns of the frame.
+        alpha: (h, w, 1) float32 in the box, 0 to 1.
+        colors: (h, w, n) float32 in the box, 0 to 255: n is 3 for RGB, 1 for gray.
+    """
+
+    box: PixelBox
+    alpha: Floats
+    colors: Floats
 
 
 class Splatter:
-    """Moves one layer of a reference."""
+    """Moves one layer of a reference.
+
+    Args:
+        layer: Its colors uint8, (H, W, 3) or (H, W).
+        grid: Of the reference.
+        window: The part of the grid around the layer.
+    """
 
     def __init__(self, layer: Layer, grid: Grid, window: Window) -> None:
         self._layer, self._grid = layer, grid
         ranks = cv2.resize(layer.rank, grid.field_size, interpolation=cv2.INTER_NEAREST)
         ranks = ranks[window.points].ravel()
-        visible = cv2.dilate((layer.alpha > VISIBLE).astype(np.float32), np.ones((5, 5), np.uint8))
+        visible = cv2.dilate(
+            (layer.alpha > MIN_ALPHA).astype(np.float32), np.ones((5, 5), np.uint8)
+        )
         index = np.flatnonzero(grid.at_field_points(visible)[window.points] > 0)
         self._index = index[np.argsort(ranks[index], kind="stable")]  # from back to front
         self._rank = ranks[self._index]
         places = grid.field_points()[window.points].reshape(-1, 2)
         self._from_x, self._from_y = places[self._index].T.astype(np.float32)
 
-    def __call__(self, field: np.ndarray, solid: np.ndarray | None = None) -> Moved | None:
-        """field: (h, w, 2), how far the points in the layer's window go. solid: (H, W) uint8 of the
-        frame, 1 where there are no holes, whatever is stretched. None where nothing arrives in the
-        picture."""
+    def __call__(self, field: Floats, solid: Integers | None = None) -> SplattedLayer | None:
+        """Move the layer into a frame.
+
+        Args:
+            field: (h, w, 2) float32 pixels, how far the points in the layer's window go.
+            solid: (H, W) uint8 of the frame, 1 where a stretched layer has no holes.
+
+        Returns:
+            None where nothing arrives in the picture.
+        """
         grid = self._grid
-        columns, rows = -(-grid.width // CELL), -(-grid.height // CELL)
+        columns, rows = -(-grid.width // FIELD_STRIDE_PX), -(-grid.height // FIELD_STRIDE_PX)
         further_x, further_y = (field[..., axis].ravel()[self._index] for axis in (0, 1))
         x, y = (
-            np.floor((start + further + 0.5) / CELL).astype(np.int32)
+            np.floor((start + further + 0.5) / FIELD_STRIDE_PX).astype(np.int32)
             for start, further in ((self._from_x, further_x), (self._from_y, further_y))
         )
         arrives = np.flatnonzero((x >= 0) & (x < columns) & (y >= 0) & (y < rows))
         if not len(arrives):
             return None
         x, y = x[arrives], y[arrives]
-        left, top = max(int(x.min()) - ROOM, 0), max(int(y.min()) - ROOM, 0)
-        right, bottom = min(int(x.max()) + ROOM + 1, columns), min(int(y.max()) + ROOM + 1, rows)
+        left, top = max(int(x.min()) - MAP_MARGIN, 0), max(int(y.min()) - MAP_MARGIN, 0)
+        right = min(int(x.max()) + MAP_MARGIN + 1, columns)
+        bottom = min(int(y.max()) + MAP_MARGIN + 1, rows)
         shape = bottom - top, right - left
         index = (y - top) * shape[1] + x - left
         back = -further_x[arrives], -further_y[arrives]
         count, *sums = self._gathered(index, back, self._rank[arrives], shape)
-        known = count > SURE
-        mean = cv2.merge(sums) / np.maximum(count, 1e-6)[..., None]
+        known = count > MIN_COUNT
+        mean: Floats = cv2.merge(sums) / np.maximum(count, 1e-6)[..., None]
         mean = push_pull(
             np.where(known[..., None], mean, 0), np.where(known, np.minimum(2 * count, 1), 0)
         )
-        top, left = CELL * top, CELL * left
-        bottom, right = min(CELL * bottom, grid.height), min(CELL * right, grid.width)
-        box, size = np.s_[top:bottom, left:right], (CELL * shape[1], CELL * shape[0])
-        high, wide = bottom - top, right - left  # the last cell may lie over the picture's edge
-        way = cv2.resize(mean, size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
-        whole = cv2.resize(self._whole(count), size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
-        # Around all that arrives the map only goes on as it ended: into the layer again where the
-        # layer has turned about.
-        arrived: np.ndarray = np.zeros(shape, np.float32)
-        arrived.ravel()[index] = 1
-        arrived = cv2.morphologyEx(arrived, cv2.MORPH_CLOSE, np.ones((CLOSED, CLOSED), np.uint8))
-        inside = cv2.resize(arrived, size, interpolation=cv2.INTER_LINEAR)[:high, :wide]
-        open_ = inside * cv2.dilate(whole, np.ones((3, 3), np.uint8))
+        # The last cell may lie over the picture's edge.
+        box: PixelBox = (
+            slice(FIELD_STRIDE_PX * top, min(FIELD_STRIDE_PX * bottom, grid.height)),
+            slice(FIELD_STRIDE_PX * left, min(FIELD_STRIDE_PX * right, grid.width)),
+        )
+        open_ = _enlarged(self._closed(index, shape), box)
+        open_ = open_ * cv2.dilate(_enlarged(self._whole(count), box), np.ones((3, 3), np.uint8))
         if solid is not None:
             open_ = np.maximum(open_, solid[box])
-        across, down = (
-            np.arange(*ends, dtype=np.float32) for ends in ((left, right), (top, bottom))
-        )
-        from_x = (way[..., 0] + across + grid.pad).astype(np.float32, copy=False)
-        from_y = (way[..., 1] + down[:, None] + grid.pad).astype(np.float32, copy=False)
-        alpha = open_ * cv2.remap(
+        return self._sampled(box, _enlarged(mean, box), open_)
+
+    def _sampled(self, box: PixelBox, back: Floats, shown: Floats) -> SplattedLayer:
+        """Look the layer up.
+
+        Args:
+            box: Rows and columns of the frame.
+            back: (h, w, 2) pixels from each pixel of the box to where it comes from.
+            shown: (h, w) 0 to 1, less where the layer has a hole.
+        """
+        down, across = (np.arange(part.start, part.stop, dtype=np.float32) for part in box)
+        from_x = (back[..., 0] + across + self._grid.pad).astype(np.float32, copy=False)
+        from_y = (back[..., 1] + down[:, None] + self._grid.pad).astype(np.float32, copy=False)
+        alpha = shown * cv2.remap(
             self._layer.alpha,
             from_x,
             from_y,
@@ -110,39 +135,65 @@ class Splatter:
             self._layer.colors, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
         )
         colors = colors.reshape(*alpha.shape, -1)  # OpenCV drops the axis of a single channel
-        return Moved(box, alpha[..., None], colors.astype(np.float32))
+        return SplattedLayer(box, alpha[..., None], colors.astype(np.float32))
+
+    def _closed(self, index: Integers, shape: tuple[int, int]) -> Floats:
+        """Return 1 in cells where points arrive and in narrow gaps between them, (h, w) float32.
+
+        Beyond these cells the filled map would show the layer again where it has turned about.
+        """
+        arrived = np.zeros(shape, np.float32)
+        arrived.ravel()[index] = 1
+        square = np.ones((CLOSING_SIDE, CLOSING_SIDE), np.uint8)
+        return np.asarray(cv2.morphologyEx(arrived, cv2.MORPH_CLOSE, square), np.float32)
 
     def _gathered(
         self,
-        index: np.ndarray,
-        back: tuple[np.ndarray, np.ndarray],
-        rank: np.ndarray,
+        index: Integers,
+        back: tuple[Floats, Floats],
+        rank: Integers,
         shape: tuple[int, int],
-    ) -> list[np.ndarray]:
-        """How many points arrive in each cell, and the sums of what they bring.
+    ) -> list[Floats]:
+        """Return how many points arrive in each cell, and the sums of x and y of their ways back.
 
-        index: of each point's cell; rank: of each point, rising. Where a layer folds, its front
-        hides what is behind: their mean would be of neither.
+        Where a layer folds, its front hides what is behind: a mean of both would be of neither.
+
+        Args:
+            index: (n,) of each point's cell.
+            back: x and y of each point's way back, (n,) pixels.
+            rank: (n,) of each point, rising.
+            shape: (rows, columns) of cells.
         """
         size = shape[0] * shape[1]
-        total: np.ndarray = np.zeros((*shape, 3), np.float32)
+        total: Floats = np.zeros((*shape, 3), np.float32)
         starts = np.flatnonzero(np.diff(rank)) + 1
         for first, end in pairwise((0, *starts.tolist(), len(rank))):
             here = np.s_[first:end]
             weights = (None, back[0][here], back[1][here])
             sums = [np.bincount(index[here], w, size).astype(np.float32) for w in weights]
-            front = cv2.GaussianBlur(cv2.merge([s.reshape(shape) for s in sums]), (0, 0), SMOOTH)
-            hides = np.clip((front[..., 0] - SURE) / (HIDES - SURE), 0, 1)
+            merged = cv2.merge([s.reshape(shape) for s in sums])
+            front = np.asarray(cv2.GaussianBlur(merged, (0, 0), MAP_SIGMA), np.float32)
+            hides = np.clip((front[..., 0] - MIN_COUNT) / (HIDING_COUNT - MIN_COUNT), 0, 1)
             total = total * (1 - hides[..., None]) + front if first else front
-        return list(cv2.split(total))
+        return [np.asarray(channel, np.float32) for channel in cv2.split(total)]
 
-    def _whole(self, count: np.ndarray) -> np.ndarray:
-        """(h, w) float32: 1 where the layer is not torn."""
-        usual = min(1.0, float(np.median(count[count > SURE]))) if (count > SURE).any() else 1.0
-        # less than 1 where the whole person has come nearer; points that are stretched lie unevenly
-        count = cv2.GaussianBlur(count, (0, 0), 2 * SMOOTH) / usual
-        _, labels, stats, _ = cv2.connectedComponentsWithStats((count > TORN).astype(np.uint8))
-        unit = min(self._grid.width, self._grid.height) / 512 / CELL
-        large = stats[:, cv2.CC_STAT_AREA] > SPECK * unit**2
-        share = np.clip((count - TORN) / (WHOLE - TORN), 0, 1)
-        return (share * large[labels]).astype(np.float32)
+    def _whole(self, count: Floats) -> Floats:
+        """Return 1 in the cells where the layer is not torn, (h, w) float32."""
+        arrived = count[count > MIN_COUNT]
+        # less than 1 where the whole person has come nearer
+        usual = min(1.0, float(np.median(arrived))) if len(arrived) else 1.0
+        # over a wider area: points that are stretched lie unevenly
+        smooth = cv2.GaussianBlur(count, (0, 0), 2 * MAP_SIGMA) / usual
+        pieces = (smooth > TORN_SHARE).astype(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(pieces)
+        unit = min(self._grid.width, self._grid.height) / 512 / FIELD_STRIDE_PX
+        large = stats[:, cv2.CC_STAT_AREA] > SPECK_AREA_PX * unit**2
+        share = np.clip((smooth - TORN_SHARE) / (WHOLE_SHARE - TORN_SHARE), 0, 1)
+        return np.asarray(share * large[labels], np.float32)
+
+
+def _enlarged(cells: Floats, box: PixelBox) -> Floats:
+    """Bring values of cells to the pixels of a box, which may end within the last cells."""
+    size = (FIELD_STRIDE_PX * cells.shape[1], FIELD_STRIDE_PX * cells.shape[0])
+    high, wide = (part.stop - part.start for part in box)
+    return np.asarray(cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)[:high, :wide])

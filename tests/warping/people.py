@@ -8,9 +8,9 @@ import torch
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.casting import sample_identities
 from magicpose_cli.synthetic.people import TEST_SEEDS, Motion, render
-from magicpose_cli.warping.eyes import LEFT, RIGHT
+from magicpose_cli.warping.eyes import LEFT_EYE, RIGHT_EYE
 from magicpose_cli.warping.matte import Matte
-from magicpose_cli.warping.mouth import CHEEKS, LOWER, UPPER
+from magicpose_cli.warping.mouth import CHEEK_POINTS, LOWER_LIP, UPPER_LIP
 from tests.pose.drawn import joined
 
 SIZE = 256
@@ -58,20 +58,20 @@ def mesh_on(face: np.ndarray, opened: float = 0.0) -> np.ndarray:
     mesh[list(BROW_LINE), :2] = center + half * np.stack([np.cos(around), np.sin(around)], 1)
     mesh[list(BRIDGE), :2] = face[27:31]
     for (outline, iris, rim), lids in (
-        (RIGHT, face[36:42]),
-        (LEFT, face[[45, 44, 43, 42, 47, 46]]),
+        (RIGHT_EYE, face[36:42]),
+        (LEFT_EYE, face[[45, 44, 43, 42, 47, 46]]),
     ):
         below, above = lids[[0, 5, 4, 3]], lids[[3, 2, 1, 0]]
         mesh[list(outline), :2] = np.concatenate([_along(below, 9)[:8], _along(above, 9)[:8]])
         mesh[iris, :2] = lids.mean(0)
         radius = 0.45 * np.linalg.norm(lids[1] - lids[5])
         mesh[list(rim), :2] = lids.mean(0) + radius * np.array([(1, 0), (0, -1), (-1, 0), (0, 1)])
-    mesh[list(UPPER), :2] = _along(face[[60, 61, 62, 63, 64]], len(UPPER))
-    lower = _along(face[[60, 67, 66, 65, 64]], len(LOWER))
+    mesh[list(UPPER_LIP), :2] = _along(face[[60, 61, 62, 63, 64]], len(UPPER_LIP))
+    lower = _along(face[[60, 67, 66, 65, 64]], len(LOWER_LIP))
     lower[1:-1, 1] += opened
-    mesh[list(LOWER[1:-1]), :2] = lower[1:-1]
+    mesh[list(LOWER_LIP[1:-1]), :2] = lower[1:-1]
     cheeks = np.array([(-0.5, 0.1), (0.5, 0.1), (-0.45, 0.3), (0.45, 0.3)])
-    mesh[list(CHEEKS), :2] = center + half * cheeks
+    mesh[list(CHEEK_POINTS), :2] = center + half * cheeks
     deep = ((mesh[:, :2] - center) / half) ** 2
     mesh[:, 2] = -half[0] * np.sqrt(np.clip(1 - deep.sum(1), 0, 1))
     return mesh.astype(np.float32)

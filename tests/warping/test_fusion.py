@@ -9,7 +9,7 @@ import pytest
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.fusion import Fusion
-from magicpose_cli.warping.warp import ReferenceWarp, Warped
+from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame
 from tests.warping.people import quality, shifted, without
 
 WHOLE = Framing((0, 0, 256, 256), 256, 256)
@@ -25,7 +25,7 @@ def fused(warp, network=WHOLE, result=WHOLE, *, trusts=False, strength=1.0) -> F
 
 
 @pytest.fixture(scope="module")
-def moved(warp, raised) -> Warped:
+def moved(warp, raised) -> WarpedFrame:
     return warp(raised.pose)
 
 
@@ -79,7 +79,7 @@ def test_the_same_colors_in_another_place_do_not_agree(warp):
     """Stripes that stand between those of the warp: the same colors over a wide area."""
     stripes = np.zeros((256, 256, 3), np.float32)
     stripes[:, (np.arange(256) // 6) % 2 == 0] = 90
-    warped = Warped(stripes + 80, np.ones((256, 256), np.float32), Pose.of(256, 256))
+    warped = WarpedFrame(stripes + 80, np.ones((256, 256), np.float32), Pose.of(256, 256))
     fusion = fused(warp, trusts=True)
     same, other = rounded(stripes + 80), rounded(170 - stripes)
     inner = np.s_[40:-40, 40:-40]
@@ -218,7 +218,7 @@ def test_a_result_of_another_size_shows_the_same(warp, standing):
 
 def shares_of(warp, network: Framing) -> np.ndarray:
     """How much of a white frame is seen over black."""
-    black = Warped(
+    black = WarpedFrame(
         np.zeros((256, 256, 3), np.float32), np.zeros((256, 256), np.float32), Pose.of(256, 256)
     )
     white = np.full((network.height, network.width, 3), 255, np.uint8)
@@ -237,3 +237,14 @@ def test_a_window_fades_at_its_edges_inside_of_the_result_alone(warp):
 def test_a_whole_window_does_not_fade(warp):
     assert (shares_of(warp, WHOLE) == 1).all()
     assert (shares_of(warp, Framing((-40, -8, 300, 332), 64, 64)) == 1).all()
+
+
+def test_a_gap_is_drawn_once_for_choosing_and_fusing(handless, raised, monkeypatch):
+    fusion, drawn = fused(handless), []
+    draw = fusion._drawn_gap
+    monkeypatch.setattr(fusion, "_drawn_gap", lambda pose: drawn.append(pose) or draw(pose))
+    assert fusion.needs(raised.pose)
+    made = np.full((256, 256, 3), 200, np.uint8)
+    one, other = (fusion(handless(raised.pose), made) for _ in range(2))
+    assert len(drawn) == 1
+    assert np.array_equal(one, other)

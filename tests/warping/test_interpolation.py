@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from magicpose_cli.warping.interpolation import affine, applied, push_pull, similarity, upsample
+from magicpose_cli.warping.interpolation import affine, apply_map, push_pull, similarity, upsample
 
 RANDOM = np.random.default_rng(4)
 
@@ -88,7 +88,7 @@ def test_a_similarity_is_found_again(dimension, scale):
     turn, shift = scale * turn_of(dimension), RANDOM.normal(0, 500, dimension)
     found = similarity(points, points @ turn.T + shift)
     assert np.allclose(found[:, :-1], turn, atol=1e-9 * scale)
-    assert np.allclose(applied(found, points), points @ turn.T + shift, atol=1e-6)
+    assert np.allclose(apply_map(found, points), points @ turn.T + shift, atol=1e-6)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -102,7 +102,7 @@ def test_a_mirrored_set_is_turned_and_never_mirrored(dimension):
 def test_points_in_one_place_are_shifted():
     found = similarity(np.full((4, 2), 7.0), np.full((4, 2), 9.0))
     assert np.isfinite(found).all()
-    assert np.allclose(applied(found, np.full((4, 2), 7.0)), 9)
+    assert np.allclose(apply_map(found, np.full((4, 2), 7.0)), 9)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -117,4 +117,4 @@ def test_a_map_is_applied_to_any_shape():
     map_ = np.array([[2.0, 0, 0, 5], [0, 1, 3, -1]])  # three dimensions to two
     points = RANDOM.normal(size=(4, 5, 3))
     expected = np.stack([2 * points[..., 0] + 5, points[..., 1] + 3 * points[..., 2] - 1], -1)
-    assert np.allclose(applied(map_, points), expected)
+    assert np.allclose(apply_map(map_, points), expected)

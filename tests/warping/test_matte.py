@@ -42,7 +42,7 @@ def test_it_is_the_same_every_time(standing, way):
 
 
 def test_a_large_picture_is_looked_at_in_small_and_keeps_its_size(standing, monkeypatch):
-    monkeypatch.setattr(module, "SIDE", 128)
+    monkeypatch.setattr(module, "MATTING_SIDE_PX", 128)
     found = find_matte(standing.picture, standing.pose)
     assert found is not None and found.alpha.shape == (256, 256)
     is_shown = found.alpha > 0.5

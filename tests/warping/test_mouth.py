@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from magicpose_cli.warping.mouth import LOWER, UPPER, Mouth
+from magicpose_cli.warping.mouth import LOWER_LIP, UPPER_LIP, Mouth
 
 SIZE, CENTER, WIDTH = 200, (99.5, 110.0), 70.0
 SKIN = (205.0, 160.0, 135.0)
@@ -19,11 +19,11 @@ def mesh_of(
     """(478, 3). opening: in widths of the mouth. wide: its width in WIDTH. turn: how much farther
     the left half reaches than the right."""
     mesh = np.zeros((478, 3))
-    across = np.linspace(-1, 1, len(UPPER))
+    across = np.linspace(-1, 1, len(UPPER_LIP))
     x = WIDTH * wide / 2 * across * (1 + turn * np.sign(across))
     bow = WIDTH * wide * opening * (1 - across**2)
-    mesh[list(UPPER), :2] = np.stack([x, -0.4 * bow], 1)
-    mesh[list(LOWER[1:-1]), :2] = np.stack([x, 0.6 * bow], 1)[1:-1]
+    mesh[list(UPPER_LIP), :2] = np.stack([x, -0.4 * bow], 1)
+    mesh[list(LOWER_LIP[1:-1]), :2] = np.stack([x, 0.6 * bow], 1)[1:-1]
     mesh[[33, 263], :2] = (-WIDTH, -90), (WIDTH, -90)
     mesh[[50, 280, 205, 425], :2] = (-60, -30), (60, -30), (-50, -10), (50, -10)
     mesh[:, :2] += center
@@ -42,7 +42,7 @@ def painted(
 
 def lips_of(mesh: np.ndarray, margin: int) -> np.ndarray:
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    outline = np.rint(mesh[[*UPPER, *LOWER[::-1]], :2]).astype(np.int32)
+    outline = np.rint(mesh[[*UPPER_LIP, *LOWER_LIP[::-1]], :2]).astype(np.int32)
     cv2.fillPoly(mask, [outline], (1,))
     return cv2.dilate(mask, np.ones((2 * margin + 1,) * 2, np.uint8)) > 0
 

@@ -5,8 +5,8 @@ import pytest
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.parts import LIMBS, parts_of, skin_weights
-from magicpose_cli.warping.smoothed_points import Points
+from magicpose_cli.warping.parts import LIMB_JOINTS, body_parts, skin_weights
+from magicpose_cli.warping.warp_points import WarpPoints
 from tests.pose.drawn import mirrored
 from tests.warping.people import SIZE, shifted
 
@@ -14,8 +14,8 @@ GRID = Grid(SIZE, SIZE)
 
 
 def weights_of(picture: np.ndarray, pose: Pose, shown: np.ndarray) -> dict[str, np.ndarray]:
-    still = Points.of(pose)
-    parts = parts_of(still)
+    still = WarpPoints.of(pose)
+    parts = body_parts(still)
     colors, alpha = (GRID.widened(p.astype(np.float32)) for p in (picture, shown))
     return dict(zip(parts, skin_weights(parts, still, 220.0, GRID, colors, alpha), strict=True))
 
@@ -32,7 +32,7 @@ def at(weight: np.ndarray, point: np.ndarray) -> float:
 
 def test_all_parts_of_a_whole_body_are_there(weights):
     hands = {"right_hand", "left_hand"}
-    assert weights.keys() == {*LIMBS, *hands, "trunk", "head"}
+    assert weights.keys() == {*LIMB_JOINTS, *hands, "trunk", "head"}
 
 
 def test_they_are_shares(weights):
@@ -44,12 +44,12 @@ def test_they_are_shares(weights):
 
 @pytest.mark.parametrize("part", ["right_forearm", "left_forearm", "left_shin", "right_thigh"])
 def test_a_limb_belongs_to_itself_in_its_middle(weights, standing, part):
-    ends = [Points.of(standing.pose).joint(joint) for joint in LIMBS[part]]
+    ends = [WarpPoints.of(standing.pose).joint(joint) for joint in LIMB_JOINTS[part]]
     assert at(weights[part], (ends[0] + ends[1]) / 2) > 0.9
 
 
 def test_the_face_goes_with_the_head_and_the_belly_with_the_trunk(weights, standing):
-    still = Points.of(standing.pose)
+    still = WarpPoints.of(standing.pose)
     assert at(weights["head"], still.joint("nose")) > 0.99
     hips = (still.joint("right_hip") + still.joint("left_hip")) / 2
     assert at(weights["trunk"], (still.joint("neck") + hips) / 2) > 0.9
@@ -77,7 +77,7 @@ def test_a_bust_stands_still_below():
 
 
 def test_nobody_has_no_parts_but_the_rest():
-    assert parts_of(Points.of(Pose.of(SIZE, SIZE))) == ["rest"]
+    assert body_parts(WarpPoints.of(Pose.of(SIZE, SIZE))) == ["rest"]
 
 
 def test_a_change_of_color_parts_what_lies_between():

@@ -8,7 +8,7 @@ from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping import secondary
 from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reach
-from magicpose_cli.warping.warp import Driven
+from magicpose_cli.warping.warp import TrackedFrame
 from tests.pose.drawn import at_rest
 from tests.warping.conftest import on_a_wall
 from tests.warping.people import drawn, shifted
@@ -39,43 +39,43 @@ def swung(picture: np.ndarray, middle: np.ndarray, way: tuple[float, float]) -> 
     return cv2.remap(picture, *moved, cv2.INTER_CUBIC)
 
 
-def drift_at(driven: Driven, place: np.ndarray, reach: int = 5) -> np.ndarray:
+def drift_at(tracked: TrackedFrame, place: np.ndarray, reach: int = 5) -> np.ndarray:
     """The mean around a place of the driver's window."""
     around = np.mgrid[-reach : reach + 1, -reach : reach + 1][::-1]
-    return driven.at(place + np.moveaxis(around, 0, 2)).mean((0, 1)) / driven.size
+    return tracked.drift_at(place + np.moveaxis(around, 0, 2)).mean((0, 1)) / tracked.scale
 
 
 def test_the_anchor_itself_does_not_drift(tracker, dotted):
-    driven = tracker.track(dotted.picture, dotted.pose)
-    assert driven.drift.dtype == np.float32 and driven.drift.shape[2] == 2
-    length = np.linalg.norm(driven.drift, axis=2)
+    tracked = tracker.track(dotted.picture, dotted.pose)
+    assert tracked.drift.dtype == np.float32 and tracked.drift.shape[2] == 2
+    length = np.linalg.norm(tracked.drift, axis=2)
     assert np.percentile(length, 99) < 0.3 and length.mean() < 0.05
 
 
 @pytest.mark.parametrize("way", [(2, 0), (-2, 0), (0, 2), (0, -2)])
 def test_a_shirt_that_sways_drifts_that_way(tracker, dotted, way):
-    driven = tracker.track(swung(dotted.picture, belly(dotted.pose), way), dotted.pose)
-    found = drift_at(driven, belly(driven.pose))
+    tracked = tracker.track(swung(dotted.picture, belly(dotted.pose), way), dotted.pose)
+    found = drift_at(tracked, belly(tracked.pose))
     assert np.dot(found, way) / 2 == pytest.approx(2, abs=0.7)
     assert abs(found[0] * way[1] - found[1] * way[0]) / 2 < 0.5
-    foot = driven.pose.body[BODY_JOINTS.index("left_ankle")]
-    assert np.linalg.norm(drift_at(driven, foot, 2)) < 0.4
+    foot = tracked.pose.body[BODY_JOINTS.index("left_ankle")]
+    assert np.linalg.norm(drift_at(tracked, foot, 2)) < 0.4
 
 
 def test_where_nobody_is_nothing_drifts(tracker, dotted):
     changed = dotted.picture.copy()
     changed[:70, 145:180] = np.random.default_rng(0).integers(0, 256, (70, 35, 3))
-    driven, former = (tracker.track(p, dotted.pose) for p in (changed, dotted.picture))
-    assert np.abs(driven.drift - former.drift).max() < 0.3
+    tracked, former = (tracker.track(p, dotted.pose) for p in (changed, dotted.picture))
+    assert np.abs(tracked.drift - former.drift).max() < 0.3
 
 
 def test_a_drift_is_never_large(tracker, dotted):
     """What goes further is mistaken: another picture."""
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
-    driven = tracker.track(noise, dotted.pose)
-    side = min(driven.pose.width, driven.pose.height)
-    assert np.isfinite(driven.drift).all()
-    assert np.linalg.norm(driven.drift, axis=2).max() <= secondary.FURTHEST * side * 1.001
+    tracked = tracker.track(noise, dotted.pose)
+    side = min(tracked.pose.width, tracked.pose.height)
+    assert np.isfinite(tracked.drift).all()
+    assert np.linalg.norm(tracked.drift, axis=2).max() <= secondary.MAX_DRIFT * side * 1.001
 
 
 def test_what_the_points_tell_is_no_drift(dotted):
@@ -85,25 +85,25 @@ def test_what_the_points_tell_is_no_drift(dotted):
     there = np.where(dotted.shown[..., None], dotted.picture, 0)
     mask = np.roll(dotted.shown, (3, 5), (0, 1))[..., None]
     picture = np.where(mask, np.roll(there, (3, 5), (0, 1)), dotted.wall)
-    driven = tracker.track(picture, poses[1])
-    assert np.linalg.norm(drift_at(driven, belly(driven.pose))) < 0.4
+    tracked = tracker.track(picture, poses[1])
+    assert np.linalg.norm(drift_at(tracked, belly(tracked.pose))) < 0.4
 
 
 def test_its_size_is_that_of_the_result(dotted):
-    laid = dotted.pose.map_points(lambda points: 3 * points + 7, 800, 800)
-    tracker = DriverTracker(dotted.picture, [dotted.pose], 0, laid)
-    assert tracker.track(dotted.picture, dotted.pose).size == pytest.approx(3, rel=0.01)
+    placed = dotted.pose.map_points(lambda points: 3 * points + 7, 800, 800)
+    tracker = DriverTracker(dotted.picture, [dotted.pose], 0, placed)
+    assert tracker.track(dotted.picture, dotted.pose).scale == pytest.approx(3, rel=0.01)
 
 
 def test_a_large_driver_is_looked_at_in_small(dotted, monkeypatch):
-    monkeypatch.setattr(secondary, "SIDE", 60)
+    monkeypatch.setattr(secondary, "TRACKING_SIDE_PX", 60)
     tracker = DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
-    driven = tracker.track(dotted.picture, dotted.pose)
-    width, height = driven.pose.width, driven.pose.height
+    tracked = tracker.track(dotted.picture, dotted.pose)
+    width, height = tracked.pose.width, tracked.pose.height
     assert min(width, height) == 60
-    coarse = secondary.COARSE
-    assert driven.drift.shape[:2] == (-(-height // coarse), -(-width // coarse))
-    assert driven.size > 1.5
+    coarse = secondary.DRIFT_STRIDE_PX
+    assert tracked.drift.shape[:2] == (-(-height // coarse), -(-width // coarse))
+    assert tracked.scale > 1.5
 
 
 def test_a_driver_that_cannot_be_told_from_the_rest_is_an_error(dotted, monkeypatch):
@@ -115,17 +115,17 @@ def test_a_driver_that_cannot_be_told_from_the_rest_is_an_error(dotted, monkeypa
 RATE = 60.0
 
 
-def film(values, indices=None) -> list[tuple[int, Driven]]:
+def film(values, indices=None) -> list[tuple[int, TrackedFrame]]:
     pose = Pose.of(4, 4)
     frames = [
-        Driven(pose, np.full((2, 3, 2), value, np.float32), float(number))
+        TrackedFrame(pose, np.full((2, 3, 2), value, np.float32), float(number))
         for number, value in enumerate(values)
     ]
     return list(zip(indices or range(len(frames)), frames, strict=True))
 
 
 def values_of(frames) -> list[float]:
-    return [float(driven.drift[0, 0, 0]) for _, driven in frames]
+    return [float(tracked.drift[0, 0, 0]) for _, tracked in frames]
 
 
 def test_a_constant_drift_is_unchanged():
@@ -133,7 +133,7 @@ def test_a_constant_drift_is_unchanged():
     found = list(steadied(frames, RATE))
     assert [index for index, _ in found] == list(range(9))
     assert np.allclose(values_of(found), 3, atol=1e-5)  # at both ends as well
-    assert [d.size for _, d in found] == [d.size for _, d in frames]
+    assert [d.scale for _, d in found] == [d.scale for _, d in frames]
     assert all(d.drift.dtype == np.float32 for _, d in found)
 
 
@@ -160,7 +160,7 @@ def test_a_part_is_the_same_as_of_the_whole(asked):
     reach = steady_reach(RATE)
     needed = [i for i in range(20) if any(abs(i - a) <= reach for a in asked)]
     found = steadied(film([values[i] for i in needed], needed), RATE)
-    part = {index: float(driven.drift[0, 0, 0]) for index, driven in found}
+    part = {index: float(tracked.drift[0, 0, 0]) for index, tracked in found}
     assert [part[index] for index in asked] == [whole[index] for index in asked]
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.matte import find_matte
-from magicpose_cli.warping.smoothed_points import Points
-from magicpose_cli.warping.warp import Driven, ReferenceWarp
+from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame
+from magicpose_cli.warping.warp_points import WarpPoints
 from tests.pose.drawn import mirrored
 from tests.warping.people import matte_of, mesh_on, quality, shifted, with_mesh, without
 
@@ -274,10 +274,10 @@ def test_a_drift_of_the_driver_moves_further(warp, standing):
     """Driver and reference in the same pose, everything 3 pixels to the right at half the size."""
     small = standing.pose.map_points(lambda points: points / 2, 128, 128)
     drift = np.zeros((128, 128, 2), np.float32)
-    still = warp(standing.pose, Driven(small, drift, 2.0))
+    still = warp(standing.pose, TrackedFrame(small, drift, 2.0))
     assert np.array_equal(still.picture, warp(standing.pose).picture)
     drift[..., 0] = 3
-    moved = warp(standing.pose, Driven(small, drift, 2.0))
+    moved = warp(standing.pose, TrackedFrame(small, drift, 2.0))
     expected = np.roll(standing.shown, 6, 1)
     assert np.abs(moved.cover - expected).mean() < 0.01
 
@@ -286,12 +286,14 @@ def test_a_drift_is_looked_up_in_the_drivers_place(standing):
     drift = np.zeros((256, 256, 2), np.float32)
     drift[10, 20] = 1, -2
     places = np.array([[[20.0, 10.0], [500.0, 10.0]]])
-    assert np.allclose(Driven(standing.pose, drift, 3.0).at(places), [[[3, -6], [0, 0]]])
+    assert np.allclose(
+        TrackedFrame(standing.pose, drift, 3.0).drift_at(places), [[[3, -6], [0, 0]]]
+    )
     coarse = np.zeros((64, 64, 2), np.float32)  # one for four pixels
     coarse[2, 5] = 1, -2
     places = np.array([[[21.5, 9.5], [23.5, 9.5], [29.5, 9.5]]])
     assert np.allclose(
-        Driven(standing.pose, coarse, 3.0).at(places), [[[3, -6], [1.5, -3], [0, 0]]]
+        TrackedFrame(standing.pose, coarse, 3.0).drift_at(places), [[[3, -6], [1.5, -3], [0, 0]]]
     )
 
 
@@ -301,11 +303,11 @@ def test_points_know_what_is_guessed(standing):
     wrist = BODY_JOINTS.index("right_wrist")
     unsure[wrist] = np.nan
     pose = replace(standing.pose, body=unsure, body_guess=guess.astype(np.float32))
-    assert not Points.of(pose).has("right_wrist")
-    assert Points.of(pose, guessed=True).has("right_wrist")
+    assert not WarpPoints.of(pose).has("right_wrist")
+    assert WarpPoints.of(pose, guessed=True).has("right_wrist")
     guess[wrist, 2] = 0.1
     pose = replace(pose, body_guess=guess.astype(np.float32))
-    assert not Points.of(pose, guessed=True).has("right_wrist")
+    assert not WarpPoints.of(pose, guessed=True).has("right_wrist")
 
 
 def test_the_mesh_of_these_tests_fits_the_face(portrait):
