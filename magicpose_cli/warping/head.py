@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scipy.spatial import Delaunay
 
 EAR_POINTS = (127, 356, 234, 454)  # at ears and temples, of the mesh's 478
-FACE_POINTS = 468  # points of the mesh that are not irises
+MESH_FACE_POINTS = 468  # points of the mesh that are not irises
 EXPRESSION_FADE = 0.22  # face heights around the face, over which its expression fades out
 DEPTH_FADE = 0.3  # face heights, from the face's own depth to the ears'
 FACE_RIM = 0.04  # face heights inside the outline, over which the face's own motion sets in
@@ -57,8 +57,8 @@ class HeadWarp:
 
         self._has_mesh = reference.mesh is not None
         if reference.mesh is not None:
-            self._index = np.arange(FACE_POINTS)
-            self._points = reference.mesh[:FACE_POINTS]
+            self._index = np.arange(MESH_FACE_POINTS)
+            self._points = reference.mesh[:MESH_FACE_POINTS]
         else:
             self._index = np.flatnonzero(is_known(reference.face))
             flat = reference.face[self._index]

@@ -95,15 +95,6 @@ def skin_weights(
     rows, columns = grid.shape
     colors = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA) / 255
     inside = cv2.resize(alpha, (columns, rows), interpolation=cv2.INTER_AREA)
-    seeds = [_seed(part, reference, height, grid) > 0 for part in parts]
-    if "trunk" in parts:  # what lies beside an arm's bone may be its rim: let the colors tell
-        arms = [seed for part, seed in zip(parts, seeds, strict=True) if part in ARM_PARTS]
-        room = np.ones((max(1, round(2 * ARM_RIM * height / grid.step)) | 1,) * 2, np.uint8)
-        for seed in arms:
-            seeds[parts.index("trunk")] &= cv2.dilate(seed.astype(np.uint8), room) == 0
-    labels = np.full((rows, columns), -1)
-    for index in sorted(range(len(parts)), key=lambda i: SEED_PRIORITY.get(parts[i], 2)):
-        labels[seeds[index]] = index
     numbers = np.arange(rows * columns).reshape(rows, columns)
     starts, ends, weights = [], [], []
     for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
@@ -120,7 +111,7 @@ def skin_weights(
         shape=(rows * columns,) * 2,
     )
     laplacian = csr_matrix(diags(np.asarray(graph.sum(1)).ravel()) - graph)
-    label = labels.ravel()
+    label = _labels(parts, reference, height, grid).ravel()
     free, seeded = np.flatnonzero(label < 0), np.flatnonzero(label >= 0)
     shares = np.zeros((rows * columns, len(parts)))
     shares[seeded, label[seeded]] = 1
@@ -129,6 +120,20 @@ def skin_weights(
     smooth = [cv2.GaussianBlur(s.reshape(rows, columns), (0, 0), 1.0) for s in shares.T]
     found = np.stack(smooth)
     return np.asarray(found / found.sum(0), np.float32)
+
+
+def _labels(parts: list[str], reference: WarpPoints, height: float, grid: Grid) -> Integers:
+    """Return the index of the part whose seed holds each node, (rows, columns), else -1."""
+    seeds = [_seed(part, reference, height, grid) > 0 for part in parts]
+    if "trunk" in parts:  # what lies beside an arm's bone may be its rim: let the colors tell
+        arms = [seed for part, seed in zip(parts, seeds, strict=True) if part in ARM_PARTS]
+        room = np.ones((max(1, round(2 * ARM_RIM * height / grid.step)) | 1,) * 2, np.uint8)
+        for seed in arms:
+            seeds[parts.index("trunk")] &= cv2.dilate(seed.astype(np.uint8), room) == 0
+    labels = np.full(grid.shape, -1)
+    for index in sorted(range(len(parts)), key=lambda i: SEED_PRIORITY.get(parts[i], 2)):
+        labels[seeds[index]] = index
+    return labels
 
 
 def _seed(part: str, reference: WarpPoints, height: float, grid: Grid) -> Integers:

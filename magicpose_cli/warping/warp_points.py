@@ -12,8 +12,8 @@ from magicpose_cli.warping.boxes import PixelBox
 
 MIN_GUESS_SCORE = 0.2  # from which on a guessed joint of the reference shows where a limb lies
 JOINT_INDEX = {name: index for index, name in enumerate(BODY_JOINTS)}
-MIN_FACE_POINTS = 30  # of 68: fewer show no expression
-MIN_HAND_POINTS = 15  # of 21
+MIN_KNOWN_FACE_POINTS = 30  # of 68: fewer show no expression
+MIN_KNOWN_HAND_POINTS = 15  # of 21
 BODY_SIDES = ("right", "left")
 
 
@@ -76,11 +76,11 @@ class WarpPoints:
     @property
     def has_face(self) -> bool:
         """Whether enough of the face is known."""
-        return self.mesh is not None or bool(is_known(self.face).sum() >= MIN_FACE_POINTS)
+        return self.mesh is not None or bool(is_known(self.face).sum() >= MIN_KNOWN_FACE_POINTS)
 
     def has_hand(self, side: str) -> bool:
         """Tell whether enough of a hand is known."""
-        return bool(is_known(self.hands[side]).sum() >= MIN_HAND_POINTS)
+        return bool(is_known(self.hands[side]).sum() >= MIN_KNOWN_HAND_POINTS)
 
     def outline(self) -> Floats:
         """Return the known points of the face without the irises, (n, 2) pixels."""
