@@ -1,7 +1,7 @@
-"""How a setting is typed: the one place that its name on the command line stands in.
+"""The command-line option of a setting, written in the annotation of the setting's field.
 
 A setting is one field of a preset. Its type, range and default are the field's; the first paragraph
-of its docstring is its line in `--help`, what follows is for the documentation alone.
+of its docstring is its line in `--help`, the rest is for the documentation alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from pydantic.fields import FieldInfo
 class Option:
     """A field's option, to be written in its annotation.
 
-    names: such as "--size", or "--follow/--no-follow" for yes and no. panel: of `--help`. metavar:
-    what stands for the value; a field of few values lists them itself. completes: what the shell
-    offers, "models" or nothing.
+    Attributes:
+        names: Such as "--size", or "--follow/--no-follow" for yes and no.
+        panel: Of `--help`.
+        metavar: Stands for the value in `--help`; a field of few values lists them itself.
+        short: Its one-letter form, such as "-m".
+        completes: What the shell offers, "models" or nothing.
     """
 
     names: str
@@ -35,8 +38,12 @@ class Option:
 class Setting:
     """One field of a preset, read once for options, job lists and documentation.
 
-    name: dotted, such as "frame.size". choices: all its values where they are few. kind: what is
-    typed, a type that a command line reads.
+    Attributes:
+        name: Dotted, such as "frame.size".
+        field: Of the preset's section.
+        option: None for a setting that has no option.
+        choices: All its values where they are few.
+        kind: The type that a command line reads.
     """
 
     name: str
@@ -47,7 +54,7 @@ class Setting:
 
     @property
     def key(self) -> str:
-        """Its name for `Tables.with_options`, such as "frame__size"."""
+        """The name for `Tables.with_options`, such as "frame__size"."""
         return self.name.replace(".", "__")
 
     @property
@@ -67,14 +74,14 @@ class Setting:
 
     @property
     def metavar(self) -> str | None:
-        """What stands for the value in `--help`."""
+        """The word that stands for the value in `--help`."""
         if self.kind is bool:
             return None
         return "|".join(self.choices) or (self.option.metavar if self.option else None)
 
 
 def settings_of(tables: type[BaseModel]) -> Iterator[Setting]:
-    """All settings of the sections of a file, in their order."""
+    """List all settings of the sections of a file, in their order."""
     for section, table in tables.model_fields.items():
         if isinstance(table.annotation, type) and issubclass(table.annotation, BaseModel):
             for name, field in table.annotation.model_fields.items():
@@ -90,7 +97,7 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 def _kind(annotation: Any) -> Any:
-    """What a command line reads for a field of this type; text where several are allowed."""
+    """Return the type that a command line reads for a field; text where several are allowed."""
     if get_origin(annotation) in (Union, types.UnionType):
         kinds = {_kind(arg) for arg in get_args(annotation) if arg is not types.NoneType}
         return kinds.pop() if len(kinds) == 1 else str

@@ -67,16 +67,20 @@ def _check_canvas(text: str) -> str:
 
 WARPED_SIDE = 512
 """Pixels of a warped result's short side; fewer where the reference has fewer."""
+UNSLICED_PIXELS = 512 * 512
+"""Pixels of a frame that the autoencoder decodes whole in the memory of every GPU."""
 MAX_ASPECT = 3
 """Long side over short side of a frame; a longer reference is cropped around the person."""
 
-Size = Annotated[str | int, AfterValidator(_check_size)]
-Steps = Annotated[str | int, AfterValidator(_check_steps)]
-Person = Annotated[str | int, AfterValidator(_check_person)]
-Anchor = Annotated[str | int, AfterValidator(_check_anchor)]
-Canvas = Annotated[str, AfterValidator(_check_canvas)]
-Name = Annotated[str, StringConstraints(min_length=1)]
-Names = Annotated[list[Name], BeforeValidator(lambda x: [x] if isinstance(x, str) else x)]
+ResultSize = Annotated[str | int, AfterValidator(_check_size)]
+StepCount = Annotated[str | int, AfterValidator(_check_steps)]
+PersonChoice = Annotated[str | int, AfterValidator(_check_person)]
+AnchorChoice = Annotated[str | int, AfterValidator(_check_anchor)]
+CanvasSize = Annotated[str, AfterValidator(_check_canvas)]
+NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+NonEmptyNames = Annotated[
+    list[NonEmpty], BeforeValidator(lambda x: [x] if isinstance(x, str) else x)
+]
 """Several of a kind; a single one needs no brackets."""
 
 
@@ -88,26 +92,28 @@ MOTION, OUTPUT = "Motion", "Output"
 class ModelSettings(Section):
     """Which networks, and on what they run."""
 
-    name: Annotated[Name, Option("--model", MODEL, "NAME|PATH", "-m", completes="models")] = "auto"
+    name: Annotated[NonEmpty, Option("--model", MODEL, "NAME|PATH", "-m", completes="models")] = (
+        "auto"
+    )
     """Installed model, a model's folder, a released checkpoint (.th) or a fetched repository
     (ORG/NAME); auto is the best installed."""
-    base: Annotated[Name | None, Option("--base", MODEL, "NAME|PATH")] = None
+    base: Annotated[NonEmpty | None, Option("--base", MODEL, "NAME|PATH")] = None
     """Another Stable Diffusion 1.5 in the denoiser's place: a folder, .safetensors, .ckpt or a
     fetched repository.
 
     Changes the result."""
-    lora: Annotated[Names, Option("--lora", MODEL, "PATH[:SCALE]")] = []  # noqa: RUF012 (copied)
+    lora: Annotated[NonEmptyNames, Option("--lora", MODEL, "PATH[:SCALE]")] = []  # noqa: RUF012 (copied)
     """A LoRA, LoCon, LoHa, LoKr, IA3 or DoRA for the denoiser: a file or a folder with one;
     repeatable.
 
     Changes the result."""
-    embedding: Annotated[Names, Option("--embedding", MODEL, "PATH[:WORD]")] = []  # noqa: RUF012
+    embedding: Annotated[NonEmptyNames, Option("--embedding", MODEL, "PATH[:WORD]")] = []  # noqa: RUF012
     """A textual inversion: a word more for the prompt; repeatable."""
-    vae: Annotated[Name | None, Option("--vae", MODEL, "NAME|PATH")] = None
+    vae: Annotated[NonEmpty | None, Option("--vae", MODEL, "NAME|PATH")] = None
     """Another autoencoder to decode with, such as taesd: a folder or one file.
 
     Changes the result."""
-    device: Annotated[Name, Option("--device", MODEL, "NAME")] = "auto"
+    device: Annotated[NonEmpty, Option("--device", MODEL, "NAME")] = "auto"
     """auto (the GPU where there is one), cpu, cuda, cuda:N or mps."""
     dtype: Annotated[
         Literal["auto", "float32", "float16", "bfloat16"], Option("--dtype", MODEL)
@@ -130,13 +136,13 @@ class ModelSettings(Section):
 class SamplingSettings(Section):
     """How a frame is made from noise."""
 
-    steps: Annotated[Steps | None, Option("--steps", SAMPLING, "N|N%")] = None
+    steps: Annotated[StepCount | None, Option("--steps", SAMPLING, "N|N%")] = None
     """Denoising steps, or a share of the model's own; by default these."""
     guidance: Annotated[float | None, Option("--guidance", SAMPLING, "SCALE")] = Field(
         None, ge=1, le=100
     )
     """Image guidance; 1 is none. By default the model's own."""
-    scheduler: Annotated[Name | None, Option("--scheduler", SAMPLING, "NAME")] = None
+    scheduler: Annotated[NonEmpty | None, Option("--scheduler", SAMPLING, "NAME")] = None
     """ddim, unipc, dpm++2m, euler, heun, deis, pndm or a diffusers class name; by default the
     model's own."""
     seed: Annotated[int, Option("--seed", SAMPLING, "N")] = Field(42, ge=0, lt=2**63)
@@ -173,7 +179,7 @@ class SamplingSettings(Section):
 class FrameSettings(Section):
     """What the network sees of reference and driver."""
 
-    size: Annotated[Size | None, Option("--size", OUTPUT, "N|WxH")] = None
+    size: Annotated[ResultSize | None, Option("--size", OUTPUT, "N|WxH")] = None
     """Pixels of the result: N on its short side, in the reference's shape, or WxH (default: the
     model's own N; warped, 512).
 
@@ -216,9 +222,9 @@ class MotionSettings(Section):
         Literal["auto", "video", "poses", "pose-maps"], Option("--driver-kind", MOTION)
     ] = "auto"
     """What DRIVER is; auto tells by the file. pose-maps: ready-drawn ones."""
-    detector: Annotated[Name, Option("--detector", MOTION, "NAME")] = "auto"
+    detector: Annotated[NonEmpty, Option("--detector", MOTION, "NAME")] = "auto"
     """auto (the best at hand), dwpose, mediapipe or mediapipe-tasks."""
-    canvas: Annotated[Canvas | None, Option("--canvas", MOTION, "WxH")] = None
+    canvas: Annotated[CanvasSize | None, Option("--canvas", MOTION, "WxH")] = None
     """Size of the picture, for pose files that do not tell it."""
     start_s: Annotated[float | None, Option("--start", MOTION, "SECONDS")] = Field(None, ge=0)
     """Begin here in the driver."""
@@ -228,7 +234,7 @@ class MotionSettings(Section):
     """Take every N-th frame; time is kept."""
     fps: Annotated[float | None, Option("--fps", MOTION, "RATE")] = Field(None, ge=0.001, le=1000)
     """Another frame rate, time is kept; or that of files that do not tell it."""
-    person: Annotated[Person, Option("--person", MOTION, "WHO")] = "largest"
+    person: Annotated[PersonChoice, Option("--person", MOTION, "WHO")] = "largest"
     """Whom to follow: largest, left, right, center, N from the left, or X,Y in pixels of the
     driver."""
     follow: Annotated[bool, Option("--follow/--no-follow", MOTION)] = False
@@ -242,7 +248,7 @@ class MotionSettings(Section):
     ] = "auto"
     """How motion is laid on: align (scale and shift), skeleton (the reference's bones) or full (its
     face as well); auto: skeleton where both show a body, else align."""
-    anchor: Annotated[Anchor, Option("--anchor", MOTION, "WHICH")] = "best"
+    anchor: Annotated[AnchorChoice, Option("--anchor", MOTION, "WHICH")] = "best"
     """Driver's frame that stands as the reference does: best, first or its number from 0."""
     expression: Annotated[float, Option("--expression", MOTION, "0..2")] = Field(1.0, ge=0, le=2)
     """Strength of the driver's expression with --retarget full."""
@@ -284,10 +290,12 @@ class Preset(Tables):
     output: OutputSettings = OutputSettings()
 
     def size_for(self, sample_size: int, picture: tuple[int, int] | None = None) -> tuple[int, int]:
-        """(width, height) in pixels of the frames of a model trained on squares of this side.
+        """Return (width, height) in pixels of a model's frames.
 
-        picture: (width, height) of the reference, whose aspect is followed in steps of 8 pixels
-        unless both sides are asked for; None stands for a square, as drawn people come.
+        Args:
+            sample_size: Side of the squares that the model was trained on.
+            picture: (width, height) of the reference, whose aspect is followed in steps of 8 pixels
+                unless both sides are asked for; None is a square, such as pictures of drawn people.
         """
         asked = str(self.frame.size or sample_size)
         if "x" not in asked and picture is not None:
@@ -296,9 +304,12 @@ class Preset(Tables):
         return sides[0], sides[-1]
 
     def warped_size_for(self, picture: tuple[int, int], sample_size: int) -> tuple[int, int]:
-        """(width, height) in pixels of a warped result; picture: of the reference.
+        """Return (width, height) in pixels of a warped result, both even, as video needs it.
 
-        Even, as video wants it; a reference that is smaller than the network's squares is enlarged.
+        Args:
+            picture: (width, height) of the reference; one smaller than the network's squares is
+                enlarged.
+            sample_size: Side of the squares that the model was trained on.
         """
         if "x" in (asked := str(self.frame.size or "")):
             return self.size_for(sample_size)
@@ -306,14 +317,17 @@ class Preset(Tables):
         return _with_aspect(picture, short, step=2)
 
     def network_size_for(self, picture: tuple[int, int], sample_size: int) -> tuple[int, int]:
-        """(width, height) in pixels of the network's frames for a warped result: the model's own
-        side, with the reference's aspect unless the result has another."""
+        """Return (width, height) in pixels of the network's frames for a warped result.
+
+        Their short side is the model's own, their aspect the reference's unless the result has
+        another.
+        """
         if "x" in str(self.frame.size):
             return sample_size, sample_size
         return _with_aspect(picture, sample_size, step=8)
 
     def steps_for(self, default_steps: int) -> int:
-        """Steps for a model that looks best with so many."""
+        """Return the number of steps for a model that looks best with so many."""
         text = str(self.sampling.steps or default_steps)
         if text.endswith("%"):
             return max(1, round(default_steps * int(text[:-1]) / 100))
@@ -321,8 +335,10 @@ class Preset(Tables):
 
 
 def _with_aspect(picture: tuple[int, int], short: int, step: int) -> tuple[int, int]:
-    """(width, height) with this short side and the picture's aspect, up to MAX_ASPECT; sides are
-    multiples of `step`."""
+    """Return (width, height) with this short side and the picture's aspect, up to MAX_ASPECT.
+
+    Both sides are multiples of `step`.
+    """
     scale = short / min(picture)
     width, height = (
         step * max(1, round(min(side * scale, MAX_ASPECT * short) / step)) for side in picture
@@ -331,11 +347,15 @@ def _with_aspect(picture: tuple[int, int], short: int, step: int) -> tuple[int, 
 
 
 def list_presets() -> dict[str, Preset]:
-    """All shipped presets by name."""
+    """Load all shipped presets, by name."""
     return {path.stem: load_preset(str(path)) for path in sorted(presets_folder().glob("*.toml"))}
 
 
 def load_preset(name: str) -> Preset:
-    """A shipped preset by its name, or any TOML file by its path. Raises ConfigError."""
+    """Load a shipped preset by its name, or any TOML file by its path.
+
+    Raises:
+        ConfigError: There is no such preset, or it has mistakes; the message lists all of them.
+    """
     path = find_toml(name, presets_folder(), "preset")
     return validated(Preset, read_toml(path, "preset"), f"preset {path}")

@@ -20,13 +20,13 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-MAX_BYTES = 1 << 20
-DEEP = re.compile(r"""(([\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
+MAX_TOML_BYTES = 1 << 20
+DEEP_KEY = re.compile(r"""(([\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
 """A key of so many keys; tomllib takes hours for one of thousands."""
 
 
 class Section(BaseModel):
-    """A table of settings: nothing unknown, nothing converted, nothing changed afterwards."""
+    """A table of settings: unknown names are refused, values not converted, fields frozen."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
@@ -37,9 +37,10 @@ class Tables(Section):
     """A whole file: sections by name."""
 
     def with_options(self, **options: Any) -> Self:
-        """The file with typed options, `section__name=value`, laid over it; None is not typed.
+        """Return a copy with options, `section__name=value`, laid over it; None is not given.
 
-        Raises ConfigError that names every wrong option.
+        Raises:
+            ConfigError: Options are wrong; the message names all of them.
         """
         data = self.model_dump()
         for key, value in options.items():
@@ -53,13 +54,17 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def presets_folder() -> Path:
-    """Where the presets that ship with the program lie; those for training in `training/`."""
+    """Return the folder of the presets that ship with the program; recipes lie in `training/`."""
     inside = Path(__file__).parent.parent / "presets"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "presets"
 
 
 def find_toml(name: str, folder: Path, kind: str) -> Path:
-    """A file that ships in this folder by its name, or any TOML file by its path."""
+    """Find a file that ships in this folder by its name, or any TOML file by its path.
+
+    Raises:
+        ConfigError: There is no such `kind` of file.
+    """
     path = folder / f"{name}.toml"
     if name.endswith(".toml") or "/" in name or "\\" in name or not path.is_file():
         path = expanded(name)
@@ -70,12 +75,16 @@ def find_toml(name: str, folder: Path, kind: str) -> Path:
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
-    """The tables of a TOML file. Raises ConfigError that calls it a `kind`."""
+    """Read the tables of a TOML file.
+
+    Raises:
+        ConfigError: The file cannot be used; the message calls it a `kind`.
+    """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if path.stat().st_size > MAX_TOML_BYTES:
             raise ConfigError(f"{kind} {path}: larger than 1 MB; expected a short TOML file")
         text = path.read_text(encoding="utf-8")
-        if deep := DEEP.search(text):
+        if deep := DEEP_KEY.search(text):
             raise ConfigError(f"{kind} {path}: nested too deep: {deep[0][:30]}...")
         return tomllib.loads(text)
     except OSError as error:
@@ -87,7 +96,16 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
 
 
 def validated(kind: type[AnySection], data: dict[str, Any], origin: str) -> AnySection:
-    """Typed settings. Raises ConfigError that lists every mistake."""
+    """Check settings against their types.
+
+    Args:
+        kind: What the settings become.
+        data: As TOML or options have them.
+        origin: What the message names as their source.
+
+    Raises:
+        ConfigError: Settings are wrong; the message lists every mistake with its path.
+    """
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -100,7 +118,7 @@ def validated(kind: type[AnySection], data: dict[str, Any], origin: str) -> AnyS
 
 def _first_of_each(error: ValidationError) -> list[Any]:
     """One complaint a setting: a union complains once for each of its members."""
-    seen: dict[tuple, Any] = {}
+    seen: dict[tuple[str | int, ...], Any] = {}
     for e in error.errors():
         seen.setdefault(tuple(part for part in e["loc"] if not _is_type_tag(part)), e)
     return list(seen.values())

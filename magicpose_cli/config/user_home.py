@@ -1,4 +1,4 @@
-"""The user's home, where there is one."""
+"""The user's home folder, where there is one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NOWHERE = Path("/nonexistent")  # of a user without a home
 
 
 def user_home() -> Path:
-    """The home; for a user who has none a path where nothing is."""
+    """Return the home; for a user who has none a path that does not exist."""
     try:
         return Path.home()
     except RuntimeError:
@@ -16,7 +16,7 @@ def user_home() -> Path:
 
 
 def expanded(text: str | Path) -> Path:
-    """The path, a leading ~ or ~NAME as the home that it stands for, where there is one."""
+    """Replace a leading ~ or ~NAME by that user's home, where there is one."""
     try:
         return Path(text).expanduser()
     except RuntimeError:

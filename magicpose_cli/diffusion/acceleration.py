@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from magicpose_cli.config.preset import UNSLICED_PIXELS
 from magicpose_cli.diffusion.adapters.base import swap_denoiser
 from magicpose_cli.diffusion.adapters.embedding import add_embedding, add_word, notes_on_prompts
 from magicpose_cli.diffusion.adapters.lora import fuse_lora
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 NETWORKS = ("unet", "appearance_unet", "pose_controlnet")
-USUAL = 512 * 512  # pixels that fit the memory of every GPU without slicing
 ROOMY = 16e9  # bytes of memory in which a picture of up to 1024x1024 is decoded whole
 FP8_SINCE = (8, 9)  # compute capability: Ada and Hopper
 
@@ -149,7 +149,7 @@ def slice_autoencoder(
     vae = pipeline.vae
     if vae is None or slicing == "off":
         return
-    large = size[0] * size[1] > USUAL
+    large = size[0] * size[1] > UNSLICED_PIXELS
     large_on_gpu = large and device != "cpu"
     if slicing == "on" or offload != "none" or large_on_gpu:
         vae.enable_slicing()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from magicpose_cli.config.preset import MotionSettings, Preset
+from magicpose_cli.config.preset import UNSLICED_PIXELS, MotionSettings, Preset
 from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.motion.driver import Detections, Driver, see
 from magicpose_cli.progress import OnProgress, silent
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 # Everybody in so many frames is remembered, about 2.5 kB a person and frame.
 FRAMES_REMEMBERED = 200_000
-USUAL_PIXELS = 512 * 512  # of a frame, as in diffusion.options, whose import takes seconds
 WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
 READ_FROM_FILE = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
 """The settings of motion that decide what is seen in a driver."""
@@ -187,7 +186,7 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 def _is_large(preset: Preset) -> bool:
     """Whether its frames may make `options.slice_autoencoder` cut the autoencoder's work; all else
     of a loaded model serves pictures of any size."""
-    return math.prod(preset.size_for(0)) > USUAL_PIXELS
+    return math.prod(preset.size_for(0)) > UNSLICED_PIXELS
 
 
 def _failed(loading: Future[FrameRenderer]) -> bool:
