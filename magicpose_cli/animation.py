@@ -15,7 +15,7 @@ import numpy as np
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import InputError, MagicPoseError, OutputError
-from magicpose_cli.files import content_hash, place, unwritable, write_json
+from magicpose_cli.files import content_hash, move_into_place, unwritable, write_json
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
@@ -27,7 +27,7 @@ from magicpose_cli.run.resume_folder import ResumeFolder
 from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import BackgroundWriter, ahead
 from magicpose_cli.video import Sound, VideoWriter
-from magicpose_cli.video.write import SO_FAR
+from magicpose_cli.video.write import PARTIAL_STEM
 
 VERSIONED = (
     "magicpose",
@@ -358,7 +358,10 @@ class _Job:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
         from magicpose_cli.pose.files.openpose_json import write_poses
 
-        path, made = poses_path(Path(self.plan.output)), self.work.path / f"{SO_FAR}.poses.json"
+        path, made = (
+            poses_path(Path(self.plan.output)),
+            self.work.path / f"{PARTIAL_STEM}.poses.json",
+        )
         write_poses(made, poses, float(self.driver.rate), overwrite=True)
         _place(made, path)
         return path
@@ -369,7 +372,7 @@ def write_sidecar(path: Path, result: Result, work: Path) -> None:
 
     Raises OutputError.
     """
-    made = work / f"{SO_FAR}.json"
+    made = work / f"{PARTIAL_STEM}.json"
     try:
         write_json(made, asdict(result))
         _place(made, path)
@@ -382,7 +385,7 @@ def write_sidecar(path: Path, result: Result, work: Path) -> None:
 
 def _place(made: Path, target: Path) -> None:
     try:
-        place(made, target, overwrite=True)
+        move_into_place(made, target, overwrite=True)
     except OSError as error:
         made.unlink(missing_ok=True)
         raise unwritable(target, error) from error
@@ -426,4 +429,5 @@ def _sound(driver: Driver, preset: Preset) -> Sound:
         chosen.audio_start_s,
         chosen.duration_s,
         track=None if track is None else track - 1,
+        tracks=driver.clip.sound_tracks,
     )

@@ -88,6 +88,6 @@ def _root(
     ] = None,
 ) -> None:
     if max_megapixels is not None:
-        from magicpose_cli.video.limits import VARIABLE
+        from magicpose_cli.video.limits import MAX_MEGAPIXELS_VARIABLE
 
-        os.environ[VARIABLE] = max_megapixels  # which processes of ours see, too
+        os.environ[MAX_MEGAPIXELS_VARIABLE] = max_megapixels  # which processes of ours see, too

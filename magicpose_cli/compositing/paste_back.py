@@ -1,4 +1,4 @@
-"""What the network made of a window, put back into the picture the window was cut from."""
+"""The network's frame of a window, pasted back into the picture that the window was cut from."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import math
 import numpy as np
 from PIL import Image
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.motion.framing import FADE, Framing
 
 
 class Paster:
-    """Lays made frames over the whole reference picture, always at the same place.
+    """Pastes frames into the whole reference picture, always at the same place.
 
-    picture: (H, W, 3) uint8 RGB that `framing` was made for. feather: how much of the window's
-    short side the result takes to fade into the picture; an edge of the window on the picture's own
-    edge, or beyond it, does not fade.
+    Args:
+        picture: (H, W, 3) uint8 RGB that `framing` was made for.
+        framing: The window of the picture that the frames show.
+        feather: Share of the window's short side over which a frame fades into the picture; an edge
+            of the window on the picture's own edge, or beyond it, does not fade.
     """
 
-    def __init__(self, picture: np.ndarray, framing: Framing, feather: float = FADE) -> None:
+    def __init__(self, picture: Picture, framing: Framing, feather: float = FADE) -> None:
         self._picture = Image.fromarray(picture)
         self._framing = framing
         left, top, right, bottom = framing.window
@@ -39,8 +42,15 @@ class Paster:
         fade = np.outer(_fade(top, bottom, height, reach), _fade(left, right, width, reach))
         self._mask = Image.fromarray(np.rint(255 * fade).astype(np.uint8))
 
-    def paste(self, made: np.ndarray) -> np.ndarray:
-        """A frame of the framing's (height, width, 3) uint8 -> the picture with it, (H, W, 3)."""
+    def paste(self, made: Picture) -> Picture:
+        """Paste one frame.
+
+        Args:
+            made: (height, width, 3) uint8 RGB of the framing's size.
+
+        Returns:
+            The whole picture, (H, W, 3) uint8 RGB.
+        """
         expected = (self._framing.height, self._framing.width, 3)
         if made.shape != expected or made.dtype != np.uint8:
             raise ValueError(f"expected uint8 {expected}, got {made.dtype} {made.shape}")
@@ -51,13 +61,15 @@ class Paster:
 
 
 def _covered(low: float, high: float, length: int) -> tuple[int, int]:
-    """First pixel that lies wholly inside both, and the one after the last."""
+    """Return the first pixel that lies wholly inside both, and the one after the last."""
     return max(0, math.ceil(low)), min(length, math.floor(high))
 
 
-def _fade(low: float, high: float, length: int, reach: float) -> np.ndarray:
-    """0 at the window's ends to 1 inside, smooth, for the pixels covered; an end that is not inside
-    the picture stays 1."""
+def _fade(low: float, high: float, length: int, reach: float) -> Floats:
+    """Return a smooth rise from 0 at the window's ends to 1 inside, for the pixels covered.
+
+    At an end that does not lie inside the picture it stays 1.
+    """
     first, end = _covered(low, high, length)
     middle = np.arange(first, end) + 0.5
     depth = np.full(len(middle), np.inf)
@@ -66,4 +78,5 @@ def _fade(low: float, high: float, length: int, reach: float) -> np.ndarray:
     if high < length:
         depth = np.minimum(depth, high - middle)
     share = np.clip(depth / max(reach, 1e-9), 0.0, 1.0)
-    return share * share * (3 - 2 * share)
+    rise: Floats = share * share * (3 - 2 * share)
+    return rise

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.errors import InputError
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, source
 from magicpose_cli.video.picture import damaged, open_picture, pictures_in, read_picture, to_rgb
@@ -26,20 +27,22 @@ from magicpose_cli.video.picture import damaged, open_picture, pictures_in, read
 if TYPE_CHECKING:
     from magicpose_cli.video.probe import Clip
 
-Frames = Generator[tuple[np.ndarray, bool], None, None]
-# What ffmpeg's showinfo tells: its clock, and of each frame. Other words may stand in the line.
-TOLD = re.compile(rb"config in time_base: (\d+)/([1-9]\d*)|\bn: *\d+ pts: *(-?\d+) +pts_time:")
-PATIENCE_S = 60.0  # for a line that is written before its frame
+Frames = Generator[tuple[Picture, bool], None, None]
+# Lines of ffmpeg's showinfo: its clock, and each frame's time. A line may hold other words, too.
+SHOWINFO_LINE = re.compile(
+    rb"config in time_base: (\d+)/([1-9]\d*)|\bn: *\d+ pts: *(-?\d+) +pts_time:"
+)
+MAX_LINE_DELAY_S = 60.0  # for a line that is written before its frame
 SAME_TIME_S = 0.001  # seeking rounds to microseconds, containers to milliseconds
-LEAD_S = 1.0  # a key frame this much earlier has no pictures left that lean on what was before it
-LOOK_BACK_S = (8.0, 120.0)  # where the first frame that is wanted cannot be decoded
+LEAD_S = 1.0  # so long after a key frame no picture depends on frames before that key frame
+LOOK_BACK_S = (8.0, 120.0)  # before the first wanted frame, where it cannot be decoded
 
 
-def told_times(log: IO[bytes] | Sequence[bytes]) -> Generator[Fraction]:
-    """The time of each frame, in seconds, out of what ffmpeg's `showinfo` filter tells."""
+def frame_times(log: IO[bytes] | Sequence[bytes]) -> Generator[Fraction]:
+    """Read the time of each frame, in seconds, from the log of ffmpeg's `showinfo` filter."""
     clock = Fraction(1)
     for line in log:
-        for found in TOLD.finditer(line):
+        for found in SHOWINFO_LINE.finditer(line):
             if found[3] is None:
                 clock = Fraction(int(found[1]), int(found[2]))
             else:
@@ -47,10 +50,10 @@ def told_times(log: IO[bytes] | Sequence[bytes]) -> Generator[Fraction]:
 
 
 def film_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
-    """Frames of a film by ffmpeg, each found by its own time."""
+    """Decode frames of a film by ffmpeg, each found by its own time."""
     wanted = clip.stamps_s[np.asarray(numbers)]
     from_s = wanted[0] - SAME_TIME_S
-    with closing(in_order(_timed_frames(clip, size, from_s))) as frames:
+    with closing(without_late_frames(_timed_frames(clip, size, from_s))) as frames:
         following = next(frames, None)
         shown = None
         if following is None or following[0] > wanted[0] + SAME_TIME_S:
@@ -69,10 +72,10 @@ def film_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Fr
             yield shown, at_s < time_s - SAME_TIME_S
 
 
-def in_order(
-    frames: Generator[tuple[float, np.ndarray]],
-) -> Generator[tuple[float, np.ndarray]]:
-    """Without a frame whose time, for damage, is later than that of the one that follows it."""
+def without_late_frames(
+    frames: Generator[tuple[float, Picture]],
+) -> Generator[tuple[float, Picture]]:
+    """Drop a frame whose time, for damage, is later than that of the one that follows it."""
     with closing(frames):
         former = next(frames, None)
         for frame in frames:
@@ -83,8 +86,8 @@ def in_order(
             yield former
 
 
-def _last_before(clip: Clip, size: tuple[int, int], time_s: float) -> np.ndarray | None:
-    """The frame that is shown until `time_s`; the film's first one where none is."""
+def _last_before(clip: Clip, size: tuple[int, int], time_s: float) -> Picture | None:
+    """Return the frame that is shown until `time_s`, or the film's first one."""
     before = after = None
     for from_s in (*(time_s - back for back in LOOK_BACK_S), -1.0):
         with closing(_timed_frames(clip, size, max(from_s, -1.0))) as frames:
@@ -100,8 +103,8 @@ def _last_before(clip: Clip, size: tuple[int, int], time_s: float) -> np.ndarray
 
 def _timed_frames(
     clip: Clip, size: tuple[int, int], from_s: float
-) -> Generator[tuple[float, np.ndarray]]:
-    """All frames from `from_s` on and the time of each, in seconds on the film's clock."""
+) -> Generator[tuple[float, Picture]]:
+    """Decode all frames from `from_s` on, each with its time in seconds on the film's clock."""
     height, width = size
     seek_s = max(from_s - LEAD_S, 0.0) if clip.seekable else 0.0
     seek = ("-ss", f"{seek_s:.6f}") if seek_s else ()
@@ -125,7 +128,7 @@ def _timed_frames(
         try:
             while len(data := process.stdout.read(height * width * 3)) == height * width * 3:
                 try:
-                    at_s = float(times.get(timeout=PATIENCE_S)) + seek_s
+                    at_s = float(times.get(timeout=MAX_LINE_DELAY_S)) + seek_s
                 except queue.Empty:
                     return
                 yield at_s, np.frombuffer(bytearray(data), np.uint8).reshape(height, width, 3)
@@ -135,12 +138,12 @@ def _timed_frames(
 
 
 def _listen(log: IO[bytes], times: queue.SimpleQueue[Fraction]) -> None:
-    for time in told_times(log):
+    for time in frame_times(log):
         times.put(time)
 
 
 def animation_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
-    """Frames of an animated GIF, WebP or PNG, by Pillow."""
+    """Decode frames of an animated GIF, WebP or PNG by Pillow."""
     try:
         with open_picture(clip.path) as animation:
             for number in numbers:
@@ -151,7 +154,11 @@ def animation_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) 
 
 
 def folder_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
-    """The pictures of a folder. Raises InputError for one that cannot be read."""
+    """Read the pictures of a folder.
+
+    Raises:
+        InputError: A picture cannot be read, or has changed its size.
+    """
     pictures = pictures_in(clip.path)
     for number in numbers:
         if number >= len(pictures):

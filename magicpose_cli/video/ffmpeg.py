@@ -21,33 +21,39 @@ QUIET = ("-hide_banner", "-nostdin", "-y", "-loglevel", "error")
 
 
 def ffmpeg_exe() -> str:
-    """The ffmpeg that imageio-ffmpeg brings, or the one IMAGEIO_FFMPEG_EXE names."""
+    """Return the path of imageio-ffmpeg's program, or the one in IMAGEIO_FFMPEG_EXE.
+
+    Raises:
+        MagicPoseError: There is none.
+    """
     import imageio_ffmpeg
 
     try:
-        return imageio_ffmpeg.get_ffmpeg_exe()
+        found: str = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
         raise MagicPoseError(
             "no ffmpeg program was found; reinstall imageio-ffmpeg "
             "or set IMAGEIO_FFMPEG_EXE to one of your own"
         ) from error
+    return found
 
 
 def file_url(path: Path) -> str:
-    """The path for ffmpeg's command line, safe with a leading dash, a colon or a percent sign."""
+    """Write a path for ffmpeg's command line, whatever dash, colon or percent sign it has."""
     return f"file:{path}"
 
 
 def source(path: Path) -> tuple[str, ...]:
-    """The arguments that open a stranger's film: nothing but this file is read."""
+    """Return the arguments that open a film of unknown origin: no other file is read."""
     allowed = ("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS)
     return (*allowed, "-max_pixels", str(max_pixels()), "-i", file_url(path))
 
 
 def run_ffmpeg(*arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run to the end, out of reach of the terminal's Ctrl-C, and return output and exit status.
+    """Run ffmpeg to its end, out of reach of the terminal's Ctrl-C.
 
-    Raises subprocess.TimeoutExpired after `seconds`.
+    Raises:
+        subprocess.TimeoutExpired: It takes longer than `seconds`.
     """
     return subprocess.run(
         [ffmpeg_exe(), *arguments],
@@ -60,6 +66,6 @@ def run_ffmpeg(*arguments: str, seconds: float | None = None) -> subprocess.Comp
 
 
 def last_line(log: bytes) -> str:
-    """The last line of an ffmpeg log without the address of the part that wrote it."""
+    """Return the last line of an ffmpeg log without the address of the part that wrote it."""
     lines = [line for line in log.decode(errors="replace").splitlines() if line.strip()]
     return re.sub(r"^\[[^]]*\] ", "", lines[-1].strip()) if lines else "no message"

@@ -13,9 +13,16 @@ from magicpose_cli.video.sound import WritableSound
 def finish_video(
     recording: Path, finished: Path, length_s: float, sound: WritableSound | None
 ) -> None:
-    """Copy the recording, its index moved to the front, with sound of at most `length_s` seconds.
+    """Copy a recording, its index moved to the front, with sound.
 
-    Raises OutputError.
+    Args:
+        recording: Frames alone.
+        finished: The file to write.
+        length_s: Seconds that the sound may have at most.
+        sound: None for no sound.
+
+    Raises:
+        OutputError: ffmpeg fails.
     """
     inputs = ["-i", file_url(recording)]
     outputs = ["-map", "0:v", "-c:v", "copy", "-map_chapters", "-1"]
@@ -29,7 +36,11 @@ def finish_video(
 
 
 def finish_gif(recording: Path, finished: Path) -> None:
-    """Two passes, palette then picture, so that memory does not grow with the clip."""
+    """Convert a recording to a GIF in two passes, so that memory does not grow with the clip.
+
+    Raises:
+        OutputError: ffmpeg fails.
+    """
     palette = hidden_beside(finished, ".png")
     # As a stream of pictures: a name of a single one would be taken for a pattern of numbers.
     piped = ("-f", "png_pipe", "-i", file_url(palette))

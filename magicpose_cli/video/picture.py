@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray, Picture
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import natural, whole_file
 from magicpose_cli.video.limits import beyond_limit, check_size, max_pixels
@@ -22,14 +23,14 @@ PICTURE_SUFFIXES = frozenset(
 )
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg")
 # Pillow's own decoders of pictures: no EPS, which runs Ghostscript, and none for other programs.
-FORMATS = (
+PILLOW_FORMATS = (
     "PNG", "JPEG", "MPO", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "AVIF", "HEIF", "JPEG2000",
     "TGA", "ICO", "ICNS", "PCX", "SGI", "DDS", "QOI", "PSD",
 )  # fmt: skip
 
 
 def damaged() -> tuple[type[Exception], ...]:
-    """What Pillow raises on files that are damaged on purpose or by accident."""
+    """List what Pillow raises on files that are damaged on purpose or by accident."""
     from PIL import Image
 
     return (
@@ -39,14 +40,19 @@ def damaged() -> tuple[type[Exception], ...]:
     )
 
 
-def read_picture(path: str | Path) -> np.ndarray:
-    """Read any picture Pillow knows as uint8 RGB (H, W, 3).
+def read_picture(path: str | Path) -> Picture:
+    """Read any picture that Pillow knows.
 
     The EXIF rotation is applied, colors are brought to sRGB, transparency is laid on white, 16-bit,
-    gray, palette and CMYK pictures are converted; of an animation the first frame is taken. Raises
-    InputError.
+    gray, palette and CMYK pictures are converted; of an animation the first frame is taken.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: The file is missing, too large, or no picture.
     """
-    from PIL import Image
+    from PIL import UnidentifiedImageError
 
     path = Path(path)
     try:
@@ -58,7 +64,7 @@ def read_picture(path: str | Path) -> np.ndarray:
             warnings.simplefilter("ignore")  # of damaged notes beside the picture
             with open_picture(path) as picture:
                 return to_rgb(picture)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InputError(
             f"{path} is no picture that can be read; give a PNG, JPEG or WebP"
         ) from error
@@ -69,11 +75,15 @@ def read_picture(path: str | Path) -> np.ndarray:
 
 
 def open_picture(path: Path) -> Image:
-    """As `PIL.Image.open`, of pictures alone, none of them beyond the limit. Raises InputError."""
+    """Open a picture with Pillow's own decoders, if it is within the limit of size.
+
+    Raises:
+        InputError: The picture is beyond the limit.
+    """
     from PIL import Image
 
     Image.init()  # it knows few formats before
-    formats = [name for name in FORMATS if name in Image.OPEN]
+    formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is the lower limit
         try:
@@ -92,8 +102,11 @@ def open_picture(path: Path) -> Image:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height as `read_picture` gives them, from the file's header. Raises InputError."""
+    """Return (width, height) as `read_picture` gives them, from the file's header.
 
+    Raises:
+        InputError: The file cannot be read as a picture.
+    """
     try:
         with open_picture(path) as picture:
             width, height = picture.size
@@ -104,7 +117,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order: frame2 before frame10."""
+    """List the pictures of a folder in natural order: frame2 before frame10."""
     pictures = (
         p
         for p in folder.iterdir()
@@ -113,8 +126,8 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(pictures, key=lambda p: (natural(p.name), p.name))
 
 
-def to_rgb(picture: Image) -> np.ndarray:
-    """The open Pillow picture as uint8 sRGB (H, W, 3), upright, on white."""
+def to_rgb(picture: Image) -> Picture:
+    """Convert an open Pillow picture to uint8 sRGB (H, W, 3), upright, on white."""
     from PIL import Image, ImageOps
 
     picture = _in_srgb(ImageOps.exif_transpose(picture))
@@ -129,8 +142,10 @@ def to_rgb(picture: Image) -> np.ndarray:
 
 
 def _in_srgb(picture: Image) -> Image:
-    """The picture in the colors of screens, where it names others (Display P3, Adobe RGB, a press's
-    CMYK); a profile that cannot be read, or is of another kind of picture, is left aside."""
+    """Bring a picture with another color profile (Display P3, Adobe RGB, a CMYK) to sRGB.
+
+    A profile that cannot be read, or is for another kind of picture, is ignored.
+    """
     from PIL import ImageCms
 
     profile = picture.info.get("icc_profile")
@@ -151,7 +166,7 @@ def _in_srgb(picture: Image) -> Image:
     return picture if changed is None else changed
 
 
-def _deep_gray(values: np.ndarray) -> np.ndarray:
+def _deep_gray(values: AnyArray) -> Picture:
     """Bring 16-bit, 32-bit or float gray (H, W) to uint8.
 
     Integers count as 16-bit (what PNG and TIFF hold) and floats as 0..1, unless a value is beyond
@@ -160,11 +175,20 @@ def _deep_gray(values: np.ndarray) -> np.ndarray:
     white = 65535.0 if values.dtype.kind in "iu" else 1.0
     gray = np.nan_to_num(values.astype(np.float64))
     white = max(white, float(gray.max()))
-    return np.clip(np.rint(gray * (255.0 / white)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(gray * (255.0 / white)), 0, 255), np.uint8)
 
 
-def write_picture(path: str | Path, picture: np.ndarray, overwrite: bool = False) -> None:
-    """Write uint8 RGB (H, W, 3) as PNG or JPEG, whole or not at all. Raises OutputError."""
+def write_picture(path: str | Path, picture: Picture, overwrite: bool = False) -> None:
+    """Write a picture, whole or not at all.
+
+    Args:
+        path: Its suffix, .png or .jpg, decides the format.
+        picture: (H, W, 3) uint8 RGB.
+        overwrite: Replace an existing file.
+
+    Raises:
+        OutputError: The picture cannot be written there.
+    """
     from PIL import Image
 
     path = Path(path)

@@ -1,7 +1,7 @@
-"""What a driver is: its size, its exact frame rate, its number of frames, its sound.
+"""The facts of a driver: its size, its exact frame rate, its number of frames, its sound.
 
-The rhythm of a film comes from one pass of ffmpeg over its packets, in which nothing is decoded;
-where a frame stands is then told by the decoder, frame by frame (see decode).
+The frames' times in a film come from one pass of ffmpeg over its packets, in which nothing is
+decoded; later the decoder says the time of each frame (see `decode`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Literal
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.errors import InputError
-from magicpose_cli.video.decode import SAME_TIME_S, told_times
+from magicpose_cli.video.decode import SAME_TIME_S, frame_times
 from magicpose_cli.video.ffmpeg import run_ffmpeg, source
 from magicpose_cli.video.limits import check_size
 from magicpose_cli.video.picture import (
@@ -29,24 +30,24 @@ from magicpose_cli.video.picture import (
     pictures_in,
 )
 from magicpose_cli.video.sound import SoundTrack, default_track, tracks_in
-from magicpose_cli.video.timeline import MAX_RATE, NTSC, tick_count, timeline
+from magicpose_cli.video.timeline import MAX_RATE, NTSC, ConstantRate, detect_rate, tick_count
 
 NO_TIME = -(1 << 63)  # ffmpeg's mark of a packet without a time stamp
-DISCARDED = 4  # ffmpeg's flag of a packet that an edit list hides
+DISCARD_FLAG = 4  # ffmpeg's flag of a packet that an edit list hides
 SAME_TIME = Fraction(SAME_TIME_S).limit_denominator()
-MOST_FRAMES = 5_000_000  # a day at 58 frames a second
-GAP_S = 0.25  # without a new frame, from which on it is told
-TELL = ("-vf", "showinfo=checksum=0")
-SHAPE = re.compile(rb"\bn: *\d+ pts: .* sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
+MAX_FILM_FRAMES = 5_000_000  # a day at 58 frames a second
+MIN_GAP_S = 0.25  # without a new frame, from which on it is told
+SHOWINFO = ("-vf", "showinfo=checksum=0")
+FRAME_SHAPE = re.compile(rb"\bn: *\d+ pts: .* sar:(\d+)/(\d+) s:(\d+)x(\d+) ")
 TOO_LARGE = re.compile(rb"Picture size (\d+)x(\d+) exceeds specified max pixel count")
-INDEXED = re.compile(rb"Input #0, (?:mov|matroska)")
-ROUNDED_TO_S = {"GIF": 0.01}  # delays; others count in milliseconds or finer
+INDEXED_CONTAINER = re.compile(rb"Input #0, (?:mov|matroska)")
+TIME_RESOLUTION_S = {"GIF": 0.01}  # delays; others count in milliseconds or finer
 CUT_SHORT = re.compile(rb"partial file|File ended prematurely")
 GIF_DELAY_MS = 100  # what every viewer shows where a GIF asks for 0 or 10 ms
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(ConstantRate):
     """A driver that can be read: its frames at a constant rate, upright.
 
     A clip of variable rate has a frame for each tick of `rate`: the one that is shown at that time.
@@ -69,18 +70,10 @@ class Clip:
     """Whether decoding may begin anywhere, by the container's index."""
     notes: tuple[str, ...] = ()
     """What a user should know of the file, a line each."""
-    times: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    times: Floats = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
     """float64 (n,): seconds from the first frame at which each frame of the file is shown."""
-    stamps_s: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    stamps_s: Floats = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
     """float64 (n,): of a film, the same as the decoder tells it, on the file's clock, unrounded."""
-
-    @property
-    def fps(self) -> float:
-        return float(self.rate)
-
-    @property
-    def duration_s(self) -> float:
-        return float(self.frame_count / self.rate)
 
     @property
     def audio_codec(self) -> str | None:
@@ -90,13 +83,19 @@ class Clip:
 
     @property
     def has_audio(self) -> bool:
+        """Whether it has a sound track that can be decoded."""
         return self.audio_codec is not None
 
 
 def probe(path: str | Path, pictures_fps: float | Fraction = 25) -> Clip:
-    """Look at a video, an animated GIF/WebP/PNG or a folder of pictures. Raises InputError.
+    """Find the facts of a video, an animated GIF, WebP or PNG, or a folder of pictures.
 
-    `pictures_fps` is the rate of a folder of pictures; the other kinds know their own.
+    Args:
+        path: Of the file or folder.
+        pictures_fps: Frames a second of a folder of pictures; the other kinds have their own.
+
+    Raises:
+        InputError: The driver cannot be read.
     """
     path = Path(path)
     try:
@@ -118,7 +117,11 @@ def probe(path: str | Path, pictures_fps: float | Fraction = 25) -> Clip:
 
 
 def exact_rate(fps: float | Fraction) -> Fraction:
-    """The exact rate that a typed one means: 29.97 is 30000/1001. Raises InputError."""
+    """Return the exact rate that a typed one means: 29.97 is 30000/1001.
+
+    Raises:
+        InputError: The rate is not above 0, or is above MAX_RATE.
+    """
     if not 0 < fps <= MAX_RATE:
         raise InputError(f"{fps} frames a second cannot be; give a rate above 0, up to {MAX_RATE}")
     if isinstance(fps, Fraction):
@@ -126,7 +129,8 @@ def exact_rate(fps: float | Fraction) -> Fraction:
     nearest = min(NTSC, key=lambda rate: abs(rate - Fraction(fps)))
     if abs(nearest - Fraction(fps)) < Fraction(6, 1000) and fps != int(fps):
         return nearest
-    return Fraction(fps).limit_denominator(1001)
+    typed: Fraction = Fraction(fps).limit_denominator(1001)
+    return typed
 
 
 def _probe_folder(path: Path, rate: Fraction) -> Clip:
@@ -150,7 +154,7 @@ def _probe_animation(path: Path) -> Clip:
     try:
         with open_picture(path) as animation:
             width, height = animation.size
-            resolution_s = ROUNDED_TO_S.get(animation.format or "", 0.001)
+            resolution_s = TIME_RESOLUTION_S.get(animation.format or "", 0.001)
             for number in range(getattr(animation, "n_frames", 1)):
                 animation.seek(number)
                 animation.load()
@@ -163,7 +167,7 @@ def _probe_animation(path: Path) -> Clip:
         )
     base = Fraction(1, lcm(*(delay.denominator for delay in delays)))
     ends = list(accumulate(int(delay / base) for delay in delays))
-    rate, times, is_variable = timeline([0, *ends[:-1]], base, resolution_s)
+    rate, times, is_variable = detect_rate([0, *ends[:-1]], base, resolution_s)
     count = tick_count(times, float(ends[-1] * base), rate, is_variable)
     return Clip(
         path, "video", width, height, rate, count, is_variable, decoder="animation", times=times
@@ -171,7 +175,7 @@ def _probe_animation(path: Path) -> Clip:
 
 
 def _delay(told_ms: float) -> Fraction:
-    """How long a frame of an animation is shown, in seconds."""
+    """Return how long a frame of an animation is shown, in seconds."""
     shown_ms = told_ms if told_ms > 10 else GIF_DELAY_MS
     return Fraction(shown_ms / 1000).limit_denominator(60_000)
 
@@ -192,16 +196,23 @@ def _probe_video(path: Path) -> Clip:
             f"{path} is no video that can be decoded; it may be damaged or of another kind, "
             "try to play it or encode it anew"
         )
-    seekable = bool(INDEXED.search(scan.stderr))
-    if NO_TIME in stamps or (not seekable and timeline(stamps, base, float(base))[2]):
+    seekable = bool(INDEXED_CONTAINER.search(scan.stderr))
+    found = None
+    if NO_TIME not in stamps and not seekable:
+        found = detect_rate(stamps, base, resolution_s=float(base))
+    if NO_TIME in stamps or (found is not None and found[2]):
         base, stamps, end = _decoded(path)
-    # Pictures that lean on what a cut has removed are never shown.
+        found = None
+    # Pictures that depend on frames removed by a cut are never shown.
     begin = round((first.time - SAME_TIME) / base)
-    stamps = [stamp for stamp in stamps if stamp >= begin] or [round(first.time / base)]
-    rate, times, is_variable = timeline(stamps, base, resolution_s=float(base))
+    former = stamps
+    stamps = [stamp for stamp in former if stamp >= begin] or [round(first.time / base)]
+    if found is None or stamps != former:
+        found = detect_rate(stamps, base, resolution_s=float(base))
+    rate, times, is_variable = found
     length_s = float((end - stamps[0]) * base)
     frame_count = tick_count(times, length_s, rate, is_variable)
-    if frame_count > MOST_FRAMES:
+    if frame_count > MAX_FILM_FRAMES:
         raise InputError(
             f"{path} claims to show {len(stamps)} frames for {length_s / 3600:.0f} hours; its time "
             "stamps are damaged, encode it anew"
@@ -231,10 +242,12 @@ def _look(
     return run_ffmpeg(*quiet, *source(path), "-map", "0:V:0", *arguments, seconds=seconds)
 
 
-def _gaps(path: Path, times: np.ndarray, rate: Fraction) -> tuple[str, ...]:
-    """A line where the picture stands still for want of frames."""
+def _gaps(path: Path, times: Floats, rate: Fraction) -> tuple[str, ...]:
+    """Return a line for the user where the film lacks frames for a while."""
     steps = np.diff(times)
-    gaps = np.flatnonzero((steps > GAP_S) & (steps > 3 * np.median(steps)) if len(steps) else [])
+    gaps = np.flatnonzero(
+        (steps > MIN_GAP_S) & (steps > 3 * np.median(steps)) if len(steps) else []
+    )
     if not len(gaps):
         return ()
     first = gaps[0]
@@ -246,7 +259,7 @@ def _gaps(path: Path, times: np.ndarray, rate: Fraction) -> tuple[str, ...]:
 
 
 def _cut_short(path: Path, said: bytes, length_s: float) -> tuple[str, ...]:
-    """A line where ffmpeg met the end of the file before its last frame; a stream has no end."""
+    """Return a line for the user where the file ends before the film's last frame."""
     if not CUT_SHORT.search(said):
         return ()
     header = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", said)
@@ -274,7 +287,7 @@ def _packets(listing: bytes) -> tuple[Fraction, list[int], int]:
             continue
         cells = [cell.strip() for cell in line.split(",")]
         flags = next((int(cell[2:], 16) for cell in cells[6:] if cell.startswith("F=")), 1)
-        if not flags & DISCARDED:
+        if not flags & DISCARD_FLAG:
             pts, duration = int(cells[2]), int(cells[3])
             shown.add(pts)  # a set: invisible frames have the time of the one that they serve
             end = max(end, pts + max(duration, 0))
@@ -282,10 +295,12 @@ def _packets(listing: bytes) -> tuple[Fraction, list[int], int]:
 
 
 def _decoded(path: Path) -> tuple[Fraction, list[int], int]:
-    """The same out of the decoder, of files whose packets have no times, or odd ones that no index
-    vouches for."""
-    run = _look(path, *TELL, "-fps_mode", "passthrough", "-f", "null", "-")
-    times = list(told_times(run.stderr.splitlines()))
+    """Read what `_packets` reads from the decoder.
+
+    That is for files whose packets have no times, or uneven ones that no index confirms.
+    """
+    run = _look(path, *SHOWINFO, "-fps_mode", "passthrough", "-f", "null", "-")
+    times = list(frame_times(run.stderr.splitlines()))
     # One that is later than those that follow is damaged.
     soonest = reversed(list(accumulate(reversed(times), min)))
     times = sorted({time for time, least in zip(times, soonest, strict=True) if time == least})
@@ -296,7 +311,13 @@ def _decoded(path: Path) -> tuple[Fraction, list[int], int]:
 
 @dataclass(frozen=True)
 class _FirstFrame:
-    """What is shown first: when, on the file's clock; its size with square pixels, upright."""
+    """The first frame that is shown.
+
+    Attributes:
+        time: Seconds on the file's clock.
+        width: With square pixels, upright.
+        height: With square pixels, upright.
+    """
 
     time: Fraction
     width: int
@@ -306,11 +327,11 @@ class _FirstFrame:
 def _first_frame(path: Path) -> _FirstFrame | None:
     """The first frame as ffmpeg shows it, None where there is none."""
     try:
-        run = _look(path, *TELL, "-frames:v", "1", "-f", "null", "-", seconds=60)
+        run = _look(path, *SHOWINFO, "-frames:v", "1", "-f", "null", "-", seconds=60)
     except subprocess.TimeoutExpired:
         return None
     log = run.stderr.splitlines()
-    time, shape = next(told_times(log), None), SHAPE.search(run.stderr)
+    time, shape = next(frame_times(log), None), FRAME_SHAPE.search(run.stderr)
     if time is None or shape is None:
         return None
     aspect, down, width, height = (int(number) for number in shape.groups())

@@ -10,16 +10,25 @@ from math import ceil, floor
 
 import numpy as np
 
+from magicpose_cli.arrays import Integers, Picture
 from magicpose_cli.errors import InputError
 from magicpose_cli.video.decode import DECODERS
 from magicpose_cli.video.probe import Clip, exact_rate
+from magicpose_cli.video.timeline import ConstantRate
 
 SLACK_S = 0.002  # containers round times to a millisecond; that must not cost a frame
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames of a clip are wanted: a range in seconds, every N-th one, another rate."""
+    """Which frames of a clip are wanted.
+
+    Attributes:
+        start_s: Seconds from the clip's first frame; None is the first.
+        end_s: Seconds from the clip's first frame; None is the clip's end.
+        every: Take each N-th frame at an N-th of the rate.
+        fps: Another rate, at which the time is kept; None is the clip's own.
+    """
 
     start_s: float | None = None
     end_s: float | None = None
@@ -28,7 +37,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class SelectedClip:
+class SelectedClip(ConstantRate):
     """What `read_frames` will give: `frame_count` frames at `rate`, exactly."""
 
     clip: Clip
@@ -36,16 +45,8 @@ class SelectedClip:
     frame_count: int
     start_s: float
     """Where in the clip the first frame stands."""
-    sources: np.ndarray = field(repr=False, compare=False)
+    sources: Integers = field(repr=False, compare=False)
     """int64 (frame_count,): for each frame its number in the file, never descending."""
-
-    @property
-    def fps(self) -> float:
-        return float(self.rate)
-
-    @property
-    def duration_s(self) -> float:
-        return float(self.frame_count / self.rate)
 
     @property
     def audio_start_s(self) -> float:
@@ -54,11 +55,14 @@ class SelectedClip:
 
 
 def select(clip: Clip, selection: Selection | None = None) -> SelectedClip:
-    """Work out the frames of a selection. Raises InputError where it does not fit the clip.
+    """Work out the frames of a selection.
 
     Times are rounded to the nearest frame of the clip, an end beyond the clip is its end, and at
     least one frame is selected. `fps` repeats or drops frames so that the time is kept, then
     `every` keeps each N-th at an N-th of the rate.
+
+    Raises:
+        InputError: The selection does not fit the clip.
     """
     selection = selection or Selection()
     start_s, end_s, every = selection.start_s or 0.0, selection.end_s, selection.every
@@ -95,16 +99,26 @@ def read_frames(
     part: slice = slice(None),
     size: tuple[int, int] | None = None,
     on_held: Callable[[], None] = lambda: None,
-) -> Iterator[np.ndarray]:
-    """Give the selected frames, uint8 RGB (clip.height, clip.width, 3), one at a time.
+) -> Iterator[Picture]:
+    """Read the selected frames, one at a time.
 
-    size: (width, height) to scale them to, which costs less than reading them in full.
+    There are exactly `select(clip, selection).frame_count` of them, or the asked part of them. A
+    repeated frame is the same array, so do not draw into it. A selection that does not fit raises
+    at once, not at the first frame.
 
-    Exactly `select(clip, selection).frame_count` of them, or this part of them; a repeated frame is
-    the same array, so do not draw into it. For a frame that cannot be decoded the one before it is
-    held, and `on_held` called. Where the file ends a few frames early the last one is repeated too;
-    where it can be read no further than that, or not at all, InputError. A selection that does not
-    fit raises at once, not at the first frame.
+    Args:
+        clip: As of `probe`.
+        selection: All frames by default.
+        part: Of the selected frames.
+        size: (width, height) to scale to, which costs less than reading the frames in full.
+        on_held: Called for each frame that cannot be decoded: the one before it is held. Where the
+            file ends a few frames early the last one is held, too.
+
+    Returns:
+        (height, width, 3) uint8 RGB each.
+
+    Raises:
+        InputError: The selection does not fit, or the file ends more than a few frames early.
     """
     selected = select(clip, selection)
     size = size or (clip.width, clip.height)
@@ -113,14 +127,14 @@ def read_frames(
 
 def _selected_frames(
     selected: SelectedClip, size: tuple[int, int], on_held: Callable[[], None]
-) -> Iterator[np.ndarray]:
+) -> Iterator[Picture]:
     clip = selected.clip
     given = size if clip.decoder == "ffmpeg" else (clip.width, clip.height)
     numbers, repeats = np.unique(selected.sources, return_counts=True)
     forgiven = max(float(clip.rate), 0.05 * len(numbers))
-    frame: np.ndarray | None = None
+    frame: Picture | None = None
     decode = DECODERS[clip.decoder]
-    with closing(decode(clip, given[::-1], numbers)) as frames:
+    with closing(decode(clip, given[::-1], numbers.tolist())) as frames:
         for done, repeat in enumerate(repeats):
             following, held = next(frames, (None, True))
             if following is not None:
@@ -136,7 +150,7 @@ def _selected_frames(
                 yield frame
 
 
-def _scaled(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _scaled(frame: Picture, size: tuple[int, int]) -> Picture:
     import cv2
 
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -22,17 +22,18 @@ from typing import IO
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.files import check_writable, hidden_beside, place, shortened
+from magicpose_cli.files import check_writable, hidden_beside, move_into_place, shortened
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, file_url, last_line
 from magicpose_cli.video.finish import finish_gif, finish_video
 from magicpose_cli.video.probe import probe
 from magicpose_cli.video.sound import Sound, writable_sound
 
-VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif")
-SOUNDING = (".mp4", ".webm", ".mov")
-FRAME_NAME = r"\d{6,}\.png"  # what a folder of frames holds, and nothing else
-SO_FAR = "so-far"  # what an interrupted run has made, in its work folder
+OUTPUT_VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif")
+SOUND_SUFFIXES = (".mp4", ".webm", ".mov")
+FRAME_FILE_PATTERN = r"\d{6,}\.png"  # what a folder of frames holds, and nothing else
+PARTIAL_STEM = "so-far"  # what an interrupted run has made, in its work folder
 MAX_GIF_FPS = 100  # a GIF counts in hundredths of a second
 TO_BT709 = (
     "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
@@ -43,35 +44,38 @@ FRAGMENTED = ("-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_
 
 @dataclass(frozen=True)
 class Partial:
-    """What an interrupted writer left: a playable video (or folder) of the finished frames."""
+    """A playable video (or folder) of the frames that an interrupted writer had finished."""
 
     path: Path
     frames: int
 
 
 def partials_of(error: BaseException) -> tuple[Partial, ...]:
-    """The partial results that writers kept when this error (or Ctrl-C) passed through them."""
-    return getattr(error, "_partials", ())
+    """Return the partial results that writers kept when this error or Ctrl-C went through them."""
+    kept: tuple[Partial, ...] = getattr(error, "_partials", ())
+    return kept
 
 
 def check_output(path: str | Path, overwrite: bool = False) -> None:
-    """Raise OutputError where `write_video` could not write; to be asked before any work.
+    """Check, before any work, that `write_video` can write to a path.
 
-    Wrong suffix, an existing target without `overwrite`, a folder that cannot be made or written.
+    Raises:
+        OutputError: The suffix is wrong, the target exists and `overwrite` is not given, or its
+            folder cannot be made or written.
     """
     target, suffix = _target(path)
-    check_writable(target, overwrite, own=None if suffix else FRAME_NAME)
+    check_writable(target, overwrite, own=None if suffix else FRAME_FILE_PATTERN)
 
 
 def _target(path: str | Path) -> tuple[Path, str]:
-    """The target and its kind: a suffix of VIDEO_SUFFIXES, or "" for a folder of PNGs."""
+    """Return the target and one of OUTPUT_VIDEO_SUFFIXES, or "" for a folder of PNGs."""
     target = Path(path)
     suffix = target.suffix.lower()
     if str(path).endswith(("/", os.sep)):
         return target, ""
-    if suffix and suffix not in VIDEO_SUFFIXES:
+    if suffix and suffix not in OUTPUT_VIDEO_SUFFIXES:
         raise OutputError(
-            f"{path}: {target.suffix} cannot be written; choose {', '.join(VIDEO_SUFFIXES)} "
+            f"{path}: {target.suffix} cannot be written; choose {', '.join(OUTPUT_VIDEO_SUFFIXES)} "
             "or, for a folder of PNGs, no suffix"
         )
     return target, suffix
@@ -79,7 +83,7 @@ def _target(path: str | Path) -> tuple[Path, str]:
 
 def write_video(
     path: str | Path,
-    frames: Iterable[np.ndarray],
+    frames: Iterable[Picture],
     rate: float | Fraction,
     *,
     audio_from: str | Path | None = None,
@@ -88,9 +92,23 @@ def write_video(
     crf: int = 18,
     overwrite: bool = False,
 ) -> int:
-    """Write all frames, uint8 RGB (H, W, 3), at `rate` frames a second; see VideoWriter.
+    """Write all frames of a video; see `VideoWriter`.
 
-    Returns how many there were. Raises OutputError, also where there are none.
+    Args:
+        path: Its suffix decides the format; without one, PNGs are written into a folder.
+        frames: (H, W, 3) uint8 RGB each.
+        rate: Frames a second.
+        audio_from: A film whose sound is taken.
+        audio_start_s: Seconds on that film's clock.
+        audio_duration_s: Seconds of sound at most.
+        crf: x264's quality, 0 best.
+        overwrite: Replace an existing target.
+
+    Returns:
+        How many frames there were.
+
+    Raises:
+        OutputError: The video cannot be written, or there are no frames.
     """
     sound = Sound(Path(audio_from), audio_start_s, audio_duration_s) if audio_from else None
     with VideoWriter(path, rate, sound=sound, crf=crf, overwrite=overwrite) as writer:
@@ -136,7 +154,7 @@ class VideoWriter:
         self.frame_count = 0
         self.notes: list[str] = []
         self._sound = None
-        if sound is not None and self._suffix in SOUNDING:
+        if sound is not None and self._suffix in SOUND_SUFFIXES:
             self._sound, self.notes = writable_sound(sound, self._suffix)
         self._crf = crf
         self._preset = "ultrafast" if quick else "medium"
@@ -169,8 +187,12 @@ class VideoWriter:
             self._keep_partial(error)
             raise
 
-    def write(self, frame: np.ndarray) -> None:
-        """Append one frame, uint8 RGB (H, W, 3). Raises OutputError where it cannot be stored."""
+    def write(self, frame: Picture) -> None:
+        """Append one frame, (H, W, 3) uint8 RGB.
+
+        Raises:
+            OutputError: The frame cannot be stored.
+        """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(f"expected uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
         if self._recording is None:
@@ -190,7 +212,7 @@ class VideoWriter:
         self._recording = self._hidden(kind)
         try:
             if self._work is not None:
-                _remove_leftovers(self._work, SO_FAR)
+                _remove_leftovers(self._work, PARTIAL_STEM)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self._suffix:
                 self._recording.mkdir()
@@ -223,7 +245,7 @@ class VideoWriter:
             start_new_session=True,  # the terminal's Ctrl-C is for us; the encoder has to finish
         )
 
-    def _send(self, frame: np.ndarray) -> None:
+    def _send(self, frame: Picture) -> None:
         assert self._encoder is not None and self._encoder.stdin is not None
         height, width = frame.shape[:2]
         if self._suffix != ".gif" and (height % 2 or width % 2):
@@ -236,7 +258,7 @@ class VideoWriter:
             self._close_encoder()
             raise OutputError(f"{self.path}: the encoder has stopped early; try again") from None
 
-    def _save_png(self, frame: np.ndarray) -> None:
+    def _save_png(self, frame: Picture) -> None:
         from PIL import Image
 
         assert self._recording is not None
@@ -276,7 +298,7 @@ class VideoWriter:
                 finish_gif(self._recording, finished)
             elif self._suffix:
                 self._finish_video(self._recording, finished)
-            place(finished, target, overwrite)
+            move_into_place(finished, target, overwrite)
             if finished != self._recording:
                 self._recording.unlink()
         except OSError as error:
@@ -321,12 +343,12 @@ class VideoWriter:
 
     def _hidden(self, suffix: str) -> Path:
         """A free hidden name for work in progress."""
-        return hidden_beside(self._work / SO_FAR if self._work else self.path, suffix)
+        return hidden_beside(self._work / PARTIAL_STEM if self._work else self.path, suffix)
 
     def _kept_name(self, suffix: str) -> Path:
         """Where an interrupted result is kept."""
         if self._work is not None:
-            return self._work / f"{SO_FAR}{suffix}"
+            return self._work / f"{PARTIAL_STEM}{suffix}"
         return _partial_name(self.path.with_suffix(suffix) if suffix else self.path)
 
     def _frames_recorded(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magicpose_cli.compositing.background import FAR, NEAR, Background
+from magicpose_cli.compositing.background import AWAY_FROM_PERSON, BESIDE_LIMBS, Background
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
@@ -32,7 +32,7 @@ def blurred(picture):
 
 def regions(bounds, still, pose):
     """(S, S) bool: where either person is."""
-    region = person_region(still, bounds.still), person_region(pose, bounds.moving)
+    region = person_region(still, bounds.reference), person_region(pose, bounds.frame)
     return np.maximum(*region).astype(bool)
 
 
@@ -41,7 +41,7 @@ def test_detail_comes_back_where_nobody_is_and_only_there(clip):
     made = blurred(truth)
     kept = Background(reference, still).keep(made, pose)
     assert kept.shape == made.shape and kept.dtype == np.uint8
-    people, limbs = (regions(bounds, still, pose) for bounds in (FAR, NEAR))
+    people, limbs = (regions(bounds, still, pose) for bounds in (AWAY_FROM_PERSON, BESIDE_LIMBS))
     assert limbs.any() and np.array_equal(kept[limbs], made[limbs])
     exact = (kept == reference).all(2)
     assert exact[~people].mean() > 0.4 > (made == reference).all(2)[~people].mean()
@@ -55,11 +55,13 @@ def test_detail_comes_back_where_nobody_is_and_only_there(clip):
 def test_beside_the_limbs_the_colors_have_to_agree_more(clip):
     """A difference that is let pass far from the people is not beside them."""
     (reference, _), (still, pose) = clip
-    people, limbs = (regions(bounds, still, pose) for bounds in (FAR, NEAR))
+    people, limbs = (regions(bounds, still, pose) for bounds in (AWAY_FROM_PERSON, BESIDE_LIMBS))
     reference = np.minimum(reference, 200)
-    assert NEAR.same < NEAR.other < 40 < FAR.other
+    assert BESIDE_LIMBS.same < BESIDE_LIMBS.other < 40 < AWAY_FROM_PERSON.other
     beside = people & ~limbs
-    nearer = person_region(pose, NEAR.still).astype(bool) & ~limbs  # than to the reference's person
+    nearer = (
+        person_region(pose, BESIDE_LIMBS.reference).astype(bool) & ~limbs
+    )  # than to the reference's person
     for levels, some in ((4, True), (40, False)):
         made = reference + np.uint8(levels)
         kept = Background(reference, still).keep(made, pose)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from magicpose_cli.video import Selection, Sound, VideoWriter, probe, read_frames, select
-from magicpose_cli.video.decode import in_order, told_times
+from magicpose_cli.video.decode import frame_times, without_late_frames
 from magicpose_cli.video.ffmpeg import ffmpeg_exe
 
 WIDTH, HEIGHT, BITS, RATE, COUNT = 128, 96, 8, 30, 90
@@ -167,7 +167,7 @@ def test_frames_that_cannot_be_decoded_are_held_and_counted(
 def test_a_time_stamp_far_off_costs_its_own_frame_alone() -> None:
     times = [0.0, 0.1, 20.0, 0.3, 0.4]
     frames = ((time, np.full((1, 1, 3), number)) for number, time in enumerate(times))
-    assert [time for time, _ in in_order(frames)] == [0.0, 0.1, 0.3, 0.4]
+    assert [time for time, _ in without_late_frames(frames)] == [0.0, 0.1, 0.3, 0.4]
 
 
 @pytest.mark.parametrize("rate", ["30000/1001", "24000/1001", "15", "60", "25"])
@@ -239,4 +239,4 @@ def test_times_are_told_apart_from_what_else_is_logged() -> None:
         b"[Parsed_showinfo_1 @ 0x1] n:   0 pts:      0 pts_time:0 type:P [h264 @ 0x2] error at 3",
         b"n:   1 pts:     -1 pts_time:-0.0333 fmt:gray type:P n:   2 pts:      2 pts_time:0.0667 x",
     ]
-    assert list(told_times(log)) == [0, Fraction(-1, 30), Fraction(2, 30)]
+    assert list(frame_times(log)) == [0, Fraction(-1, 30), Fraction(2, 30)]

@@ -23,7 +23,7 @@ from magicpose_cli.video import (
 )
 from magicpose_cli.video import decode as decoders
 from magicpose_cli.video.ffmpeg import ffmpeg_exe
-from magicpose_cli.video.timeline import timeline
+from magicpose_cli.video.timeline import detect_rate
 
 WIDTH, HEIGHT = 96, 64
 STEP = 4  # gray levels from one numbered frame to the next
@@ -373,15 +373,15 @@ def test_exact_rate() -> None:
 
 def test_timeline_tells_rounded_from_variable() -> None:
     rounded = [round(k * 1000 / 30) for k in range(90)]
-    rate, times, variable = timeline(rounded, Fraction(1, 1000), 0.001)
+    rate, times, variable = detect_rate(rounded, Fraction(1, 1000), 0.001)
     assert rate == 30 and not variable and times[30] == 1.0
     ntsc = [round(k * 1001 / 30) for k in range(90)]
-    assert timeline(ntsc, Fraction(1, 1000), 0.001)[0] == Fraction(30000, 1001)
+    assert detect_rate(ntsc, Fraction(1, 1000), 0.001)[0] == Fraction(30000, 1001)
     jitter = [round((k / 30 + 0.004 * (-1) ** k) * 90000) + 400 for k in range(90)]
-    rate, _, variable = timeline(jitter, Fraction(1, 90000), 1 / 90000)
+    rate, _, variable = detect_rate(jitter, Fraction(1, 90000), 1 / 90000)
     assert float(rate) == pytest.approx(30, abs=0.1) and not variable
     dropped = [k * 40 for k in range(90) if k not in (20, 21, 22, 50)]
-    assert timeline(dropped, Fraction(1, 1000), 0.001)[::2] == (25, True)
+    assert detect_rate(dropped, Fraction(1, 1000), 0.001)[::2] == (25, True)
 
 
 @pytest.mark.parametrize("name", ["list.m3u8", "film.mp4", "film.ffconcat"])
