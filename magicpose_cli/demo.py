@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.animation import Result, animate
+from magicpose_cli.arrays import Floats, Picture, Pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.preflight import resolve_preset
 from magicpose_cli.video import check_output, probe, read_frames, write_picture, write_video
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from magicpose_cli.synthetic.people import Motion
 
-SIZE = 384  # pixels; large enough for the detector, quick to draw
-RATE = Fraction(12)
+DRAWN_SIDE_PX = 384  # large enough for the detector, quick to draw
+DRAWN_RATE = Fraction(12)
 SHEET_COLUMNS = 6
 
 
@@ -58,9 +62,9 @@ def draw_reference(path: Path, seed: int, overwrite: bool) -> None:
     from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed)
-    identity = sample_identities(1, SIZE, generator, framing="half")
+    identity = sample_identities(1, DRAWN_SIDE_PX, generator, framing="half")
     people = render(identity, dance(np.zeros(1), calm=True))
-    write_picture(path, _to_picture(people.images)[0], overwrite=overwrite)
+    write_picture(path, _to_pictures(people.images)[0], overwrite=overwrite)
 
 
 def draw_driver(
@@ -73,19 +77,19 @@ def draw_driver(
     from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed + 1)
-    identity = sample_identities(1, SIZE, generator, framing="half")
-    motion = dance(np.arange(frames) / float(RATE))
+    identity = sample_identities(1, DRAWN_SIDE_PX, generator, framing="half")
+    motion = dance(np.arange(frames) / float(DRAWN_RATE))
 
-    def drawn():
+    def drawn() -> Iterator[Picture]:
         for i in range(frames):
             people = render(identity, motion.rows(slice(i, i + 1)))
             on_progress(Progress("drawing", i + 1, frames))
-            yield _to_picture(people.images)[0]
+            yield _to_pictures(people.images)[0]
 
-    write_video(path, drawn(), RATE, overwrite=overwrite)
+    write_video(path, drawn(), DRAWN_RATE, overwrite=overwrite)
 
 
-def dance(seconds: np.ndarray, calm: bool = False) -> Motion:
+def dance(seconds: Floats, calm: bool = False) -> Motion:
     """A dance: arms, elbows, hips, head and mouth swing at beats of one second."""
     import torch
 
@@ -119,11 +123,11 @@ def dance(seconds: np.ndarray, calm: bool = False) -> Motion:
     )
 
 
-def contact_sheet(reference: Path, driver: Path, out: Path) -> np.ndarray:
+def contact_sheet(reference: Path, driver: Path, out: Path) -> Picture:
     """(H, W, 3) uint8: the reference at the left, driver above and result below at equal times."""
     from PIL import Image
 
-    side = SIZE // 2
+    side = DRAWN_SIDE_PX // 2
     rows = []
     for path in (driver, out):
         clip = probe(path)
@@ -136,6 +140,6 @@ def contact_sheet(reference: Path, driver: Path, out: Path) -> np.ndarray:
     return np.concatenate([left, sheet], axis=1)
 
 
-def _to_picture(images) -> np.ndarray:
-    """(n, 3, S, S) in 0..1 -> (n, S, S, 3) uint8"""
-    return (images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+def _to_pictures(images: Tensor) -> Pictures:
+    """Convert (n, 3, S, S) in 0..1 to (n, S, S, 3) uint8."""
+    return np.asarray((images.permute(0, 2, 3, 1) * 255).round().byte().numpy())

@@ -4,24 +4,26 @@ A message says what happened (with the value), what was expected and what to do 
 The command line prints it and exits with 1; anything else is a bug and keeps its traceback.
 """
 
-MOST = 3000  # characters of a message
+MAX_MESSAGE_CHARS = 3000
 
 
 def printable(text: str) -> str:
-    """The text with what would end its line or steer a terminal shown by its escape."""
+    """Return the text with its line ends and control characters escaped, safe for a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class MagicPoseError(Exception):
     """Base of every error that the user can mend.
 
-    Names out of strangers' files may stand in the message: what would end the line or steer a
-    terminal is shown by its escape, and what is very long loses its middle.
+    A message may hold names from files of unknown origin: their line ends and control characters
+    are escaped, and a message beyond MAX_MESSAGE_CHARS loses its middle.
     """
 
     def __init__(self, message: str):
         line = printable(message)
-        super().__init__(line if len(line) <= MOST else f"{line[: MOST - 400]}...{line[-390:]}")
+        if len(line) > MAX_MESSAGE_CHARS:
+            line = f"{line[: MAX_MESSAGE_CHARS - 400]}...{line[-390:]}"
+        super().__init__(line)
 
 
 class InputError(MagicPoseError):

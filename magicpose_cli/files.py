@@ -1,7 +1,7 @@
 """Files and folders: named, checked, written in one step, hashed.
 
-Whatever the program writes for others to see is whole, or is not there: it is made under a hidden
-name beside its place and renamed at the end.
+Whatever the program writes is whole, or is not there: a file or folder is made under a hidden name
+beside its target and renamed at the end.
 """
 
 from __future__ import annotations
@@ -19,17 +19,24 @@ from typing import Any
 
 from magicpose_cli.errors import OutputError
 
-MAX_NAME = 255  # bytes of a file's name, on all systems that are common
-LONGEST = 220  # bytes of a name that we make: what belongs to a file has its name and more
-BLOCK = 1 << 20
+MAX_NAME_BYTES = 255  # of a file's name on all common systems
+MAX_OWN_NAME_BYTES = 220  # of a name that we make: files beside it have its name and a suffix
+HASH_BLOCK_BYTES = 1 << 20
 
 
 def check_writable(path: Path, overwrite: bool, own: str | None = None) -> None:
-    """Raise OutputError where nothing can be made at `path`, or something there must stay.
+    """Check that a file or folder can be written at a path; leave nothing there.
 
-    own: a pattern of names (re.fullmatch) where a folder is meant; one that holds nothing else may
-    be replaced with `overwrite`, an empty one always. Missing parent folders are no error where
-    they can be made. Leaves nothing.
+    Missing parent folders are no error where they can be made.
+
+    Args:
+        path: Of the file, or of the folder where `own` is given.
+        overwrite: What exists at the path may be replaced.
+        own: A pattern (re.fullmatch) of the names in a folder that is to be written. A folder that
+            holds other names may not be replaced even with `overwrite`, an empty one always.
+
+    Raises:
+        OutputError: Nothing can be made there, or what exists there must stay.
     """
     try:
         if not path.name:
@@ -64,25 +71,25 @@ def _check_holds_only(path: Path, own: str | None) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """What to say where the system refuses."""
+    """Return the error for a path that the system refuses to write."""
     return OutputError(f"{path} cannot be written: {error.strerror or error}; choose another place")
 
 
 def hidden_beside(target: Path, suffix: str | None = None) -> Path:
-    """A free hidden name in the target's folder, for the work in progress."""
+    """Return a free hidden name in the target's folder, for work in progress."""
     mark = f".partial-{secrets.token_hex(4)}{target.suffix if suffix is None else suffix}"
     return target.parent / (shortened(f".{target.stem}", mark) + mark)
 
 
 def shortened(stem: str, rest: str) -> str:
-    """As much of a name as fits the system's limit before the rest of it."""
-    return _cut(stem, MAX_NAME - _size(rest))
+    """Cut the stem of a name so that stem and rest fit the system's limit; return the stem."""
+    return _cut(stem, MAX_NAME_BYTES - _size(rest))
 
 
-def fitting(name: Callable[..., str], *parts: str) -> str:
-    """The name that is made of these parts, its longest ones cut as far as a disk needs it."""
+def name_that_fits(name: Callable[..., str], *parts: str) -> str:
+    """Make a name of these parts, its longest parts cut to MAX_OWN_NAME_BYTES in all."""
     longest = max(map(_size, parts))
-    while _size(Path(name(*parts)).name) > LONGEST and longest > 1:
+    while _size(Path(name(*parts)).name) > MAX_OWN_NAME_BYTES and longest > 1:
         longest -= 1
         parts = tuple(_cut(part, longest) for part in parts)
     return name(*parts)
@@ -99,7 +106,7 @@ def _size(text: str) -> int:
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """A key to sort names by: frame2 before frame10."""
+    """Return a key to sort names by: frame2 before frame10."""
     parts = re.split(r"(\d+)", name.casefold())
     return [
         (0, int(part), "") if part.isdecimal() and len(part) < 4000 else (1, 0, part)
@@ -107,11 +114,13 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def place(finished: Path, target: Path, overwrite: bool) -> None:
-    """Move the finished hidden file or folder to its target in one step.
+def move_into_place(finished: Path, target: Path, overwrite: bool) -> None:
+    """Move a finished hidden file or folder to its target in one step.
 
-    Without overwrite, what has appeared at the target meanwhile stays: OutputError, and `finished`
-    stays too. Other failures of the file system are OSError.
+    Raises:
+        OutputError: Something has appeared at the target meanwhile and `overwrite` is not given;
+            both stay.
+        OSError: The file system fails.
     """
     if finished.is_dir():
         _place_folder(finished, target, overwrite)
@@ -170,16 +179,17 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
-    """A hidden name to write to, which becomes `path` at the end; nothing is left by a failure.
+    """Give a hidden name to write to, which becomes `path` at the end; a failure leaves nothing.
 
-    Raises OutputError where `path` must stay (see check_writable) or cannot be written.
+    Raises:
+        OutputError: The path cannot be written, or what is there must stay; see `check_writable`.
     """
     check_writable(path, overwrite)
     hidden = hidden_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield hidden
-        place(hidden, path, overwrite)
+        move_into_place(hidden, path, overwrite)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -188,7 +198,7 @@ def whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path, overwrite: bool, own: str) -> Iterator[Path]:
-    """The same for a folder of files whose names match `own`."""
+    """Give a hidden folder to fill with files whose names match `own`; see `whole_file`."""
     check_writable(path, overwrite, own)
     try:
         with new_folder(path, overwrite=overwrite) as hidden:
@@ -201,23 +211,37 @@ def whole_folder(path: Path, overwrite: bool, own: str) -> Iterator[Path]:
 def new_folder(
     target: Path, *, partial: Path | None = None, overwrite: bool = True
 ) -> Iterator[Path]:
-    """A folder to fill, which takes the target's name, and the place of what stands there, when the
-    block ends well, and goes otherwise. An OSError is the caller's.
+    """Give a folder to fill, which takes the target's place when the block ends well.
 
-    partial: its name until then, by which a later run finds what a killed one has left.
+    Args:
+        target: Where the folder goes at the end; after an error the folder is removed instead.
+        partial: Its name until then, so that a later run finds and removes what a killed one left.
+        overwrite: What exists at the target may be replaced.
+
+    Raises:
+        OSError: The file system fails; the caller handles it.
     """
     hidden = partial or hidden_beside(target, "")
     _remove(hidden)
     try:
         hidden.mkdir(parents=True)
         yield hidden
-        place(hidden, target, overwrite)
+        move_into_place(hidden, target, overwrite)
     finally:
         _remove(hidden)
 
 
 def write_json(path: Path, value: Any, *, lasting: bool = False) -> None:
-    """Write JSON in one step, over what stands there. Raises OutputError."""
+    """Write JSON in one step, over a former file.
+
+    Args:
+        path: Of the file; missing folders are made.
+        value: What `json.dumps` takes.
+        lasting: Return only once the file is on the disk.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     text = json.dumps(value, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -227,9 +251,15 @@ def write_json(path: Path, value: Any, *, lasting: bool = False) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview, *, lasting: bool = False) -> None:
-    """Write a file in one step, over what stands there. An OSError is the caller's.
+    """Write a file in one step, over a former one.
 
-    lasting: it is on the disk before this returns.
+    Args:
+        path: Of the file.
+        content: All of it.
+        lasting: Return only once the file is on the disk.
+
+    Raises:
+        OSError: The file cannot be written; the caller handles it.
     """
     hidden = hidden_beside(path, ".tmp")
     try:
@@ -245,9 +275,14 @@ def write_bytes(path: Path, content: bytes | memoryview, *, lasting: bool = Fals
 
 
 def content_hash(path: Path, suffixes: tuple[str, ...] = ()) -> str:
-    """SHA-256 of a file, or over the names and contents of all files below a folder.
+    """Return the SHA-256 of a file, or over the names and contents of all files below a folder.
 
-    suffixes: of the files that count in a folder; all by default. An OSError is the caller's.
+    Args:
+        path: Of the file or folder.
+        suffixes: Of the files that count in a folder; all by default.
+
+    Raises:
+        OSError: A file cannot be read; the caller handles it.
     """
     digest = hashlib.sha256()
     if not path.is_dir():
@@ -263,5 +298,5 @@ def content_hash(path: Path, suffixes: tuple[str, ...] = ()) -> str:
 
 def _add(digest: Any, file: Path) -> None:
     with file.open("rb") as opened:
-        while block := opened.read(BLOCK):
+        while block := opened.read(HASH_BLOCK_BYTES):
             digest.update(block)

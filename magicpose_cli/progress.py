@@ -1,4 +1,4 @@
-"""Progress as an event; who draws it is the caller's affair."""
+"""Progress as an event, which the caller may draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Something got done: `done` of `total` units of a stage; note: what else is worth saying."""
+    """So much of a stage is done.
+
+    Attributes:
+        stage: Its short name, such as "render".
+        done: How many of `total` units are done.
+        total: All units of the stage.
+        unit: What is counted.
+        note: A remark for the user, or "".
+    """
 
     stage: str
     done: int
@@ -21,4 +29,4 @@ OnProgress = Callable[[Progress], None]
 
 
 def silent(progress: Progress) -> None:
-    """Draws nothing."""
+    """Ignore progress."""

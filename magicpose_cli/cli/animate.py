@@ -1,4 +1,4 @@
-"""`magicpose animate`"""
+"""The command `magicpose animate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from magicpose_cli.cli import complete
-from magicpose_cli.cli.options import Devices, RayAddress, Typed, Workers, option, with_settings
+from magicpose_cli.cli.options import Devices, RayAddress, Typed, Workers, option, setting_options
 from magicpose_cli.cli.stdin import without_stdin
 from magicpose_cli.config.preset import MODEL
 from magicpose_cli.config.preset import OUTPUT as OUT
@@ -27,15 +27,15 @@ DriverFile = Annotated[
 ]
 
 
-@with_settings("model", "sampling", "frame", "motion", "output")
+@setting_options("model", "sampling", "frame", "motion", "output")
 def command(
     reference: Reference,
     driver: DriverFile,
     out: Annotated[str | None, option("--out", "-o", metavar="OUT", panel=OUT, help="Video "
         "(.mp4, .webm, .mov, .gif) or folder for PNGs (default: REF_DRIVER.mp4).")] = None,
     preset: Annotated[str | None, option("--preset", "-p", panel=MODEL, metavar="NAME|FILE",
-        complete=complete.presets, help="Shipped preset or a TOML file (default: magicpose where "
-        "its weights are installed, else mini).")] = None,
+        complete=complete.preset_names, help="Shipped preset or a TOML file (default: magicpose "
+        "where its weights are installed, else mini).")] = None,
     *,
     typed: Typed,
     workers: Workers = 0,
@@ -58,7 +58,6 @@ def command(
     DRIVER reads it from standard input.
 
     Examples:
-
     * `magicpose animate me.jpg dance.mp4 -o me_dancing.mp4`
     * `magicpose animate me.jpg dance.mp4 --preset fast --compare --end 3`
     * `magicpose animate me.jpg talk.mp4 --retarget full --expression 1.2 --paste-back`

@@ -1,4 +1,4 @@
-"""`magicpose batch`"""
+"""The command `magicpose batch`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from magicpose_cli.cli.options import Devices, RayAddress, Workers, option
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
-    from magicpose_cli.batch import Batch, ForAll, Job, Outcome
+    from magicpose_cli.batch import BatchRun, ForAll, Job, Outcome
 
 JOBS, ALL, OUT = "Jobs", "For all jobs", "Output"
 
@@ -54,16 +54,15 @@ def command(
     """Make many videos with the models loaded once; a failing job does not stop the others.
 
     Examples:
-
     * `magicpose batch jobs.csv --skip-done --jobs-report report.json`
     * `magicpose batch --refs 'people/*.png' --drivers 'moves/*.mp4' --out-dir videos`
     """
-    from magicpose_cli.batch import Batch, ForAll
+    from magicpose_cli.batch import BatchRun, ForAll
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.run.resources import Resources, WorkerConfig
 
     for_all = ForAll.typed(preset, settings or (), name, out_dir)
-    batch = Batch(
+    batch = BatchRun(
         _listed(jobs, refs or [], drivers or [], for_all),
         overwrite=overwrite, skip_done=skip_done, report=jobs_report,
     )  # fmt: skip
@@ -102,7 +101,7 @@ def _tell(job: Job, outcome: Outcome) -> None:
         say(f"{job}: {outcome.error}")
 
 
-def _sum_up(batch: Batch) -> None:
+def _sum_up(batch: BatchRun) -> None:
     """One line at the end; by then it may have been stopped."""
     totals = batch.totals
     states = ("done", "ready", "skipped", "failed", "stopped", "waiting")

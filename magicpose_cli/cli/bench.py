@@ -1,21 +1,21 @@
-"""`magicpose bench`"""
+"""The command `magicpose bench`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from magicpose_cli.cli.options import Typed, with_settings
+from magicpose_cli.cli.options import Quiet, Typed, setting_options
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
 
 app = typer.Typer()
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Steps = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
+BenchSteps = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
     help="Stand for the model's own; the share of a preset is of these.")]  # fmt: skip
 Guidance = Annotated[float | None, typer.Option(min=1, max=100, metavar="SCALE",
     help="Stands for the model's own.")]  # fmt: skip
@@ -24,7 +24,7 @@ Plot = Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw it.")]
 
 @app.callback(invoke_without_command=True)
 @with_exit_code
-@with_settings(
+@setting_options(
     "model.name", "model.device", "model.dtype", "model.batch_size", "model.compile", "frame.size"
 )
 def rendering(
@@ -40,7 +40,7 @@ def rendering(
         help="Turns of each; the fastest counts.")] = 3,
     random_weights: Annotated[str | None, typer.Option(metavar="SIZE",
         help="magicpose, mini or tiny: random networks of this size, no model needed.")] = None,
-    steps: Steps = None,
+    steps: BenchSteps = None,
     guidance: Guidance = None,
     driver: Annotated[Path | None, typer.Option(metavar="DRIVER",
         help="Take its poses and time their detection (default: a drawn person).")] = None,
@@ -78,19 +78,16 @@ def rendering(
             ways, Weights(random_weights, steps, guidance), frames=frames, repeat=repeat,
             driver=driver, on_progress=on_progress,
         )  # fmt: skip
-    if as_json:
-        _print_json(measured)
-    else:
-        print_rendering(measured)
+    _print(measured, as_json, print_rendering)
 
 
 @app.command("shortcuts")
 @with_exit_code
-@with_settings("model.name", "model.device")
+@setting_options("model.name", "model.device")
 def shortcuts(
     drawn: Annotated[int, typer.Option(min=2, max=100_000, metavar="N",
         help="Pairs of drawn people that no training has seen.")] = 32,
-    steps: Steps = None,
+    steps: BenchSteps = None,
     guidance: Guidance = None,
     frames: Annotated[int, typer.Option(min=1, max=100_000, metavar="N",
         help="Frames over which speed is measured.")] = 16,
@@ -118,15 +115,12 @@ def shortcuts(
             drawn, base, detector=detector, steps=steps, guidance=guidance, frames=frames,
             repeat=repeat, on_progress=on_progress,
         )  # fmt: skip
-    if as_json:
-        _print_json(measured)
-    else:
-        print_shortcuts(measured)
+    _print(measured, as_json, print_shortcuts)
 
 
 @app.command("memory")
 @with_exit_code
-def memory(
+def memory_command(
     frames: Annotated[str, typer.Option(metavar="NUMBERS",
         help="Lengths of the clips, by commas.")] = "10,100,1000",
     plot: Plot = None,
@@ -159,8 +153,8 @@ def memory(
 
 @app.command("timeline")
 @with_exit_code
-@with_settings("model.device")
-def timeline(
+@setting_options("model.device")
+def timeline_command(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="As for animate.")],
     driver: Annotated[Path, typer.Argument(metavar="DRIVER", help="As for animate.")],
     plot: Annotated[Path, typer.Option(metavar="PNG",
@@ -219,10 +213,7 @@ def poses(
 
     with shown(quiet) as on_progress:
         measured = measure_poses(people, films, detector or (), on_progress=on_progress)
-    if as_json:
-        _print_json(measured)
-    else:
-        print_poses(measured)
+    _print(measured, as_json, print_poses)
 
 
 @app.command("warp")
@@ -246,10 +237,7 @@ def warp(
 
     with shown(quiet) as on_progress:
         measured = measure_warp(repeat, detector=detector, on_progress=on_progress)
-    if as_json:
-        _print_json(measured)
-    else:
-        print_warp(measured)
+    _print(measured, as_json, print_warp)
 
 
 def _check_plot(plot: Path | None) -> None:
@@ -262,8 +250,16 @@ def _check_plot(plot: Path | None) -> None:
         check_writable(plot, overwrite=True)
 
 
+def _print(measured: Any, as_json: bool, print_table: Callable[[Any], None]) -> None:
+    """Print what was measured, as JSON or as a table."""
+    if as_json:
+        _print_json(measured)
+    else:
+        print_table(measured)
+
+
 def _print_json(measured: Any) -> None:
-    """A dataclass or a dictionary, with the versions of what it was measured with."""
+    """Print a dataclass or a dictionary, with the versions of the packages that were measured."""
     import json
     from dataclasses import asdict, is_dataclass
 

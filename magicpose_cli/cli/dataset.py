@@ -1,4 +1,4 @@
-"""`magicpose dataset`"""
+"""The command `magicpose dataset`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from magicpose_cli.cli.options import Quiet
 from magicpose_cli.cli.say import say
 from magicpose_cli.errors import printable
 
@@ -34,7 +35,7 @@ def command(
         help="Processes (default: one for each core).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y",
         help="Make the data anew where DATA holds some.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Make training data of VIDEOS: frames with their poses, cropped to the person and sorted out.
 

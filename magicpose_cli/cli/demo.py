@@ -1,4 +1,4 @@
-"""`magicpose demo`"""
+"""The command `magicpose demo`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from magicpose_cli.cli.options import Quiet
 from magicpose_cli.cli.say import say
 
 
@@ -22,7 +23,7 @@ def command(
     ] = 36,
     seed: Annotated[int, typer.Option(min=0, help="Draws other people.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw a person and a dancer, then run the main job on them.
 

@@ -1,4 +1,4 @@
-"""`magicpose doctor`"""
+"""The command `magicpose doctor`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpose_cli.cli.complete import presets
+from magicpose_cli.cli.complete import preset_names
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def command(
             "-p",
             metavar="NAME|FILE",
             help="What is to run (default: as for animate).",
-            autocompletion=presets,
+            autocompletion=preset_names,
         ),
     ] = None,
     as_json: Annotated[

@@ -1,4 +1,4 @@
-"""`magicpose evaluate`"""
+"""The command `magicpose evaluate`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpose_cli.cli.options import Typed, with_settings
+from magicpose_cli.cli.options import Quiet, Typed, setting_options
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ ONLY_ON_THE_PAGE = ("psnr_wrapped", "l1_inside")
 TABLE_WIDTH = 120
 
 
-@with_settings(
+@setting_options(
     "sampling.steps",
     "sampling.guidance",
     "sampling.seed",
@@ -49,7 +49,7 @@ def command(
     detector: Annotated[str, typer.Option(metavar="NAME",
         help="As of animate, or none to go without pose following.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
     *,
     typed: Typed,
 ) -> None:  # fmt: skip

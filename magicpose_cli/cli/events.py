@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from magicpose_cli.progress import Progress
 
-EVERY_S = 0.2  # between two events of one stage, but for its first and its last
+EVENT_INTERVAL_S = 0.2  # between two events of one stage, but for its first and its last
 
 
 def tell(event: str, **facts: Any) -> None:
@@ -31,9 +31,10 @@ class Events:
         self._stage, self._told = "", 0.0
 
     def __call__(self, progress: Progress) -> None:
+        """Write an event, unless one of the same stage was written a moment ago."""
         now = time.monotonic()
         begins, ends = progress.stage != self._stage, progress.done >= progress.total
-        if not begins and not ends and now - self._told < EVERY_S:
+        if not begins and not ends and now - self._told < EVENT_INTERVAL_S:
             return
         self._stage, self._told = progress.stage, now
         tell("progress", **asdict(progress))

@@ -1,4 +1,4 @@
-"""`magicpose models`"""
+"""The command `magicpose models`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magicpose_cli.cli import complete
+from magicpose_cli.cli.options import Quiet
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
 
@@ -19,12 +20,12 @@ app = typer.Typer(
     help="List, fetch, check, convert and remove models and weights.", no_args_is_help=True
 )
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", "-y", help="Replace what stands.")]
-Name = Annotated[
+ModelName = Annotated[
     str,
     typer.Argument(
-        help="A name that `list` shows, or a hub's ORG/NAME.", autocompletion=complete.weights
+        help="A name that `list` shows, or a hub's ORG/NAME.",
+        autocompletion=complete.known_model_names,
     ),
 ]
 DTYPE = "float32, float16 or bfloat16"
@@ -64,8 +65,8 @@ def list_models(
 
 @app.command("fetch")
 @with_exit_code
-def fetch(
-    name: Name,
+def fetch_command(
+    name: ModelName,
     yes: Yes = False,
     dtype: Annotated[
         str, typer.Option(help=f"Of the converted model: {DTYPE}; `magicpose` alone.")
@@ -81,7 +82,6 @@ def fetch(
     Says what comes, how large and under which license, and asks. An interrupted download goes on.
 
     Examples:
-
     * `magicpose models fetch magicpose --free`
     * `magicpose models fetch dwpose --yes`
     * `magicpose models fetch an-org/a-model`
@@ -117,7 +117,7 @@ def fetch(
 
 @app.command("verify")
 @with_exit_code
-def verify(
+def verify_command(
     names: Annotated[
         list[str] | None,
         typer.Argument(help="Names (default: all that is fetched).", metavar="[NAME]..."),
@@ -147,7 +147,7 @@ def verify(
 
 @app.command("path")
 @with_exit_code
-def path(name: Name) -> None:
+def path(name: ModelName) -> None:
     """Print where a model or fetched weights lie.
 
     Example: `magicpose models path dwpose`
@@ -165,7 +165,7 @@ def path(name: Name) -> None:
 
 @app.command("remove")
 @with_exit_code
-def remove(name: Name, yes: Yes = False) -> None:
+def remove_command(name: ModelName, yes: Yes = False) -> None:
     """Delete a model or fetched weights from the home; the embedded model stays.
 
     Example: `magicpose models remove sd15`

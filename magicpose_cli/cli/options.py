@@ -13,7 +13,7 @@ from magicpose_cli.cli import complete
 from magicpose_cli.config.option import Setting, settings_of
 from magicpose_cli.config.preset import SPEED, Preset
 
-SETTINGS = {setting.name: setting for setting in settings_of(Preset)}
+OPTIONS_BY_NAME = {setting.name: setting for setting in settings_of(Preset)}
 
 Typed = dict[str, Any]
 """What was typed of a preset's settings, as `Preset.with_options` takes it."""
@@ -32,7 +32,7 @@ def option(
     )
 
 
-def with_settings(
+def setting_options(
     *names: str, without: Iterable[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of these settings, in the place of its parameter `typed`.
@@ -42,7 +42,7 @@ def with_settings(
     """
     chosen = [
         setting
-        for setting in SETTINGS.values()
+        for setting in OPTIONS_BY_NAME.values()
         if setting.option is not None
         and setting.name not in without
         and (setting.name in names or setting.name.split(".")[0] in names)
@@ -85,12 +85,13 @@ def _parameter(setting: Setting) -> inspect.Parameter:
 def _offered(setting: Setting) -> Callable[[str], list[str]] | None:
     """What the shell offers for a setting."""
     if setting.choices:
-        return lambda incomplete: complete.fitting(incomplete, setting.choices)
+        return lambda incomplete: complete.starting_with(incomplete, setting.choices)
     if setting.option is not None and setting.option.completes == "models":
-        return complete.models
+        return complete.installed_model_names
     return None
 
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Workers = Annotated[
     int,
     option(

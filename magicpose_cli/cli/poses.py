@@ -1,4 +1,4 @@
-"""`magicpose poses`"""
+"""The command `magicpose poses`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magicpose_cli.cli.events import tell
-from magicpose_cli.cli.options import Typed, option, with_settings
+from magicpose_cli.cli.options import Typed, option, setting_options
 from magicpose_cli.cli.say import say
 from magicpose_cli.config.preset import MOTION
 from magicpose_cli.config.preset import OUTPUT as OUT
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from magicpose_cli.pose.summary import PartSummary, Summary
 
 
-@with_settings("motion", without=["motion.driver_kind"])
+@setting_options("motion", without=["motion.driver_kind"])
 def command(
     source: Annotated[Path, typer.Argument(metavar="INPUT", show_default=False,
         help="A video, an animated GIF, a folder of pictures, a single picture, a pose file "
@@ -52,7 +52,6 @@ def command(
     `animate` takes what is written as its DRIVER, and so do ControlNet tools.
 
     Examples:
-
     * `magicpose poses dance.mp4 -o dance.json --overlay dance_poses.mp4`
     * `magicpose poses dance.json --plot dance.png`
     * `magicpose poses dance.json -o dance.npz`
@@ -60,7 +59,7 @@ def command(
     """
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.config.preset import Preset
-    from magicpose_cli.files import fitting
+    from magicpose_cli.files import name_that_fits
     from magicpose_cli.motion.extract import extract_poses
     from magicpose_cli.pose.files.read_write import is_pose_file
 
@@ -72,7 +71,7 @@ def command(
         raise typer.BadParameter("say with --retarget-to whom the motion is put on")
     settings = Preset().with_options(**typed)
     if out is None and not is_pose_file(source):
-        out = Path(fitting("{}.poses.json".format, source.absolute().stem))
+        out = Path(name_that_fits("{}.poses.json".format, source.absolute().stem))
     with shown(quiet, as_json) as on_progress:
         result = extract_poses(
             source, out, settings.motion, follow=True if asks else tracked,

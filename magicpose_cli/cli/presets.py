@@ -1,4 +1,4 @@
-"""`magicpose presets`"""
+"""The command `magicpose presets`."""
 
 from __future__ import annotations
 

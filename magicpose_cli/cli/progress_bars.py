@@ -16,7 +16,7 @@ from magicpose_cli.errors import printable
 if TYPE_CHECKING:
     from magicpose_cli.progress import OnProgress, Progress
 
-NAMES = {
+STAGE_LABELS = {
     "model": "loading",
     "poses": "detecting poses",
     "convert": "converting",
@@ -25,8 +25,8 @@ NAMES = {
     "overlay": "drawing",
 }
 LINE_EVERY_S = 5.0
-SURE_AFTER_S = 2.0  # before, a rate would mean nothing
-MARKS = 30  # seconds, or batches that take longer, over which it is measured
+MIN_PACE_S = 2.0  # before, a rate would mean nothing
+MAX_PACE_MARKS = 30  # seconds, or batches that take longer, over which it is measured
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _bars() -> Iterator[OnProgress]:
                 for stage in [name for name in tasks if name != "jobs"]:
                     drawn.remove_task(tasks.pop(stage))
             if progress.stage not in tasks:
-                name = NAMES.get(progress.stage, progress.stage)
+                name = STAGE_LABELS.get(progress.stage, progress.stage)
                 tasks[progress.stage] = drawn.add_task(name, total=progress.total, pace="")
                 paces[progress.stage] = Pace()
             drawn.update(
@@ -103,7 +103,7 @@ class _Lines:
         if progress.stage != self._stage:
             self._stage, self._said, self._pace = progress.stage, 0.0, Pace()
         pace = self._pace(progress, now)
-        name = NAMES.get(progress.stage, progress.stage)
+        name = STAGE_LABELS.get(progress.stage, progress.stage)
         if progress.total <= 1:
             if progress.done == 0:
                 say(name)
@@ -124,7 +124,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
+        self._marks: deque[tuple[float, int]] = deque(maxlen=MAX_PACE_MARKS)
         self._begin: int | None = None
         self._rate = 0.0
 
@@ -136,7 +136,7 @@ class Pace:
             self._marks.append((now, progress.done))
             since, first = self._marks[0]
             span = now - since
-            self._rate = (progress.done - first) / span if span >= SURE_AFTER_S else 0.0
+            self._rate = (progress.done - first) / span if span >= MIN_PACE_S else 0.0
         told = [progress.note] if progress.note else []
         if self._rate:
             told = told or [f"{self._rate:.1f} {progress.unit}/s"]

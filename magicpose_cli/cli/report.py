@@ -1,4 +1,4 @@
-"""`magicpose report`"""
+"""The command `magicpose report`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from magicpose_cli.cli.options import Quiet
 from magicpose_cli.cli.say import say
 
 
@@ -28,7 +29,7 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events and the result as JSON on stdout.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write one HTML page to look at a run: its films in step, its settings, its gaps.
 

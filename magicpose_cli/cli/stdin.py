@@ -12,8 +12,8 @@ import typer
 
 from magicpose_cli.errors import OutputError
 
-STDIN = Path("-")
-KINDS = (
+STDIN_PATH = Path("-")
+SUFFIX_BY_MAGIC = (
     (b"\x89PNG", ".png"),
     (b"GIF8", ".gif"),
     (b"\x93NUMPY", ".npy"),
@@ -30,9 +30,9 @@ def without_stdin(*paths: Path) -> Iterator[list[Path]]:
 
     Raises typer.BadParameter where several are `-`, or standard input is a terminal.
     """
-    if paths.count(STDIN) > 1:
+    if paths.count(STDIN_PATH) > 1:
         raise typer.BadParameter("only one input can come from standard input (-)")
-    if STDIN not in paths:
+    if STDIN_PATH not in paths:
         yield list(paths)
         return
     if sys.stdin.isatty():
@@ -41,13 +41,15 @@ def without_stdin(*paths: Path) -> Iterator[list[Path]]:
 
     with temporary_folder() as folder:
         spooled = _spool(folder)
-        yield [spooled if path == STDIN else path for path in paths]
+        yield [spooled if path == STDIN_PATH else path for path in paths]
 
 
 def _spool(folder: Path) -> Path:
     """Standard input as a file: a film is read more than once, and not from its start alone."""
     start = sys.stdin.buffer.read(16)
-    suffix = next((suffix for magic, suffix in KINDS if start.lstrip().startswith(magic)), "")
+    suffix = next(
+        (suffix for magic, suffix in SUFFIX_BY_MAGIC if start.lstrip().startswith(magic)), ""
+    )
     if start[8:12] == b"WEBP":
         suffix = ".webp"
     path = folder / f"stdin{suffix}"

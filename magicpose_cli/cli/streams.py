@@ -10,6 +10,10 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 STREAMS = ("stdin", "stdout", "stderr")
 LIKE = {"•": "*", "–": "-", "×": "x", "±": "+-", "↑": "^", "↓": "v"}
@@ -21,7 +25,8 @@ class Enduring(io.FileIO):
 
     error: OSError | None = None
 
-    def write(self, data):  # any buffer
+    def write(self, data: Buffer) -> int:
+        """Write all of a buffer, or lose it once an error has been met."""
         while self.error is None:
             try:
                 written = super().write(data)
@@ -31,13 +36,16 @@ class Enduring(io.FileIO):
             if written is not None:
                 return written
             select.select([], [self], [])  # somebody has told this descriptor not to wait
-        return len(data)
+        return memoryview(data).nbytes
 
 
 @contextmanager
 def enduring_streams() -> Iterator[None]:
-    """Put such streams in the place of the standard ones, and end with 1 where what was asked for
-    could not be written to standard output; a reader that has gone wanted no more of it."""
+    """Put such streams in the place of the standard ones.
+
+    The program ends with 1 where its output could not be written; a reader that has closed the pipe
+    wants no more of it, and is no error.
+    """
     codecs.register_error("magicpose", _as_far_as_it_goes)
     for descriptor, name in enumerate(STREAMS):
         _open_closed(descriptor)

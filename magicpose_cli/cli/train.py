@@ -1,4 +1,4 @@
-"""`magicpose train`"""
+"""The command `magicpose train`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from magicpose_cli.cli.options import Quiet
 from magicpose_cli.cli.say import say
 
 
@@ -50,12 +51,11 @@ def command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "-y", help="Begin anew where RUN exists.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train MagicPose in its stages; the same command again goes on where it stopped.
 
     Examples:
-
     * `magicpose dataset films/ -o data`
     * `magicpose train magicpose --data data --start sd15 -o run`
     * `magicpose train magicpose --data data --pose-start openpose-controlnet -o run`

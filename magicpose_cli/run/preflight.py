@@ -13,7 +13,7 @@ import numpy as np
 
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.errors import ConfigError, OutputError
-from magicpose_cli.files import fitting
+from magicpose_cli.files import name_that_fits
 from magicpose_cli.motion.driver import Driver, open_driver
 from magicpose_cli.motion.motion import needs_target
 from magicpose_cli.pose.detection.detect import pick_detector
@@ -110,7 +110,7 @@ def make_plan(
 
     check_temporary()  # ffmpeg's words and torch need it
     if output is None:
-        output = fitting("{}_{}.mp4".format, Path(reference).stem, Path(driver).stem)
+        output = name_that_fits("{}_{}.mp4".format, Path(reference).stem, Path(driver).stem)
     # Where a former run was interrupted, what stands at the output may be its own.
     replaces = overwrite or work_path(Path(output)).exists()
     check_output(output, replaces)

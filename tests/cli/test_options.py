@@ -4,16 +4,16 @@ import pytest
 import typer
 
 from magicpose_cli.cli.app import app
-from magicpose_cli.cli.options import SETTINGS, with_settings
+from magicpose_cli.cli.options import OPTIONS_BY_NAME, setting_options
 from magicpose_cli.config.preset import Preset
 
 ANIMATE = typer.main.get_command(app).commands["animate"]
 BY_KEY = {option.name: option for option in ANIMATE.params}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", OPTIONS_BY_NAME)
 def test_a_setting_is_an_option(name):
-    setting = SETTINGS[name]
+    setting = OPTIONS_BY_NAME[name]
     option = BY_KEY[setting.key]
     assert setting.option is not None and option.opts[0] == setting.option.names.split("/")[0]
     assert option.help == setting.help and len(setting.help) > 10
@@ -35,7 +35,7 @@ def test_a_setting_is_an_option(name):
 def test_what_is_typed_is_set(line, section, value):
     reached = []
 
-    @with_settings("model", "sampling", "frame", "motion", "output")
+    @setting_options("model", "sampling", "frame", "motion", "output")
     def command(typed):
         reached.append(Preset().with_options(**typed))
 
@@ -47,7 +47,7 @@ def test_what_is_typed_is_set(line, section, value):
 
 
 def test_what_is_not_asked_for_is_no_option():
-    @with_settings("motion", without=["motion.driver_kind"])
+    @setting_options("motion", without=["motion.driver_kind"])
     def command(typed):
         """Does nothing."""
 

@@ -11,7 +11,7 @@ from magicpose_cli.config.user_home import NOWHERE, expanded, user_home
 from magicpose_cli.diffusion.adapters.named import place_of
 from magicpose_cli.diffusion.checkpoint.loading import resolve_model
 from magicpose_cli.errors import ConfigError, ModelError
-from magicpose_cli.files import LONGEST, fitting
+from magicpose_cli.files import MAX_OWN_NAME_BYTES, name_that_fits
 from magicpose_cli.models import models_home
 from magicpose_cli.run.preflight import resolve_preset
 
@@ -61,5 +61,5 @@ def test_a_user_without_a_home_has_no_models_but_the_embedded(homeless, monkeypa
     ],
 )
 def test_a_name_of_names_fits_the_disk(parts, expected):
-    assert fitting("{}_{}.mp4".format, *parts) == expected
-    assert len(os.fsencode(expected)) <= LONGEST
+    assert name_that_fits("{}_{}.mp4".format, *parts) == expected
+    assert len(os.fsencode(expected)) <= MAX_OWN_NAME_BYTES

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 
-from magicpose_cli.errors import MOST, MagicPoseError
+from magicpose_cli.errors import MAX_MESSAGE_CHARS, MagicPoseError
 
 CASES = int(os.environ.get("MAGICPOSE_FUZZ_CASES", "100"))
 LONGEST = timedelta(seconds=10)  # of a case, on a busy machine
@@ -50,7 +50,7 @@ def read_or_refused(work: Callable[[], Any], *, or_raises: tuple[type[Exception]
     except MagicPoseError as error:
         said = str(error)
         assert said.isprintable(), said
-        assert len(said) <= MOST, said
+        assert len(said) <= MAX_MESSAGE_CHARS, said
         event("refused")
         return None
     except or_raises:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicpose_cli.batch.jobs import read_jobs
-from magicpose_cli.batch.names import FIELDS, settings_fields
+from magicpose_cli.batch.names import JOB_FIELDS
+from magicpose_cli.config.option import settings_of
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.config.sections import presets_folder
 from magicpose_cli.errors import ConfigError
@@ -24,7 +25,8 @@ SENSIBLE = st.sampled_from(
 DATES = st.datetimes() | st.dates() | st.times()
 VALUES = st.one_of(SENSIBLE, SENSIBLE, anything, DATES)
 SECTIONS: dict[str, list[str]] = {}
-for dotted in settings_fields():
+SETTINGS = [setting.name for setting in settings_of(Preset)]
+for dotted in SETTINGS:
     SECTIONS.setdefault(dotted.split(".")[0], []).append(dotted.split(".")[1])
 
 
@@ -75,7 +77,7 @@ def test_a_key_of_keys_takes_no_time(tmp_path):
         assert time.monotonic() - begun < 2
 
 
-NAMES = st.one_of(st.sampled_from([*FIELDS, *settings_fields(), "steps", "model"]), words)
+NAMES = st.one_of(st.sampled_from([*JOB_FIELDS, *SETTINGS, "steps", "model"]), words)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {"reference": st.just("a.png") | anything, "driver": st.just("b.mp4") | anything},

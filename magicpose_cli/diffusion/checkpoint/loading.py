@@ -23,7 +23,7 @@ from magicpose_cli import models
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.diffusion.checkpoint.configs import MOST, check_configs
 from magicpose_cli.errors import ModelError
-from magicpose_cli.files import content_hash, fitting
+from magicpose_cli.files import content_hash, name_that_fits
 from magicpose_cli.models import is_hub_id, located, models_home
 from magicpose_cli.progress import OnProgress, Progress, silent
 
@@ -156,7 +156,7 @@ def _conversion(checkpoint: Path) -> Path:
     state = checkpoint.stat()
     identity = f"{checkpoint.resolve()}\0{state.st_size}\0{state.st_mtime_ns}"
     mark = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
-    return models_home() / fitting(f"{{}}-{mark}".format, checkpoint.stem)
+    return models_home() / name_that_fits(f"{{}}-{mark}".format, checkpoint.stem)
 
 
 def model_hash(folder: Path) -> str:
