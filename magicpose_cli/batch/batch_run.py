@@ -1,4 +1,4 @@
-"""A batch at work: one job after the other, what came of each, and the report of it all."""
+"""A run of many jobs: one after the other, the outcome of each, and a report of all."""
 
 from __future__ import annotations
 
@@ -21,12 +21,25 @@ from magicpose_cli.run.preflight import make_plan
 from magicpose_cli.run.resources import Resources
 
 Status = Literal["waiting", "ready", "done", "skipped", "failed", "stopped"]
-"""ready: checked by a dry run; stopped: by Ctrl-C or a bug, its finished frames are kept."""
+"""A "ready" job was checked by a dry run; a "stopped" one ended by Ctrl-C or a bug, with its
+finished frames kept."""
 
 
 @dataclass
 class Outcome:
-    """What came of a job. frames: of its video; error: the line of a failed one."""
+    """The outcome of one job.
+
+    Attributes:
+        job: Its number, from 1.
+        reference: Path.
+        driver: Path.
+        output: Path.
+        status: How it ended, or "waiting".
+        error: The line of a failed or stopped job.
+        seconds: That it took.
+        frames: Of its video.
+        notes: Lines for the user.
+    """
 
     job: int
     reference: str
@@ -42,11 +55,14 @@ class Outcome:
 OnOutcome = Callable[[Job, Outcome], None]
 
 
-class Batch:
-    """Jobs and what came of each, in their order.
+class BatchRun:
+    """Jobs and their outcomes, in order.
 
-    overwrite: replace what stands at an output. skip_done: leave what stands where it was made of
-    the same files with the same settings. report: a JSON file, whole and true after each job.
+    Args:
+        jobs: To be done.
+        overwrite: Replace existing outputs.
+        skip_done: Leave outputs that were made of the same files with the same settings.
+        report: A JSON file, written anew after each job.
     """
 
     def __init__(
@@ -69,10 +85,16 @@ class Batch:
         on_progress: OnProgress = silent,
         on_outcome: OnOutcome = lambda job, outcome: None,
     ) -> None:
-        """Do all jobs with the same resources; what fails is told in its outcome, the rest goes on.
+        """Do all jobs with the same resources; a failed job does not keep others from being done.
 
-        Raises OutputError before the work where the report cannot be written, and after it where it
-        could not be any more. What is no MagicPoseError (a bug, Ctrl-C) ends the batch.
+        Args:
+            resources: Shared by all jobs.
+            on_progress: Called with the progress of the jobs and of each job.
+            on_outcome: Called after each job.
+
+        Raises:
+            OutputError: The report cannot be written, which is found before the first job, or
+                after the last one. Any other error than a MagicPoseError ends the batch.
         """
 
         def make(job: Job, preset: Preset, outcome: Outcome) -> None:
@@ -97,7 +119,7 @@ class Batch:
         on_progress: OnProgress = silent,
         on_outcome: OnOutcome = lambda job, outcome: None,
     ) -> None:
-        """Look at all jobs and make none: those that can be made are "ready". Writes nothing."""
+        """Check all jobs and write nothing: those that can be made get the status "ready"."""
         self._report = None
 
         def look(job: Job, preset: Preset, outcome: Outcome) -> None:
@@ -130,14 +152,18 @@ class Batch:
                 raise
             finally:
                 outcome.seconds = round(time.perf_counter() - start, 3)
-                # A disk that is full now may have room after the next job; `run` has the last word.
+                # A disk that is full now may have room after the next job; `run` tries once more.
                 with suppress(OutputError):
                     self._write_report()
             on_outcome(job, outcome)
         on_progress(Progress("jobs", total, total, "jobs"))
 
     def _skips(self, job: Job, preset: Preset, outcome: Outcome) -> bool:
-        """Whether the job's video stands. Raises OutputError for another one, without overwrite."""
+        """Tell whether the job's video exists already.
+
+        Raises:
+            OutputError: Another video exists at its output, and `overwrite` is not given.
+        """
         if not self._skip_done or not stands(job):
             return False
         others = differences(job, preset)
@@ -152,7 +178,7 @@ class Batch:
 
     @property
     def totals(self) -> dict[str, Any]:
-        """How many jobs there are of each status, and their seconds and frames."""
+        """The number of jobs of each status, and their seconds and frames."""
         statuses = [outcome.status for outcome in self.outcomes]
         counts = {name: statuses.count(name) for name in ("done", "skipped", "failed", "waiting")}
         counts.update({name: statuses.count(name) for name in ("ready", "stopped")})
@@ -164,16 +190,14 @@ class Batch:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """The report: totals, and an entry for each job."""
+        """Return the report: totals, and an entry for each job."""
         return {"totals": self.totals, "jobs": [asdict(outcome) for outcome in self.outcomes]}
 
     def _write_report(self) -> None:
-        """In one step, so that a killed batch leaves a true one."""
-        if self._report is None:
-            return
-        write_json(self._report, self.as_dict())
+        if self._report is not None:
+            write_json(self._report, self.as_dict())
 
 
 def _named(error: BaseException) -> str:
-    """A bug in one line; its traceback is the caller's."""
+    """Describe a bug in one line; the caller shows its traceback."""
     return " ".join(format_exception_only(error)[-1].split())

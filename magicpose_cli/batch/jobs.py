@@ -1,4 +1,4 @@
-"""Jobs: what shall be made, out of a list or of all pairs of files."""
+"""Jobs: the videos to be made, from a list or from all pairs of files."""
 
 from __future__ import annotations
 
@@ -13,31 +13,38 @@ from typing import Any
 
 from magicpose_cli.batch.lists import read_rows
 from magicpose_cli.batch.names import (
-    FIELDS,
-    FILES,
-    Row,
+    JOB_FIELDS,
+    JOB_FILES,
+    JobRow,
     named_row,
+    preset_with_settings,
     read_assignments,
-    with_settings,
 )
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.files import LONGEST, fitting
+from magicpose_cli.files import MAX_OWN_NAME_BYTES, name_that_fits
 from magicpose_cli.run.preflight import default_preset, resolve_preset
 
-NAME = "{ref}_{driver}.mp4"
-PATHS = ("preset", "model.name", "model.base", "model.lora", "model.embedding", "model.vae")
+OUTPUT_TEMPLATE = "{ref}_{driver}.mp4"
+PATH_SETTINGS = ("preset", "model.name", "model.base", "model.lora", "model.embedding", "model.vae")
 """Settings that name a file or a folder, where they look like a path."""
-PATH = re.compile(r"/|\.(toml|safetensors|ckpt|th|pt|bin)(:[^:]*)?$")
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+PATH_PATTERN = re.compile(r"/|\.(toml|safetensors|ckpt|th|pt|bin)(:[^:]*)?$")
+HUB_ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video to be made; `settings` by dotted name lie over the preset.
+    """One video to be made.
 
-    mistake: why this cannot be one; paths that are not known are "".
+    Attributes:
+        number: From 1.
+        reference: Path, "" if unknown.
+        driver: Path, "" if unknown.
+        output: Path, "" if unknown.
+        preset: Name or path; None is the default one.
+        settings: By dotted name, laid over the preset.
+        mistake: Why this job cannot be done.
     """
 
     number: int
@@ -55,38 +62,50 @@ class Job:
         return f"job {self.number} ({reference} + {driver} -> {output})"
 
     def resolve(self) -> Preset:
-        """All settings of this job. Raises ConfigError, also for a mistake in its line."""
+        """Return all settings of this job.
+
+        Raises:
+            ConfigError: The job has a mistake, or its settings do not fit.
+        """
         if self.mistake is not None:
             raise ConfigError(self.mistake)
-        return with_settings(resolve_preset(self.preset), self.settings)
+        return preset_with_settings(resolve_preset(self.preset), self.settings)
 
 
 @dataclass(frozen=True)
 class ForAll:
-    """What was typed for every job: it wins over what a job says itself.
+    """Options for every job, which win over the job's own.
 
-    name: of outputs that a job does not name, with {ref}, {driver}, {n} and {preset} in it.
-    out_dir: where relative outputs lie; None is the list's folder.
+    Attributes:
+        preset: Name or path.
+        settings: By dotted name.
+        name: A template for outputs that a job does not name, with {ref}, {driver}, {n} and
+            {preset} in it.
+        out_dir: Where relative outputs go; None is the list's folder.
     """
 
     preset: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    name: str = NAME
+    name: str = OUTPUT_TEMPLATE
     out_dir: Path | None = None
 
     @classmethod
     def typed(
         cls, preset: str | None, assignments: Iterable[str], name: str | None, out_dir: Path | None
     ) -> ForAll:
-        """Out of options as they were typed. Raises ConfigError for what fits no job."""
+        """Read options as they were typed.
+
+        Raises:
+            ConfigError: An option fits no job.
+        """
         if preset is not None:
             resolve_preset(preset)
-        for_all = cls(preset, read_assignments(assignments), name or NAME, out_dir)
+        for_all = cls(preset, read_assignments(assignments), name or OUTPUT_TEMPLATE, out_dir)
         for_all.output_name("ref", "driver", 1, "preset")
         return for_all
 
     def output_name(self, reference: str, driver: str, number: int, preset: str | None) -> str:
-        """The template filled in."""
+        """Fill the template in."""
         values: dict[str, Any] = {"n": number}
         try:
             names = {part for _, part, _, _ in string.Formatter().parse(self.name) if part}
@@ -94,22 +113,25 @@ class ForAll:
                 raise ValueError(f"unknown {', '.join(sorted(unknown))}")
             if "preset" in names:
                 values["preset"] = Path(preset or default_preset()).stem
-            return fitting(
+            return name_that_fits(
                 lambda ref, driver: self.name.format(ref=ref, driver=driver, **values),
                 Path(reference).stem, Path(driver).stem,
             )  # fmt: skip
         except (ValueError, IndexError, KeyError) as error:
             raise ConfigError(
-                f"--name {self.name!r}: {error}; expected a name such as {NAME!r} with {{ref}}, "
-                "{driver}, {n} or {preset} in it"
+                f"--name {self.name!r}: {error}; expected a name such as {OUTPUT_TEMPLATE!r} with "
+                "{ref}, {driver}, {n} or {preset} in it"
             ) from error
 
 
 def read_jobs(source: str, for_all: ForAll | None = None) -> list[Job]:
-    """The jobs of a file, or of JSONL on stdin ("-"), numbered from 1 in their order.
+    """Read the jobs of a file, or of JSONL on stdin ("-"), numbered from 1 in their order.
 
-    Raises ConfigError where the list as a whole cannot be used: unreadable, columns or [defaults]
-    unknown, no jobs, two with one output. What is wrong with one job alone is its `mistake`.
+    A mistake in one job alone becomes its `mistake`.
+
+    Raises:
+        ConfigError: The list as a whole cannot be used: it is unreadable, has unknown columns or
+            [defaults], no jobs, or two with one output.
     """
     rows, folder = read_rows(source)
     every = for_all or ForAll()
@@ -119,9 +141,10 @@ def read_jobs(source: str, for_all: ForAll | None = None) -> list[Job]:
 def pair_jobs(
     references: Iterable[str], drivers: Iterable[str], for_all: ForAll | None = None
 ) -> list[Job]:
-    """Every reference with every driver; both are paths or patterns such as people/*.png.
+    """Pair every reference with every driver; both are paths or patterns such as people/*.png.
 
-    Raises ConfigError where a pattern matches nothing, or two pairs would have one output.
+    Raises:
+        ConfigError: A pattern matches nothing, or two pairs would have one output.
     """
     found, moves = _expanded(references, "--refs"), _expanded(drivers, "--drivers")
     rows = [{"reference": one, "driver": other} for one in found for other in moves]
@@ -143,23 +166,23 @@ def _expanded(patterns: Iterable[str], option: str) -> list[str]:
     return list(paths)
 
 
-def _job(number: int, row: Row, folder: Path, for_all: ForAll) -> Job:
-    """A job out of what its line says; relative paths lie in `folder`."""
+def _job(number: int, row: JobRow, folder: Path, for_all: ForAll) -> Job:
+    """Make a job of its row; relative paths are in `folder`."""
     mistakes = []
     try:
         row = named_row(row)
     except ConfigError as error:
-        row = {name: row.get(name) for name in FILES}
+        row = {name: row.get(name) for name in JOB_FILES}
         mistakes.append(str(error))
-    for name in FIELDS:
+    for name in JOB_FIELDS:
         if row.get(name) is not None and not _is_name(row[name]):
             mistakes.append(f"{name}: {row.pop(name)!r}; expected a path")
-    for name in PATHS:
+    for name in PATH_SETTINGS:
         if name in row:
             row[name] = _in_folder(row[name], folder, may_be_hub_id=name != "preset")
     preset = row.pop("preset", None)
     preset = for_all.preset or preset
-    given = {name: row.pop(name, None) for name in FILES}
+    given = {name: row.pop(name, None) for name in JOB_FILES}
     files = {
         name: str(folder / expanded(given[name])) if given[name] else ""
         for name in ("reference", "driver")
@@ -178,19 +201,19 @@ def _job(number: int, row: Row, folder: Path, for_all: ForAll) -> Job:
 
 
 def _unfit(output: str, files: Mapping[str, str]) -> list[str]:
-    """What speaks against the name of an output."""
+    """List what is wrong with the name of an output."""
     mistakes = [
         f"out is the {name} itself; give another name"
         for name, path in files.items()
         if path and os.path.realpath(path) == os.path.realpath(output)
     ]
-    if len(os.fsencode(Path(output).name)) > LONGEST:
-        mistakes.append(f"out: longer than {LONGEST} bytes; give a shorter one")
+    if len(os.fsencode(Path(output).name)) > MAX_OWN_NAME_BYTES:
+        mistakes.append(f"out: longer than {MAX_OWN_NAME_BYTES} bytes; give a shorter one")
     return mistakes
 
 
 def _is_name(value: Any) -> bool:
-    """Text that a file system takes, which JSON's escapes can miss."""
+    """Tell whether a value is text that a file system takes; JSON's escapes can make other text."""
     try:
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
@@ -198,19 +221,23 @@ def _is_name(value: Any) -> bool:
 
 
 def _in_folder(value: Any, folder: Path, *, may_be_hub_id: bool) -> Any:
-    """A setting with the list's folder before what looks like a path, or before each of several."""
+    """Put the list's folder before a setting, or each of several, that looks like a path."""
     if isinstance(value, list):
         return [_in_folder(one, folder, may_be_hub_id=may_be_hub_id) for one in value]
-    if not isinstance(value, str) or not PATH.search(value):
+    if not isinstance(value, str) or not PATH_PATTERN.search(value):
         return value
     path = folder / expanded(value)
-    if may_be_hub_id and HUB_ID.fullmatch(value) and not path.exists():
+    if may_be_hub_id and HUB_ID_PATTERN.fullmatch(value) and not path.exists():
         return value
     return str(path)
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:
-    """The same jobs. Raises ConfigError where two would write one file."""
+    """Return the jobs.
+
+    Raises:
+        ConfigError: Two jobs would write one file.
+    """
     writers: dict[str, list[Job]] = {}
     for job in jobs:
         if job.output:

@@ -9,21 +9,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from magicpose_cli.batch.names import FIELDS, SURPLUS, Row, named_row, setting_name
+from magicpose_cli.batch.names import JOB_FIELDS, SURPLUS_CELLS, JobRow, named_row, setting_name
 from magicpose_cli.config.sections import read_toml
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.errors import ConfigError
 
-STDIN = "-"
-EXAMPLE = '{"reference": "me.png", "driver": "dance.mp4", "out": "out.mp4"}'
+STDIN_NAME = "-"
+EXAMPLE_LINE = '{"reference": "me.png", "driver": "dance.mp4", "out": "out.mp4"}'
 
 
-def read_rows(source: str) -> tuple[list[Row], Path]:
-    """What a list says of each job, as it stands there, and the folder of its relative paths.
+def read_rows(source: str) -> tuple[list[JobRow], Path]:
+    """Read the rows of a list, and the folder of its relative paths.
 
-    Raises ConfigError where the list as a whole cannot be used.
+    Args:
+        source: A file, or "-" for JSONL on stdin.
+
+    Raises:
+        ConfigError: The list as a whole cannot be used.
     """
-    if source == STDIN:
+    if source == STDIN_NAME:
         rows, folder = _jsonl(_text(sys.stdin.buffer.read(), "stdin"), "stdin"), Path()
     else:
         path = expanded(source)
@@ -37,17 +41,17 @@ def read_rows(source: str) -> tuple[list[Row], Path]:
     return rows, folder
 
 
-def _csv(path: Path) -> list[Row]:
-    """Comma, semicolon or tab: whichever the header has most of, as spreadsheets write it."""
+def _csv(path: Path) -> list[JobRow]:
+    """Read CSV; the delimiter is the comma, semicolon or tab that the header has most of."""
     text = _read(path)
     header = text.lstrip().split("\n", 1)[0]
     lines = csv.DictReader(
-        io.StringIO(text.lstrip(), newline=""), restkey=SURPLUS, strict=True,
+        io.StringIO(text.lstrip(), newline=""), restkey=SURPLUS_CELLS, strict=True,
         delimiter=max(",;\t", key=header.count), skipinitialspace=True,
     )  # fmt: skip
     try:
         columns = lines.fieldnames or []
-        named = [setting_name(column, also=FIELDS) for column in columns]
+        named = [setting_name(column, also=JOB_FIELDS) for column in columns]
         rows = [row for row in lines if any(row.values())]
     except (csv.Error, ConfigError) as error:
         raise ConfigError(f"job file {path}: line {max(1, lines.line_num)}: {error}") from error
@@ -64,11 +68,11 @@ def _csv(path: Path) -> list[Row]:
     return rows
 
 
-def _jsonl_file(path: Path) -> list[Row]:
+def _jsonl_file(path: Path) -> list[JobRow]:
     return _jsonl(_read(path), f"job file {path}")
 
 
-def _jsonl(text: str, origin: str) -> list[Row]:
+def _jsonl(text: str, origin: str) -> list[JobRow]:
     rows = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -78,12 +82,12 @@ def _jsonl(text: str, origin: str) -> list[Row]:
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{origin}: line {number}: no valid JSON: {error}") from error
         if not isinstance(row, dict):
-            raise ConfigError(f"{origin}: line {number}: expected an object such as {EXAMPLE}")
+            raise ConfigError(f"{origin}: line {number}: expected an object such as {EXAMPLE_LINE}")
         rows.append(row)
     return rows
 
 
-def _toml(path: Path) -> list[Row]:
+def _toml(path: Path) -> list[JobRow]:
     tables = read_toml(path, "job file")
     jobs, defaults = tables.pop("job", []), tables.pop("defaults", {})
     whole = isinstance(jobs, list) and all(isinstance(job, dict) for job in jobs)
@@ -96,8 +100,8 @@ def _toml(path: Path) -> list[Row]:
     return [_over(defaults, job) for job in jobs]
 
 
-def _over(defaults: Row, job: Row) -> Row:
-    """A job's own words over the defaults; one that has a mistake is left for its own line."""
+def _over(defaults: JobRow, job: JobRow) -> JobRow:
+    """Lay a job's own values over the defaults; a job with a mistake is returned as it is."""
     try:
         return {**defaults, **named_row(job)}
     except ConfigError:
@@ -112,14 +116,14 @@ def _read(path: Path) -> str:
 
 
 def _text(content: bytes, origin: str) -> str:
-    """Without the mark that spreadsheets put in front."""
+    """Decode UTF-8, without the byte order mark that spreadsheets put in front."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{origin}: no UTF-8 text") from error
 
 
-READERS: dict[str, Callable[[Path], list[Row]]] = {
+READERS: dict[str, Callable[[Path], list[JobRow]]] = {
     ".csv": _csv,
     ".jsonl": _jsonl_file,
     ".toml": _toml,

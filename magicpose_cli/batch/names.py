@@ -13,23 +13,23 @@ from magicpose_cli.config.option import Setting, settings_of
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError
 
-FILES = ("reference", "driver", "out")
-FIELDS = (*FILES, "preset")
-SURPLUS = "\0surplus"
-"""Where the csv module puts the cells beyond the last column."""
+JOB_FILES = ("reference", "driver", "out")
+JOB_FIELDS = (*JOB_FILES, "preset")
+SURPLUS_CELLS = "\0surplus"
+"""The key under which the csv module puts the cells beyond the last column."""
 
-Row = dict[str, Any]
+JobRow = dict[str, Any]
 
 
 @cache
 def _settings() -> dict[str, Setting]:
-    """Every setting of a preset by its dotted name."""
+    """Return every setting of a preset by its dotted name."""
     return {setting.name: setting for setting in settings_of(Preset)}
 
 
 @cache
 def _known() -> dict[str, str]:
-    """Dotted names, and last names that only one section has, to dotted names."""
+    """Return dotted names, and last parts of them that only one section has, with dotted names."""
     dotted = list(_settings())
     last = [name.split(".")[1] for name in dotted]
     short = {name: full for name, full in zip(last, dotted, strict=True) if last.count(name) == 1}
@@ -37,9 +37,12 @@ def _known() -> dict[str, str]:
 
 
 def setting_name(text: str, also: Iterable[str] = ()) -> str:
-    """The dotted name of a setting, or the text itself where it is one of `also`.
+    """Return the dotted name of a setting; a text that is one of `also` is returned itself.
 
-    Dashes may stand for underscores. Raises ConfigError with the nearest name.
+    Dashes count as underscores.
+
+    Raises:
+        ConfigError: There is no such setting; the message has the nearest name.
     """
     text = text.strip()
     name = text.replace("-", "_")
@@ -54,7 +57,7 @@ def setting_name(text: str, also: Iterable[str] = ()) -> str:
 
 
 def setting_value(name: str, value: Any) -> Any:
-    """Text as the type that a setting has ("7" as 7); what does not fit stays, to be refused."""
+    """Convert text to a setting's type ("7" to 7); text that does not fit is returned as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -69,17 +72,24 @@ def _reader(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
 
-def with_settings(preset: Preset, settings: Mapping[str, Any]) -> Preset:
-    """The preset with settings by dotted name laid over it. Raises ConfigError."""
+def preset_with_settings(preset: Preset, settings: Mapping[str, Any]) -> Preset:
+    """Lay settings by dotted name over a preset.
+
+    Raises:
+        ConfigError: A setting does not fit.
+    """
     return preset.with_options(
         **{name.replace(".", "__"): setting_value(name, value) for name, value in settings.items()}
     )
 
 
 def read_assignments(texts: Iterable[str]) -> dict[str, str]:
-    """`--set` options, KEY=VALUE each, by dotted name. Raises ConfigError that lists every mistake.
+    """Read `--set` options, KEY=VALUE each, by dotted name.
 
-    Values are checked, too: each for itself, against a preset of defaults.
+    Each value is checked by itself, against a preset of defaults.
+
+    Raises:
+        ConfigError: Options are wrong; the message lists every mistake.
     """
     settings: dict[str, str] = {}
     mistakes = []
@@ -93,24 +103,25 @@ def read_assignments(texts: Iterable[str]) -> dict[str, str]:
             mistakes.append(str(error))
     if mistakes:
         raise ConfigError(f"--set: {'; '.join(mistakes)}")
-    with_settings(Preset(), settings)
+    preset_with_settings(Preset(), settings)
     return settings
 
 
-def named_row(row: Row) -> Row:
-    """A job's line with dotted names, without what is not given; tables are laid flat.
+def named_row(row: JobRow) -> JobRow:
+    """Return a job's row with dotted names and without empty values; tables are flattened.
 
-    Raises ConfigError that lists every mistake.
+    Raises:
+        ConfigError: Names are wrong; the message lists every mistake.
     """
-    named: Row = {}
+    named: JobRow = {}
     mistakes = []
     for key, value in _flat(row):
-        if key == SURPLUS:
+        if key == SURPLUS_CELLS:
             if any(value):
                 mistakes.append("more values than columns; quote those that hold commas")
             continue
         try:
-            name = setting_name(key, also=FIELDS)
+            name = setting_name(key, also=JOB_FIELDS)
         except ConfigError as error:
             mistakes.append(str(error))
             continue
@@ -124,8 +135,8 @@ def named_row(row: Row) -> Row:
     return named
 
 
-def _flat(row: Row) -> Iterable[tuple[str, Any]]:
-    """`{"sampling": {"steps": 4}}` as `sampling.steps`."""
+def _flat(row: JobRow) -> Iterable[tuple[str, Any]]:
+    """Flatten `{"sampling": {"steps": 4}}` to `sampling.steps`."""
     for key, value in row.items():
         if isinstance(value, dict):
             yield from ((f"{key}.{name}", inner) for name, inner in value.items())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import magicpose_cli.rendering.local
-from magicpose_cli.batch import Batch, read_jobs
+from magicpose_cli.batch import BatchRun, read_jobs
 from magicpose_cli.batch.jobs import ForAll
 from magicpose_cli.errors import OutputError
 from magicpose_cli.pose.files.read_write import write_clip
@@ -53,7 +53,7 @@ def batch_of(folder, for_all):
     def made(*rows, **options):
         path = folder / "jobs.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)))
-        return Batch(read_jobs(str(path), for_all), **options)
+        return BatchRun(read_jobs(str(path), for_all), **options)
 
     return made
 
