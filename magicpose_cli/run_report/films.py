@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import (
     ConfigError,
@@ -57,19 +58,35 @@ class Film:
 
 
 @dataclass
-class Footage:
-    """Everything to look at. reference: a JPEG, None where it is gone. notes: what is left out."""
+class PageMedia:
+    """Everything that a page shows in films and pictures.
+
+    Attributes:
+        films: By name.
+        reference: A JPEG, None where the file is gone.
+        notes: Lines about what is left out.
+    """
 
     films: dict[str, Film]
     reference: bytes | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def make_footage(
+def make_media(
     run: Run, output: Path, folder: Path, most: int, on_progress: OnProgress = silent
-) -> Footage:
-    """The result, the driver and the poses as films in `folder`, `most` frames of each, and the
-    reference. Only the result must be there: InputError where it cannot be read."""
+) -> PageMedia:
+    """Encode the result, the driver and the poses of a run as films, and its reference.
+
+    Args:
+        run: As its sidecar has it.
+        output: The result, which must exist; the other sources may be gone.
+        folder: Where the films are written.
+        most: Frames of each film.
+        on_progress: Called for each frame.
+
+    Raises:
+        InputError: The result cannot be read, or is not the run's.
+    """
     clip = probe(output, pictures_fps=run.plan.fps)
     wide = bool(run.preset.get("output", {}).get("compare"))
     # In a row: the reference, the pose, of a warped one the network's own frame, the result.
@@ -81,32 +98,32 @@ def make_footage(
     count = min(most, run.frames, clip.frame_count)
     studio = _Studio(folder, run, count, on_progress)
 
-    def strip(index: int) -> Iterator[np.ndarray]:
+    def strip(index: int) -> Iterator[Picture]:
         shown = slice(index * width, (index + 1) * width) if wide else slice(None)
         return (frame[:, shown] for frame in read_frames(clip, part=slice(0, count)))
 
-    footage = Footage({"result": studio.film("result", strip(columns - 1), clip)})
+    media = PageMedia({"result": studio.film("result", strip(columns - 1), clip)})
     if clip.frame_count != run.frames:
-        footage.notes.append(
+        media.notes.append(
             f"{output.name} has {clip.frame_count} frames, its run made {run.frames}: it has been "
             "changed since"
         )
     sources = _Sources(run, output, count, on_progress)
     if wide:
-        footage.reference = jpeg(next(strip(0)))
-        footage.films["poses"] = studio.film("poses", strip(1))
+        media.reference = jpeg(next(strip(0)))
+        media.films["poses"] = studio.film("poses", strip(1))
     for name, make in (("driver", sources.driver_frames), ("poses", sources.pose_frames)):
-        if name not in footage.films:
+        if name not in media.films:
             try:
-                footage.films[name] = studio.film(name, make())
+                media.films[name] = studio.film(name, make())
             except CANNOT as error:
-                footage.notes.append(f"The {name} cannot be shown: {error}")
-    if footage.reference is None:
+                media.notes.append(f"The {name} cannot be shown: {error}")
+    if media.reference is None:
         try:
-            footage.reference = jpeg(sources.reference())
+            media.reference = jpeg(sources.reference())
         except CANNOT as error:
-            footage.notes.append(f"The reference cannot be shown: {error}")
-    return footage
+            media.notes.append(f"The reference cannot be shown: {error}")
+    return media
 
 
 @dataclass
@@ -119,11 +136,13 @@ class _Studio:
     on_progress: OnProgress
     done: int = 0
 
-    def film(self, name: str, frames: Iterable[np.ndarray], sound: Clip | None = None) -> Film:
+    def film(self, name: str, frames: Iterable[Picture], sound: Clip | None = None) -> Film:
         """A film of these (H, W, 3) frames. Raises InputError where they are too few."""
         path = self.folder / f"{name}.mp4"
         rate = Fraction(self.run.plan.fps).limit_denominator(100_000)
-        heard = Sound(sound.path, sound.start_s) if sound and sound.has_audio else None
+        heard = None
+        if sound is not None and sound.has_audio:
+            heard = Sound(sound.path, sound.start_s, tracks=sound.sound_tracks)
         try:
             with VideoWriter(path, rate, sound=heard, crf=CRF) as writer:
                 for frame in islice(frames, self.count):
@@ -149,7 +168,7 @@ class _Sources:
     count: int
     on_progress: OnProgress
 
-    def reference(self) -> np.ndarray:
+    def reference(self) -> Picture:
         """The part of the picture that the result shows, or all of it where it was put back."""
         picture = self._picture()
         if self._preset().frame.paste_back:
@@ -157,7 +176,7 @@ class _Sources:
         plan = self.run.plan
         return Framing(self.run.motion.window, plan.width, plan.height).picture(picture)
 
-    def driver_frames(self) -> Iterator[np.ndarray]:
+    def driver_frames(self) -> Iterator[Picture]:
         """The driver's pictures; of a pose file everybody in it, drawn."""
         driver = self._driver()
         if driver.kind != "poses":
@@ -170,7 +189,7 @@ class _Sources:
             everybody = [draw(pose, size) for pose in driver.people[source]]
             yield np.maximum.reduce([np.zeros((size[1], size[0], 3), np.uint8), *everybody])
 
-    def pose_frames(self) -> Iterator[np.ndarray]:
+    def pose_frames(self) -> Iterator[Picture]:
         """What the network saw of the motion: as saved, else found again in the driver."""
         plan = self.run.plan
         saved = poses_path(self.output)
@@ -215,14 +234,14 @@ class _Sources:
             )
         return driver
 
-    def _picture(self) -> np.ndarray:
+    def _picture(self) -> Picture:
         return read_picture(self._path(self.run.plan.reference))
 
     def _path(self, named: str) -> Path:
         return source_of(self.run, self.output, named)
 
 
-def jpeg(picture: np.ndarray) -> bytes:
+def jpeg(picture: Picture) -> bytes:
     """(H, W, 3) uint8 RGB as a JPEG, no larger than a film."""
     from PIL import Image
 
@@ -231,7 +250,7 @@ def jpeg(picture: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _small(frame: np.ndarray) -> np.ndarray:
+def _small(frame: Picture) -> Picture:
     """At most MAX_WIDTH x MAX_HEIGHT, with even sides where it is made smaller."""
     from PIL import Image
 

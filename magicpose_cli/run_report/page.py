@@ -11,25 +11,33 @@ from typing import Any
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.files import check_writable, fitting, whole_file
+from magicpose_cli.files import check_writable, name_that_fits, whole_file
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.run.resume_folder import by_name
 from magicpose_cli.run.temporary import temporary_folder
-from magicpose_cli.run_report.films import Film, Footage, make_footage
+from magicpose_cli.run_report.films import Film, PageMedia, make_media
 from magicpose_cli.run_report.finished_run import Gap, Run, gaps_of, read_run
 
 MAX_SECONDS = 60.0
 LISTED = 200  # gaps one by one on the page
 DATA_LIMIT = 32 << 20  # characters of a data address that every browser plays
-BLOCK = 3 << 16  # bytes; a multiple of 3 is encoded without padding in between
+BASE64_BLOCK_BYTES = 3 << 16  # bytes; a multiple of 3 is encoded without padding in between
 TITLES = {"driver": "Driver", "poses": "Poses", "result": "Result"}
 SAID = {"name", "seed", "steps", "guidance", "scheduler", "size", "detector", "retarget"}
-"""Settings that the page tells under names of its own."""
+"""Settings that the page shows under other names."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What was written. frames: shown of each film. notes: what is left out, a line each."""
+    """A page that was written.
+
+    Attributes:
+        page: Its path.
+        size: Bytes.
+        frames: Shown of each film.
+        films: Their names.
+        notes: Lines about what is left out.
+    """
 
     page: str
     size: int
@@ -39,9 +47,9 @@ class Page:
 
 
 def page_path(output: Path) -> Path:
-    """Where the page about a video or a folder stands: OUT.mp4.html."""
+    """Return the path of the page about a video or a folder: OUT.mp4.html."""
     named = by_name(output)
-    return named.with_name(fitting("{}.html".format, named.name))
+    return named.with_name(name_that_fits("{}.html".format, named.name))
 
 
 def write_page(
@@ -52,11 +60,18 @@ def write_page(
     overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> Page:
-    """Write one HTML file about the run that made `output`: its films in step, its settings and
-    the frames without a detection.
+    """Write one HTML file about a run: its films in step, its settings, frames without a detection.
 
-    page: OUT.html by default. max_seconds: of a longer clip the beginning alone is shown.
-    Raises InputError where `output` is no finished run, OutputError where `page` cannot be written.
+    Args:
+        output: What the run has made.
+        page: OUT.html by default.
+        max_seconds: Only the beginning of a longer clip is shown.
+        overwrite: Replace an existing page.
+        on_progress: Called for each frame.
+
+    Raises:
+        InputError: `output` was not made by a finished run.
+        OutputError: The page cannot be written.
     """
     output = Path(output)
     target = page_path(output) if page is None else Path(page)
@@ -66,27 +81,27 @@ def write_page(
     check_writable(target, overwrite)
     most = max(1, round(min(max_seconds * run.plan.fps, run.frames)))
     with temporary_folder() as folder:
-        footage = make_footage(run, output, folder, most, on_progress)
-        frames = footage.films["result"].frames
-        notes = [*footage.notes, *_warnings(footage, run, frames)]
-        _write(target, _facts(run, output, footage, notes), overwrite)
-    films = tuple(name for name in TITLES if name in footage.films)
+        media = make_media(run, output, folder, most, on_progress)
+        frames = media.films["result"].frames
+        notes = [*media.notes, *_warnings(media, run, frames)]
+        _write(target, _facts(run, output, media, notes), overwrite)
+    films = tuple(name for name in TITLES if name in media.films)
     return Page(str(target), target.stat().st_size, frames, films, tuple(notes))
 
 
-def _warnings(footage: Footage, run: Run, frames: int) -> Iterator[str]:
+def _warnings(media: PageMedia, run: Run, frames: int) -> Iterator[str]:
     if frames < run.frames:
         yield (
             f"The first {frames / run.plan.fps:g} of {run.frames / run.plan.fps:g} seconds are "
             "shown; --max-seconds shows more"
         )
-    for film in footage.films.values():
+    for film in media.films.values():
         if film.path.stat().st_size * 4 / 3 > DATA_LIMIT:
             yield f"The film of the {film.name} is too large for some browsers; --max-seconds cuts"
 
 
 def _write(target: Path, facts: dict[str, Any], overwrite: bool) -> None:
-    """Piece by piece, the films with them; in place only once it is whole."""
+    """Write the page piece by piece, so that memory does not grow with the films."""
     import jinja2
 
     here = Path(__file__).parent
@@ -104,19 +119,19 @@ def _write(target: Path, facts: dict[str, Any], overwrite: bool) -> None:
         file.writelines(pieces)
 
 
-def _facts(run: Run, output: Path, footage: Footage, notes: list[str]) -> dict[str, Any]:
-    """Everything that the template shows."""
+def _facts(run: Run, output: Path, media: PageMedia, notes: list[str]) -> dict[str, Any]:
+    """Collect everything that the template shows."""
     gaps = gaps_of(run)
-    films = [_shown(footage.films[name]) for name in TITLES if name in footage.films]
+    films = [_shown(media.films[name]) for name in TITLES if name in media.films]
     slowest = max(run.seconds.values(), default=0.0)
-    reference = footage.reference and base64.b64encode(footage.reference).decode()
+    reference = media.reference and base64.b64encode(media.reference).decode()
     return {
         "name": output.name,
         "reference": reference,
         "films": films,
         "fps": run.plan.fps,
-        "frames": footage.films["result"].frames,
-        "has_sound": footage.films["result"].has_sound,
+        "frames": media.films["result"].frames,
+        "has_sound": media.films["result"].has_sound,
         "gaps": [_told(gap, run.plan.fps) for gap in gaps],
         "listed": LISTED,
         "lost": sum(gap.last - gap.first + 1 for gap in gaps),
@@ -147,7 +162,7 @@ def _shown(film: Film) -> dict[str, Any]:
 
 def _base64(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
+        while block := file.read(BASE64_BLOCK_BYTES):
             yield base64.b64encode(block).decode()
 
 
@@ -162,7 +177,7 @@ def _told(gap: Gap, fps: float) -> dict[str, Any]:
 
 
 def _made(run: Run) -> list[tuple[str, str]]:
-    """What the run was given, and what it made of it."""
+    """List the run's inputs and what it made of them."""
     plan = run.plan
     rows = [
         ("reference", Path(plan.reference).name),
@@ -183,7 +198,7 @@ def _made(run: Run) -> list[tuple[str, str]]:
 
 
 def _warp(run: Run) -> str:
-    """What of the result are the reference's own pixels."""
+    """Say what part of the result are the reference's own pixels."""
     if not run.plan.warp:
         return "off: the network's frames"
     if run.plan.trusts_network:
@@ -192,7 +207,7 @@ def _warp(run: Run) -> str:
 
 
 def _motion(run: Run) -> list[tuple[str, str]]:
-    """How the driver was read."""
+    """List how the driver was read."""
     moved = run.motion
     rows = [("detector", moved.detector or "none"), ("retarget", moved.retarget)]
     if moved.anchor is not None:
@@ -209,7 +224,7 @@ def _motion(run: Run) -> list[tuple[str, str]]:
 
 
 def _changed(preset: dict[str, Any]) -> list[tuple[str, str]]:
-    """The settings that are not the defaults, by their path."""
+    """List the settings that are not the defaults, by their path."""
     usual = Preset().model_dump()
     return [
         (f"{section}.{name}", str(value))
