@@ -120,7 +120,8 @@ def test_a_hand_that_the_reference_lacks_is_modeled_in_the_skin_of_its_face(hand
     assert np.abs(moved.picture[y, x] - handless.skin).max() > 60  # nothing of it was there
     at = np.indices(moved.cover.shape)[::-1].transpose(1, 2, 0)
     far = np.linalg.norm(at - (x, y), axis=2) > 60
-    gap = cv2.GaussianBlur(fused(handless)._gap(raised.pose).astype(np.float32), (0, 0), 4) > 0
+    drawn = fused(handless)._drawn_gap(raised.pose).astype(np.float32)
+    gap = cv2.GaussianBlur(drawn, (0, 0), 4) > 0
     assert np.array_equal(shown[far & ~gap], rounded(moved.picture)[far & ~gap])
 
 
