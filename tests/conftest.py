@@ -99,6 +99,6 @@ def tiny_model(tmp_path_factory) -> Path:
 @pytest.fixture
 def any_color(monkeypatch):
     """Keep the background whatever a frame's colors: those of the tiny model are noise."""
-    for name in ("FAR", "NEAR"):
+    for name in ("AWAY_FROM_PERSON", "BESIDE_LIMBS"):
         bounds = replace(getattr(background, name), same=1000, other=2000)
         monkeypatch.setattr(background, name, bounds)
