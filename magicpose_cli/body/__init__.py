@@ -1,1 +1,1 @@
-"""The body in space: its motion, its shape and its pictures."""
+"""The parametric 3D body: model, cameras, renderer and fit, and motion of its bones in files."""
