@@ -26,7 +26,7 @@ Array = NDArray[Any]
 COMPONENTS = 48
 TRAINING, HELD_OUT = 1500, 200  # random adults
 SEED = 20
-GROUPS = {  # what MakeHuman calls the parts of its base mesh
+HELPER_GROUPS = {  # what MakeHuman calls the parts of its base mesh
     "teeth": ("helper-upper-teeth", "helper-lower-teeth"),
     "lashes": tuple(f"helper-{s}-eyelashes-{i}" for s in "lr" for i in (1, 2)),
     "tights": ("helper-tights",),
@@ -105,10 +105,10 @@ def _mesh(model: Any) -> dict[str, Array]:
         "eyes": (faces[eyes], corners[eyes]),
         "tongue": (faces[tongue], corners[tongue]),
     }
-    layers |= {layer: _triangles_of(groups, names) for layer, names in GROUPS.items()}
+    layers |= {layer: _triangles_of(groups, names) for layer, names in HELPER_GROUPS.items()}
     ordered = [layers[name] for name in layout.LAYERS]
     all_faces = np.concatenate([faces for faces, _ in ordered])
-    visible = np.unique(np.concatenate([layers[name][0] for name in layout.VISIBLE]))
+    visible = np.unique(np.concatenate([layers[name][0] for name in layout.VISIBLE_LAYERS]))
     kept = np.concatenate([visible, np.setdiff1d(all_faces, visible)])
     renumbered = np.full(len(model.template_vertices), -1)
     renumbered[kept] = np.arange(len(kept))

@@ -13,7 +13,7 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS
 
 Array = NDArray[Any]
 KEPT_WEIGHT = 0.99  # of a COCO point's many vertices, those of the largest weights are kept
-FACE_POINTS = Path(__file__).with_name("face_points.npz")
+FACE_POINTS_FILE = Path(__file__).with_name("face_points.npz")
 
 
 def part_labels(model: Any, arrays: dict[str, Array]) -> dict[str, Array]:
@@ -58,11 +58,11 @@ def key_point_regressor(model: Any, arrays: dict[str, Array], kept: Array) -> di
     """
     count = len(kept)
     joint = {name: count + i for i, name in enumerate(arrays["joint_names"].tolist())}
-    stop = arrays["layer_stops"][layout.LAYERS.index(layout.VISIBLE[-1])]
+    stop = arrays["layer_stops"][layout.LAYERS.index(layout.VISIBLE_LAYERS[-1])]
     coco = _coco(model, kept, int(arrays["faces"][:stop].max()) + 1)
     rows = [_body_row(name, coco) for name in BODY_JOINTS]
     new_of_old = {old: new for new, old in enumerate(kept.tolist())}
-    with np.load(FACE_POINTS) as face:
+    with np.load(FACE_POINTS_FILE) as face:
         for index, weight in zip(face["idx"].tolist(), face["w"].tolist(), strict=True):
             rows.append({new_of_old[i]: w for i, w in zip(index, weight, strict=True)})
     for side in ("L", "R"):

@@ -29,6 +29,7 @@ from magicpose_cli.body.fit_steps import (
     pixel_errors,
     posed_points,
 )
+from magicpose_cli.body.joint_groups import GROUP_NAMES
 from magicpose_cli.body.layout import POSE_POINTS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.errors import InputError
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 FOCAL = 1.2  # of the picture's longer side, where the focal length is unknown
-ROUNDS = 14
+ROUNDS = 12  # of the body alone
+FINGER_ROUNDS = 4  # of body and fingers, where hands are seen
 FACE_ROWS = (0, 8, 16, 27, 30, 33, 36, 39, 42, 45)  # of the 68: those that no expression moves much
-HAND_ROWS = (0, 5, 9, 13, 17)  # the wrist and the knuckles
+KNUCKLES = (0, 5, 9, 13, 17)  # the wrist and where the fingers start
 PIXEL_NOISE = 0.01  # of a seen point, as a share of the person's height in the picture
-FACE_WEIGHT, HAND_WEIGHT = 0.15, 0.3  # their points are many and move together
+FACE_WEIGHT, HAND_WEIGHT = 0.15, 1.0  # the face's points move together
 STANDING_SPEED = 0.15  # heights of the person per second, in the picture: slower is standing
 
 
@@ -85,7 +87,7 @@ def fit_clip(
         focal_px: of the camera; 1.2 times the longer side where it is unknown.
         points_3d: (F, 18, 3) of Pose.body_3d: x right, y down, z away, up to scale and shift; NaN
             where unknown. None where there are none.
-        rounds: of Gauss-Newton.
+        rounds: of Gauss-Newton, for the body alone; a few more, of body and fingers, follow.
 
     Raises:
         InputError: for arrays of other shapes, or where no frame shows the body.
@@ -93,20 +95,27 @@ def fit_clip(
     import torch
 
     _check(points, scores, points_3d)
-    rows = list(range(len(BODY_JOINTS)))
-    rows += [POSE_SLICES["face"].start + row for row in FACE_ROWS]
-    rows += [POSE_SLICES[f"{s}_hand"].start + row for s in ("left", "right") for row in HAND_ROWS]
-    rig = make_rig(body, rows)
     focal = focal_px or FOCAL * max(width, height)
+
+    def observed(rows: list[int]) -> Observed:
+        return _observe(points[:, rows], scores[:, rows], (width, height), focal, fps, points_3d)
+
     with torch.no_grad():
-        seen = _observe(points[:, rows], scores[:, rows], (width, height), focal, fps, points_3d)
+        rows = _rows(KNUCKLES)
+        rig = make_rig(body, rows)
+        seen = observed(rows)
         state = _start(rig, seen)
         for number in range(rounds):
             improve_pose(rig, seen, state)
             if number % 3 == 1:
                 improve_shape(rig, seen, state)
-        found = posed_points(rig, state).points
-        error = _distances(found, seen)
+        hands = slice(POSE_SLICES["left_hand"].start, POSE_SLICES["right_hand"].stop)
+        if (scores[:, hands] > 0).any():
+            rows = _rows(tuple(range(21)))
+            rig, seen = make_rig(body, rows, GROUP_NAMES), observed(rows)
+            for _ in range(FINGER_ROUNDS):
+                improve_pose(rig, seen, state)
+        error = _distances(posed_points(rig, state).points, seen)
     camera = Camera(width, height, distance_m=0.0, focal_px=focal)
     shape = torch.zeros(1, body.component_count)
     shape[0, :SHAPE_COMPONENTS] = state.shape
@@ -130,6 +139,13 @@ def _check(points: Array, scores: Array, points_3d: Array | None) -> None:
         raise InputError(
             "no frame shows four points of the body; a body is fitted to a person that is seen"
         )
+
+
+def _rows(hand: tuple[int, ...]) -> list[int]:
+    """Which of the pose's points are fitted: the body, some of the face and of each hand."""
+    rows = list(range(len(BODY_JOINTS)))
+    rows += [POSE_SLICES["face"].start + row for row in FACE_ROWS]
+    return rows + [POSE_SLICES[f"{s}_hand"].start + row for s in ("left", "right") for row in hand]
 
 
 def _observe(

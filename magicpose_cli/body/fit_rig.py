@@ -1,4 +1,4 @@
-"""What the fit turns and what it sees: groups of joints, and key points as moments of bones.
+"""Key points as moments of bones, and how they move with the fit's joints and shape.
 
 A key point is a weighted mean of vertices, and each vertex follows bones by linear blend skinning;
 so the point is a sum over bones of (rotation of the bone) x (a moment that is linear in the shape).
@@ -8,8 +8,9 @@ That is exact and needs no vertices.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from magicpose_cli.body.joint_groups import BODY_GROUPS, JOINT_GROUPS, limit_axes
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.rotations import cross_matrix, matrix_from_axis_angle
 
@@ -20,76 +21,20 @@ SHAPE_COMPONENTS = 10  # the fit's, of the body's first ones
 SMALLEST_SHARE = 1e-3  # of a bone in a key point
 
 
-class JointGroup(NamedTuple):
-    """Joints that turn together, each by its share of the group's turn.
-
-    spread_deg: the standard deviation of its three angles around the rest pose, where nothing is
-    seen: about the axes below. low_deg, high_deg: what it can do, around the same axes.
-    frame: "world" axes, or "elbow": along the bone, the way it bends, across.
-    """
-
-    joints: tuple[str, ...]
-    share: float
-    spread_deg: tuple[float, float, float]
-    low_deg: tuple[float, float, float]
-    high_deg: tuple[float, float, float]
-    frame: str = "world"
-
-
-def _sides(name: str, group: JointGroup) -> dict[str, JointGroup]:
-    """The group at the left; at the right its mirror image, which turns about y and z reversed."""
-    found = {}
-    for side, letter in (("left", "L"), ("right", "R")):
-        low, high = group.low_deg, group.high_deg
-        if side == "right" and group.frame == "world":
-            low, high = (low[0], -high[1], -high[2]), (high[0], -low[1], -low[2])
-        joints = tuple(f"{joint}.{letter}" for joint in group.joints)
-        found[f"{side}_{name}"] = group._replace(joints=joints, low_deg=low, high_deg=high)
-    return found
-
-
-# The first group is the root. Angles are about x (to the left), y (up), z (to the front): bending
-# forward, turning to the left, and leaning to the right are positive. Limits are wide: dancers and
-# gymnasts are people, too.
-GROUPS: dict[str, JointGroup] = {
-    "root": JointGroup(("root",), 1.0, (180,) * 3, (-1e3,) * 3, (1e3,) * 3),
-    "spine": JointGroup(
-        ("spine05", "spine04", "spine03", "spine02", "spine01"), 0.2,
-        (25, 20, 15), (-40, -50, -40), (90, 50, 40),
-    ),
-    "neck": JointGroup(
-        ("neck01", "neck02", "neck03", "head"), 0.25, (20, 30, 15), (-60, -85, -45), (60, 85, 45)
-    ),
-}  # fmt: skip
-for _name, _group in {
-    "clavicle": JointGroup(
-        ("clavicle", "shoulder01"), 0.5, (6,) * 3, (-20, -30, -15), (20, 30, 50)
-    ),
-    "upper_arm": JointGroup(("upperarm01",), 1.0, (45,) * 3, (-170,) * 3, (170,) * 3),
-    "lower_arm": JointGroup(
-        ("lowerarm01",), 1.0, (40, 45, 5), (-90, -5, -10), (90, 155, 10), "elbow"
-    ),
-    "wrist": JointGroup(("wrist",), 1.0, (20,) * 3, (-80,) * 3, (80,) * 3),
-    "upper_leg": JointGroup(("upperleg01",), 1.0, (35, 15, 15), (-150, -50, -40), (45, 60, 90)),
-    "lower_leg": JointGroup(("lowerleg01",), 1.0, (35, 6, 3), (-5, -30, -8), (155, 30, 8)),
-    "foot": JointGroup(("foot",), 1.0, (8, 6, 6), (-40, -30, -30), (50, 30, 30)),
-}.items():
-    GROUPS |= _sides(_name, _group)
-GROUP_NAMES = tuple(GROUPS)
-
-
 @dataclass(frozen=True, eq=False)
 class FitRig:
-    """P key points that hang on J bones by n pairs, moved by A joints of G groups.
+    """P key points that hang on J bones by n pairs, moved by A joints of G groups, the first
+    ones of joint_groups.JOINT_GROUPS.
 
     pair_points (n,), pair_bones (n,), pair_shares (n,); moments (1 + S, n, 3): of the mean and of
     every shape component; joints (1 + S, J, 3) likewise. joint_index (A,), joint_group (A,),
     joint_share (A,), joint_parent (A,); carried (A, P): how much of a point hangs below a joint,
-    and hanging_pairs (m,): by which pairs, of the rows hanging_rows (m,) of A * P. axes (G, 3, 3): the
-    columns are the axes of each group's limits.
+    and hanging_pairs (m,): by which pairs, of the rows hanging_rows (m,) of A * P. axes (G, 3, 3):
+    the columns are the axes of each group's limits.
     """
 
     body: Body
+    groups: tuple[str, ...]
     pair_points: Tensor
     pair_bones: Tensor
     pair_shares: Tensor
@@ -109,7 +54,7 @@ class FitRig:
         return self.carried.shape[1]
 
     def rotations(self, root: Tensor, angles: Tensor) -> Tensor:
-        """(F, J, 3, 3) local rotations from the root's (F, 3, 3) and the groups' (F, G, 3)."""
+        """(F, J, 3, 3) local rotations from the root's (F, 3, 3) and the groups' (F, >= G, 3)."""
         turned = self.body.identity(len(angles))
         own = matrix_from_axis_angle(angles[:, self.joint_group] * self.joint_share[:, None])
         turned[:, self.joint_index] = own
@@ -164,7 +109,7 @@ class FitRig:
         pivots = placed[:, self.joint_index][:, :, None] * self.carried[..., None]
         arms = hanging.view(len(parts), *self.carried.shape, 3) - pivots
         moved = torch.linalg.cross(axes[:, :, :, None], arms[:, :, None], dim=-1)
-        found: Tensor = moved.new_zeros(len(parts), len(GROUPS), *moved.shape[2:])
+        found: Tensor = moved.new_zeros(len(parts), len(self.groups), *moved.shape[2:])
         return found.index_add(1, self.joint_group, moved)
 
 
@@ -184,7 +129,7 @@ def _left_jacobian(vectors: Tensor) -> Tensor:
     return jacobian
 
 
-def make_rig(body: Body, rows: list[int]) -> FitRig:
+def make_rig(body: Body, rows: list[int], groups: tuple[str, ...] = BODY_GROUPS) -> FitRig:
     """The rig of these rows of the body's key points (0..127 the pose, from 128 on COCO's)."""
     import torch
 
@@ -208,8 +153,12 @@ def make_rig(body: Body, rows: list[int]) -> FitRig:
         bones.append(kept)
         shares.append(total[kept] * rescale)
         moments.append(torch.einsum("ck,scd->skd", spread[:, kept] * rescale, rest[:, columns]))
-    own_joints = [(body.joint(name), g, group.share) for g, group in enumerate(GROUPS.values())
-                  for name in group.joints]  # fmt: skip
+    own_groups = [JOINT_GROUPS[name] for name in groups]
+    own_joints = [
+        (body.joint(name), number, group.share)
+        for number, group in enumerate(own_groups)
+        for name in group.joints
+    ]
     index = torch.tensor([joint for joint, _, _ in own_joints])
     pair_points, pair_bones, pair_shares = torch.tensor(points), torch.cat(bones), torch.cat(shares)
     below = _descendants(body.parents)[index]
@@ -218,6 +167,7 @@ def make_rig(body: Body, rows: list[int]) -> FitRig:
     owners, hanging_pairs = hangs.nonzero().T
     return FitRig(
         body=body,
+        groups=groups,
         pair_points=pair_points,
         pair_bones=pair_bones,
         pair_shares=pair_shares,
@@ -230,7 +180,7 @@ def make_rig(body: Body, rows: list[int]) -> FitRig:
         carried=carried,
         hanging_rows=owners * len(rows) + pair_points[hanging_pairs],
         hanging_pairs=hanging_pairs,
-        axes=torch.stack([_axes(body, group) for group in GROUPS.values()]),
+        axes=torch.stack([limit_axes(body, group) for group in own_groups]),
     )
 
 
@@ -242,17 +192,3 @@ def _descendants(parents: tuple[int, ...]) -> Tensor:
     for joint in range(len(parents) - 1, 0, -1):
         below[parents[joint]] += below[joint]
     return below
-
-
-def _axes(body: Body, group: JointGroup) -> Tensor:
-    """(3, 3), the axes as columns."""
-    import torch
-    from torch.nn.functional import normalize
-
-    if group.frame == "world":
-        return torch.eye(3)
-    rest = body.mean[body.vertex_count :]
-    start = body.joint(group.joints[0])
-    along = normalize(rest[body.joint("wrist" + group.joints[0][-2:])] - rest[start], dim=0)
-    bend = normalize(torch.linalg.cross(along, torch.tensor([0.0, 0, 1])), dim=0)
-    return torch.stack([along, bend, torch.linalg.cross(along, bend)], dim=1)

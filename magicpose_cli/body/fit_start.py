@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from magicpose_cli.body.fit_rig import GROUP_NAMES, FitRig
+from magicpose_cli.body.fit_rig import FitRig
+from magicpose_cli.body.joint_groups import GROUP_NAMES
 from magicpose_cli.body.rotations import axis_angle_from_matrix, cross_matrix
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 

@@ -1,7 +1,7 @@
 """One round of the fit: what is wrong in pixels, meters, angles and time, and the step it takes.
 
 Unknowns of a frame: the root's shift (3), the root's further turn about the world's axes (3), the
-angles of every other group (3 each), in the order of fit_rig.GROUPS.
+angles of every other group (3 each), in the order of joint_groups.JOINT_GROUPS.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from magicpose_cli.body.fit_rig import GROUPS, SHAPE_COMPONENTS, FitRig
+from magicpose_cli.body.fit_rig import SHAPE_COMPONENTS, FitRig
 from magicpose_cli.body.fit_solve import NormalEquations
+from magicpose_cli.body.joint_groups import JOINT_GROUPS
 from magicpose_cli.body.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 
@@ -146,7 +147,7 @@ def improve_pose(rig: FitRig, seen: Observed, state: FitState) -> None:
         far, trust = _space_errors(found, seen)
         equations.add(from_hips.flatten(2), far.flatten(1), trust.repeat_interleave(3, 1))
     _add_priors(rig, state, equations)
-    _add_time(seen, state, equations)
+    _add_time(rig, seen, state, equations)
     if frames > 1:
         own, gap = slopes[:, :, ANKLES], found[:, ANKLES]
         trust = (seen.standing / STANDING_NOISE_M**2).repeat_interleave(3, 1)
@@ -157,23 +158,20 @@ def improve_pose(rig: FitRig, seen: Observed, state: FitState) -> None:
     state.place = state.place + step[:, :3]
     state.place[:, 2] = state.place[:, 2].clamp(max=-0.3)
     state.turn = matrix_from_axis_angle(step[:, 3:6]) @ state.turn
-    state.angles = state.angles + step[:, 3:].view(frames, -1, 3)
-    state.angles[:, 0] = 0
+    state.angles[:, 1 : len(rig.groups)] += step[:, 6:].view(frames, -1, 3)
 
 
 def _add_priors(rig: FitRig, state: FitState, equations: NormalEquations) -> None:
     """Angles are near the rest pose's and within their limits, about each group's axes."""
     import torch
 
-    groups = list(GROUPS.values())
+    groups = [JOINT_GROUPS[name] for name in rig.groups]
     spread = torch.deg2rad(torch.tensor([group.spread_deg for group in groups]))
     low = torch.deg2rad(torch.tensor([group.low_deg for group in groups]))
     high = torch.deg2rad(torch.tensor([group.high_deg for group in groups]))
-    about = (rig.axes.mT @ state.angles[..., None])[..., 0]
+    usual = torch.deg2rad(torch.tensor([group.usual_deg for group in groups]))
+    about = (rig.axes.mT @ state.angles[:, : len(groups), :, None])[..., 0]
     beyond = about - torch.minimum(torch.maximum(about, low), high)
-    usual = torch.zeros_like(about)
-    hinge = torch.tensor([group.frame == "elbow" for group in groups])
-    usual[:, hinge, 1] = np.radians(25)
     tight = (beyond != 0) / np.radians(LIMIT_DEG) ** 2
     loose = (1 / spread**2).expand_as(about).clone()
     loose[:, 0] = tight[:, 0] = 0
@@ -182,7 +180,7 @@ def _add_priors(rig: FitRig, state: FitState, equations: NormalEquations) -> Non
     equations.add_blocks(3, curvature, (rig.axes @ pull[..., None])[..., 0])
 
 
-def _add_time(seen: Observed, state: FitState, equations: NormalEquations) -> None:
+def _add_time(rig: FitRig, seen: Observed, state: FitState, equations: NormalEquations) -> None:
     """Places, turns and angles change speed as people do."""
     import torch
 
@@ -191,8 +189,9 @@ def _add_time(seen: Observed, state: FitState, equations: NormalEquations) -> No
         return
     change = axis_angle_from_matrix(state.turn[1:] @ state.turn[:-1].mT)
     place = state.place[2:] - 2 * state.place[1:-1] + state.place[:-2]
-    angles = state.angles[2:] - 2 * state.angles[1:-1] + state.angles[:-2]
-    bend = torch.cat([place, change[1:] - change[:-1], angles[:, 1:].flatten(1)], dim=1)
+    own = state.angles[:, 1 : len(rig.groups)]
+    angles = own[2:] - 2 * own[1:-1] + own[:-2]
+    bend = torch.cat([place, change[1:] - change[:-1], angles.flatten(1)], dim=1)
     noise = torch.full((bend.shape[1],), TURN_ACCELERATION / seen.fps**2)
     noise[:3] = ROOT_ACCELERATION_M / seen.fps**2
     equations.add_acceleration(bend, 1 / noise**2)

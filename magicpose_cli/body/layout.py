@@ -17,7 +17,7 @@ BODY_PARTS = (
 # Which triangles are drawn together: the person, and MakeHuman's helpers from which hair and
 # garments are cut.
 LAYERS = ("skin", "eyes", "tongue", "teeth", "lashes", "tights", "skirt", "hair")
-VISIBLE = ("skin", "eyes", "tongue", "teeth")
+VISIBLE_LAYERS = ("skin", "eyes", "tongue", "teeth")
 
 # Phenotypes, each 0..1 but for the three origins, which are weights of a mean.
 PHENOTYPES = ("gender", "age", "muscle", "weight", "height", "proportions", "cupsize", "firmness")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from magicpose_cli.body.layout import LAYERS, POSE_POINTS, VISIBLE
+from magicpose_cli.body.layout import LAYERS, POSE_POINTS, VISIBLE_LAYERS
 from magicpose_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Body:
     phenotypes: dict[str, Tensor]
 
     @staticmethod
-    def load(layers: tuple[str, ...] = VISIBLE) -> Body:
+    def load(layers: tuple[str, ...] = VISIBLE_LAYERS) -> Body:
         """The shipped adult on the CPU, float32, read once per choice of layers.
 
         layers: which of LAYERS its faces hold; the vertices of those alone are computed.

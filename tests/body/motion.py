@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from magicpose_cli.body.cameras import Camera
-from magicpose_cli.body.fit_rig import GROUP_NAMES, make_rig
+from magicpose_cli.body.fit_rig import make_rig
+from magicpose_cli.body.joint_groups import GROUP_NAMES
 from magicpose_cli.body.rotations import matrix_from_axis_angle
 
 SIZE = (360, 640)

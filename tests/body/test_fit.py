@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from magicpose_cli.body.fit import fit_clip
-from magicpose_cli.body.fit_rig import GROUP_NAMES, make_rig
+from magicpose_cli.body.fit_rig import make_rig
 from magicpose_cli.body.fit_solve import DAMPING, NormalEquations
 from magicpose_cli.body.fit_start import start_rotations
+from magicpose_cli.body.joint_groups import GROUP_NAMES
 from magicpose_cli.body.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from magicpose_cli.errors import InputError
 from tests.body.motion import CAMERA, SIZE, dance, joint_error_mm, seen
@@ -13,7 +14,7 @@ from tests.body.motion import CAMERA, SIZE, dance, joint_error_mm, seen
 
 @pytest.fixture(scope="module")
 def rig(body):
-    return make_rig(body, list(range(128)))
+    return make_rig(body, list(range(128)), GROUP_NAMES)
 
 
 @pytest.fixture(scope="module")

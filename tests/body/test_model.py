@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magicpose_cli.body import shipped
-from magicpose_cli.body.layout import BODY_PARTS, COCO_23, LAYERS, POSE_SLICES, VISIBLE
+from magicpose_cli.body.layout import BODY_PARTS, COCO_23, LAYERS, POSE_SLICES, VISIBLE_LAYERS
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.phenotypes import shape_from_phenotypes
 from magicpose_cli.body.rotations import matrix_from_axis_angle
@@ -204,7 +204,7 @@ def test_layers_share_their_vertices(body):
     shape = torch.ones(1, 5)
     shared = whole.rest(shape).vertices[:, : body.vertex_count]
     torch.testing.assert_close(shared, body.rest(shape).vertices)
-    for name in VISIBLE:
+    for name in VISIBLE_LAYERS:
         torch.testing.assert_close(whole.faces[whole.layers[name]], body.faces[body.layers[name]])
     skirt = whole.rest(shape).vertices[0, whole.faces[whole.layers["skirt"]].flatten()]
     assert skirt[:, 1].min() < -0.5 and skirt[:, 1].max() < 0.4
