@@ -43,9 +43,10 @@ FOCAL = 1.2  # of the picture's longer side, where the focal length is unknown
 ROUNDS = 12  # of the body alone
 FINGER_ROUNDS = 4  # of body and fingers, where hands are seen
 FACE_ROWS = (0, 8, 16, 27, 30, 33, 36, 39, 42, 45)  # of the 68: those that no expression moves much
+PATIENCE = 6.0  # at first: points that are far off pull, too, and count as outliers in the end
 KNUCKLES = (0, 5, 9, 13, 17)  # the wrist and where the fingers start
 PIXEL_NOISE = 0.01  # of a seen point, as a share of the person's height in the picture
-FACE_WEIGHT, HAND_WEIGHT = 0.15, 1.0  # the face's points move together
+FACE_WEIGHT, HAND_WEIGHT = 0.15, 10.0  # a face's points err together, hands are seen well
 STANDING_SPEED = 0.15  # heights of the person per second, in the picture: slower is standing
 
 
@@ -106,15 +107,15 @@ def fit_clip(
         seen = observed(rows)
         state = _start(rig, seen)
         for number in range(rounds):
-            improve_pose(rig, seen, state)
+            improve_pose(rig, seen, state, 1 + PATIENCE * 0.5**number)
             if number % 3 == 1:
                 improve_shape(rig, seen, state)
         hands = slice(POSE_SLICES["left_hand"].start, POSE_SLICES["right_hand"].stop)
         if (scores[:, hands] > 0).any():
             rows = _rows(tuple(range(21)))
             rig, seen = make_rig(body, rows, GROUP_NAMES), observed(rows)
-            for _ in range(FINGER_ROUNDS):
-                improve_pose(rig, seen, state)
+            for number in range(FINGER_ROUNDS):
+                improve_pose(rig, seen, state, 1 + PATIENCE * 0.5**number)
         error = _distances(posed_points(rig, state).points, seen)
     camera = Camera(width, height, distance_m=0.0, focal_px=focal)
     shape = torch.zeros(1, body.component_count)

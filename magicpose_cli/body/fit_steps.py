@@ -98,14 +98,16 @@ def posed_points(rig: FitRig, state: FitState) -> PosedPoints:
     return PosedPoints(rig.points(parts) + state.place[:, None], parts, world, placed)
 
 
-def pixel_errors(found: Tensor, seen: Observed) -> tuple[Tensor, Tensor, Tensor]:
+def pixel_errors(
+    found: Tensor, seen: Observed, patience: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels' errors (F, P, 2), robust weights (F, P), slopes (F, P, 2, 3) by the points."""
     import torch
 
     depth = (-found[..., 2]).clamp_min(0.1)
     flat = torch.stack([found[..., 0], -found[..., 1]], -1) * (seen.focal_px / depth[..., None])
     error = flat - seen.pixels
-    bad = (error**2).sum(-1) * seen.weights / OUTLIER**2
+    bad = (error**2).sum(-1) * seen.weights / (patience * OUTLIER) ** 2
     weights = seen.weights / (1 + bad) ** 2
     slope = torch.zeros(*found.shape[:2], 2, 3)
     slope[..., 0, 0], slope[..., 1, 1] = seen.focal_px / depth, -seen.focal_px / depth
@@ -128,8 +130,11 @@ def _space_errors(found: Tensor, seen: Observed) -> tuple[Tensor, Tensor]:
     return error, known / SPACE_NOISE_M**2 / (1 + bad) ** 2
 
 
-def improve_pose(rig: FitRig, seen: Observed, state: FitState) -> None:
-    """One step of Gauss-Newton for every frame's place, turn and angles."""
+def improve_pose(rig: FitRig, seen: Observed, state: FitState, patience: float = 1.0) -> None:
+    """One step of Gauss-Newton for every frame's place, turn and angles.
+
+    patience: how many times farther off than usual a point may be before it counts as an outlier.
+    """
     import torch
 
     found, parts, world, placed = posed_points(rig, state)
@@ -137,7 +142,7 @@ def improve_pose(rig: FitRig, seen: Observed, state: FitState) -> None:
     frames, count = len(found), found.shape[1]
     shifts = torch.eye(3)[None, :, None].expand(frames, 3, count, 3)
     slopes = torch.cat([shifts, moved], dim=1)  # (F, U, P, 3)
-    error, weights, view = pixel_errors(found, seen)
+    error, weights, view = pixel_errors(found, seen, patience)
     flat = torch.einsum("fupc,fpdc->fupd", slopes, view)
     equations = NormalEquations(frames, slopes.shape[1])
     equations.add(flat.flatten(2), error.flatten(1), weights.repeat_interleave(2, 1))

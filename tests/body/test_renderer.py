@@ -168,3 +168,27 @@ def test_texture_coordinates_lie_in_the_texture(body):
     uv = shading.uv_map(found, body)[silhouette(found)]
     assert uv.min() > 0 and uv.max() < 1
     assert uv.std(dim=0).min() > 0.05
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_graphics_card_draws_the_same(body, shape, rotations, posed):
+    camera = camera_around(posed.vertices, 96, 96)
+    card = body.to("cuda")
+    there = card(
+        shape.cuda(),
+        torch.full((2, 52), 0.1).cuda(),
+        rotations.cuda(),
+        torch.tensor([[0.0, 1, 0], [1, 0, 2]]).cuda(),
+    )
+    torch.testing.assert_close(there.vertices.cpu(), posed.vertices, atol=1e-4, rtol=0)
+    seen = rasterize(there.vertices, card.faces, camera, cull_back=True)
+    own = rasterize(posed.vertices, body.faces, camera, cull_back=True)
+    same = (seen.triangles.cpu() == own.triangles).float().mean()
+    assert same > 0.99
+    color = torch.tensor([[[0.6, 0.4, 0.3]]])
+    pictures = [
+        shading.render_body(b, v, camera, c)[0].cpu()
+        for b, v, c in ((body, posed.vertices, color), (card, there.vertices, color.cuda()))
+    ]
+    assert (pictures[0] - pictures[1]).abs().mean() < 1e-3
