@@ -5,13 +5,15 @@ groups of joints (body/fit_rig.py). Frames hang together by their accelerations 
 stand, which makes the normal equations banded; a few steps of the shape alternate with them. What
 the picture cannot tell (how far away a person of what size is) is left to the shape's prior.
 
-Angles stay near the rest pose where nothing is seen, and within what joints can do.
+Long clips are fitted in windows that overlap; the window that shows most gives the shape. Angles
+stay near the rest pose where nothing is seen, and within what joints can do.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,7 @@ from magicpose_cli.body.fit_steps import (
     pixel_errors,
     posed_points,
 )
+from magicpose_cli.body.fit_windows import joined, windows_of
 from magicpose_cli.body.joint_groups import GROUP_NAMES
 from magicpose_cli.body.layout import POSE_POINTS, POSE_SLICES
 from magicpose_cli.body.model import Body
@@ -45,6 +48,7 @@ FINGER_ROUNDS = 4  # of body and fingers, where hands are seen
 FACE_ROWS = (0, 8, 16, 27, 30, 33, 36, 39, 42, 45)  # of the 68: those that no expression moves much
 PATIENCE = 6.0  # at first: points that are far off pull, too, and count as outliers in the end
 KNUCKLES = (0, 5, 9, 13, 17)  # the wrist and where the fingers start
+LEAST_POINTS = 4  # of the body, in a frame that tells its size
 PIXEL_NOISE = 0.01  # of a seen point, as a share of the person's height in the picture
 FACE_WEIGHT, HAND_WEIGHT = 0.15, 10.0  # a face's points err together, hands are seen well
 STANDING_SPEED = 0.15  # heights of the person per second, in the picture: slower is standing
@@ -61,6 +65,36 @@ class FittedClip:
     root: Tensor
     camera: Camera
     reprojection_px: Tensor
+
+
+class _Rigs(NamedTuple):
+    body: FitRig
+    whole: FitRig
+
+
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    """What fit_clip() is given."""
+
+    points: Array
+    scores: Array
+    points_3d: Array | None
+    size: tuple[int, int]
+    focal_px: float
+    fps: float
+
+    def part(self, window: slice) -> _Clip:
+        space = None if self.points_3d is None else self.points_3d[window]
+        return replace(
+            self, points=self.points[window], scores=self.scores[window], points_3d=space
+        )
+
+    @property
+    def seen_frames(self) -> int:
+        """How many frames show enough of the body."""
+        body = slice(len(BODY_JOINTS))
+        seen = np.isfinite(self.points[:, body]).all(-1) & (self.scores[:, body] > 0)
+        return int((seen.sum(axis=1) >= LEAST_POINTS).sum())
 
 
 def fit_clip(
@@ -91,36 +125,58 @@ def fit_clip(
         rounds: of Gauss-Newton, for the body alone; a few more, of body and fingers, follow.
 
     Raises:
-        InputError: for arrays of other shapes, or where no frame shows the body.
+        InputError: for arrays of other shapes, or where no frame shows the body, or for a rate or
+            a focal length that is not above 0.
     """
     import torch
 
     _check(points, scores, points_3d)
-    focal = focal_px or FOCAL * max(width, height)
-
-    def observed(rows: list[int]) -> Observed:
-        return _observe(points[:, rows], scores[:, rows], (width, height), focal, fps, points_3d)
-
+    _check_camera(fps, focal_px)
+    clip = _Clip(
+        points, scores, points_3d, (width, height), focal_px or FOCAL * max(width, height), fps
+    )
+    rigs = _Rigs(make_rig(body, _rows(KNUCKLES)), make_rig(body, _rows(range(21)), GROUP_NAMES))
+    windows = windows_of(len(points))
     with torch.no_grad():
-        rows = _rows(KNUCKLES)
-        rig = make_rig(body, rows)
-        seen = observed(rows)
-        state = _start(rig, seen)
-        for number in range(rounds):
-            improve_pose(rig, seen, state, 1 + PATIENCE * 0.5**number)
-            if number % 3 == 1:
-                improve_shape(rig, seen, state)
-        hands = slice(POSE_SLICES["left_hand"].start, POSE_SLICES["right_hand"].stop)
-        if (scores[:, hands] > 0).any():
-            rows = _rows(tuple(range(21)))
-            rig, seen = make_rig(body, rows, GROUP_NAMES), observed(rows)
-            for number in range(FINGER_ROUNDS):
-                improve_pose(rig, seen, state, 1 + PATIENCE * 0.5**number)
-        error = _distances(posed_points(rig, state).points, seen)
-    camera = Camera(width, height, distance_m=0.0, focal_px=focal)
+        most = max(windows, key=lambda window: clip.part(window).seen_frames)
+        best = _fit_window(rigs, clip.part(most), rounds, None)
+        parts = [
+            best
+            if window == most
+            else _fit_window(rigs, clip.part(window), rounds, best.shape)
+            if clip.part(window).seen_frames
+            else None
+            for window in windows
+        ]
+        state = joined(parts, windows)
+        state.shape = best.shape
+        found = [
+            _distances(rigs.whole, _part_of(state, window), clip.part(window))
+            for window in windows_of(len(points), overlap=0)
+        ]
+    camera = Camera(width, height, distance_m=0.0, focal_px=clip.focal_px)
     shape = torch.zeros(1, body.component_count)
     shape[0, :SHAPE_COMPONENTS] = state.shape
-    return FittedClip(shape, rig.rotations(state.turn, state.angles), state.place, camera, error)
+    rotations = rigs.whole.rotations(state.turn, state.angles)
+    return FittedClip(shape, rotations, state.place, camera, torch.cat(found))
+
+
+def _fit_window(rigs: _Rigs, clip: _Clip, rounds: int, shape: Tensor | None) -> FitState:
+    """Fit frames that hang together, with a shape that is known or is fitted, too."""
+    seen = _observe(clip, _rows(KNUCKLES))
+    state = _start(rigs.body, seen)
+    if shape is not None:
+        state.shape = shape
+    for number in range(rounds):
+        improve_pose(rigs.body, seen, state, 1 + PATIENCE * 0.5**number)
+        if shape is None and number % 3 == 1:
+            improve_shape(rigs.body, seen, state)
+    hands = slice(POSE_SLICES["left_hand"].start, POSE_SLICES["right_hand"].stop)
+    if (clip.scores[:, hands] > 0).any():
+        seen = _observe(clip, _rows(range(21)))
+        for number in range(FINGER_ROUNDS):
+            improve_pose(rigs.whole, seen, state, 1 + PATIENCE * 0.5**number)
+    return state
 
 
 def _check(points: Array, scores: Array, points_3d: Array | None) -> None:
@@ -135,48 +191,58 @@ def _check(points: Array, scores: Array, points_3d: Array | None) -> None:
             f"points in space {points_3d.shape} cannot be fitted; "
             f"expected ({frames}, {len(BODY_JOINTS)}, 3)"
         )
-    body = np.isfinite(points[:, : len(BODY_JOINTS)]).all(-1) & (scores[:, : len(BODY_JOINTS)] > 0)
-    if not (body.sum(axis=1) >= 4).any():
+    if not _Clip(points, scores, None, (1, 1), 1.0, 1.0).seen_frames:
         raise InputError(
             "no frame shows four points of the body; a body is fitted to a person that is seen"
         )
 
 
-def _rows(hand: tuple[int, ...]) -> list[int]:
+def _check_camera(fps: float, focal_px: float | None) -> None:
+    if not 0 < fps < float("inf"):
+        raise InputError(f"a clip of {fps} frames a second cannot be fitted; expected more than 0")
+    if focal_px is not None and not 0 < focal_px < float("inf"):
+        raise InputError(f"a focal length of {focal_px} pixels is none; expected more than 0")
+
+
+def _rows(hand: Iterable[int]) -> list[int]:
     """Which of the pose's points are fitted: the body, some of the face and of each hand."""
+    hand = tuple(hand)
     rows = list(range(len(BODY_JOINTS)))
     rows += [POSE_SLICES["face"].start + row for row in FACE_ROWS]
     return rows + [POSE_SLICES[f"{s}_hand"].start + row for s in ("left", "right") for row in hand]
 
 
-def _observe(
-    points: Array,
-    scores: Array,
-    size: tuple[int, int],
-    focal: float,
-    fps: float,
-    points_3d: Array | None,
-) -> Observed:
+def _observe(clip: _Clip, rows: list[int]) -> Observed:
     import torch
 
-    pixels = torch.from_numpy(points - np.array(size) / 2).float()
+    pixels = torch.from_numpy(clip.points[:, rows] - np.array(clip.size) / 2).float()
     known = pixels.isfinite().all(-1)
     body = pixels[:, : len(BODY_JOINTS)]
     far = body.nan_to_num(-1e9).amax(1) - body.nan_to_num(1e9).amin(1)
+    shown = known[:, : len(BODY_JOINTS)].sum(1) >= LEAST_POINTS
     tall = far.norm(dim=1).clamp_min(1.0)
-    tall = torch.where(known.any(1), tall, tall[known.any(1)].median())
+    tall = torch.where(shown, tall, tall[shown].median())
     noise = PIXEL_NOISE * tall
-    weights = torch.from_numpy(scores.astype(np.float32)).clamp(0, 1) * known / noise[:, None] ** 2
+    weights = (
+        torch.from_numpy(clip.scores[:, rows].astype(np.float32)).nan_to_num(0).clamp(0, 1)
+        * known
+        / noise[:, None] ** 2
+    )
     face = slice(len(BODY_JOINTS), len(BODY_JOINTS) + len(FACE_ROWS))
     weights[:, face] *= FACE_WEIGHT
     weights[:, face.stop :] *= HAND_WEIGHT
     ankles = pixels[:, ANKLES]
-    speed = (ankles[1:] - ankles[:-1]).norm(dim=-1) * fps / tall[1:, None]
+    speed = (ankles[1:] - ankles[:-1]).norm(dim=-1) * clip.fps / tall[1:, None]
     space = None
-    if points_3d is not None:
-        space = torch.from_numpy(points_3d.astype(np.float32)) * torch.tensor([1.0, -1, -1])
+    if clip.points_3d is not None:
+        space = torch.from_numpy(clip.points_3d.astype(np.float32)) * torch.tensor([1.0, -1, -1])
     return Observed(
-        pixels.nan_to_num(0), weights, space, (speed < STANDING_SPEED).float(), focal, fps
+        pixels.nan_to_num(0),
+        weights,
+        space,
+        (speed < STANDING_SPEED).float(),
+        clip.focal_px,
+        clip.fps,
     )
 
 
@@ -200,8 +266,18 @@ def _start(rig: FitRig, seen: Observed) -> FitState:
     return state
 
 
-def _distances(found: Tensor, seen: Observed) -> Tensor:
-    error, _, _ = pixel_errors(found, seen)
+def _part_of(state: FitState, window: slice) -> FitState:
+    return replace(
+        state, turn=state.turn[window], angles=state.angles[window], place=state.place[window]
+    )
+
+
+def _distances(rig: FitRig, state: FitState, clip: _Clip) -> Tensor:
+    """(F,) weighted mean distance of the seen points in pixels, NaN where none is seen."""
+    if not clip.seen_frames:
+        return state.place.new_full((len(state.place),), float("nan"))
+    seen = _observe(clip, _rows(range(21)))
+    error, _, _ = pixel_errors(posed_points(rig, state).points, seen)
     far = error.norm(dim=-1) * seen.weights
     mean: Tensor = far.sum(1) / seen.weights.sum(1)
     return mean

@@ -226,8 +226,8 @@ def improve_shape(rig: FitRig, seen: Observed, state: FitState) -> None:
         sure = sure.repeat_interleave(3, 1).double()[:, None]
         system = system + ((rows * sure) @ rows.mT).sum(0)
         right = right + ((rows * sure) @ far.flatten(1).double()[..., None]).sum(0)[:, 0]
-    # errors of neighboring frames are alike: the clip counts as one frame a second
-    alike = max(1.0, seen.fps)
+    # errors of neighboring frames are alike: the clip counts as one frame a second, at least one
+    alike = max(1.0, min(seen.fps, len(found)))
     prior = torch.eye(SHAPE_COMPONENTS, dtype=torch.float64)
     step = -torch.linalg.solve(system / alike + prior, right / alike + state.shape.double())
     state.shape = (state.shape + step.clamp(-1, 1).float()).clamp(-3, 3)

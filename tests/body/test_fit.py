@@ -6,6 +6,8 @@ from magicpose_cli.body.fit import fit_clip
 from magicpose_cli.body.fit_rig import make_rig
 from magicpose_cli.body.fit_solve import DAMPING, NormalEquations
 from magicpose_cli.body.fit_start import start_rotations
+from magicpose_cli.body.fit_steps import FitState
+from magicpose_cli.body.fit_windows import joined, windows_of
 from magicpose_cli.body.joint_groups import GROUP_NAMES
 from magicpose_cli.body.layout import POSE_SLICES
 from magicpose_cli.body.rotations import axis_angle_from_matrix, matrix_from_axis_angle
@@ -133,6 +135,10 @@ def test_the_start_has_the_directions_of_the_bones(body):
         assert (alike > 0.93).all(), (a, b)
 
 
+def short_windows(frames, overlap=3):
+    return windows_of(frames, window=8, overlap=overlap)
+
+
 def fit(body, pixels, space=None, scores=None, **options):
     scores = np.ones(pixels.shape[:2]) if scores is None else scores
     options = {"focal_px": CAMERA.focal_px} | options
@@ -170,6 +176,15 @@ def test_what_is_not_seen_is_held(body):
         assert values.isfinite().all()
     assert fitted.reprojection_px.isnan().tolist() == [number in (2, 3) for number in range(8)]
     assert joint_error_mm(body, fitted, points) < 80
+
+
+def test_frames_that_show_the_face_alone_are_no_trouble(body):
+    points, pixels, space = seen(body, *dance(body, 6))
+    pixels[4:, :18], space[4:] = np.nan, np.nan
+    scores = np.where(np.isnan(pixels[..., 0]), np.nan, 1.0)
+    fitted = fit(body, pixels, space, scores)
+    assert fitted.reprojection_px.max() < 5
+    assert joint_error_mm(body, fitted, points) < 60
 
 
 def test_one_frame_and_two_can_be_fitted(body):
@@ -235,6 +250,42 @@ def test_standing_feet_stay(body):
     assert (ankles[1:] - ankles[:-1]).norm(dim=-1).max() < 0.01
 
 
+@pytest.mark.parametrize("frames", [1, 24, 239, 240, 241, 456, 457, 1000])
+def test_windows_cover_a_clip(frames):
+    windows = windows_of(frames)
+    assert windows[0].start == 0 and windows[-1].stop == frames
+    assert all(window.stop - window.start <= 241 for window in windows)
+    shared = [a.stop - b.start for a, b in zip(windows, windows[1:], strict=False)]
+    assert set(shared) <= {24}
+    whole = windows_of(frames, overlap=0)
+    assert [n for window in whole for n in range(window.start, window.stop)] == list(range(frames))
+
+
+def test_windows_fade_into_each_other():
+    def state(value, count):
+        turn = matrix_from_axis_angle(torch.tensor([[0.0, value, 0.0]])).expand(count, -1, -1)
+        return FitState(
+            turn, torch.full((count, 17, 3), value), torch.full((count, 3), value), torch.zeros(10)
+        )
+
+    windows = [slice(0, 6), slice(3, 10), slice(7, 12)]
+    found = joined([state(0.0, 6), state(1.0, 7), None], windows)
+    expected = torch.tensor([0, 0, 0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1])
+    torch.testing.assert_close(found.place[:, 0], expected)
+    torch.testing.assert_close(found.angles[:, 3, 1], expected)
+    torch.testing.assert_close(axis_angle_from_matrix(found.turn)[:, 1], expected)
+
+
+def test_a_long_clip_is_one_person_and_smooth(body, monkeypatch):
+    monkeypatch.setattr("magicpose_cli.body.fit.windows_of", short_windows)
+    truth = dance(body, 16)
+    points, pixels, space = seen(body, *truth, noise_px=0.5, noise_m=0.01)
+    fitted = fit(body, pixels, space)
+    assert len(fitted.rotations) == len(fitted.root) == len(fitted.reprojection_px) == 16
+    assert joint_error_mm(body, fitted, points) < 30
+    assert (fitted.root[1:] - fitted.root[:-1]).norm(dim=1).max() < 0.1
+
+
 def test_bones_are_of_one_person(body):
     _, pixels, space = seen(body, *dance(body, 4), noise_px=2.0)
     fitted = fit(body, pixels, space)
@@ -250,5 +301,8 @@ def test_what_cannot_be_fitted_is_told(body):
         fit(body, pixels[:, :18], scores=scores)
     with pytest.raises(InputError, match=r"expected \(2, 18, 3\)"):
         fit(body, pixels, np.zeros((2, 17, 3)), scores=scores)
+    for options in ({"fps": 0.0}, {"fps": float("nan")}, {"focal_px": -1.0}):
+        with pytest.raises(InputError, match="expected more than 0"):
+            fit(body, pixels, scores=scores, **options)
     with pytest.raises(InputError, match="no frame shows four points"):
         fit(body, np.full_like(pixels, np.nan), scores=scores)
