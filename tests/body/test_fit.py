@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -255,7 +257,7 @@ def test_windows_cover_a_clip(frames):
     windows = windows_of(frames)
     assert windows[0].start == 0 and windows[-1].stop == frames
     assert all(window.stop - window.start <= 241 for window in windows)
-    shared = [a.stop - b.start for a, b in zip(windows, windows[1:], strict=False)]
+    shared = [a.stop - b.start for a, b in pairwise(windows)]
     assert set(shared) <= {24}
     whole = windows_of(frames, overlap=0)
     assert [n for window in whole for n in range(window.start, window.stop)] == list(range(frames))
