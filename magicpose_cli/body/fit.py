@@ -132,24 +132,11 @@ def fit_clip(
 
     _check(points, scores, points_3d)
     _check_camera(fps, focal_px)
-    clip = _Clip(
-        points, scores, points_3d, (width, height), focal_px or FOCAL * max(width, height), fps
-    )
+    focal = focal_px or FOCAL * max(width, height)
+    clip = _Clip(points, scores, points_3d, (width, height), focal, fps)
     rigs = _Rigs(make_rig(body, _rows(KNUCKLES)), make_rig(body, _rows(range(21)), GROUP_NAMES))
-    windows = windows_of(len(points))
     with torch.no_grad():
-        most = max(windows, key=lambda window: clip.part(window).seen_frames)
-        best = _fit_window(rigs, clip.part(most), rounds, None)
-        parts = [
-            best
-            if window == most
-            else _fit_window(rigs, clip.part(window), rounds, best.shape)
-            if clip.part(window).seen_frames
-            else None
-            for window in windows
-        ]
-        state = joined(parts, windows)
-        state.shape = best.shape
+        state = _fit_windows(rigs, clip, rounds)
         found = [
             _distances(rigs.whole, _part_of(state, window), clip.part(window))
             for window in windows_of(len(points), overlap=0)
@@ -159,6 +146,23 @@ def fit_clip(
     shape[0, :SHAPE_COMPONENTS] = state.shape
     rotations = rigs.whole.rotations(state.turn, state.angles)
     return FittedClip(shape, rotations, state.place, camera, torch.cat(found))
+
+
+def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int) -> FitState:
+    """Fit all windows with the shape of the one that shows most."""
+    windows = windows_of(len(clip.points))
+    most = max(windows, key=lambda window: clip.part(window).seen_frames)
+    best = _fit_window(rigs, clip.part(most), rounds, None)
+    parts: list[FitState | None] = []
+    for window in windows:
+        part = clip.part(window)
+        if window == most:
+            parts.append(best)
+        elif part.seen_frames:
+            parts.append(_fit_window(rigs, part, rounds, best.shape))
+        else:
+            parts.append(None)
+    return replace(joined(parts, windows), shape=best.shape)
 
 
 def _fit_window(rigs: _Rigs, clip: _Clip, rounds: int, shape: Tensor | None) -> FitState:
