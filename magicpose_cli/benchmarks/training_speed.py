@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magicpose_cli.progress import OnProgress, silent
-from magicpose_cli.training.checkpoints import checkpoints, read_standing
+from magicpose_cli.training.checkpoints import checkpoints, read_train_state
 from magicpose_cli.training.recipe import Recipe
 from magicpose_cli.training.run import train
 
@@ -41,13 +41,13 @@ def measure_training(
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         train(short, run, device=device, on_progress=on_progress)
-        standings = [read_standing(checkpoints(path)[-1]) for path in (run / "stages").iterdir()]
+        states = [read_train_state(checkpoints(path)[-1]) for path in (run / "stages").iterdir()]
     return [
         StageSpeed(
-            stage=standing.stages[-1],
-            batch=stages[standing.stages[-1]].batch,
-            samples_per_s=standing.samples_per_s or 0.0,
-            data_wait_share=standing.data_wait_share or 0.0,
+            stage=state.stages[-1],
+            batch=stages[state.stages[-1]].batch,
+            samples_per_s=state.samples_per_s or 0.0,
+            data_wait_share=state.data_wait_share or 0.0,
         )
-        for standing in sorted(standings, key=lambda standing: standing.tick)
+        for state in sorted(states, key=lambda state: state.tick)
     ]

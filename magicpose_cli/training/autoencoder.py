@@ -7,14 +7,15 @@ The decoder starts as a smooth enlargement of the patches' mean colors and learn
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
 from torch import Tensor
 
-LATENTS = 4
-RAW_STD = 0.25  # of the latents in the file: AutoencoderTiny's decoder bends values beyond 1
+from magicpose_cli.arrays import Pictures
+
+LATENT_CHANNELS = 4
+RAW_LATENT_STD = 0.25  # of the latents in the file: AutoencoderTiny's decoder bends values beyond 1
 
 
 def new_autoencoder(width: int, blocks: tuple[int, int, int, int]) -> AutoencoderTiny:
@@ -24,23 +25,23 @@ def new_autoencoder(width: int, blocks: tuple[int, int, int, int]) -> Autoencode
         num_encoder_blocks=(0, 0, 0, 0),
         decoder_block_out_channels=(width,) * 4,
         num_decoder_blocks=blocks,
-        latent_channels=LATENTS,
-        scaling_factor=1 / RAW_STD,
+        latent_channels=LATENT_CHANNELS,
+        scaling_factor=1 / RAW_LATENT_STD,
         shift_factor=0.0,
     )
 
 
 @torch.no_grad()
-def fit_autoencoder(vae: AutoencoderTiny, images: np.ndarray) -> None:
-    """Set the encoder from the statistics of (n, S, S, 3) uint8 pictures; start the decoder."""
+def fit_autoencoder(vae: AutoencoderTiny, images: Pictures) -> None:
+    """Set the encoder from the statistics of square pictures, and start the decoder."""
     pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     patches = _unshuffle(pictures).permute(0, 2, 3, 1).flatten(0, 2)  # (patches, 192)
     mean = patches.mean(0)
     axes = torch.linalg.eigh((patches - mean).T @ (patches - mean)).eigenvectors
-    axes = axes.flip(1)[:, :LATENTS]  # (192, 4), largest first
+    axes = axes.flip(1)[:, :LATENT_CHANNELS]  # (192, 4), largest first
     std = ((patches - mean) @ axes).std(0)
     # whitened, but components of little variance are not blown up to the size of the others
-    scale = RAW_STD / std.clamp_min(0.35 * float(std[0]))
+    scale = RAW_LATENT_STD / std.clamp_min(0.35 * float(std[0]))
     _set_encoder(vae, axes * scale, mean)
     _start_decoder(vae, axes / scale, mean)
 
@@ -67,9 +68,11 @@ def _set_encoder(vae: AutoencoderTiny, projection: Tensor, mean: Tensor) -> None
                 for column in range(2):
                     layer.weight[4 * c + 2 * row + column, c, 1 + row, 1 + column] = 1
         channels *= 4
-    taps = projection.T.reshape(LATENTS, channels, 2, 2)  # the third halving and the projection
-    halvings[2].weight[:LATENTS, :channels, 1:, 1:] = taps
-    for c in range(LATENTS):
+    taps = projection.T.reshape(
+        LATENT_CHANNELS, channels, 2, 2
+    )  # the third halving and the projection
+    halvings[2].weight[:LATENT_CHANNELS, :channels, 1:, 1:] = taps
+    for c in range(LATENT_CHANNELS):
         last.weight[c, c, 1, 1] = 1
     _bias(last).copy_(-(mean @ projection))
 
@@ -82,7 +85,7 @@ def _start_decoder(vae: AutoencoderTiny, axes: Tensor, mean: Tensor) -> None:
         if isinstance(block, AutoencoderTinyBlock):
             block.conv[4].weight.zero_()
             block.conv[4].bias.zero_()
-    colors = axes.reshape(3, 64, LATENTS).mean(1)  # (3, 4)
+    colors = axes.reshape(3, 64, LATENT_CHANNELS).mean(1)  # (3, 4)
     first.weight[:3] = 0
     first.weight[:3, :, 1, 1] = colors
     _bias(first)[:3] = mean.reshape(3, 64).mean(1)
@@ -103,7 +106,7 @@ def _bias(layer: torch.nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-class Rebuilding(torch.nn.Module):
+class DecoderTraining(torch.nn.Module):
     """The decoder's task: pictures from their latents."""
 
     def __init__(self, vae: AutoencoderTiny):
@@ -111,20 +114,25 @@ class Rebuilding(torch.nn.Module):
         self.vae = vae
 
     def forward(self, target: Tensor, noise: Tensor) -> Tensor:
-        """L1 of colors and of their differences.
+        """Compute the loss, see `picture_error`.
 
-        target: (n, 3, s, s) in 0..1. noise: unit noise (n, 4, s / 8, s / 8); a little of it is
-        added to the latents, as those of a denoiser are never exact.
+        Args:
+            target: Pictures (n, 3, s, s) in 0..1.
+            noise: Unit noise (n, 4, s / 8, s / 8); a little of it is added to the latents, as
+                those of a denoiser are never exact.
         """
         with torch.no_grad():
-            latents = self.vae.encode(target * 2 - 1).latents + 0.15 * RAW_STD * noise
+            latents = self.vae.encode(target * 2 - 1).latents + 0.15 * RAW_LATENT_STD * noise
         return picture_error((self.vae.decode(latents).sample + 1) / 2, target)
 
 
 def picture_error(made: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """L1 of colors and of their differences from pixel to pixel.
+    """Compute the L1 of colors and of their differences from pixel to pixel.
 
-    made, target: (n, 3, s, s) in 0..1. weights: (n, 1, s, s) with mean 1; all alike by default.
+    Args:
+        made: Pictures (n, 3, s, s) in 0..1.
+        target: Pictures of the same shape.
+        weights: How much each pixel counts, (n, 1, s, s) with mean 1; all alike by default.
     """
     error = made - target
     weights = torch.ones_like(error[:, :1]) if weights is None else weights

@@ -18,27 +18,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from magicpose_cli.arrays import Pictures
 from magicpose_cli.dataset.processes import cores, worker_processes
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 
-CHUNK = 8  # clips drawn by one task
-DEATHS = 3  # of drawing workers, before the run is given up
+CHUNK_CLIPS = 8  # drawn by one task
+MAX_WORKER_DEATHS = 3  # of drawing workers, before the run is given up
 
-Clips = tuple[np.ndarray, np.ndarray]
-"""images and pose maps, each (n, frames, S, S, 3) uint8 RGB."""
+Clips = tuple[Pictures, Pictures]
+"""Images and pose maps, each (n, frames, S, S, 3) uint8 RGB."""
 
 
-def draw_clips(seed: int, count: int, frames: int, size: int, canvas: int) -> Clips:
-    """`count` clips of one drawn person each, with the pose maps a detector might have given."""
+def draw_clips(seed: int, count: int, frames: int, size: int, pose_draw_size: int) -> Clips:
+    """Draw clips of one person each, with the pose maps a detector might have given.
+
+    Args:
+        seed: Of the people and of the mistakes in their poses.
+        count: How many clips.
+        frames: Pictures of a clip.
+        size: Side of the pictures in pixels.
+        pose_draw_size: Short side in pixels that poses are drawn at.
+    """
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.synthetic.people import draw_people
 
     people = draw_people(seed, count, frames, size)
     images = (people.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     rng = np.random.default_rng(seed)
-    maps = np.stack([pose_map(imperfect(pose, rng), canvas) for pose in people.poses()])
+    maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in people.poses()])
     shape = (count, frames, size, size, 3)
     return images.reshape(shape), maps.reshape(shape)
 
@@ -58,11 +67,16 @@ def imperfect(pose: Pose, rng: np.random.Generator) -> Pose:
     return replace(pose, body=pose.body + noise)
 
 
-class Pool:
-    """The clips of `slots` chunks; after every `renew_every` steps the oldest chunk is renewed.
+class ClipPool:
+    """The clips of `slots` chunks; after every `resample_every` steps the oldest chunk is renewed.
 
-    images, maps: (clips, frames, S, S, 3) uint8 on `device`. Chunk c is drawn from the seed
-    first_seed + c, which no other chunk has.
+    Chunk c is drawn from the seed first_seed + c, which no other chunk has.
+
+    Attributes:
+        slots: Chunks that are held at a time.
+        images: Pictures (clips, frames, S, S, 3) uint8 RGB.
+        maps: Pose maps of the same shape.
+        renewed: Is called with the indices of clips that have changed.
     """
 
     def __init__(
@@ -70,22 +84,21 @@ class Pool:
         clips: int,
         frames: int,
         size: int,
-        canvas: int,
+        pose_draw_size: int,
         first_seed: int,
         *,
-        renew_every: int,
+        resample_every: int,
         workers: int = 0,
         device: torch.device | str = "cpu",
     ):
-        self.slots = -(-clips // CHUNK)
-        shape = (self.slots * CHUNK, frames, size, size, 3)
+        self.slots = -(-clips // CHUNK_CLIPS)
+        shape = (self.slots * CHUNK_CLIPS, frames, size, size, 3)
         self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.maps = torch.zeros_like(self.images)
         self.renewed: Callable[[Tensor], None] = _nobody
-        """Called with the indices of clips that have changed."""
-        self._task = (CHUNK, frames, size, canvas)
+        self._task = (CHUNK_CLIPS, frames, size, pose_draw_size)
         self._first_seed = first_seed
-        self._renew_every = renew_every
+        self._resample_every = resample_every
         self._count = workers or cores()
         self._pending: deque[tuple[int, Future[Clips]]] = deque()
         self._next = 0  # chunk to be ordered
@@ -96,7 +109,7 @@ class Pool:
     def seek(self, step: int, on_progress: OnProgress = silent) -> None:
         """Hold what belongs to this step; what is held already is not drawn again."""
         self.renewed = _nobody
-        oldest = step // self._renew_every
+        oldest = step // self._resample_every
         missing = oldest - self._oldest
         if not (self._oldest >= 0 and 0 <= missing < self.slots):
             for _, future in self._pending:
@@ -106,12 +119,14 @@ class Pool:
         for done in range(missing):
             self._take()
             if done % 8 == 7 or done + 1 == missing:
-                on_progress(Progress("people", (done + 1) * CHUNK, missing * CHUNK, "clips"))
+                on_progress(
+                    Progress("people", (done + 1) * CHUNK_CLIPS, missing * CHUNK_CLIPS, "clips")
+                )
         self._oldest = oldest
 
     def advance(self, step: int) -> None:
         """Go on to this step, one further than the last."""
-        if step // self._renew_every > self._oldest:
+        if step // self._resample_every > self._oldest:
             self._take()
             self._oldest += 1
 
@@ -135,7 +150,9 @@ class Pool:
                 self._next = chunk
         self._pending.popleft()
         slot = chunk % self.slots
-        index = torch.arange(slot * CHUNK, (slot + 1) * CHUNK, device=self.images.device)
+        index = torch.arange(
+            slot * CHUNK_CLIPS, (slot + 1) * CHUNK_CLIPS, device=self.images.device
+        )
         self.images[index] = torch.from_numpy(images).to(self.images.device)
         self.maps[index] = torch.from_numpy(maps).to(self.images.device)
         self.renewed(index)
@@ -149,7 +166,7 @@ class Pool:
     def _revive(self, error: BrokenProcessPool) -> None:
         """A killed worker takes all of them along; what they drew is drawn again."""
         self._deaths += 1
-        if self._deaths > DEATHS:
+        if self._deaths > MAX_WORKER_DEATHS:
             raise TrainingError(
                 f"the processes that draw people were killed {self._deaths} times (for lack of "
                 "memory?); set data.workers or data.clips lower and run the same command again"

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.pair_source import Batch
+from magicpose_cli.training.pair_source import PairBatch
 
-WARM_UP = 3  # runs before a recording, in which libraries choose kernels and take memory
+WARM_UP_RUNS = 3  # runs before a recording, in which libraries choose kernels and take memory
 
 
-class Graphs:
+class CudaGraphs:
     """Computes a task's loss and adds its gradients, by one recording for each shape of arguments.
 
     Gradients have to stay where they are: set them to zero, not to None.
@@ -31,14 +31,21 @@ class Graphs:
         networks: Networks,
         parameters: list[nn.Parameter],
     ):
-        """backward: adds the gradients of a loss to those of `parameters`."""
+        """Prepare to record.
+
+        Args:
+            task: Computes the loss of its arguments.
+            backward: Adds the gradients of a loss to those of `parameters`.
+            networks: Hold references of the last run, which a recording must not keep.
+            parameters: Weights whose gradients the task adds to.
+        """
         self._task, self._backward = task, backward
         self._networks, self._parameters = networks, parameters
         self._memory = torch.cuda.graph_pool_handle()
         self._recordings: dict[Any, tuple[torch.cuda.CUDAGraph, list[Any], Tensor]] = {}
 
     def __call__(self, *arguments: Any) -> Tensor:
-        """The loss of these arguments; it holds until the next call."""
+        """Compute the loss of these arguments; it holds until the next call."""
         given = _leaves(arguments)
         key = tuple(leaf.shape if isinstance(leaf, Tensor) else leaf for leaf in given)
         if key not in self._recordings:
@@ -53,10 +60,11 @@ class Graphs:
     def _record(self, arguments: tuple[Any, ...]) -> tuple[torch.cuda.CUDAGraph, list[Any], Tensor]:
         gradients = [None if p.grad is None else p.grad.clone() for p in self._parameters]
         held = tuple(_copied(argument) for argument in arguments)
-        side = torch.cuda.Stream()
+        new_stream: Callable[[], torch.cuda.Stream] = torch.cuda.Stream  # which torch types not
+        side = new_stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
+            for _ in range(WARM_UP_RUNS):
                 self._backward(self._task(*held))
                 self._networks.forget()  # nothing of this run may live on in the recording
         torch.cuda.current_stream().wait_stream(side)
@@ -76,11 +84,11 @@ def _leaves(arguments: tuple[Any, ...]) -> list[Any]:
     """Arguments of a task one by one, those of its batch too."""
     leaves: list[Any] = []
     for argument in arguments:
-        leaves += vars(argument).values() if isinstance(argument, Batch) else [argument]
+        leaves += vars(argument).values() if isinstance(argument, PairBatch) else [argument]
     return leaves
 
 
 def _copied(argument: Any) -> Any:
-    if isinstance(argument, Batch):
-        return Batch(**{name: value.clone() for name, value in vars(argument).items()})
+    if isinstance(argument, PairBatch):
+        return PairBatch(**{name: value.clone() for name, value in vars(argument).items()})
     return argument.clone() if isinstance(argument, Tensor) else argument

@@ -17,18 +17,21 @@ from torch import Tensor, nn
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.training.autoencoder import picture_error
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.pair_source import Batch
+from magicpose_cli.training.pair_source import PairBatch
 
-DENOISING = 0.25  # share of a batch that is denoised from any timestep
+DENOISED_SHARE = 0.25  # share of a batch that is denoised from any timestep
 LATENT_WEIGHT = 0.1  # of the error in latents beside that of the picture
 BODY_WEIGHT, FACE_WEIGHT = 2.0, 6.0  # on top of 1, of what lies near a pose's limbs and face
-WINDOW = 128  # side in pixels of what is decoded: a decoder costs more than the denoiser before it
+WINDOW_PX = (
+    128  # side in pixels of what is decoded: a decoder costs more than the denoiser before it
+)
 
 
 class EndToEnd(nn.Module):
     """The error of pictures made in one step, and for the rest of a batch of v at any timestep.
 
-    Raises ConfigError for networks that predict noise: from noise alone that tells nothing.
+    Raises:
+        ConfigError: The networks predict noise, which from noise alone tells nothing.
     """
 
     def __init__(self, networks: Networks):
@@ -41,15 +44,22 @@ class EndToEnd(nn.Module):
         self.networks = networks
 
     def forward(
-        self, batch: Batch, dropped: int, t: Tensor, noise: Tensor, where: Tensor
+        self, batch: PairBatch, dropped: int, t: Tensor, noise: Tensor, where: Tensor
     ) -> Tensor:
-        """dropped: the last so many samples have no reference and no pose. t: (n,) timesteps, of
-        which those of the samples to be made in one step are replaced. noise: as target.
-        where: (n,) in 0..1, chooses the windows."""
+        """Compute the loss.
+
+        Args:
+            batch: Pairs of pictures.
+            dropped: The last so many samples have no reference and no pose.
+            t: Timesteps (n,), of which those of the samples to be made in one step are replaced.
+            noise: Unit noise in the shape of `batch.target`.
+            where: Values (n,) in 0..1 that choose the windows.
+        """
         target, count = batch.target, len(batch.target)
-        at_once = count - round(DENOISING * count)
+        at_once = count - round(DENOISED_SHARE * count)
         seen = count - min(dropped, count - at_once)
-        t = torch.cat([torch.full_like(t[:at_once], len(self.networks.signal) - 1), t[at_once:]])
+        last = len(self.networks.sqrt_alphas_cumprod) - 1
+        t = torch.cat([torch.full_like(t[:at_once], last), t[at_once:]])
         a, s = self.networks.factors(t)
         noisy = a * target + s * noise
         noisy[:at_once] = noise[:at_once]  # the sampler begins with nothing of the target in it
@@ -71,9 +81,13 @@ class EndToEnd(nn.Module):
 
 
 def importance(maps: Tensor) -> Tensor:
-    """How much each pixel counts, (n, 1, S, S) with mean 1: more near limbs, most near the face.
+    """Tell how much each pixel counts: more near limbs, most near the face.
 
-    maps: (n, 3, S, S) pose maps in 0..1. A face is what small white dots stand for.
+    Args:
+        maps: Pose maps (n, 3, S, S) in 0..1. A face is what small white dots stand for.
+
+    Returns:
+        Weights (n, 1, S, S) with mean 1.
     """
     reach = maps.shape[-1] // 32
     body = _near(maps.amax(1, keepdim=True), reach)
@@ -83,29 +97,33 @@ def importance(maps: Tensor) -> Tensor:
 
 
 def window_corners(weights: Tensor, where: Tensor) -> Tensor:
-    """Upper left corner (row, column) in patches of 8 pixels of each picture's window, (n, 2).
+    """Choose a window of each picture, whose center falls on a pixel as often as the pixel counts.
 
-    Its center falls on a pixel as often as the pixel counts; the window stays in the picture.
+    Args:
+        weights: How much each pixel counts, (n, 1, S, S).
+        where: Values (n,) in 0..1, one a window.
 
-    weights: (n, 1, S, S). where: (n,) in 0..1.
+    Returns:
+        The upper left corners (row, column) in patches of 8 pixels, (n, 2). Windows stay in the
+        picture.
     """
     counts = F.avg_pool2d(weights, 8).squeeze(1)  # (n, S / 8, S / 8)
     places = counts.shape[-1]
     sums = counts.flatten(1).cumsum(1)
     centers = torch.searchsorted(sums, where[:, None] * sums[:, -1:]).clamp(max=places**2 - 1)
-    corners = torch.cat([centers // places, centers % places], 1) - WINDOW // 16
-    return corners.clamp(0, max(0, places - WINDOW // 8))
+    corners = torch.cat([centers // places, centers % places], 1) - WINDOW_PX // 16
+    return corners.clamp(0, max(0, places - WINDOW_PX // 8))
 
 
 def _windows(pictures: Tensor, corners: Tensor, patch: int) -> Tensor:
     """Square pieces of (n, c, S, S) pictures (patch 8) or of their latents (patch 1)."""
     count, channels, _, width = pictures.shape
-    side = min(WINDOW // 8 * patch, width)
+    side = min(WINDOW_PX // 8 * patch, width)
     along = torch.arange(side, device=corners.device)
     rows, columns = (patch * corner[:, None] + along for corner in corners.unbind(1))
     places = (width * rows[:, :, None] + columns[:, None]).reshape(count, 1, -1)
     pieces = pictures.flatten(2).gather(2, places.expand(-1, channels, -1))
-    return pieces.unflatten(2, (side, side))
+    return pieces.view(count, channels, side, side)
 
 
 def _near(marks: Tensor, reach: int) -> Tensor:

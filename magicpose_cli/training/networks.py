@@ -26,7 +26,12 @@ from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
 from magicpose_cli.training.pretrained_pose import start_from_controlnet
 from magicpose_cli.training.progressive_growing import InputConvs, add_level
-from magicpose_cli.training.recipe import PARTS, ModelSettings, NetworkSettings, Recipe
+from magicpose_cli.training.recipe import (
+    NETWORK_NAMES,
+    NetworkSettings,
+    Recipe,
+    RecipeModelSettings,
+)
 
 
 class Networks(nn.Module):
@@ -34,11 +39,18 @@ class Networks(nn.Module):
 
     Attention stays installed for the module's life, because gradient checkpointing runs parts of
     the forward pass again during the backward pass.
+
+    Attributes:
+        pretrained: Parts that come trained, so that no stage begins them as a copy of the denoiser.
+        input_convs: Of the model of half the size that these networks have grown from, if any.
+        text: Embedding (1, tokens, width) of the empty prompt.
+        sqrt_alphas_cumprod: How much of the clean latents is in noisy ones, by timestep.
+        sqrt_one_minus_alphas_cumprod: How much noise is in them, by timestep.
     """
 
     text: Tensor
-    signal: Tensor
-    noise: Tensor
+    sqrt_alphas_cumprod: Tensor
+    sqrt_one_minus_alphas_cumprod: Tensor
 
     def __init__(
         self,
@@ -48,16 +60,19 @@ class Networks(nn.Module):
         text: Tensor,
         language: dict[str, Any] | None = None,
     ):
-        """text: (1, tokens, width) embedding of the empty prompt.
+        """Put the parts together.
 
-        language: text encoder and tokenizer, which only travel along.
+        Args:
+            parts: `unet`, `appearance_unet` and `pose_controlnet`.
+            scheduler: Of diffusers; tells how much noise a timestep has.
+            vae: AutoencoderKL or AutoencoderTiny.
+            text: Embedding (1, tokens, width) of the empty prompt.
+            language: Text encoder and tokenizer, which only travel along.
         """
         super().__init__()
         self.language = language or {}
-        self.given: tuple[str, ...] = ()
-        """Parts that come trained, so that no stage begins them as a copy of the denoiser."""
-        self.fronts: InputConvs | None = None
-        """Of the model of half the size that these networks have grown from."""
+        self.pretrained: tuple[str, ...] = ()
+        self.input_convs: InputConvs | None = None
         self.unet = parts["unet"]
         self.appearance_unet = parts["appearance_unet"]
         self.pose_controlnet = parts["pose_controlnet"]
@@ -65,18 +80,22 @@ class Networks(nn.Module):
         self.scheduler = scheduler
         self.register_buffer("text", text, persistent=False)
         alphas = scheduler.alphas_cumprod
-        self.register_buffer("signal", alphas.sqrt(), persistent=False)
-        self.register_buffer("noise", (1 - alphas).sqrt(), persistent=False)
+        self.register_buffer("sqrt_alphas_cumprod", alphas.sqrt(), persistent=False)
+        noise_share = (1 - alphas).sqrt()
+        self.register_buffer("sqrt_one_minus_alphas_cumprod", noise_share, persistent=False)
         self._reader = ReferenceAttention(self.unet).__enter__()
         self._writer = ReferenceAttention(self.appearance_unet).__enter__()
 
     def forward(
         self, noisy: Tensor, t: Tensor, reference: Tensor | None, maps: Tensor | None
     ) -> Tensor:
-        """The denoiser's word on noisy latents (B, c, h, w) at timesteps (B,).
+        """Predict noise, or v, as the scheduler says.
 
-        reference: (R, c, h, w) clean latents of the first R samples, or None.
-        maps: (P, 3, H, W) pose maps of the first P samples in 0..1, or None.
+        Args:
+            noisy: Latents (B, c, h, w).
+            t: Timesteps (B,).
+            reference: Clean latents (R, c, h, w) of the first R samples, or None.
+            maps: Pose maps (P, 3, H, W) of the first P samples in 0..1, or None.
         """
         batch = len(noisy)
         residuals: dict[str, Any] = {}
@@ -99,50 +118,67 @@ class Networks(nn.Module):
             bare = (0, 0) * 3 + (0, batch - some)  # no residuals for the rest
             residuals["down_block_additional_residuals"] = [F.pad(r, bare) for r in down]
             residuals["mid_block_additional_residual"] = F.pad(mid, bare)
-        return self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
+        predicted: Tensor = self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
+        return predicted
 
     def forget(self) -> None:
-        """Let go of the reference that was read last, and of the gradients' way to it."""
+        """Drop the features of the reference that was read last, and the gradients' way to them."""
         self._reader.bank = self._writer.recording = None
 
     def factors(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Of clean latents and of noise in noisy ones at timesteps (n,), each (n, 1, 1, 1)."""
-        return self.signal[t].view(-1, 1, 1, 1), self.noise[t].view(-1, 1, 1, 1)
+        """Tell how much of the latents and of the noise is in noisy latents.
+
+        Args:
+            t: Timesteps, (n,).
+
+        Returns:
+            The factors of the clean latents and of the noise, each (n, 1, 1, 1).
+        """
+        factors = (self.sqrt_alphas_cumprod, self.sqrt_one_minus_alphas_cumprod)
+        clean, noise = (values[t].view(-1, 1, 1, 1) for values in factors)
+        return clean, noise
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        """(n, 3, H, W) in 0..1 -> the clean latents that the denoiser works on."""
+        """Encode pictures (n, 3, H, W) in 0..1 to the clean latents that the denoiser works on."""
         encoded = self.vae.encode((pictures * 2 - 1).to(self.vae.dtype))
         latents = encoded.latent_dist.sample() if "latent_dist" in encoded else encoded.latents
         config = self.vae.config
-        return ((latents - (config.shift_factor or 0.0)) * config.scaling_factor).float()
+        shifted: Tensor = latents - (config.shift_factor or 0.0)
+        clean: Tensor = shifted * config.scaling_factor
+        return clean.float()
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Clean latents (n, c, h, w) -> pictures (n, 3, 8h, 8w), about 0..1, with gradients."""
+        """Decode clean latents (n, c, h, w) to pictures (n, 3, 8h, 8w), about 0..1.
+
+        Gradients flow through.
+        """
         config = self.vae.config
         latents = latents / config.scaling_factor + (config.shift_factor or 0.0)
-        return (self.vae.decode(latents.to(self.vae.dtype)).sample.float() + 1) / 2
+        decoded: Tensor = self.vae.decode(latents.to(self.vae.dtype)).sample
+        return (decoded.float() + 1) / 2
 
     @property
     def device(self) -> torch.device:
         """Where the parts are."""
-        return next(self.unet.parameters()).device
+        device: torch.device = next(self.unet.parameters()).device
+        return device
 
     def part(self, name: str) -> Any:
         """A part by the name that recipes use."""
         return self.get_submodule(name)
 
     def start_from_denoiser(self, name: str) -> None:
-        """Make a part what the paper starts it from: a copy of the denoiser (or of its encoder)."""
+        """Make a part a copy of the denoiser (or of its encoder), as the paper starts it."""
         if name == "appearance_unet":
             self.appearance_unet.load_state_dict(self.unet.state_dict())
         elif name == "pose_controlnet":
             self.pose_controlnet.load_state_dict(_pose_network_of(self.unet, self.pose_controlnet))
 
     def pipeline(self) -> MagicPosePipeline:
-        """The same parts as a pipeline, for sample sheets; settings are the caller's affair."""
+        """Make a pipeline of the same parts, for sample sheets; its settings are the defaults."""
         return MagicPosePipeline(
-            **{name: self.part(name) for name in PARTS}, scheduler=deepcopy(self.scheduler),
+            **{name: self.part(name) for name in NETWORK_NAMES}, scheduler=deepcopy(self.scheduler),
             vae=self.vae,
         )  # fmt: skip
 
@@ -159,12 +195,12 @@ def build_networks(recipe: Recipe) -> Networks:
         vae = new_autoencoder(model.autoencoder.width, model.autoencoder.blocks)
         unet = UNet2DConditionModel(**_shape(model))
         text = torch.zeros(1, 1, model.network.text_width)
-        networks = Networks(_with_twins(unet, model.network), small_scheduler(), vae, text)
+        networks = Networks(_with_copies(unet, model.network), small_scheduler(), vae, text)
     if model.pose_start:
         start_from_controlnet(networks.pose_controlnet, model.pose_start)
-        networks.given = (*networks.given, "pose_controlnet")
+        networks.pretrained = (*networks.pretrained, "pose_controlnet")
     if recipe.gradient_checkpointing:
-        for name in PARTS:
+        for name in NETWORK_NAMES:
             networks.part(name).enable_gradient_checkpointing()
     return networks
 
@@ -190,7 +226,7 @@ def small_scheduler() -> DDIMScheduler:
     )
 
 
-def _shape(model: ModelSettings) -> dict[str, Any]:
+def _shape(model: RecipeModelSettings) -> dict[str, Any]:
     network = model.network
     down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in network.attention]
     up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(network.attention)]
@@ -206,7 +242,7 @@ def _shape(model: ModelSettings) -> dict[str, Any]:
     }
 
 
-def _with_twins(unet: UNet2DConditionModel, network: NetworkSettings | None) -> dict[str, Any]:
+def _with_copies(unet: UNet2DConditionModel, network: NetworkSettings | None) -> dict[str, Any]:
     appearance = UNet2DConditionModel.from_config(unet.config)
     appearance.load_state_dict(unet.state_dict())
     hint = network.hint_widths if network else (16, 32, 96, 256)
@@ -217,11 +253,12 @@ def _with_twins(unet: UNet2DConditionModel, network: NetworkSettings | None) -> 
 def _pose_network_of(unet: UNet2DConditionModel, pose: ControlNetModel) -> dict[str, Tensor]:
     hint = pose.config.conditioning_embedding_out_channels
     fresh = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=hint)
-    return fresh.state_dict()
+    weights: dict[str, Tensor] = fresh.state_dict()
+    return weights
 
 
 def _load_networks(start: str) -> Networks:
-    """A MagicPose folder as it is, or Stable Diffusion with twins of its denoiser."""
+    """A MagicPose folder as it is, or Stable Diffusion with copies of its denoiser."""
     folder = found_folder(start)
     if not folder.is_dir():
         raise ModelError(
@@ -233,7 +270,7 @@ def _load_networks(start: str) -> Networks:
     return _networks_of_stable_diffusion(folder)
 
 
-def _grow_networks(model: ModelSettings) -> Networks:
+def _grow_networks(model: RecipeModelSettings) -> Networks:
     """A MagicPose model of half the size, and a finer level on top."""
     folder = found_folder(model.grow_from)
     if not (folder / "appearance_unet").is_dir():
@@ -242,10 +279,10 @@ def _grow_networks(model: ModelSettings) -> Networks:
             "half the size, train it first"
         )
     half = _networks_of_magicpose(folder)
-    parts = _with_twins(UNet2DConditionModel(**_shape(model)), model.network)
+    parts = _with_copies(UNet2DConditionModel(**_shape(model)), model.network)
     add_level(parts, half)
     networks = Networks(parts, half.scheduler, half.vae, half.text, half.language)
-    networks.given, networks.fronts = PARTS, InputConvs(half)
+    networks.pretrained, networks.input_convs = NETWORK_NAMES, InputConvs(half)
     return networks
 
 
@@ -253,11 +290,11 @@ def _networks_of_magicpose(folder: Path) -> Networks:
     pipeline = load_pipeline(folder, "float32")
     if pipeline.vae is None:
         raise ModelError(f"model {folder}: has no vae; training needs one")
-    parts = {name: getattr(pipeline, name) for name in PARTS}
+    parts = {name: getattr(pipeline, name) for name in NETWORK_NAMES}
     text = pipeline.encode_prompt("")
     language = {"text_encoder": pipeline.text_encoder, "tokenizer": pipeline.tokenizer}
     networks = Networks(parts, pipeline.scheduler, pipeline.vae, text, language)
-    networks.given = PARTS
+    networks.pretrained = NETWORK_NAMES
     return networks
 
 
@@ -280,7 +317,7 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
             f"model.start {folder}: no Stable Diffusion 1.5 diffusers folder ({reason}); expected "
             "unet, vae, text_encoder and tokenizer in it"
         ) from error
-    parts = _with_twins(unet, None)
+    parts = _with_copies(unet, None)
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
         timestep_spacing="leading", steps_offset=1, set_alpha_to_one=False, clip_sample=False,
@@ -290,7 +327,7 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
     return Networks(parts, scheduler, vae, speaker.encode_prompt(""), language)
 
 
-CARD = """# {name}
+MODEL_CARD = """# {name}
 
 MagicPose's architecture, trained by `magicpose train` ({stages}) at {size}x{size} pixels.
 {description}.
@@ -303,7 +340,9 @@ def write_model(
     """A diffusers folder that `magicpose --model FOLDER` takes; floats in half precision."""
     model = recipe.model
     with quiet():
-        halved = {name: _halved(networks.part(name), model.name) for name in (*PARTS, "vae")}
+        halved = {
+            name: _halved(networks.part(name), model.name) for name in (*NETWORK_NAMES, "vae")
+        }
     pipeline = MagicPosePipeline(
         **halved,
         **networks.language,
@@ -316,7 +355,7 @@ def write_model(
         warp=model.warp,
     )
     pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
-    card = CARD.format(
+    card = MODEL_CARD.format(
         name=model.name,
         stages=", ".join(stages),
         size=model.size,

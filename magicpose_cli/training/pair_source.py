@@ -14,20 +14,27 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.dataset.clips import ClipFolder, open_clips, sample_pair
 from magicpose_cli.progress import OnProgress
-from magicpose_cli.training.clip_pool import CHUNK, Pool
+from magicpose_cli.training.clip_pool import CHUNK_CLIPS, ClipPool
 from magicpose_cli.training.recipe import Recipe
 
 Encode = Callable[[Tensor], Tensor]
-"""(n, 3, S, S) in 0..1 -> latents"""
+"""From pictures (n, 3, S, S) in 0..1 to latents."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """n pairs: clean latents (n, c, h, w) of reference and target; of the target also the picture
-    and its pose map, (n, 3, S, S) in 0..1."""
+class PairBatch:
+    """Pairs of pictures of one person each.
+
+    Attributes:
+        reference: Clean latents (n, c, h, w).
+        target: Clean latents of the same shape.
+        picture: The target itself, (n, 3, S, S) in 0..1.
+        maps: Pose maps of the target, (n, 3, S, S) in 0..1.
+    """
 
     reference: Tensor
     target: Tensor
@@ -35,23 +42,23 @@ class Batch:
     maps: Tensor
 
 
-class Source(Protocol):
+class PairSource(Protocol):
     """Pairs of pictures of one person each, in any order that the seed fixes."""
 
-    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
-        """Batches of `count` from step `first` on, without end."""
+    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
+        """Give batches of `count` pairs from step `first` on, without end."""
         ...
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
-        """Single pictures (count, 3, S, S) in 0..1, likewise."""
+        """Give single pictures (count, 3, S, S) in 0..1, likewise."""
         ...
 
-    def examples(self, count: int) -> np.ndarray:
-        """Some pictures (count, S, S, 3) uint8 to take statistics of."""
+    def examples(self, count: int) -> Pictures:
+        """Give some pictures (count, S, S, 3) to take statistics of."""
         ...
 
     def close(self) -> None:
-        """Let go of processes."""
+        """End the processes that draw or read."""
         ...
 
 
@@ -64,21 +71,25 @@ class DrawnPeople:
         self._device = device
         self._seed = (recipe.seed, rank)
         first_seed = (recipe.seed % 64 << 24) + (rank % 64 << 18)  # below the test seeds
-        self._pool = Pool(
+        self._pool = ClipPool(
             data.clips, data.frames, model.size, model.pose_canvas, first_seed,
-            renew_every=data.renew_every, workers=data.workers, device=device,
+            resample_every=data.resample_every, workers=data.workers, device=device,
         )  # fmt: skip
 
-    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
+    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
+        """Give pairs of two frames of one person, from step `first` on."""
         pool, device = self._pool, self._device
         pool.seek(first, self._on_progress)
         example = encode(to_float(pool.images[0]))
         latents = example.new_empty(len(pool.images), *example.shape)
 
         def renew(index: Tensor) -> None:
-            for chunk in index.split(CHUNK):  # as they come later: the same numbers after a resume
+            # in chunks, as they come later: the same numbers after a resume
+            for start in range(0, len(index), CHUNK_CLIPS):
+                chunk = index[start : start + CHUNK_CLIPS]
                 pictures = to_float(pool.images[chunk].flatten(0, 1))
-                latents[chunk] = encode(pictures).unflatten(0, (len(chunk), -1))
+                encoded = encode(pictures)
+                latents[chunk] = encoded.view(len(chunk), -1, *encoded.shape[1:])
 
         renew(torch.arange(len(latents), device=device))
         pool.renewed = renew
@@ -89,11 +100,12 @@ class DrawnPeople:
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
             one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
             picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
-            yield Batch(latents[clips, one], latents[clips, other], picture, maps)
+            yield PairBatch(latents[clips, one], latents[clips, other], picture, maps)
             step += 1
             pool.advance(step)
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
+        """Give single frames, from step `first` on."""
         pool = self._pool
         pool.seek(first, self._on_progress)
         step = first
@@ -107,12 +119,15 @@ class DrawnPeople:
             step += 1
             pool.advance(step)
 
-    def examples(self, count: int) -> np.ndarray:
+    def examples(self, count: int) -> Pictures:
+        """Give frames of the first people, spread over all that are held."""
         self._pool.seek(0, self._on_progress)
         images = self._pool.images.flatten(0, 1)
-        return images[:: max(1, len(images) // count)][:count].cpu().numpy()
+        chosen: Pictures = images[:: max(1, len(images) // count)][:count].cpu().numpy()
+        return chosen
 
     def close(self) -> None:
+        """End the processes that draw."""
         self._pool.close()
 
 
@@ -124,21 +139,24 @@ class FilmedPeople:
         self._recipe, self._device = recipe, device
         self._seed = (recipe.seed, rank)
 
-    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[Batch]:
+    def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
+        """Give pairs of two frames of one clip, from step `first` on."""
         for reference, target, maps in self._load(count, first):
             picture = to_float(target)
-            yield Batch(encode(to_float(reference)), encode(picture), picture, to_float(maps))
+            yield PairBatch(encode(to_float(reference)), encode(picture), picture, to_float(maps))
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
+        """Give the targets alone, from step `first` on."""
         for _, target, _ in self._load(count, first):
             yield to_float(target)
 
-    def examples(self, count: int) -> np.ndarray:
+    def examples(self, count: int) -> Pictures:
+        """Give the targets of the first pairs."""
         pairs = _Pairs(self._clips, self._recipe, self._seed)
         return np.stack([pairs[i][1] for i in range(count)])
 
     def close(self) -> None:
-        pass
+        """Do nothing: the processes end with the stream."""
 
     def _load(self, count: int, first: int) -> Iterator[list[Tensor]]:
         pairs = _Pairs(self._clips, self._recipe, self._seed)
@@ -154,13 +172,13 @@ class FilmedPeople:
             yield [moved(pictures, self._device) for pictures in batch]
 
 
-class _Pairs(Dataset):
+class _Pairs(Dataset[tuple[Picture, Picture, Picture]]):
     """Pair number i, whenever and wherever it is asked for."""
 
     def __init__(self, clips: list[ClipFolder], recipe: Recipe, seed: tuple[int, int]):
         self._clips, self._recipe, self._seed = clips, recipe, seed
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[Picture, Picture, Picture]:
         rng = np.random.default_rng([*self._seed, index])
         model, data = self._recipe.model, self._recipe.data
         return sample_pair(
@@ -181,7 +199,9 @@ class _From:
             index += 1
 
 
-def open_source(recipe: Recipe, rank: int, device: torch.device, on_progress: OnProgress) -> Source:
+def open_source(
+    recipe: Recipe, rank: int, device: torch.device, on_progress: OnProgress
+) -> PairSource:
     """What `data.source` names. Raises InputError for a folder without usable clips."""
     if recipe.data.source == "drawn":
         return DrawnPeople(recipe, rank, device, on_progress)
@@ -194,5 +214,5 @@ def moved(values: Tensor, device: torch.device) -> Tensor:
 
 
 def to_float(pictures: Tensor) -> Tensor:
-    """(n, S, S, 3) uint8 -> (n, 3, S, S) in 0..1"""
+    """Make of pictures (n, S, S, 3) uint8 a tensor (n, 3, S, S) in 0..1."""
     return pictures.permute(0, 3, 1, 2).float() / 255

@@ -18,13 +18,13 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.training.recipe import PARTS
+from magicpose_cli.training.recipe import NETWORK_NAMES
 
 if TYPE_CHECKING:
     from magicpose_cli.training.networks import Networks
-    from magicpose_cli.training.pair_source import Batch
+    from magicpose_cli.training.pair_source import PairBatch
 
-SAME = (
+SHARED_SETTINGS = (
     "layers_per_block",
     "cross_attention_dim",
     "attention_head_dim",
@@ -53,7 +53,8 @@ class InputConvs(nn.ModuleDict):
 def add_level(parts: dict[str, Any], half: Networks) -> None:
     """Fill new parts, one level deeper than those of `half`, with what these have learned.
 
-    Raises ConfigError where the shapes do not belong together.
+    Raises:
+        ConfigError: The shapes do not belong together.
     """
     _check(parts["unet"], half.unet)
     for name, part in parts.items():
@@ -85,7 +86,7 @@ def _check(unet: UNet2DConditionModel, old: UNet2DConditionModel) -> None:
             f"network.widths {[widths[0], *widths]} and network.attention [true or false, then "
             "those]"
         )
-    for key in SAME:
+    for key in SHARED_SETTINGS:
         if unet.config[key] != old.config[key]:
             raise ConfigError(
                 f"model.grow_from: that model has {key} {old.config[key]}, [model.network] asks "
@@ -130,17 +131,23 @@ class ProgressiveGrowing(nn.Module):
 
     def __init__(self, networks: Networks):
         super().__init__()
-        if networks.fronts is None:
+        if networks.input_convs is None:
             raise ConfigError(
                 "a stage of kind growth needs model.grow_from, a model of half the size; name one, "
                 "or leave the stage out"
             )
-        self.networks, self._fronts = networks, networks.fronts
+        self.networks, self._input_convs = networks, networks.input_convs
 
-    def forward(self, batch: Batch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
-        """Squared error of the features, each part's as a share of their variance, summed.
+    def forward(self, batch: PairBatch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
+        """Sum up the squared errors of the features, each part's as a share of their variance.
 
-        t: (n,) timesteps. noise: as target. The appearance network reads clean latents.
+        The appearance network reads clean latents.
+
+        Args:
+            batch: Pairs of pictures.
+            dropped: Has no effect here: every sample counts for every part.
+            t: Timesteps (n,).
+            noise: Unit noise in the shape of `batch.target`.
         """
         networks = self.networks
         a, s = networks.factors(t)
@@ -151,20 +158,23 @@ class ProgressiveGrowing(nn.Module):
             # a mean of four has half the deviation of noise
             seen = a * clean + s * 2 * F.avg_pool2d(noise, 2)
         total = torch.zeros((), device=noisy.device)
-        for name in PARTS:
+        for name in NETWORK_NAMES:
             alone = name == "appearance_unet"
             with torch.no_grad():
-                wanted = self._fronts.features(name, clean if alone else seen, maps)
-            made = _front(networks.part(name), batch.target if alone else noisy, t, networks.text,
-                          batch.maps)  # fmt: skip
+                wanted = self._input_convs.features(name, clean if alone else seen, maps)
+            latents = batch.target if alone else noisy
+            made = _second_level_input(networks.part(name), latents, t, networks.text, batch.maps)
             total = total + F.mse_loss(made.float(), wanted.float()) / wanted.float().var()
         return total
 
 
-def _front(
-    part: UNet2DConditionModel | ControlNetModel, latents: Tensor, t: Tensor, text: Tensor,
+def _second_level_input(
+    part: UNet2DConditionModel | ControlNetModel,
+    latents: Tensor,
+    t: Tensor,
+    text: Tensor,
     maps: Tensor,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """What a part's second level is given."""
     features = part.conv_in(latents)
     if isinstance(part, ControlNetModel):
@@ -172,7 +182,8 @@ def _front(
     with torch.no_grad():  # which the kept levels share
         time = part.time_embedding(part.time_proj(t).to(latents.dtype))
     block = part.down_blocks[0]
+    options = {}
     if getattr(block, "has_cross_attention", False):
-        text = text.expand(len(latents), -1, -1)
-        return block(features, time, encoder_hidden_states=text)[0]
-    return block(features, time)[0]
+        options["encoder_hidden_states"] = text.expand(len(latents), -1, -1)
+    below: Tensor = block(features, time, **options)[0]
+    return below

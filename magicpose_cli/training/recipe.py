@@ -1,6 +1,7 @@
 """A training recipe: the network, the data and the stages, as TOML in `presets/training/`.
 
-The defaults are the paper's (MagicPose, section 4 and appendix): 512x512, AdamW, a rate of 1e-4.
+The defaults are the paper's (MagicPose, section 4 and appendix): 512x512 pixels, AdamW, a learning
+rate of 1e-4.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from magicpose_cli.config.sections import (
     Section,
@@ -19,11 +20,11 @@ from magicpose_cli.config.sections import (
     validated,
 )
 
-PARTS = ("unet", "appearance_unet", "pose_controlnet")
-Part = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]
-Kind = Literal["autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end"]
+NETWORK_NAMES = ("unet", "appearance_unet", "pose_controlnet")
+TrainedPart = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]
+StageKind = Literal["autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end"]
 
-TRAINS: dict[str, tuple[Part, ...]] = {
+DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "autoencoder": ("vae.decoder",),
     "base": ("unet",),
     "growth": ("unet", "appearance_unet", "pose_controlnet"),
@@ -35,8 +36,20 @@ TRAINS: dict[str, tuple[Part, ...]] = {
 """Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
 
 
+def _formerly(name: str, former: str) -> dict[str, Any]:
+    """Arguments of a field that recipes of earlier versions spell differently.
+
+    Both keys are read. The former one stays in the fingerprint, so that a training that began
+    before the renaming goes on.
+    """
+    return {
+        "validation_alias": AliasChoices(name, former),
+        "serialization_alias": former,
+    }
+
+
 class NetworkSettings(Section):
-    """The denoiser of a model without a pretrained Stable Diffusion; the twins have its shape."""
+    """The denoiser of a model without a pretrained Stable Diffusion; its copies have its shape."""
 
     widths: tuple[int, ...] = (48, 96, 144)
     resnets: int = Field(1, ge=1)
@@ -58,14 +71,14 @@ class NetworkSettings(Section):
 
 
 class AutoencoderSettings(Section):
-    """mini's autoencoder: principal components of 8x8 patches, and a decoder that is trained."""
+    """The autoencoder of mini: principal components of 8x8 patches, and a trained decoder."""
 
     width: int = Field(32, ge=4)
     blocks: tuple[int, int, int, int] = (3, 2, 2, 1)
     """Residual blocks from the coarsest resolution to the finest."""
 
 
-class ModelSettings(Section):
+class RecipeModelSettings(Section):
     """What is trained."""
 
     name: str = "magicpose"
@@ -96,7 +109,7 @@ class DataSettings(Section):
     """Drawn clips kept at a time."""
     frames: int = Field(4, ge=2)
     """Pictures of one drawn clip."""
-    renew_every: int = Field(8, ge=1)
+    resample_every: int = Field(8, ge=1, **_formerly("resample_every", "renew_every"))
     """Steps after which eight clips give way to new people."""
     flip: float = Field(0.0, ge=0, le=1)
     """How often filmed pairs are mirrored, left and right of the pose changing places."""
@@ -119,8 +132,8 @@ class OptimizerSettings(Section):
 class StageSettings(Section):
     """One stage of the training."""
 
-    kind: Kind
-    train: tuple[Part, ...] = ()
+    kind: StageKind
+    train: tuple[TrainedPart, ...] = ()
     """Parts to train; those of the kind by default."""
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
@@ -128,16 +141,16 @@ class StageSettings(Section):
     batch: int = Field(16, ge=1)
     """Samples of one step on one device, before accumulation."""
     accumulate: int = Field(1, ge=1)
-    rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(1e-4, gt=0, **_formerly("learning_rate", "rate"))
     warmup: int = Field(100, ge=0)
-    """Steps in which the rate rises."""
+    """Steps in which the learning rate rises."""
     cooldown: float = Field(0.0, ge=0, le=1)
-    """Share of the stage in which the rate falls to nothing."""
-    drop: float = Field(0.1, ge=0, lt=1)
+    """Share of the stage in which the learning rate falls to nothing."""
+    cond_dropout: float = Field(0.1, ge=0, lt=1, **_formerly("cond_dropout", "drop"))
     """Share of samples without reference; and without pose where the denoiser learns, because the
     unconditional pass of the guidance sees neither."""
-    noise_bias: float = Field(1.0, gt=0)
-    """Timesteps are drawn as 1000 u^(1 / noise_bias): above 1, noisy ones more often."""
+    timestep_bias: float = Field(1.0, gt=0, **_formerly("timestep_bias", "noise_bias"))
+    """Timesteps are drawn as 1000 u^(1 / timestep_bias): above 1, noisy ones more often."""
 
     @model_validator(mode="after")
     def _check(self) -> StageSettings:
@@ -146,9 +159,9 @@ class StageSettings(Section):
         return self
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[TrainedPart, ...]:
         """Parts that are trained."""
-        return self.train or TRAINS[self.kind]
+        return self.train or DEFAULT_TRAINED_PARTS[self.kind]
 
 
 class Recipe(Tables):
@@ -170,7 +183,7 @@ class Recipe(Tables):
     max_file_mb: int = Field(5000, ge=1)
     sheet_every: int = Field(500, ge=1)
     """Steps between sample sheets."""
-    model: ModelSettings = ModelSettings()
+    model: RecipeModelSettings = RecipeModelSettings()
     data: DataSettings = DataSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     order: tuple[str, ...] = ()
@@ -190,7 +203,7 @@ class Recipe(Tables):
         return self
 
     def models(self) -> dict[str, VariantSettings]:
-        """What comes out, by folder name, each with the order of its stages."""
+        """Tell what comes out, by folder name, each with the order of its stages."""
         order = self.order or tuple(self.stages)
         if not self.variants:
             return {"model": VariantSettings(order=order)}
@@ -200,9 +213,10 @@ class Recipe(Tables):
         }
 
     def fingerprint(self) -> str:
-        """What identifies the settings that decide on the numbers of a run."""
-        told = self.model_dump_json(exclude={"description", "checkpoint_minutes", "keep"})
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        """Hash the settings that decide on the numbers of a run."""
+        free = {"description", "checkpoint_minutes", "keep"}
+        settings = self.model_dump_json(exclude=free, by_alias=True)
+        return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
 class VariantSettings(Section):
@@ -216,9 +230,14 @@ Recipe.model_rebuild()
 
 
 def load_recipe(name: str, **options: Any) -> Recipe:
-    """A shipped recipe by its name, or any TOML file by its path.
+    """Load a shipped recipe by its name, or any TOML file by its path.
 
-    options: `section__name=value` laid over it; None is not typed. Raises ConfigError.
+    Args:
+        name: Of the recipe, or a path.
+        options: `section__name=value` laid over the file; None is not typed.
+
+    Raises:
+        ConfigError: There is no such file, or a setting is wrong.
     """
     path = find_toml(name, presets_folder() / "training", "recipe")
     recipe = validated(Recipe, _with_tuples(read_toml(path, "recipe")), f"recipe {path}")

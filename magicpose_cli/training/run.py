@@ -4,7 +4,7 @@ RUN/recipe.json                   the settings; other ones are refused here
 RUN/stages/appearance-pose/       a stage, by the names of all stages up to it
     step-00000500/                a checkpoint: a usable model, training.json, state/
     sheet-00000500.png            reference | pose | truth | result
-RUN/tensorboard/                  loss, rate, samples a second
+RUN/tensorboard/                  loss, learning rate, samples a second
 RUN/model/                        what came out (or a folder for each variant)
 """
 
@@ -25,23 +25,28 @@ from magicpose_cli.errors import ConfigError, OutputError
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.training.autoencoder import fit_autoencoder
 from magicpose_cli.training.checkpoints import (
-    Moving,
+    TrainableParameters,
     TrainState,
+    checkpoint_folder,
     checkpoints,
-    load_moving,
+    load_trainable,
     load_weights,
-    read_standing,
-    whole_folder,
+    read_train_state,
 )
-from magicpose_cli.training.loop import Loop, Run
+from magicpose_cli.training.loop import TrainingLoop, TrainingRun
 from magicpose_cli.training.networks import Networks, build_networks, compile_blocks, write_model
 from magicpose_cli.training.pair_source import open_source
-from magicpose_cli.training.recipe import PARTS, OptimizerSettings, Recipe, StageSettings
+from magicpose_cli.training.recipe import NETWORK_NAMES, OptimizerSettings, Recipe, StageSettings
 
 
 @dataclass(frozen=True)
 class Trained:
-    """models: finished model folders by name; complete: whether all of them are there."""
+    """What a run has made.
+
+    Attributes:
+        models: Folders of the finished models by name.
+        complete: Whether all of them are there.
+    """
 
     models: dict[str, Path]
     complete: bool
@@ -58,10 +63,18 @@ def train(
 ) -> Trained:
     """Train what is not trained yet; the same call goes on where an earlier one stopped.
 
-    minutes: stop after so long, with a checkpoint. overwrite: begin anew.
+    Args:
+        recipe: What to train, on what and how.
+        folder: Of the run.
+        device: A device of torch, or auto.
+        minutes: When to stop, with a checkpoint.
+        overwrite: Whether to begin anew where the folder holds a run.
+        on_progress: Is told the steps.
 
-    Raises ConfigError where `folder` holds a run of another recipe, TrainingError where the loss
-    is no number, OutputError where a checkpoint cannot be written.
+    Raises:
+        ConfigError: The folder holds a run of another recipe.
+        TrainingError: The loss is no finite number, or a checkpoint is damaged.
+        OutputError: A checkpoint cannot be written.
     """
     accelerator = _accelerator(recipe, device)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
@@ -69,7 +82,7 @@ def train(
         _claim(folder, recipe, overwrite)
     accelerator.wait_for_everyone()
     source = open_source(recipe, accelerator.process_index, accelerator.device, on_progress)
-    run = Run(recipe, folder, accelerator, source, on_progress, deadline)
+    run = TrainingRun(recipe, folder, accelerator, source, on_progress, deadline)
     finished: dict[str, Path] = {}
     cudnn = torch.backends.cudnn
     before, cudnn.benchmark = cudnn.benchmark, True  # shapes come again: what is fastest is tried
@@ -81,7 +94,7 @@ def train(
                 if networks is None:
                     return Trained(finished, complete=False)
                 if accelerator.is_main_process:
-                    with whole_folder(folder / name) as partial:
+                    with checkpoint_folder(folder / name) as partial:
                         write_model(networks, recipe, partial, variant.order, guidance)
             finished[name] = folder / name
     finally:
@@ -90,7 +103,7 @@ def train(
     return Trained(finished, complete=True)
 
 
-def _all_stages(run: Run, order: tuple[str, ...]) -> Networks | None:
+def _all_stages(run: TrainingRun, order: tuple[str, ...]) -> Networks | None:
     """One model through its stages; None where the time ran out."""
     networks, model = build_networks(run.recipe), run.recipe.model
     fresh = not (model.start or model.grow_from)
@@ -98,52 +111,56 @@ def _all_stages(run: Run, order: tuple[str, ...]) -> Networks | None:
     if fresh and not begun:
         fit_autoencoder(networks.vae, run.source.examples(200))
     networks.to(run.accelerator.device)
-    for part in (*PARTS, "vae"):
+    for part in (*NETWORK_NAMES, "vae"):
         networks.part(part).to(memory_format=torch.channels_last)
     if run.recipe.compile:
         compile_blocks(networks)
-    standing = TrainState(trained=("vae",) if fresh else (), done=True)
+    state = TrainState(trained=("vae",) if fresh else (), done=True)
     for depth in range(1, len(order) + 1):
-        standing = _stage(run, networks, order[:depth], standing)
-        if not standing.done:
+        state = _stage(run, networks, order[:depth], state)
+        if not state.done:
             return None
     return networks
 
 
-def _stage_folder(run: Run, order: tuple[str, ...]) -> Path:
+def _stage_folder(run: TrainingRun, order: tuple[str, ...]) -> Path:
     return run.folder / "stages" / "-".join(order)
 
 
-def _stage(run: Run, networks: Networks, order: tuple[str, ...], before: TrainState) -> TrainState:
+def _stage(
+    run: TrainingRun, networks: Networks, order: tuple[str, ...], before: TrainState
+) -> TrainState:
     """Bring the networks to the end of this stage, or as far as the time allows."""
     folder, stage = _stage_folder(run, order), run.recipe.stages[order[-1]]
     saved = checkpoints(folder)
-    standing = read_standing(saved[-1]) if saved else None
-    if standing and standing.done:
+    state = read_train_state(saved[-1]) if saved else None
+    if state and state.done:
         load_weights(saved[-1], networks)
-        return standing
-    if standing is None:
-        standing = replace(before, stages=order, step=0, used_s=0.0, done=False, loss=None)
+        return state
+    if state is None:
+        state = replace(before, stages=order, step=0, used_s=0.0, done=False, loss=None)
         for part in stage.parts:
-            if part not in before.trained and part not in networks.given:
+            if part not in before.trained and part not in networks.pretrained:
                 networks.start_from_denoiser(part)
-    moving = _moving(networks, stage, run.recipe.optimizer)
+    trainable = _trainable_parameters(networks, stage, run.recipe.optimizer)
     if saved:
-        load_moving(saved[-1], networks, moving, standing)
-    standing.trained = tuple(dict.fromkeys((*before.trained, *stage.parts)))
-    standing.fingerprint = run.recipe.fingerprint()
-    loop = Loop(run, networks, stage, moving, standing, folder)
+        load_trainable(saved[-1], networks, trainable, state)
+    state.trained = tuple(dict.fromkeys((*before.trained, *stage.parts)))
+    state.fingerprint = run.recipe.fingerprint()
+    loop = TrainingLoop(run, networks, stage, trainable, state, folder)
     try:
-        loop.to_the_end()
+        loop.fit()
     except KeyboardInterrupt:
         loop.save()
         raise
-    if standing.done:  # what comes next, and what is published, is the average
-        moving.average.copy_to(moving.parameters)
-    return standing
+    if state.done:  # what comes next, and what is published, is the average
+        trainable.average.copy_to(trainable.parameters)
+    return state
 
 
-def _moving(networks: Networks, stage: StageSettings, settings: OptimizerSettings) -> Moving:
+def _trainable_parameters(
+    networks: Networks, stage: StageSettings, settings: OptimizerSettings
+) -> TrainableParameters:
     """Parameters of the stage's parts, set to be trained, everything else frozen."""
     networks.requires_grad_(False)
     names, parameters = [], []
@@ -153,13 +170,13 @@ def _moving(networks: Networks, stage: StageSettings, settings: OptimizerSetting
             parameters.append(parameter.requires_grad_(True))
     optimizer = torch.optim.AdamW(
         parameters,
-        lr=stage.rate,
+        lr=stage.learning_rate,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
         fused=parameters[0].is_cuda,
     )
     average = EMAModel(parameters, decay=settings.ema, use_ema_warmup=False, foreach=True)
-    return Moving(names, parameters, optimizer, average)
+    return TrainableParameters(names, parameters, optimizer, average)
 
 
 def _accelerator(recipe: Recipe, device: str) -> Accelerator:
@@ -178,12 +195,15 @@ def _accelerator(recipe: Recipe, device: str) -> Accelerator:
 
 def _claim(folder: Path, recipe: Recipe, overwrite: bool) -> None:
     """Make the run's folder, or find it to be of the same recipe."""
-    told = folder / "recipe.json"
+    recipe_file = folder / "recipe.json"
     try:
-        if overwrite and told.is_file():
+        if overwrite and recipe_file.is_file():
             shutil.rmtree(folder)
-        if told.is_file():
-            if json.loads(told.read_text(encoding="utf-8"))["fingerprint"] == recipe.fingerprint():
+        if recipe_file.is_file():
+            if (
+                json.loads(recipe_file.read_text(encoding="utf-8"))["fingerprint"]
+                == recipe.fingerprint()
+            ):
                 return
             raise ConfigError(
                 f"{folder} holds a run of another recipe; choose another folder, or give "
@@ -193,10 +213,10 @@ def _claim(folder: Path, recipe: Recipe, overwrite: bool) -> None:
             raise OutputError(f"{folder} holds other files; choose an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         data = {"fingerprint": recipe.fingerprint(), "recipe": recipe.model_dump(mode="json")}
-        told.write_text(json.dumps(data, indent=2), encoding="utf-8")
+        recipe_file.write_text(json.dumps(data, indent=2), encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written: {error.strerror}; choose another folder"
         ) from error
     except (ValueError, KeyError) as error:
-        raise ConfigError(f"{told} is damaged; give --overwrite to begin anew") from error
+        raise ConfigError(f"{recipe_file} is damaged; give --overwrite to begin anew") from error

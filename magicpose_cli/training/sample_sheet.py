@@ -8,25 +8,29 @@ import numpy as np
 import torch
 from PIL import Image
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.pair_source import to_float
 from magicpose_cli.training.recipe import Recipe
 
-ROWS = 6
+SHEET_ROWS = 6
 
 
-class Sheet:
+class SampleSheet:
     """A fixed set of pairs, drawn again by every sheet: reference | pose | truth | result."""
 
     def __init__(self, recipe: Recipe):
         self._recipe = recipe
-        self._rows = [_row(recipe, index) for index in range(ROWS)]
+        self._rows = [_row(recipe, index) for index in range(SHEET_ROWS)]
 
     @torch.no_grad()
     def write(self, path: Path, networks: Networks, kind: str) -> None:
-        """A PNG; in the base stage the result is what the bare denoiser dreams of."""
+        """Write a PNG.
+
+        In the base stage the result is what the denoiser makes without reference and pose.
+        """
         model = self._recipe.model
         pipeline = networks.pipeline()
         pipeline.set_progress_bar_config(disable=True)
@@ -52,7 +56,7 @@ class Sheet:
         Image.fromarray(np.concatenate(lines)).save(path)
 
 
-def _row(recipe: Recipe, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture]:
     """Reference, pose map and truth, each (S, S, 3) uint8."""
     model = recipe.model
     if recipe.data.source != "drawn":

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from magicpose_cli.training.autoencoder import Rebuilding
+from magicpose_cli.training.autoencoder import DecoderTraining
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.pair_source import Batch, Source, moved
+from magicpose_cli.training.pair_source import PairBatch, PairSource, moved
 from magicpose_cli.training.progressive_growing import ProgressiveGrowing
 from magicpose_cli.training.recipe import StageSettings
 
-CROP = 64
-"""Side in pixels of what the decoder is trained on: its sight is short, and crops are cheap."""
+DECODER_CROP_PX = 64
+"""Side of what the decoder is trained on: its sight is short, and crops are cheap."""
 
 
 class Denoising(nn.Module):
@@ -30,10 +30,14 @@ class Denoising(nn.Module):
         self._stage = stage
         self._velocity = networks.scheduler.config.prediction_type == "v_prediction"
 
-    def forward(self, batch: Batch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
-        """Mean squared error.
+    def forward(self, batch: PairBatch, dropped: int, t: Tensor, noise: Tensor) -> Tensor:
+        """Compute the mean squared error.
 
-        dropped: the last so many samples have no reference. t: (n,) timesteps. noise: as target.
+        Args:
+            batch: Pairs of pictures.
+            dropped: The last so many samples have no reference.
+            t: Timesteps (n,).
+            noise: Unit noise in the shape of `batch.target`.
         """
         kind, target = self._stage.kind, batch.target
         seen = len(target) - dropped
@@ -50,7 +54,7 @@ class Denoising(nn.Module):
 def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
     """The module whose loss the stage lowers."""
     if stage.kind == "autoencoder":
-        return Rebuilding(networks.vae)
+        return DecoderTraining(networks.vae)
     if stage.kind == "growth":
         return ProgressiveGrowing(networks)
     if stage.kind == "end-to-end":
@@ -59,11 +63,18 @@ def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
 
 
 def examples(
-    networks: Networks, stage: StageSettings, source: Source, seed: tuple[int, ...], first: int
+    networks: Networks, stage: StageSettings, source: PairSource, seed: tuple[int, ...], first: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Arguments for the task, one tuple a batch, from batch `first` of the run, without end.
+    """Give the arguments of the task, one tuple a batch, without end.
 
     All chance is drawn from (seed, number of the batch).
+
+    Args:
+        networks: Encode the pictures.
+        stage: Decides what the arguments are.
+        source: Where the pictures come from.
+        seed: Of the run and of this process.
+        first: Number of the first batch, counted over the whole run.
     """
     device = networks.device
     chance, noises = torch.Generator(), torch.Generator(device)
@@ -84,8 +95,8 @@ def examples(
             continue
         n = len(batch.target)
         u = torch.rand(n + 1, generator=chance)
-        dropped = int(n * stage.drop + float(u[n])) if stage.kind != "base" else 0
-        t = moved((1000 * u[:n] ** (1 / stage.noise_bias)).long().clamp(max=999), device)
+        dropped = int(n * stage.cond_dropout + float(u[n])) if stage.kind != "base" else 0
+        t = moved((1000 * u[:n] ** (1 / stage.timestep_bias)).long().clamp(max=999), device)
         noise = torch.randn(batch.target.shape, generator=noises, device=device)
         if stage.kind == "end-to-end":
             yield batch, dropped, t, noise, moved(torch.rand(n, generator=chance), device)
@@ -95,7 +106,7 @@ def examples(
 
 def _crops(pictures: Tensor, chance: torch.Generator) -> Tensor:
     """The same window of each picture, on the grid of the 8x8 patches."""
-    side = min(CROP, pictures.shape[-1])
+    side = min(DECODER_CROP_PX, pictures.shape[-1])
     places = (pictures.shape[-1] - side) // 8 + 1
     x, y = torch.randint(places, (2,), generator=chance).tolist()
     return pictures[..., 8 * y : 8 * y + side, 8 * x : 8 * x + side]

@@ -13,5 +13,5 @@ def toy() -> Recipe:
         name: stage.model_copy(update={"steps": 4, "warmup": 2, "batch": 4})
         for name, stage in recipe.stages.items()
     }
-    data = recipe.data.model_copy(update={"clips": 8, "workers": 1, "renew_every": 2})
+    data = recipe.data.model_copy(update={"clips": 8, "workers": 1, "resample_every": 2})
     return recipe.model_copy(update={"stages": stages, "data": data})

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from magicpose_cli.synthetic.people import draw_people
-from magicpose_cli.training.autoencoder import Rebuilding, fit_autoencoder, new_autoencoder
+from magicpose_cli.training.autoencoder import DecoderTraining, fit_autoencoder, new_autoencoder
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_untrained_decoder_already_shows_the_colors(vae, pictures):
 
 
 def test_training_the_decoder_lowers_its_loss(vae, pictures):
-    task = Rebuilding(vae)
+    task = DecoderTraining(vae)
     target, noise = tensor(pictures[:8]), torch.randn(8, 4, 8, 8)
     before = [p.clone() for p in vae.encoder.parameters()]
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), 2e-3)

@@ -9,28 +9,30 @@ import torch
 
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.training import clip_pool as module
-from magicpose_cli.training.clip_pool import CHUNK, Pool, draw_clips, imperfect
+from magicpose_cli.training.clip_pool import CHUNK_CLIPS, ClipPool, draw_clips, imperfect
 
-SHAPE = {"frames": 2, "size": 32, "canvas": 96, "first_seed": 5}
+SHAPE = {"frames": 2, "size": 32, "pose_draw_size": 96, "first_seed": 5}
 
 
 @pytest.fixture
 def pool():
-    pool = Pool(clips=2 * CHUNK, renew_every=3, workers=1, **SHAPE)
+    pool = ClipPool(clips=2 * CHUNK_CLIPS, resample_every=3, workers=1, **SHAPE)
     yield pool
     pool.close()
 
 
 def test_it_draws_what_its_seeds_say_and_renews_the_oldest(pool):
     pool.seek(0)
-    drawn = [torch.from_numpy(draw_clips(5 + chunk, CHUNK, 2, 32, 96)[0]) for chunk in range(3)]
+    drawn = [
+        torch.from_numpy(draw_clips(5 + chunk, CHUNK_CLIPS, 2, 32, 96)[0]) for chunk in range(3)
+    ]
     assert torch.equal(pool.images, torch.cat(drawn[:2]))
     changed = []
     pool.renewed = changed.append
     pool.advance(2)
     assert not changed
     pool.advance(3)
-    assert torch.equal(changed[0], torch.arange(CHUNK))
+    assert torch.equal(changed[0], torch.arange(CHUNK_CLIPS))
     assert torch.equal(pool.images, torch.cat([drawn[2], drawn[1]]))
 
 
@@ -51,12 +53,14 @@ def test_a_killed_worker_costs_nothing(pool):
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
     pool.seek(3)
-    expected = [torch.from_numpy(draw_clips(5 + chunk, CHUNK, 2, 32, 96)[0]) for chunk in (2, 1)]
+    expected = [
+        torch.from_numpy(draw_clips(5 + chunk, CHUNK_CLIPS, 2, 32, 96)[0]) for chunk in (2, 1)
+    ]
     assert torch.equal(pool.images, torch.cat(expected))
 
 
 def test_workers_that_keep_dying_end_the_run_in_one_line(pool, monkeypatch):
-    monkeypatch.setattr(module, "DEATHS", 0)
+    monkeypatch.setattr(module, "MAX_WORKER_DEATHS", 0)
     pool.seek(0)
     (worker,) = pool._workers._processes.values()
     os.kill(worker.pid, signal.SIGKILL)

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from magicpose_cli.training.cuda_graphs import Graphs
+from magicpose_cli.training.cuda_graphs import CudaGraphs
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.networks import build_networks
-from magicpose_cli.training.pair_source import Batch
-from magicpose_cli.training.recipe import TRAINS
+from magicpose_cli.training.pair_source import PairBatch
+from magicpose_cli.training.recipe import DEFAULT_TRAINED_PARTS
 
 
 def arguments(seed, dropped):
@@ -14,7 +14,9 @@ def arguments(seed, dropped):
     def drawn(*shape):
         return torch.rand(shape, generator=generator).cuda()
 
-    batch = Batch(drawn(4, 4, 8, 8), drawn(4, 4, 8, 8), drawn(4, 3, 64, 64), drawn(4, 3, 64, 64))
+    batch = PairBatch(
+        drawn(4, 4, 8, 8), drawn(4, 4, 8, 8), drawn(4, 3, 64, 64), drawn(4, 3, 64, 64)
+    )
     return batch, dropped, torch.full((4,), 500).cuda(), drawn(4, 4, 8, 8), drawn(4)
 
 
@@ -23,14 +25,14 @@ def arguments(seed, dropped):
 def test_recorded_steps_are_the_steps(toy, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     networks = build_networks(toy).cuda()
-    parts = TRAINS["end-to-end"]
+    parts = DEFAULT_TRAINED_PARTS["end-to-end"]
     parameters = [p for part in parts for p in networks.part(part).parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
         if parameter.dim() > 1:  # what begins as zero would hide what comes before it
             torch.nn.init.normal_(parameter, std=0.05)
     task = EndToEnd(networks)
-    graphs = Graphs(task, lambda loss: loss.backward(), networks, parameters)
+    graphs = CudaGraphs(task, lambda loss: loss.backward(), networks, parameters)
 
     def gradients(of, *many):
         for parameter in parameters:

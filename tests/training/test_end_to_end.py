@@ -9,8 +9,8 @@ from diffusers import DDIMScheduler
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.progress import silent
 from magicpose_cli.training.end_to_end import (
-    DENOISING,
-    WINDOW,
+    DENOISED_SHARE,
+    WINDOW_PX,
     EndToEnd,
     importance,
     window_corners,
@@ -51,7 +51,7 @@ def test_windows_lie_where_it_counts():
     weights = torch.ones(2000, 1, 256, 256)
     weights[:, :, 64:72, 200:208] = 1e4  # row 8, column 25 of the patches
     corners = window_corners(weights, torch.linspace(0, 1, 2000))
-    most = (256 - WINDOW) // 8
+    most = (256 - WINDOW_PX) // 8
     assert corners.min() == 0 and corners.max() == most
     near = (corners == torch.tensor([0, most])).all(1)  # as far as the picture goes
     assert 0.88 < near.float().mean() < 0.96  # 10,000 of 11,023, and neighbors
@@ -63,7 +63,7 @@ def test_small_pictures_are_looked_at_whole():
 
 def test_a_window_alone_is_decoded(networks, batch, monkeypatch):
     """What lies outside of the window has no part in the loss of the picture."""
-    monkeypatch.setattr("magicpose_cli.training.end_to_end.WINDOW", 32)
+    monkeypatch.setattr("magicpose_cli.training.end_to_end.WINDOW_PX", 32)
     monkeypatch.setattr("magicpose_cli.training.end_to_end.LATENT_WEIGHT", 0.0)
     weights = importance(batch.maps)
     corners = window_corners(weights, torch.full((8,), 0.5)).tolist()
@@ -104,7 +104,7 @@ def test_pictures_begin_with_nothing_of_the_target(networks, batch):
         EndToEnd(networks)(batch, 2, t, noise, torch.rand(8))
     hook.remove()
     ((noisy, times, reference, maps),) = seen
-    at_once = 8 - round(8 * DENOISING)
+    at_once = 8 - round(8 * DENOISED_SHARE)
     assert torch.equal(noisy[:at_once], noise[:at_once])
     assert not torch.equal(noisy[at_once:], noise[at_once:])
     assert (times[:at_once] == 999).all() and (times[at_once:] == 300).all()

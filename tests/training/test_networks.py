@@ -9,7 +9,7 @@ from magicpose_cli.diffusion.checkpoint.layout import controlnet_modules, rename
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.networks import build_networks, write_model
-from magicpose_cli.training.recipe import PARTS, Recipe
+from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_checkpointing_gradients_changes_none_of_them(toy):
 def test_a_magicpose_model_goes_on_as_it_is(toy, tiny_model):
     networks = build_networks(starting_from(toy, tiny_model))
     pipeline = load_pipeline(tiny_model, "float32")
-    assert networks.given == PARTS
-    for part in PARTS:
+    assert networks.pretrained == NETWORK_NAMES
+    for part in NETWORK_NAMES:
         for name, weight in getattr(pipeline, part).named_parameters():
             assert torch.equal(weight, networks.part(part).get_parameter(name))
 
@@ -111,7 +111,7 @@ def stable_diffusion(tmp_path):
 def test_stable_diffusion_gives_denoiser_autoencoder_and_language(toy, stable_diffusion, tmp_path):
     recipe = starting_from(toy, stable_diffusion)
     networks = build_networks(recipe)
-    assert networks.given == () and networks.text.shape == (1, 77, 8)
+    assert networks.pretrained == () and networks.text.shape == (1, 77, 8)
     assert networks.encode(torch.rand(2, 3, 64, 64)).shape == (2, 4, 8, 8)
     write_model(networks, recipe, tmp_path / "model", ("pose",), 7.0)
     pipeline = load_pipeline(tmp_path / "model", "float32")
@@ -172,7 +172,7 @@ def test_the_pose_network_begins_as_a_controlnet_of_others(
     name = "an-org/control" if kind == "fetched" else str(place)
     model = toy.model.model_copy(update={"pose_start": name})
     begun = build_networks(toy.model_copy(update={"model": model}))
-    assert begun.given == ("pose_controlnet",)
+    assert begun.pretrained == ("pose_controlnet",)
     for key, weight in begun.pose_controlnet.state_dict().items():
         assert torch.equal(weight, state[key])
 

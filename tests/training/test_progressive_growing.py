@@ -6,11 +6,11 @@ import torch
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ConfigError, ModelError
 from magicpose_cli.progress import silent
-from magicpose_cli.training.checkpoints import checkpoints, read_state
+from magicpose_cli.training.checkpoints import checkpoints, read_tensors
 from magicpose_cli.training.networks import build_networks, write_model
 from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.progressive_growing import ProgressiveGrowing
-from magicpose_cli.training.recipe import PARTS, Recipe, StageSettings
+from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings
 from magicpose_cli.training.run import train
 
 
@@ -34,7 +34,7 @@ def grown(toy: Recipe, half, attention=(True, True, True), **changes) -> Recipe:
     )
     model = toy.model.model_copy(update={"grow_from": str(half), "network": network})
     stages = {
-        "growth": StageSettings(kind="growth", steps=4, batch=4, rate=2e-3, warmup=1),
+        "growth": StageSettings(kind="growth", steps=4, batch=4, learning_rate=2e-3, warmup=1),
         "end-to-end": toy.stages["end-to-end"],
     }
     return toy.model_copy(update={"model": model, "stages": stages})
@@ -60,8 +60,8 @@ def test_kept_levels_answer_as_before(toy, half, attention):
     noisy, clean, t = torch.randn(2, 4, 4, 4), torch.randn(2, 4, 4, 4), torch.full((2,), 600)
     maps = torch.rand(2, 3, 32, 32)
     seen = {"unet": noisy, "appearance_unet": clean, "pose_controlnet": noisy}
-    for name in PARTS:  # in place of the new level's way down
-        features = large.fronts.features(name, seen[name], maps)
+    for name in NETWORK_NAMES:  # in place of the new level's way down
+        features = large.input_convs.features(name, seen[name], maps)
         down = large.part(name).down_blocks[0]
         down.register_forward_hook(
             lambda module, inputs, output, features=features: (
@@ -97,7 +97,7 @@ def test_growing_changes_the_new_level_alone(toy, half, batch):
         losses.append(loss.item())
         optimizer.step()
     assert losses[-1] < 0.5 * losses[0]
-    assert {name.partition(".")[0] for name in moved} == set(PARTS)
+    assert {name.partition(".")[0] for name in moved} == set(NETWORK_NAMES)
     new = ("conv_in.", "down_blocks.0.", "controlnet_cond_embedding.")
     for name in moved:
         assert name.partition(".")[2].startswith(new), name
@@ -116,14 +116,14 @@ def test_a_grown_model_trains_and_goes_on(toy, half, tmp_path):
     again = train(recipe, tmp_path / "stopped", device="cpu").models["model"]
     for stage in ("growth", "growth-end-to-end"):
         first, second = (
-            read_state(checkpoints(tmp_path / run / "stages" / stage)[-1])
+            read_tensors(checkpoints(tmp_path / run / "stages" / stage)[-1])
             for run in ("once", "stopped")
         )
         assert first.keys() == second.keys()
         assert all(torch.equal(value, second[key]) for key, value in first.items())
     one, other = (load_pipeline(folder, "float32") for folder in (once, again))
     assert len(one.unet.config.block_out_channels) == 3
-    for part in (*PARTS, "vae"):
+    for part in (*NETWORK_NAMES, "vae"):
         first, second = (getattr(pipeline, part).state_dict() for pipeline in (one, other))
         assert all(torch.equal(value, second[key]) for key, value in first.items())
 

@@ -23,7 +23,7 @@ def test_all_that_ships_is_listed_here():
 def test_the_defaults_are_the_papers():
     recipe = load_recipe("magicpose")
     appearance, pose = recipe.stages.values()
-    assert (recipe.model.size, appearance.rate, pose.rate) == (512, 1e-4, 1e-4)
+    assert (recipe.model.size, appearance.learning_rate, pose.learning_rate) == (512, 1e-4, 1e-4)
     assert (appearance.batch * appearance.accumulate, appearance.steps) == (192, 10_000)
     assert (pose.batch * pose.accumulate, pose.steps) == (16, 20_000)
     assert appearance.parts == ("appearance_unet",)
@@ -62,6 +62,53 @@ def test_mistakes_are_named(tmp_path, text, said):
 def test_typed_options_win():
     recipe = load_recipe("magicpose", data__source="films", model__start=None)
     assert (recipe.data.source, recipe.model.start) == ("films", "sd15")
+
+
+FORMER = """
+[data]
+renew_every = 3
+[stages.a]
+kind = "pose"
+steps = 5
+rate = 2e-3
+drop = 0.25
+noise_bias = 2.0
+"""
+
+
+def test_former_keys_are_read_and_mean_the_same_recipe(tmp_path):
+    now = FORMER
+    for former, name in (
+        ("renew_every", "resample_every"),
+        ("rate", "learning_rate"),
+        ("drop", "cond_dropout"),
+        ("noise_bias", "timestep_bias"),
+    ):
+        now = now.replace(f"\n{former} =", f"\n{name} =")
+    (tmp_path / "former.toml").write_text(FORMER)
+    (tmp_path / "now.toml").write_text(now)
+    former, recipe = (load_recipe(str(tmp_path / f"{name}.toml")) for name in ("former", "now"))
+    stage = recipe.stages["a"]
+    assert (stage.learning_rate, stage.cond_dropout, stage.timestep_bias) == (2e-3, 0.25, 2.0)
+    assert recipe.data.resample_every == 3
+    assert former == recipe and former.fingerprint() == recipe.fingerprint()
+
+
+def test_a_key_is_given_once(tmp_path):
+    (tmp_path / "both.toml").write_text(FORMER + "learning_rate = 1e-3\n")
+    with pytest.raises(ConfigError, match=r"stages\.a\.rate: no such setting"):
+        load_recipe(str(tmp_path / "both.toml"))
+
+
+def test_a_wrong_value_is_named_by_the_key_that_was_written(tmp_path):
+    (tmp_path / "wrong.toml").write_text(FORMER.replace("rate = 2e-3", "learning_rate = -1.0"))
+    with pytest.raises(ConfigError, match=r"stages\.a\.learning_rate: -1\.0"):
+        load_recipe(str(tmp_path / "wrong.toml"))
+
+
+def test_the_fingerprint_of_a_recipe_is_that_of_earlier_versions():
+    """A training that began under the former names of the keys goes on."""
+    assert load_recipe("toy").fingerprint() == "7311ac723f85ef06"
 
 
 def test_only_what_decides_on_the_numbers_identifies_a_recipe():

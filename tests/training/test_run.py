@@ -17,7 +17,7 @@ from magicpose_cli.benchmarks.training_speed import measure_training
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ConfigError, OutputError, TrainingError
 from magicpose_cli.training import loop as module
-from magicpose_cli.training.checkpoints import checkpoints, read_standing, read_state
+from magicpose_cli.training.checkpoints import checkpoints, read_tensors, read_train_state
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.recipe import Recipe
 from magicpose_cli.training.run import train
@@ -60,11 +60,11 @@ def test_every_stage_leaves_a_usable_model(finished, toy):
     assert stages == sorted("-".join(order[:n]) for n in range(1, 7))
     for stage in stages:
         (folder,) = checkpoints(run / "stages" / stage)
-        standing = read_standing(folder)
-        assert (standing.step, standing.done) == (4, True)
-        assert "-".join(standing.stages) == stage
+        state = read_train_state(folder)
+        assert (state.step, state.done) == (4, True)
+        assert "-".join(state.stages) == stage
         load_pipeline(folder)
-    assert standing.loss is not None and standing.samples_per_s > 0
+    assert state.loss is not None and state.samples_per_s > 0
     done = [e for e in events if e.stage == "joint"]
     assert (done[-1].done, done[-1].total) == (4, 4) and "loss" in done[-1].note
 
@@ -123,11 +123,12 @@ def test_two_steps_and_two_more_are_four(toy, tmp_path, monkeypatch, name):
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "halves", device="cpu", on_progress=_StopAfter(2))
     (half,) = checkpoints(tmp_path / "halves" / "stages" / name)
-    assert (read_standing(half).step, read_standing(half).done) == (2, False)
+    assert (read_train_state(half).step, read_train_state(half).done) == (2, False)
     assert not (tmp_path / "halves" / "model").exists()
     train(recipe, tmp_path / "halves", device="cpu")
     one, other = (
-        read_state(checkpoints(tmp_path / run / "stages" / name)[-1]) for run in ("whole", "halves")
+        read_tensors(checkpoints(tmp_path / run / "stages" / name)[-1])
+        for run in ("whole", "halves")
     )
     assert_same(one, other)
     assert_same(weights(tmp_path / "whole" / "model"), weights(tmp_path / "halves" / "model"))
@@ -139,13 +140,13 @@ def test_accumulated_batches_are_as_good_as_one(toy, tmp_path):
     recipe = toy.model_copy(update={"stages": {"base": stage}})
     train(recipe, tmp_path / "run", device="cpu")
     (folder,) = checkpoints(tmp_path / "run" / "stages" / "base")
-    assert (read_standing(folder).step, read_standing(folder).tick) == (3, 6)
+    assert (read_train_state(folder).step, read_train_state(folder).tick) == (3, 6)
 
 
 def test_the_loss_falls(toy, tmp_path):
-    changes = {"steps": 80, "batch": 16, "warmup": 5, "rate": 4e-3}
+    changes = {"steps": 80, "batch": 16, "warmup": 5, "learning_rate": 4e-3}
     stage = toy.stages["base"].model_copy(update=changes)
-    data = toy.data.model_copy(update={"renew_every": 1000})
+    data = toy.data.model_copy(update={"resample_every": 1000})
     recipe = toy.model_copy(update={"stages": {"base": stage}, "data": data})
     events = []
     train(recipe, tmp_path / "run", device="cpu", on_progress=events.append)
@@ -156,16 +157,18 @@ def test_the_loss_falls(toy, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHECK_EVERY", 1)
-    stage = toy.stages["base"].model_copy(update={"rate": 1e30, "warmup": 0})
+    stage = toy.stages["base"].model_copy(update={"learning_rate": 1e30, "warmup": 0})
     recipe = only(toy, "autoencoder", "base").model_copy(
         update={"stages": {"autoencoder": toy.stages["autoencoder"], "base": stage}}
     )
-    with pytest.raises(TrainingError, match=r"stages\.base\.rate \(it is 1e\+30\)") as caught:
+    with pytest.raises(
+        TrainingError, match=r"stages\.base\.learning_rate \(it is 1e\+30\)"
+    ) as caught:
         train(recipe, tmp_path / "run", device="cpu")
     assert "\n" not in str(caught.value)
     assert not checkpoints(tmp_path / "run" / "stages" / "autoencoder-base")
     (intact,) = checkpoints(tmp_path / "run" / "stages" / "autoencoder")
-    assert all(value.isfinite().all() for value in read_state(intact).values())
+    assert all(value.isfinite().all() for value in read_tensors(intact).values())
 
 
 def test_another_recipe_is_refused(finished, toy, tmp_path):
@@ -268,7 +271,7 @@ def test_a_killed_run_goes_on_to_the_same_model(toy, tmp_path):
         time.sleep(0.02)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
-    kept = read_standing(checkpoints(stages)[-1])
+    kept = read_train_state(checkpoints(stages)[-1])
     assert 0 < kept.step < 24 and not (tmp_path / "run" / "model").exists()
     train(recipe, tmp_path / "run", device="cpu")
     train(recipe, tmp_path / "whole", device="cpu")
