@@ -16,9 +16,9 @@ import numpy as np
 
 from magicpose_cli.benchmarks.tracking_benchmark import FPS, drawn_motions, measure_tracking
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.evaluation.cases import MadeSample, Sample
 from magicpose_cli.evaluation.pairs import FIRST_SEED, drawn_pairs, to_uint8
 from magicpose_cli.evaluation.pose_following import body_error, face_error
+from magicpose_cli.evaluation.samples import MadeSample, Sample
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
@@ -97,15 +97,15 @@ def measure_poses(
     names = [pick_detector(name) for name in detectors] or list(DETECTORS)
     seed = TEST_SEEDS + FIRST_SEED
     total = people + films * FILM_FRAMES
-    cases: list[Sample] = []
-    for case in drawn_pairs(people, (SIZE, SIZE)).open():
-        cases.append(case)
-        on_progress(Progress("drawing", len(cases), total, "pictures"))
+    samples: list[Sample] = []
+    for sample in drawn_pairs(people, (SIZE, SIZE)).open():
+        samples.append(sample)
+        on_progress(Progress("drawing", len(samples), total, "pictures"))
     clips: list[list[Sample]] = []
     for number in range(films):
         clips.append(draw_film(number, FILM_FRAMES))
         on_progress(Progress("drawing", people + len(clips) * FILM_FRAMES, total, "pictures"))
-    results = [measure_detector(name, cases, clips, on_progress) for name in names]
+    results = [measure_detector(name, samples, clips, on_progress) for name in names]
     (driver, _), (other, _) = drawn_motions(2, FILM_FRAMES, seed)
     return PoseBenchmark(
         people=people,
@@ -128,30 +128,32 @@ def draw_film(number: int, frames: int, size: int = SIZE) -> list[Sample]:
     generator = torch.Generator().manual_seed(TEST_SEEDS + FIRST_SEED + number)
     identity = sample_identities(1, size, generator)
     motion = animate_motions(1, frames, generator)
-    cases = []
+    samples = []
     for frame in range(frames):  # one at a time: every row has its own background in memory
         people = render(identity, motion.rows(slice(frame, frame + 1)))
         name = f"film {number:04d}"
         picture, pose = to_uint8(people.images)[0], people.poses()[0]
-        cases.append(Sample(f"{name} {frame:04d}", name, reference=None, truth=picture, pose=pose))
-    return cases
+        samples.append(
+            Sample(f"{name} {frame:04d}", name, reference=None, truth=picture, pose=pose)
+        )
+    return samples
 
 
 def measure_detector(
     name: str,
-    cases: Sequence[Sample],
+    samples: Sequence[Sample],
     films: Sequence[Sequence[Sample]],
     on_progress: OnProgress = silent,
 ) -> DetectorResult:
     """Single pictures by a detector for single pictures, each film by one for films."""
-    total = len(cases) + sum(map(len, films))
+    total = len(samples) + sum(map(len, films))
     looked = count(1)
 
     def tick() -> None:
         on_progress(Progress(f"detecting, {name}", next(looked), total, "pictures"))
 
     try:
-        pictures, picture_s = _look(name, cases, True, tick)
+        pictures, picture_s = _look(name, samples, True, tick)
         filmed: list[MadeSample] = []
         frame_s: list[float] = []
         for film in films:
@@ -172,7 +174,7 @@ def measure_detector(
 def exactness(seen: Sequence[MadeSample]) -> Exactness:
     """Over all pictures, each as much as any other; every case has a pose, every picture a found
     one, empty where nobody was found."""
-    pairs = [(one.case.pose, one.found) for one in seen if one.case.pose and one.found]
+    pairs = [(one.sample.pose, one.found) for one in seen if one.sample.pose and one.found]
     true_joints = sum(int((true.body_score > 0).sum()) for true, _ in pairs)
     joints = sum(int(((true.body_score > 0) & (f.body_score > 0)).sum()) for true, f in pairs)
     shown = [
@@ -193,7 +195,7 @@ def exactness(seen: Sequence[MadeSample]) -> Exactness:
 
 def hand_error(seen: MadeSample) -> float | None:
     """Mean distance of the points of both hands, in % of the asked person's body height."""
-    asked, found = seen.case.pose, seen.found
+    asked, found = seen.sample.pose, seen.found
     height = None if asked is None else body_height(asked)
     if asked is None or found is None or height is None:
         return None
@@ -229,7 +231,7 @@ def _seconds(stage: Callable[[], object]) -> float:
 
 
 def _look(
-    name: str, cases: Sequence[Sample], still: bool, tick: Callable[[], None]
+    name: str, samples: Sequence[Sample], still: bool, tick: Callable[[], None]
 ) -> tuple[list[MadeSample], list[float]]:
     """What a new detector finds, and the seconds for each picture but the first, with which the
     models still warm up. Raises MagicPoseError where it cannot be loaded."""
@@ -237,11 +239,11 @@ def _look(
     seconds: list[float] = []
     detector = load_detector(name, still=still)
     try:
-        for case in cases:
+        for sample in samples:
             start = time.perf_counter()
-            found = detect_one(detector, case.truth)
+            found = detect_one(detector, sample.truth)
             seconds.append(time.perf_counter() - start)
-            seen.append(MadeSample(case, case.truth, found=found))
+            seen.append(MadeSample(sample, sample.truth, found=found))
             tick()
     finally:
         detector.close()

@@ -23,11 +23,11 @@ from magicpose_cli.benchmarks.render_benchmark import (
 )
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.evaluation.cases import MadeSample, Sample
 from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.pairs import drawn_pairs
 from magicpose_cli.evaluation.pixels import psnr, ssim
 from magicpose_cli.evaluation.pose_following import PoseReader, body_error, found_share
+from magicpose_cli.evaluation.samples import MadeSample, Sample
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 SHORTCUTS: dict[str, dict[str, Any]] = {
@@ -133,7 +133,7 @@ def measure_shortcuts(
     ways, missing = shortcut_ways(base)
     weights = Weights(steps=steps, guidance=guidance)
     size = base.size_for(weights.pipeline(base).config.sample_size)
-    cases = list(drawn_pairs(drawn, size).open())
+    samples = list(drawn_pairs(drawn, size).open())
     with ExitStack() as stack:
         reader = None
         if detector != "none":
@@ -142,11 +142,11 @@ def measure_shortcuts(
         rows = {}
         for way in ways:
             pictures = []
-            for picture in _pictures(way, weights, cases):
+            for picture in _pictures(way, weights, samples):
                 pictures.append(picture)
-                on_progress(Progress(way.name, len(pictures), len(cases), "pictures"))
+                on_progress(Progress(way.name, len(pictures), len(samples), "pictures"))
             exact = exact or pictures
-            rows[way.name] = _compared(cases, pictures, exact, reader)
+            rows[way.name] = _compared(samples, pictures, exact, reader)
     speed = measure_rendering(ways, weights, frames=frames, repeat=repeat, on_progress=on_progress)
     results = [
         _result(measured, speed.ways[0], rows[measured.name], rows[EXACT])
@@ -154,7 +154,7 @@ def measure_shortcuts(
     ]
     reuse = measure_reuse(ways[0], weights, size[0], on_progress)
     return ShortcutBenchmark(
-        speed.model, speed.device, len(cases), size[0], results, reuse, missing
+        speed.model, speed.device, len(samples), size[0], results, reuse, missing
     )
 
 
@@ -173,7 +173,7 @@ def measure_reuse(
     for number in range(FILMS):
         on_progress(Progress("reuse", number, FILMS, "films"))
         film = draw_film(number, FILM_FRAMES, size)
-        poses = [case.pose for case in film if case.pose is not None]
+        poses = [sample.pose for sample in film if sample.pose is not None]
         maps = np.stack([pose_map(pose, pipeline.config.pose_canvas) for pose in poses])
         renderer = Renderer(pipeline, film[0].truth, exact.preset)
         batches = np.split(maps, range(renderer.batch_size, len(maps), renderer.batch_size))
@@ -205,29 +205,32 @@ def measure_reuse(
     ]
 
 
-def _pictures(way: Variant, weights: Weights, cases: Sequence[Sample]) -> Iterator[np.ndarray]:
+def _pictures(way: Variant, weights: Weights, samples: Sequence[Sample]) -> Iterator[np.ndarray]:
     """The picture of each case; every one has a reference of its own, hence a renderer."""
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.rendering.local import Renderer
 
     preset = way.preset.with_options(model__batch_size=1, model__compile="off")
     pipeline = weights.pipeline(preset)
-    for case in cases:
-        assert case.reference is not None and case.pose is not None
-        asked = pose_map(case.pose, pipeline.config.pose_canvas)
-        yield Renderer(pipeline, case.reference, preset).make(asked[None])[0]
+    for sample in samples:
+        assert sample.reference is not None and sample.pose is not None
+        asked = pose_map(sample.pose, pipeline.config.pose_canvas)
+        yield Renderer(pipeline, sample.reference, preset).make(asked[None])[0]
 
 
 def _compared(
-    cases: Sequence[Sample],
+    samples: Sequence[Sample],
     pictures: Sequence[np.ndarray],
     exact: Sequence[np.ndarray],
     reader: PoseReader | None,
 ) -> dict[str, np.ndarray]:
     """Values of each picture by name, NaN where there is none."""
     rows = []
-    for case, picture, original in zip(cases, pictures, exact, strict=True):
-        true, alike = MadeSample(case, picture), MadeSample(replace(case, truth=original), picture)
+    for sample, picture, original in zip(samples, pictures, exact, strict=True):
+        true, alike = (
+            MadeSample(sample, picture),
+            MadeSample(replace(sample, truth=original), picture),
+        )
         row = {"psnr": psnr(true), "ssim": ssim(true), "found": None, "body_error": None}
         row |= {"psnr_exact": psnr(alike), "ssim_exact": ssim(alike)}
         if reader is not None:

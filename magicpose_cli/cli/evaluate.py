@@ -80,20 +80,20 @@ def command(
     if json_to is not None:
         check_writable(json_to, overwrite)
     settings = Preset().with_options(**typed)
-    with closing(SampleGrid()) as album:
+    with closing(SampleGrid()) as sample_grid:
         with shown(quiet) as on_progress:
             if result is not None and truth is not None:
                 evaluation = evaluate_videos(
-                    result, truth, album, reference=reference, device=settings.model.device,
+                    result, truth, sample_grid, reference=reference, device=settings.model.device,
                     detector=detector, on_progress=on_progress,
                 )  # fmt: skip
             else:
                 evaluation = evaluate_models(
-                    model or ["auto"], settings, album, drawn=drawn or 256, data=data,
+                    model or ["auto"], settings, sample_grid, drawn=drawn or 256, data=data,
                     detector=detector, grid=grid, on_progress=on_progress,
                 )  # fmt: skip
         run = {"command": shlex.join(["magicpose", *sys.argv[1:]]), "versions": versions()}
-        numbers = write_report(out, evaluation, album, run, overwrite)
+        numbers = write_report(out, evaluation, sample_grid, run, overwrite)
     if json_to is not None:
         write_json(json_to, numbers)
     _print(evaluation)

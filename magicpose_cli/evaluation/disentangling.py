@@ -8,18 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.errors import OutputError
-from magicpose_cli.evaluation.cases import Sample
+from magicpose_cli.evaluation.samples import Sample
 
-COLUMNS = 8
+GRID_COLUMNS = 8
 GRID_SEED = 1 << 21  # behind the test seeds of the pairs
 GAP, LABEL_HEIGHT, LEAST_SIDE = 4, 20, 128
 
-Make = Callable[[Iterable[Sample]], Iterator[tuple[Sample, np.ndarray]]]
+Predict = Callable[[Iterable[Sample]], Iterator[tuple[Sample, Picture]]]
 
 
 def check_grid(path: Path, overwrite: bool) -> None:
-    """Raise OutputError where the grid cannot be written."""
+    """Check that the grid can be written.
+
+    Raises:
+        OutputError: The suffix is no picture's, or a file is in the way.
+    """
     from magicpose_cli.files import check_writable
     from magicpose_cli.video.picture import WRITTEN_SUFFIXES
 
@@ -30,50 +35,53 @@ def check_grid(path: Path, overwrite: bool) -> None:
     check_writable(path, overwrite)
 
 
-def draw_grid(path: Path, make: Make, size: int) -> None:
+def draw_grid(path: Path, predict: Predict, size: int) -> None:
     """Write the labeled grid of a model as PNG; an existing file is replaced.
 
-    make: gives each case with its picture. size: side in pixels of the model's pictures.
+    Args:
+        path: Of the grid.
+        predict: Gives each sample with its picture.
+        size: Side in pixels of the model's pictures.
     """
     from magicpose_cli.video import write_picture
 
-    one_person, one_pose = grid_cases(size)
-    write_picture(path, grid(one_person, one_pose, make), overwrite=True)
+    one_person, one_pose = grid_samples(size)
+    write_picture(path, grid(one_person, one_pose, predict), overwrite=True)
 
 
-def grid_cases(size: int) -> tuple[list[Sample], list[Sample]]:
-    """Cases of the test seeds: one person in COLUMNS motions, COLUMNS people in one motion."""
+def grid_samples(size: int) -> tuple[list[Sample], list[Sample]]:
+    """Draw GRID_COLUMNS samples of one person, and as many of different people in one motion."""
     import torch
 
-    from magicpose_cli.evaluation.pairs import drawn_cases
+    from magicpose_cli.evaluation.pairs import drawn_samples
     from magicpose_cli.synthetic.casting import sample_identities, sample_motions
     from magicpose_cli.synthetic.people import TEST_SEEDS
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + GRID_SEED)
-    people = sample_identities(COLUMNS, size, generator, framing="full")
-    people = replace(people, camera=people.camera[:1].expand(COLUMNS, -1).clone())
-    motions = sample_motions(2 * COLUMNS, generator)
-    first, rows = torch.zeros(COLUMNS, dtype=torch.long), torch.arange(COLUMNS)
-    asked, given = motions.rows(rows), motions.rows(rows + COLUMNS)
+    people = sample_identities(GRID_COLUMNS, size, generator, framing="full")
+    people = replace(people, camera=people.camera[:1].expand(GRID_COLUMNS, -1).clone())
+    motions = sample_motions(2 * GRID_COLUMNS, generator)
+    first, rows = torch.zeros(GRID_COLUMNS, dtype=torch.long), torch.arange(GRID_COLUMNS)
+    asked, given = motions.rows(rows), motions.rows(rows + GRID_COLUMNS)
     return (
-        drawn_cases(people.rows(first), given.rows(first), asked),
-        drawn_cases(people, given, asked.rows(first)),
+        drawn_samples(people.rows(first), given.rows(first), asked),
+        drawn_samples(people, given, asked.rows(first)),
     )
 
 
-def grid(one_person: list[Sample], one_pose: list[Sample], make: Make) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: two blocks of three rows, the fixed thing at the left."""
+def grid(one_person: list[Sample], one_pose: list[Sample], predict: Predict) -> Picture:
+    """Draw two blocks of three rows, with what is the same in all samples at the left."""
     blocks = []
-    for cases, fixed, rows in (
+    for samples, fixed, rows in (
         (one_person, "one reference", ("poses", "results", "truth")),
         (one_pose, "one pose", ("references", "results", "truth")),
     ):
-        made = [_enlarged(picture) for _, picture in make(cases)]
-        truth = [_enlarged(case.truth) for case in cases]
+        made = [_enlarged(picture) for _, picture in predict(samples)]
+        truth = [_enlarged(sample.truth) for sample in samples]
         if rows[0] == "poses":
-            corner, given = _enlarged(cases[0].reference), [_pose(case) for case in cases]
+            corner, given = _enlarged(samples[0].reference), [_pose(sample) for sample in samples]
         else:
-            corner, given = _pose(cases[0]), [_enlarged(case.reference) for case in cases]
+            corner, given = _pose(samples[0]), [_enlarged(sample.reference) for sample in samples]
         blank = np.full_like(corner, 255)
         pictures = (given, made, truth)
         for row, name, left in zip(pictures, rows, (corner, blank, blank), strict=True):
@@ -82,7 +90,7 @@ def grid(one_person: list[Sample], one_pose: list[Sample], make: Make) -> np.nda
     return np.concatenate(blocks)
 
 
-def _labeled(pictures: list[np.ndarray], label: str) -> np.ndarray:
+def _labeled(pictures: list[Picture], label: str) -> Picture:
     from PIL import Image, ImageDraw, ImageFont
 
     side = pictures[0].shape[0]
@@ -95,16 +103,17 @@ def _labeled(pictures: list[np.ndarray], label: str) -> np.ndarray:
     return np.asarray(row)
 
 
-def _pose(case: Sample) -> np.ndarray:
+def _pose(sample: Sample) -> Picture:
     from magicpose_cli.pose.pose_map import pose_map
 
-    assert case.pose is not None
-    return _enlarged(pose_map(case.pose, 384))
+    assert sample.pose is not None
+    return _enlarged(pose_map(sample.pose, 384))
 
 
-def _enlarged(picture: np.ndarray | None) -> np.ndarray:
+def _enlarged(picture: Picture | None) -> Picture:
     import cv2
 
     assert picture is not None
     side = max(LEAST_SIDE, picture.shape[0])
-    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
+    resized = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
+    return resized.astype(np.uint8, copy=False)

@@ -1,4 +1,4 @@
-"""Generated against truth, from the cases to the report; it reads like the help text."""
+"""Generated pictures against the truth, from the samples to every number of the report."""
 
 from __future__ import annotations
 
@@ -9,52 +9,68 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError, printable
-from magicpose_cli.evaluation.cases import Cases, MadeSample, Sample
 from magicpose_cli.evaluation.extras import check_extras
-from magicpose_cli.evaluation.learned_metrics import Frechet, Learned
+from magicpose_cli.evaluation.learned_metrics import Frechet, LearnedMetrics
 from magicpose_cli.evaluation.metrics import COPY, METRICS, TRUTH, Metric
 from magicpose_cli.evaluation.pose_following import PoseReader, body_distance
+from magicpose_cli.evaluation.samples import MadeSample, Sample, SampleSet
 from magicpose_cli.evaluation.strips import SampleGrid
-from magicpose_cli.evaluation.totals import Row, Total, total
+from magicpose_cli.evaluation.totals import MetricRow, Total, total
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 
-class Maker(Protocol):
-    """Whatever gives pictures for cases: a model at work, or videos made before."""
+class Predictor(Protocol):
+    """Whatever gives pictures for samples: a model at work, or videos made before.
+
+    Attributes:
+        name: As it stands in the table.
+        metadata: What the report tells about it.
+    """
 
     name: str
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
-    def make(self, cases: Iterable[Sample]) -> Iterator[tuple[Sample, np.ndarray]]:
-        """Each case with its picture (H, W, 3) uint8 RGB, in order."""
+    def predict(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Picture]]:
+        """Give each sample with its picture, in order."""
 
 
 @dataclass
 class EvaluatedModel:
     """One row of the table: a model, a set of videos, or a baseline.
 
-    rows: one for each case. sets: metrics over all pictures at once.
+    Attributes:
+        name: Of the row.
+        metadata: What the report tells about it.
+        rows: Values of each picture, in the order of the samples.
+        sets: Values of the metrics over all pictures at once, by key.
     """
 
     name: str
-    facts: dict[str, Any]
-    rows: list[Row] = field(default_factory=list)
+    metadata: dict[str, Any]
+    rows: list[MetricRow] = field(default_factory=list)
     sets: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass
 class Evaluation:
-    """Every number of a run. names, clips and poses go with the rows of each subject.
+    """Every number of a run; names, clips and poses go with the rows of each model.
 
-    poses: pose_distance, between the reference's and the asked pose in % of body height, and
-    person_height in pixels.
-    baselines: by COPY and TRUTH. missing: what was not measured, and why.
+    Attributes:
+        kind: Of the samples: "drawn", "data" or "videos".
+        description: Of the samples, for people.
+        metrics: What is measured picture by picture.
+        missing: What was not measured, and why, by key.
+        names: Of the samples.
+        clips: That the samples belong to.
+        poses: pose_distance, between the reference's and the asked pose in % of body height, and
+            person_height in pixels.
+        baselines: By COPY and TRUTH.
+        models: Models or videos, in the order they were given.
     """
 
     kind: str
@@ -63,23 +79,23 @@ class Evaluation:
     missing: dict[str, str]
     names: list[str] = field(default_factory=list)
     clips: list[str] = field(default_factory=list)
-    poses: list[Row] = field(default_factory=list)
+    poses: list[MetricRow] = field(default_factory=list)
     baselines: dict[str, EvaluatedModel] = field(default_factory=dict)
-    subjects: list[EvaluatedModel] = field(default_factory=list)
+    models: list[EvaluatedModel] = field(default_factory=list)
 
-    def totals(self, subject: EvaluatedModel) -> dict[str, Total]:
-        """Totals by metric key, those that were measured."""
+    def totals(self, model: EvaluatedModel) -> dict[str, Total]:
+        """Sum up the metrics that were measured, by key."""
         found = {}
         for metric in self.metrics:
             base = self.baselines.get(metric.baseline or "")
-            other = None if base is None or base is subject else base.rows
-            if summed := total(metric, subject.rows, self.clips, other):
+            other = None if base is None or base is model else base.rows
+            if summed := total(metric, model.rows, self.clips, other):
                 found[metric.key] = summed
         return found
 
-    def totals_of_clip(self, subject: EvaluatedModel, clip: str) -> dict[str, float]:
-        """Means by metric key over one clip."""
-        rows = [row for row, name in zip(subject.rows, self.clips, strict=True) if name == clip]
+    def totals_of_clip(self, model: EvaluatedModel, clip: str) -> dict[str, float]:
+        """Take the means over one clip, by key of the metric."""
+        rows = [row for row, name in zip(model.rows, self.clips, strict=True) if name == clip]
         found = {}
         for metric in self.metrics:
             if summed := total(metric, rows, [clip] * len(rows), None):
@@ -90,7 +106,7 @@ class Evaluation:
 def evaluate_models(
     models: Sequence[str],
     preset: Preset,
-    album: SampleGrid,
+    sample_grid: SampleGrid,
     *,
     drawn: int | None = None,
     data: Path | None = None,
@@ -100,158 +116,186 @@ def evaluate_models(
 ) -> Evaluation:
     """Let each model make the same pairs and measure it against their truth.
 
-    drawn: how many pairs of drawn people; data: a folder of `magicpose dataset` instead.
-    preset: device, size, steps, guidance, seed and batch size for all models. detector: a name, or
-    "none" to go without pose following. grid: where to draw one person in eight poses and eight
-    people in one, by the first model.
+    Args:
+        models: Names or folders.
+        preset: Device, size, steps, guidance, seed and batch size for all models.
+        sample_grid: Keeps strips of the pictures.
+        drawn: How many pairs of drawn people.
+        data: A folder of `magicpose dataset` instead.
+        detector: A name, or "none" to go without pose following.
+        grid: Where to draw one person in eight poses and eight people in one, by the first model.
+        on_progress: Is told each picture.
 
-    Raises a MagicPoseError for everything the user can mend.
+    Raises:
+        MagicPoseError: Something is wrong that the user can mend.
     """
     from magicpose_cli.diffusion.checkpoint.loading import resolve_model
     from magicpose_cli.evaluation.disentangling import draw_grid
-    from magicpose_cli.evaluation.generate import ModelMaker, unique_names
+    from magicpose_cli.evaluation.generate import ModelPredictor, unique_names
     from magicpose_cli.evaluation.pairs import data_pairs, drawn_pairs
     from magicpose_cli.rendering.local import pick_device
 
     folders = [resolve_model(name) for name in models]
     size = _common_size(folders, preset)
-    cases = drawn_pairs(drawn or 0, size) if data is None else data_pairs(data, size)
+    samples = drawn_pairs(drawn or 0, size) if data is None else data_pairs(data, size)
 
-    def maker(name: str, folder: Path) -> Callable[[], Maker]:
+    def predictor(name: str, folder: Path) -> Callable[[], Predictor]:
         own = preset.with_options(model__name=str(folder))
-        return lambda: ModelMaker(name, folder, own, size)
+        return lambda: ModelPredictor(name, folder, own, size)
 
     names = unique_names(folders)
-    makers = [maker(name, folder) for name, folder in zip(names, folders, strict=True)]
+    predictors = [predictor(name, folder) for name, folder in zip(names, folders, strict=True)]
     device = pick_device(preset.model.device)
-    evaluation = _measured(cases, makers, device, detector, album, on_progress)
+    evaluation = _measured(samples, predictors, device, detector, sample_grid, on_progress)
     if grid is not None:
-        draw_grid(grid, makers[0]().make, size[0])
+        draw_grid(grid, predictors[0]().predict, size[0])
     return evaluation
 
 
 def evaluate_videos(
     result: Path,
     truth: Path,
-    album: SampleGrid,
+    sample_grid: SampleGrid,
     *,
     reference: Path | None = None,
     device: str = "auto",
     detector: str = "auto",
     on_progress: OnProgress = silent,
 ) -> Evaluation:
-    """Measure finished videos against true ones; see `videos.match_videos` for what may be given.
+    """Measure finished videos against true ones.
 
     Without masks and without a reference there is no baseline of copying. The pose asked for is
     the one the detector reads off the truth.
+
+    Args:
+        result: A video, or a folder, see `videos.match_videos`.
+        truth: Likewise.
+        sample_grid: Keeps strips of the pictures.
+        reference: That the result was made of.
+        device: A device of torch.
+        detector: A name, or "none" to go without pose following.
+        on_progress: Is told each picture.
+
+    Raises:
+        MagicPoseError: Something is wrong that the user can mend.
     """
-    from magicpose_cli.evaluation.videos import VideoMaker, match_videos, video_cases
+    from magicpose_cli.evaluation.videos import VideoPredictor, match_videos, video_samples
     from magicpose_cli.rendering.local import pick_device
 
     matches = match_videos(result, truth)
     with ExitStack() as stack:
         reader = _reader(detector, stack) if reference is not None else None
-        cases = video_cases(matches, reference, reader)
-    maker = VideoMaker(printable(result.stem if result.is_file() else result.name), matches)
-    return _measured(cases, [lambda: maker], pick_device(device), detector, album, on_progress)
+        samples = video_samples(matches, reference, reader)
+    predictor = VideoPredictor(printable(result.stem if result.is_file() else result.name), matches)
+    return _measured(
+        samples, [lambda: predictor], pick_device(device), detector, sample_grid, on_progress
+    )
 
 
 def _measured(
-    cases: Cases,
-    makers: Sequence[Callable[[], Maker]],
+    samples: SampleSet,
+    predictors: Sequence[Callable[[], Predictor]],
     device: str,
     detector: str,
-    album: SampleGrid,
+    sample_grid: SampleGrid,
     on_progress: OnProgress,
 ) -> Evaluation:
-    """First the truth and the copied reference, then one maker after the other."""
+    """First the truth and the copied reference, then one predictor after the other."""
     check_extras()
-    learned = Learned(device, detector != "none")
+    learned = LearnedMetrics(device, detector != "none")
     metrics = METRICS + learned.metrics
-    evaluation = Evaluation(cases.kind, cases.description, metrics, learned.missing)
+    evaluation = Evaluation(samples.kind, samples.description, metrics, learned.missing)
     with ExitStack() as stack:
         reader = _reader(detector, stack)
-        found = _measure_truth(evaluation, cases, reader, on_progress)
-        for new_maker in makers:
-            maker = new_maker()
-            evaluation.subjects.append(
-                _measure(evaluation, cases, maker, found, reader, learned.frechet(), album,
-                         on_progress)
-            )  # fmt: skip
-            del maker  # one model in memory at a time
+        found = _measure_truth(evaluation, samples, reader, on_progress)
+        for new_predictor in predictors:
+            predictor = new_predictor()
+            evaluation.models.append(
+                _measure(
+                    evaluation,
+                    samples,
+                    predictor,
+                    found,
+                    reader,
+                    learned.frechet(),
+                    sample_grid,
+                    on_progress,
+                )
+            )
+            del predictor  # one model in memory at a time
             gc.collect()
     return evaluation
 
 
 def _measure_truth(
-    evaluation: Evaluation, cases: Cases, reader: PoseReader | None, on_progress: OnProgress
+    evaluation: Evaluation, samples: SampleSet, reader: PoseReader | None, on_progress: OnProgress
 ) -> list[Pose | None]:
-    """Fill in the baselines; the detector's poses in the truth, which every maker needs again."""
+    """Fill in the baselines; the detector's poses in the truth, which are needed again."""
     copy, truth = EvaluatedModel(COPY, {}), EvaluatedModel(TRUTH, {})
     poses: list[Pose | None] = []
-    on_progress(Progress("truth", 0, cases.count))
-    for case in cases.open():
-        found = None if reader is None else reader.read(case.truth)
+    on_progress(Progress("truth", 0, samples.count))
+    for sample in samples.open():
+        found = None if reader is None else reader.read(sample.truth)
         poses.append(found)
-        seen = MadeSample(case, case.truth, case.labels, found, found, case.before)
-        truth.rows.append(_row(evaluation.metrics, seen, TRUTH))
-        row: Row = {}
-        if case.reference is not None:
-            copied = MadeSample(case, case.reference, case.reference_labels, None, found)
+        made = MadeSample(sample, sample.truth, sample.labels, found, found, sample.before)
+        truth.rows.append(_row(evaluation.metrics, made, TRUTH))
+        row: MetricRow = {}
+        if sample.reference is not None:
+            copied = MadeSample(sample, sample.reference, sample.reference_labels, None, found)
             row = _row(evaluation.metrics, copied, COPY)
         copy.rows.append(row)
-        evaluation.names.append(case.name)
-        evaluation.clips.append(case.clip)
-        asked = case.pose or found
+        evaluation.names.append(sample.name)
+        evaluation.clips.append(sample.clip)
+        asked = sample.pose or found
         evaluation.poses.append(
             {
-                "pose_distance": body_distance(asked, case.reference_pose),
+                "pose_distance": body_distance(asked, sample.reference_pose),
                 "person_height": None if asked is None else body_height(asked),
             }
         )
-        on_progress(Progress("truth", len(poses), cases.count))
+        on_progress(Progress("truth", len(poses), samples.count))
     evaluation.baselines = {COPY: copy, TRUTH: truth}
     return poses
 
 
 def _measure(
     evaluation: Evaluation,
-    cases: Cases,
-    maker: Maker,
+    samples: SampleSet,
+    predictor: Predictor,
     truth_found: list[Pose | None],
     reader: PoseReader | None,
     sets: list[Frechet],
-    album: SampleGrid,
+    sample_grid: SampleGrid,
     on_progress: OnProgress,
 ) -> EvaluatedModel:
-    """One maker over all cases."""
-    subject = EvaluatedModel(maker.name, maker.facts)
-    before: tuple[str, np.ndarray] | None = None
-    on_progress(Progress(maker.name, 0, cases.count))
-    for index, (case, picture) in enumerate(maker.make(cases.open())):
-        case.pose = case.pose or truth_found[index]
-        seen = MadeSample(
-            case,
+    """Let one predictor make all samples, and measure them."""
+    model = EvaluatedModel(predictor.name, predictor.metadata)
+    before: tuple[str, Picture] | None = None
+    on_progress(Progress(predictor.name, 0, samples.count))
+    for index, (sample, picture) in enumerate(predictor.predict(samples.open())):
+        sample.pose = sample.pose or truth_found[index]
+        made = MadeSample(
+            sample,
             picture,
-            case.labels,
+            sample.labels,
             None if reader is None else reader.read(picture),
             truth_found[index],
-            before[1] if before is not None and before[0] == case.clip else None,
+            before[1] if before is not None and before[0] == sample.clip else None,
         )
-        subject.rows.append(_row(evaluation.metrics, seen))
+        model.rows.append(_row(evaluation.metrics, made))
         for accumulated in sets:
-            accumulated.update(seen)
-        album.keep(maker.name, index, cases.count, seen)
-        before = case.clip, picture
-        on_progress(Progress(maker.name, index + 1, cases.count))
-    subject.sets = {accumulated.metric: accumulated.compute() for accumulated in sets}
-    return subject
+            accumulated.update(made)
+        sample_grid.keep(predictor.name, index, samples.count, made)
+        before = sample.clip, picture
+        on_progress(Progress(predictor.name, index + 1, samples.count))
+    model.sets = {accumulated.metric: accumulated.compute() for accumulated in sets}
+    return model
 
 
-def _row(metrics: Sequence[Metric], seen: MadeSample, baseline: str | None = None) -> Row:
+def _row(metrics: Sequence[Metric], made: MadeSample, baseline: str | None = None) -> MetricRow:
     """All metrics of a picture, or those that are held against the baseline."""
     return {
-        metric.key: metric.function(seen)
+        metric.key: metric.function(made)
         for metric in metrics
         if baseline is None or metric.baseline == baseline
     }

@@ -15,38 +15,57 @@ from magicpose_cli.evaluation.learned_metrics import PROTOCOLS_OF_SETS
 from magicpose_cli.evaluation.metrics import COPY
 from magicpose_cli.evaluation.plots import distributions, identity_against_pose
 from magicpose_cli.evaluation.strips import SampleGrid, parts_of_strip
-from magicpose_cli.evaluation.table import heads, number, table_rows
+from magicpose_cli.evaluation.table import formatted, heads, table_rows
 from magicpose_cli.evaluation.totals import column
 from magicpose_cli.files import check_writable, whole_folder, write_json
 
 JSON_NAME, HTML_NAME = "metrics.json", "report.html"
-OWN = r"metrics\.json|report\.html"
-SHOWN = 4  # strips of each group
-MOST_CLIPS = 200  # listed one by one on the page; metrics.json has all
+REPORT_FILES = r"metrics\.json|report\.html"
+STRIPS_SHOWN = 4  # strips of each group
+MAX_LISTED_CLIPS = 200  # listed one by one on the page; metrics.json has all
 
 
 def check_report(folder: Path, overwrite: bool) -> None:
-    """Raise OutputError where a report cannot be put, or would replace what is no report."""
+    """Check that a report can be put here.
+
+    Raises:
+        OutputError: The folder is a file, or holds what is no report.
+    """
     if folder.is_file():
         raise OutputError(f"{folder} is a file; name a folder for the report")
-    check_writable(folder, overwrite, OWN)
+    check_writable(folder, overwrite, REPORT_FILES)
 
 
 def write_report(
-    folder: Path, evaluation: Evaluation, album: SampleGrid, run: dict[str, Any], overwrite: bool
+    folder: Path,
+    evaluation: Evaluation,
+    sample_grid: SampleGrid,
+    run: dict[str, Any],
+    overwrite: bool,
 ) -> dict[str, Any]:
-    """Write both files at once; returns what metrics.json holds.
+    """Write both files at once.
 
-    run: what else is worth keeping, such as the command. Raises OutputError.
+    Args:
+        folder: Where they go.
+        evaluation: What was measured.
+        sample_grid: Strips of pictures to choose from.
+        run: What else is worth keeping, such as the command.
+        overwrite: Whether a former report is replaced.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        OutputError: See `check_report`.
     """
     check_report(folder, overwrite)
     scatter, correlations = identity_against_pose(
         evaluation.poses,
-        {subject.name: subject.rows for subject in evaluation.subjects},
+        {model.name: model.rows for model in evaluation.models},
     )
     numbers = as_json(evaluation, correlations, run)
-    page = as_html(evaluation, album, scatter, numbers)
-    with whole_folder(folder, overwrite, OWN) as hidden:
+    page = as_html(evaluation, sample_grid, scatter, numbers)
+    with whole_folder(folder, overwrite, REPORT_FILES) as hidden:
         write_json(hidden / JSON_NAME, numbers)
         (hidden / HTML_NAME).write_text(page, encoding="utf-8", errors="backslashreplace")
     return numbers
@@ -55,22 +74,22 @@ def write_report(
 def as_json(
     evaluation: Evaluation, correlations: dict[str, Any], run: dict[str, Any]
 ) -> dict[str, Any]:
-    """Every number, how it was measured, and of what."""
+    """Collect every number, how it was measured, and of what."""
 
-    def told(subject: EvaluatedModel) -> dict[str, Any]:
-        totals = {key: asdict(total) for key, total in evaluation.totals(subject).items()}
+    def as_entry(model: EvaluatedModel) -> dict[str, Any]:
+        totals = {key: asdict(total) for key, total in evaluation.totals(model).items()}
         clips = {}
         if evaluation.kind != "drawn":
             for clip in dict.fromkeys(evaluation.clips):
-                clips[clip] = evaluation.totals_of_clip(subject, clip)
+                clips[clip] = evaluation.totals_of_clip(model, clip)
         return {
-            "name": subject.name,
-            **subject.facts,
+            "name": model.name,
+            **model.metadata,
             "totals": totals,
-            "sets": subject.sets,
-            "color_against_pose": correlations.get(subject.name),
+            "sets": model.sets,
+            "color_against_pose": correlations.get(model.name),
             "clips": clips,
-            "pictures": subject.rows,
+            "pictures": model.rows,
         }
 
     pictures = zip(evaluation.names, evaluation.clips, evaluation.poses, strict=True)
@@ -95,36 +114,36 @@ def as_json(
         },
         "not_measured": evaluation.missing,
         "pictures": [{"name": name, "clip": clip, **pose} for name, clip, pose in pictures],
-        "models": [told(subject) for subject in evaluation.subjects],
-        "baselines": [told(subject) for subject in evaluation.baselines.values()],
+        "models": [as_entry(model) for model in evaluation.models],
+        "baselines": [as_entry(model) for model in evaluation.baselines.values()],
     }
 
 
 def as_html(
-    evaluation: Evaluation, album: SampleGrid, scatter: str | None, numbers: dict[str, Any]
+    evaluation: Evaluation, sample_grid: SampleGrid, scatter: str | None, numbers: dict[str, Any]
 ) -> str:
-    """One page that needs nothing beside it."""
+    """Write one page that needs nothing beside it."""
     jinja2 = needed("jinja2")
     template = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
         (Path(__file__).parent / "evaluation_report.html.jinja").read_text(encoding="utf-8")
     )
-    facts = [{"name": "command", "value": numbers.get("command", "")}]
-    facts += [
-        {"name": subject.name, "value": json.dumps(subject.facts)}
-        for subject in evaluation.subjects
+    metadata = [{"name": "command", "value": numbers.get("command", "")}]
+    metadata += [
+        {"name": model.name, "value": json.dumps(model.metadata)} for model in evaluation.models
     ]
-    facts.append({"name": "versions", "value": json.dumps(numbers.get("versions", {}))})
-    return template.render(
+    metadata.append({"name": "versions", "value": json.dumps(numbers.get("versions", {}))})
+    page: str = template.render(
         description=evaluation.description,
         heads=heads(evaluation),
         rows=table_rows(evaluation),
         missing=list(evaluation.missing.values()),
         scatter=scatter,
         plots=_plots(evaluation),
-        albums=_albums(evaluation, album),
+        sample_grids=_sample_grids(evaluation, sample_grid),
         clips=_clip_tables(evaluation),
-        facts=facts,
+        metadata=metadata,
     )
+    return page
 
 
 def _plots(evaluation: Evaluation) -> list[str]:
@@ -132,67 +151,69 @@ def _plots(evaluation: Evaluation) -> list[str]:
     for metric in evaluation.metrics:
         if metric.key in ("found", "psnr_wrapped"):  # yes or no; for comparison only
             continue
-        subjects = list(evaluation.subjects)
+        models = list(evaluation.models)
         if base := evaluation.baselines.get(metric.baseline or ""):
-            subjects.append(base)
-        columns = {s.name: column(s.rows, metric.key) for s in subjects}
+            models.append(base)
+        columns = {s.name: column(s.rows, metric.key) for s in models}
         if plot := distributions(metric, columns, metric.baseline):
             plots.append(plot)
     return plots
 
 
-def _albums(evaluation: Evaluation, album: SampleGrid) -> list[dict[str, Any]]:
+def _sample_grids(evaluation: Evaluation, sample_grid: SampleGrid) -> list[dict[str, Any]]:
     """The same pairs by every model, then each one's worst, median and best by PSNR."""
-    first = evaluation.subjects[0]
+    first = evaluation.models[0]
     inside = any(row.get("psnr_inside") is not None for row in first.rows)
     key = "psnr_inside" if inside else "psnr"
     reference = any(row.get("psnr") is not None for row in evaluation.baselines[COPY].rows)
     pose = any(row["person_height"] is not None for row in evaluation.poses)
     parts = parts_of_strip(reference, pose)
 
-    def strip(subject: EvaluatedModel, index: int, named: bool = False) -> dict[str, str]:
-        told = f"{evaluation.names[index]}: {_told(evaluation, subject, index)}"
+    def strip(model: EvaluatedModel, index: int, named: bool = False) -> dict[str, str]:
+        caption = f"{evaluation.names[index]}: {_captioned(evaluation, model, index)}"
         return {
-            "caption": f"{subject.name}, {told}" if named else told,
-            "data": base64.b64encode(album.jpeg(subject.name, index)).decode(),
+            "caption": f"{model.name}, {caption}" if named else caption,
+            "data": base64.b64encode(sample_grid.jpeg(model.name, index)).decode(),
         }
 
-    albums = []
-    if len(evaluation.subjects) > 1:
-        kept = album.kept(first.name, len(first.rows))
-        same = kept[:: max(1, len(kept) // SHOWN)][:SHOWN]
-        strips = [strip(s, index, named=True) for index in same for s in evaluation.subjects]
-        albums.append({"title": f"The same by everyone: {parts}", "groups": [{"strips": strips}]})
-    for subject in evaluation.subjects:
-        values = column(subject.rows, key)
-        ranked = sorted(album.kept(subject.name, len(values)), key=lambda i: values[i])
+    sample_grids = []
+    if len(evaluation.models) > 1:
+        kept = sample_grid.kept(first.name, len(first.rows))
+        same = kept[:: max(1, len(kept) // STRIPS_SHOWN)][:STRIPS_SHOWN]
+        strips = [strip(s, index, named=True) for index in same for s in evaluation.models]
+        sample_grids.append(
+            {"title": f"The same by everyone: {parts}", "groups": [{"strips": strips}]}
+        )
+    for model in evaluation.models:
+        values = column(model.rows, key)
+        ranked = sorted(sample_grid.kept(model.name, len(values)), key=lambda i: values[i])
         groups = [
             {
                 "name": f"{name} by PSNR{' inside the masks' if inside else ''}",
-                "strips": [strip(subject, index) for index in indices],
+                "strips": [strip(model, index) for index in indices],
             }
             for name, indices in _groups(ranked)
         ]
-        albums.append({"title": f"{subject.name}: {parts}", "groups": groups})
-    return albums
+        sample_grids.append({"title": f"{model.name}: {parts}", "groups": groups})
+    return sample_grids
 
 
 def _groups(ranked: list[int]) -> list[tuple[str, list[int]]]:
     """Worst, middle and best of indices in rising order, none of them twice."""
-    if len(ranked) <= 3 * SHOWN:
+    if len(ranked) <= 3 * STRIPS_SHOWN:
         return [("All, the worst first", ranked)]
-    middle = (len(ranked) - SHOWN) // 2
+    middle = (len(ranked) - STRIPS_SHOWN) // 2
     return [
-        ("Worst", ranked[:SHOWN]),
-        ("Median", ranked[middle : middle + SHOWN]),
-        ("Best", ranked[-SHOWN:][::-1]),
+        ("Worst", ranked[:STRIPS_SHOWN]),
+        ("Median", ranked[middle : middle + STRIPS_SHOWN]),
+        ("Best", ranked[-STRIPS_SHOWN:][::-1]),
     ]
 
 
-def _told(evaluation: Evaluation, subject: EvaluatedModel, index: int) -> str:
-    row = subject.rows[index]
+def _captioned(evaluation: Evaluation, model: EvaluatedModel, index: int) -> str:
+    row = model.rows[index]
     return ", ".join(
-        f"{head.name} {number(row[head.key], head.key)}"
+        f"{head.name} {formatted(row[head.key], head.key)}"
         for head in heads(evaluation)
         if row.get(head.key) is not None and head.key not in ("found", "psnr_wrapped")
     )
@@ -202,13 +223,13 @@ def _clip_tables(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Of videos and data folders, the means of each clip."""
     if evaluation.kind == "drawn":
         return []
-    clips = list(dict.fromkeys(evaluation.clips))[:MOST_CLIPS]
+    clips = list(dict.fromkeys(evaluation.clips))[:MAX_LISTED_CLIPS]
     blocks = []
-    for subject in evaluation.subjects:
+    for model in evaluation.models:
         rows = []
         for clip in clips:
-            means = evaluation.totals_of_clip(subject, clip)
-            cells = [number(means.get(head.key), head.key) for head in heads(evaluation)]
+            means = evaluation.totals_of_clip(model, clip)
+            cells = [formatted(means.get(head.key), head.key) for head in heads(evaluation)]
             rows.append({"name": clip, "cells": cells})
-        blocks.append({"name": subject.name, "rows": rows})
+        blocks.append({"name": model.name, "rows": rows})
     return blocks

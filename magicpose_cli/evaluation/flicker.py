@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import MadeSample
+from magicpose_cli.arrays import Mask, Picture, Points
+from magicpose_cli.evaluation.samples import MadeSample
 
 
-def flicker(seen: MadeSample) -> float | None:
-    """Mean absolute change in gray levels between a frame and the one before, moved to its place.
+def flicker(made: MadeSample) -> float | None:
+    """Compute the mean change in gray levels from the frame before, moved to the place of this one.
 
     The optical flow is the truth's, so a picture that moves as the truth does and keeps its
     colors has none. Pixels whose flow does not lead back (they were hidden before) do not count.
     None at the start of a clip.
     """
-    if seen.before is None or seen.case.before is None:
+    if made.before is None or made.sample.before is None:
         return None
-    sources, valid = flow_sources(seen.case.before, seen.case.truth)
-    return change_along(seen.before, seen.picture, sources, valid)
+    sources, valid = flow_sources(made.sample.before, made.sample.truth)
+    return change_along(made.before, made.picture, sources, valid)
 
 
-def flow_sources(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of `after` was in `before`: (H, W, 2) float32 x and y, and whether it was.
+def flow_sources(before: Picture, after: Picture) -> tuple[Points, Mask]:
+    """Find where each pixel of `after` was in `before`.
 
-    before, after: (H, W, 3) uint8 RGB. DIS optical flow (Kroeger et al., 2016) both ways; a pixel
-    counts where the two agree (the rule of Ruder et al., 2016).
+    By DIS optical flow (Kroeger et al., 2016) both ways; a pixel counts where the two agree (the
+    rule of Ruder et al., 2016).
+
+    Returns:
+        The places (H, W, 2), x and y in pixels, and where they are valid, (H, W).
     """
     import cv2
 
@@ -44,10 +48,8 @@ def flow_sources(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.
     return sources, agreed & inside
 
 
-def change_along(
-    before: np.ndarray, after: np.ndarray, sources: np.ndarray, valid: np.ndarray
-) -> float | None:
-    """Mean |after - before at its sources| over the valid pixels; None where there are none."""
+def change_along(before: Picture, after: Picture, sources: Points, valid: Mask) -> float | None:
+    """Compute the mean |after - before at its sources| over the valid pixels, None without any."""
     import cv2
 
     if not valid.any():

@@ -1,4 +1,4 @@
-"""A model at work on cases: every case has a reference of its own."""
+"""A model at work on samples: every sample has a reference of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.compositing.background import Background
-from magicpose_cli.evaluation.cases import Sample
-from magicpose_cli.evaluation.warped_cases import WarpedCases
+from magicpose_cli.evaluation.samples import Sample
+from magicpose_cli.evaluation.warped_samples import WarpedSamples
 
 if TYPE_CHECKING:
     import torch
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
     from magicpose_cli.config.preset import Preset
 
 
-class ModelMaker:
-    """A loaded model that makes the picture of a case; `facts` says which and with what settings.
+class ModelPredictor:
+    """A loaded model that makes the pictures of samples.
 
     A batch holds as many references as poses: the appearance network reads them all at once, so
-    the bank has a row for each. Every picture starts from the same noise.
+    the reference features have a row for each. Every picture starts from the same noise.
+
+    Attributes:
+        name: As it stands in the table.
+        pipeline: The model.
+        metadata: Which model it is and with what settings it runs.
     """
 
     def __init__(self, name: str, folder: Path, preset: Preset, size: tuple[int, int]):
@@ -47,9 +53,9 @@ class ModelMaker:
         warp, self._trusts_network = preset.frame.warp, not config.warp
         self._warped = None
         if warp == "on" or (warp == "auto" and config.warp):
-            self._warped = WarpedCases(self._trusts_network, preset.frame.warp_strength)
+            self._warped = WarpedSamples(self._trusts_network, preset.frame.warp_strength)
         self._prompt = self.pipeline.encode_prompt(sampling.prompt)
-        self.facts: dict[str, Any] = {
+        self.metadata: dict[str, Any] = {
             "folder": str(folder),
             "sha256": model_hash(folder),
             "steps": self._steps,
@@ -63,20 +69,22 @@ class ModelMaker:
             "device": str(self.pipeline._execution_device),
         }
 
-    def make(self, cases: Iterable[Sample]) -> Iterator[tuple[Sample, np.ndarray]]:
-        """Each case with its picture (H, W, 3) uint8 RGB, in order."""
-        cases = iter(cases)
-        while batch := list(islice(cases, self._batch)):
+    def predict(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Picture]]:
+        """Give each sample with its picture, in order."""
+        samples = iter(samples)
+        while batch := list(islice(samples, self._batch)):
             yield from zip(batch, self.pictures(batch), strict=True)
 
-    def pictures(self, batch: list[Sample]) -> np.ndarray:
-        """(n, H, W, 3) uint8 RGB of n cases at once."""
+    def pictures(self, batch: list[Sample]) -> Pictures:
+        """Make the pictures of some samples at once."""
         from magicpose_cli.pose.pose_map import pose_map
         from magicpose_cli.rendering.local import memory_explained
 
         canvas = self.pipeline.config.pose_canvas
-        maps = _tensor([pose_map(case.pose, canvas) for case in batch if case.pose is not None])
-        references = [case.reference for case in batch if case.reference is not None]
+        maps = _tensor(
+            [pose_map(sample.pose, canvas) for sample in batch if sample.pose is not None]
+        )
+        references = [sample.reference for sample in batch if sample.reference is not None]
         if all(reference is references[0] for reference in references):
             references = references[:1]
         with memory_explained():
@@ -93,25 +101,27 @@ class ModelMaker:
         pictures = (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
         return np.stack([self._finished(*pair) for pair in zip(pictures, batch, strict=True)])
 
-    def _finished(self, made: np.ndarray, case: Sample) -> np.ndarray:
-        """The network's picture as `animate` would show it: fused with the warped reference, else
-        with its background kept. What a warp shows of a network that it does not trust, a
-        background would not change."""
-        warp = None if self._warped is None else self._warped.of(case)
+    def _finished(self, made: Picture, sample: Sample) -> Picture:
+        """Finish the network's picture as `animate` would.
+
+        It is fused with the warped reference, else its background is kept. What a warp shows of a
+        network that it does not trust, a background would not change.
+        """
+        warp = None if self._warped is None else self._warped.of(sample)
         if self._keeps and (warp is None or self._trusts_network):
-            made = _kept(made, case)
-        return made if warp is None else warp.fused(case, made)
+            made = _kept(made, sample)
+        return made if warp is None else warp.fused(sample, made)
 
 
-def _kept(picture: np.ndarray, case: Sample) -> np.ndarray:
+def _kept(picture: Picture, sample: Sample) -> Picture:
     """The picture with the reference's background, where both poses are known."""
-    if case.reference is None or case.pose is None or case.reference_pose is None:
+    if sample.reference is None or sample.pose is None or sample.reference_pose is None:
         return picture
-    return Background(case.reference, case.reference_pose).keep(picture, case.pose)
+    return Background(sample.reference, sample.reference_pose).keep(picture, sample.pose)
 
 
 def unique_names(folders: list[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart: full, or full/model and bare/model."""
+    """Take the shortest ends of paths that differ: full, or full/model and bare/model."""
     for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = ["/".join(folder.parts[-depth:]) for folder in folders]
         if len(set(names)) == len(names):
@@ -119,8 +129,8 @@ def unique_names(folders: list[Path]) -> list[str]:
     return [f"{index + 1} {folder.name}" for index, folder in enumerate(folders)]
 
 
-def _tensor(pictures: list[np.ndarray]) -> torch.Tensor:
-    """n pictures (H, W, 3) uint8 -> (n, 3, H, W) float32 in 0..1"""
+def _tensor(pictures: list[Picture]) -> torch.Tensor:
+    """Make of pictures (H, W, 3) a tensor (n, 3, H, W) float32 in 0..1."""
     import torch
 
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

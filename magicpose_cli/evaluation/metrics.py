@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from magicpose_cli.evaluation import flicker, identity, pixels, pose_following
-from magicpose_cli.evaluation.cases import MadeSample
+from magicpose_cli.evaluation.samples import MadeSample
 
 COPY, TRUTH = "copying the reference", "the truth itself"
 
@@ -15,8 +15,15 @@ COPY, TRUTH = "copying the reference", "the truth itself"
 class Metric:
     """What is measured, how, and what it is held against.
 
-    better: "higher" or "lower". baseline: COPY (the difference to it is told) or TRUTH (the ratio
-    is told), None where neither says anything. function: None where a picture has no such value.
+    Attributes:
+        key: In metrics.json.
+        name: For people.
+        unit: Of the value; empty without one.
+        better: "higher" or "lower".
+        baseline: COPY (the difference to it is told) or TRUTH (the ratio is told); None where
+            neither says anything.
+        function: Measures a picture; gives None where the picture has no such value.
+        protocol: How the value is measured, for people.
     """
 
     key: str
@@ -28,7 +35,7 @@ class Metric:
     protocol: str
 
 
-INSIDE = "inside the union of the reference's and the truth's person masks"
+INSIDE_MASKS = "inside the union of the reference's and the truth's person masks"
 METRICS = (
     Metric(
         "psnr", "PSNR", "dB", "higher", COPY, pixels.psnr,
@@ -38,7 +45,7 @@ METRICS = (
     ),
     Metric(
         "psnr_inside", "PSNR inside", "dB", "higher", COPY, pixels.psnr_inside,
-        f"the same {INSIDE}",
+        f"the same {INSIDE_MASKS}",
     ),
     Metric(
         "ssim", "SSIM", "", "higher", COPY, pixels.ssim,
@@ -48,7 +55,7 @@ METRICS = (
     ),
     Metric(
         "ssim_inside", "SSIM inside", "", "higher", COPY, pixels.ssim_inside,
-        f"mean of the SSIM map {INSIDE}",
+        f"mean of the SSIM map {INSIDE_MASKS}",
     ),
     Metric(
         "l1", "L1", "levels", "lower", COPY, pixels.l1,
@@ -56,7 +63,7 @@ METRICS = (
     ),
     Metric(
         "l1_inside", "L1 inside", "levels", "lower", COPY, pixels.l1_inside,
-        f"the same {INSIDE}",
+        f"the same {INSIDE_MASKS}",
     ),
     Metric(
         "body", "body", "% height", "lower", TRUTH, pose_following.body_error,

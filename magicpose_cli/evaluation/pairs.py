@@ -6,21 +6,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.evaluation.cases import Cases, Sample
+from magicpose_cli.evaluation.samples import Sample, SampleSet
 
 if TYPE_CHECKING:
-    from magicpose_cli.dataset.clips import ClipFolder
-    from magicpose_cli.synthetic.people import Identity, Motion
+    import torch
 
-CHUNK = 8  # people drawn at once; decides who is drawn, so it must not change
+    from magicpose_cli.dataset.clips import ClipFolder
+    from magicpose_cli.synthetic.people import DrawnMotion, Identity
+
+PEOPLE_CHUNK = 8  # people drawn at once; decides who is drawn, so it must not change
 FIRST_SEED = 1 << 20  # behind the test seeds that tests use
 
 
-def drawn_pairs(count: int, size: tuple[int, int]) -> Cases:
-    """`count` people of the test seeds, each in two poses; the first `count` of an endless row."""
+def drawn_pairs(count: int, size: tuple[int, int]) -> SampleSet:
+    """Draw people of the test seeds, each in two poses; the first `count` of an endless row.
+
+    Args:
+        count: How many people.
+        size: (width, height) in pixels, which have to be equal.
+
+    Raises:
+        ConfigError: The size is no square.
+    """
     width, height = size
     if width != height:
         raise ConfigError(
@@ -30,10 +39,12 @@ def drawn_pairs(count: int, size: tuple[int, int]) -> Cases:
     def opened() -> Iterator[Sample]:
         from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
 
-        for start in range(0, count, CHUNK):
-            people = draw_people(TEST_SEEDS + FIRST_SEED + start // CHUNK, CHUNK, 2, width)
+        for start in range(0, count, PEOPLE_CHUNK):
+            people = draw_people(
+                TEST_SEEDS + FIRST_SEED + start // PEOPLE_CHUNK, PEOPLE_CHUNK, 2, width
+            )
             pictures, labels, poses = to_uint8(people.images), people.labels, people.poses()
-            for index in range(min(CHUNK, count - start)):
+            for index in range(min(PEOPLE_CHUNK, count - start)):
                 one, other = 2 * index, 2 * index + 1
                 name = f"drawn {start + index:04d}"
                 yield Sample(
@@ -47,13 +58,16 @@ def drawn_pairs(count: int, size: tuple[int, int]) -> Cases:
                     reference_labels=labels[one].cpu().numpy(),
                 )
 
-    return Cases("drawn", f"{count} drawn people of the test seeds, two poses each", count, opened)
+    return SampleSet(
+        "drawn", f"{count} drawn people of the test seeds, two poses each", count, opened
+    )
 
 
-def data_pairs(folder: Path, size: tuple[int, int]) -> Cases:
-    """The clips of a data folder: the first frame is the reference, the others are the truth.
+def data_pairs(folder: Path, size: tuple[int, int]) -> SampleSet:
+    """Take the clips of a data folder: the first frame is the reference, the others are the truth.
 
-    Raises InputError for a folder that cannot be read or holds no clip of two frames.
+    Raises:
+        InputError: The folder cannot be read or holds no clip of two frames.
     """
     from magicpose_cli.dataset.clips import open_clips
     from magicpose_cli.errors import InputError
@@ -70,7 +84,9 @@ def data_pairs(folder: Path, size: tuple[int, int]) -> Cases:
         for clip in clips:
             yield from _clip_pairs(clip, size)
 
-    return Cases("data", f"{len(clips)} clips of {folder}, first frame to the rest", count, opened)
+    return SampleSet(
+        "data", f"{len(clips)} clips of {folder}, first frame to the rest", count, opened
+    )
 
 
 def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Sample]:
@@ -81,7 +97,7 @@ def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Sample]:
     first = clip.frame(0)
     framing = frame((first.shape[1], first.shape[0]), size, "crop")
 
-    def labels(index: int) -> np.ndarray | None:
+    def labels(index: int) -> Picture | None:
         found = clip.labels(index)
         return None if found is None else framing.picture(found, Image.Resampling.NEAREST)
 
@@ -102,8 +118,14 @@ def _clip_pairs(clip: ClipFolder, size: tuple[int, int]) -> Iterator[Sample]:
         before = truth
 
 
-def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[Sample]:
-    """One case a row: the identity in the reference's motion is given, in `motion` is asked for."""
+def drawn_samples(identity: Identity, reference: DrawnMotion, motion: DrawnMotion) -> list[Sample]:
+    """Make one sample a row.
+
+    Args:
+        identity: The people, one a row.
+        reference: How they stand in the references.
+        motion: How they stand in the truths, whose poses are asked for.
+    """
     from magicpose_cli.synthetic.people import render
 
     given, asked = render(identity, reference), render(identity, motion)
@@ -116,9 +138,7 @@ def drawn_cases(identity: Identity, reference: Motion, motion: Motion) -> list[S
     ]
 
 
-def to_uint8(images: object) -> np.ndarray:
-    """(N, 3, S, S) tensor in 0..1 -> (N, S, S, 3) uint8."""
-    import torch
-
-    assert isinstance(images, torch.Tensor)
-    return (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()
+def to_uint8(images: torch.Tensor) -> Pictures:
+    """Make pictures of a tensor (N, 3, S, S) in 0..1."""
+    pictures: Pictures = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()
+    return pictures

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.evaluation.extras import needed
-from magicpose_cli.evaluation.totals import Row, column, correlation, without
+from magicpose_cli.evaluation.totals import MetricRow, column, correlation, without
 
 COLORS = ("#3366aa", "#dd7722", "#338855", "#aa3377", "#777777", "#bb9911")
 
 
-def distributions(metric: Any, columns: dict[str, np.ndarray], baseline: str | None) -> str | None:
+def distributions(metric: Any, columns: dict[str, Floats], baseline: str | None) -> str | None:
     """SVG of how a metric's values spread, one line a row of the table; None without values.
 
     columns: values by the row's name, NaN where there are none. baseline: name of the row that is
@@ -49,7 +50,7 @@ def distributions(metric: Any, columns: dict[str, np.ndarray], baseline: str | N
 
 
 def identity_against_pose(
-    poses: Sequence[Row], rows: dict[str, list[Row]]
+    poses: Sequence[MetricRow], rows: dict[str, list[MetricRow]]
 ) -> tuple[str | None, dict[str, Any]]:
     """SVG of color error over pose distance, and the correlation of each row of the table.
 
@@ -77,7 +78,7 @@ def identity_against_pose(
         }
         axes.plot(distance, error, ".", markersize=4, alpha=0.6, color=color)
         ends = np.array([distance[both].min(), distance[both].max()])
-        axes.plot(ends, start + slope * ends, color=color, label=_told(name, r, alike))
+        axes.plot(ends, start + slope * ends, color=color, label=_captioned(name, r, alike))
     axes.set_xlabel("distance between the reference's and the asked pose [% of body height]")
     axes.set_ylabel("color error [dE00]")
     axes.set_ylim(bottom=0)
@@ -94,7 +95,7 @@ def _figure(wide: bool = False) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _told(name: str, r: float, alike: float | None) -> str:
+def _captioned(name: str, r: float, alike: float | None) -> str:
     return f"{name}: r = {r:+.2f}" + ("" if alike is None else f", at equal size {alike:+.2f}")
 
 

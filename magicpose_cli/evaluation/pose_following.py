@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.evaluation.cases import MadeSample
+from magicpose_cli.arrays import Picture
+from magicpose_cli.evaluation.samples import MadeSample
 from magicpose_cli.pose.detection.detect import PoseDetector, detect_one, load_detector
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
@@ -20,7 +21,7 @@ class PoseReader:
     def __init__(self, detector: str):
         self._detector: PoseDetector = load_detector(detector, still=True)
 
-    def read(self, picture: np.ndarray) -> Pose:
+    def read(self, picture: Picture) -> Pose:
         """Pose in the pixels of `picture` (H, W, 3) uint8 RGB; empty where nobody was found."""
         import cv2
 
@@ -39,14 +40,14 @@ class PoseReader:
         self._detector.close()
 
 
-def body_error(seen: MadeSample) -> float | None:
+def body_error(made: MadeSample) -> float | None:
     """Mean distance of the joints seen in both poses, in % of the asked person's body height."""
-    return None if seen.found is None else body_distance(seen.case.pose, seen.found)
+    return None if made.found is None else body_distance(made.sample.pose, made.found)
 
 
-def face_error(seen: MadeSample) -> float | None:
+def face_error(made: MadeSample) -> float | None:
     """Mean distance of the 68 face points, in % of the asked person's distance between the eyes."""
-    asked, found = seen.case.pose, seen.found
+    asked, found = made.sample.pose, made.found
     if asked is None or found is None:
         return None
     apart = np.linalg.norm(asked.face[LEFT_EYE].mean(0) - asked.face[RIGHT_EYE].mean(0))
@@ -57,11 +58,11 @@ def face_error(seen: MadeSample) -> float | None:
     return float(100 * distances.mean() / apart)
 
 
-def found_share(seen: MadeSample) -> float | None:
+def found_share(made: MadeSample) -> float | None:
     """100 where the detector found a person, else 0; the mean is the share of pictures in %."""
-    if seen.found is None:
+    if made.found is None:
         return None
-    return 0.0 if seen.found.is_empty else 100.0
+    return 0.0 if made.found.is_empty else 100.0
 
 
 def body_distance(one: Pose | None, other: Pose | None) -> float | None:

@@ -13,7 +13,7 @@ SET_NAMES = {"fid": "FID", "fid_vid": "FID-VID", "fvd": "FVD"}
 
 
 @dataclass(frozen=True)
-class Head:
+class TableHead:
     """A column: one metric."""
 
     key: str
@@ -25,7 +25,13 @@ class Head:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as text; interval and against are empty where there is none."""
+    """A value as text.
+
+    Attributes:
+        value: The mean.
+        interval: Of 95 %; empty where there is none.
+        against: What a baseline reaches; empty without one.
+    """
 
     value: str
     interval: str = ""
@@ -41,48 +47,48 @@ class TableRow:
     base: bool
 
 
-def heads(evaluation: Evaluation) -> list[Head]:
-    """Columns of everything that at least one row has."""
-    everyone = (*evaluation.subjects, *evaluation.baselines.values())
+def heads(evaluation: Evaluation) -> list[TableHead]:
+    """Make a column of everything that at least one row has."""
+    everyone = (*evaluation.models, *evaluation.baselines.values())
     measured = {
         key
-        for subject in everyone
-        for row in subject.rows
+        for model in everyone
+        for row in model.rows
         for key, value in row.items()
         if value is not None
     }
     found = [
-        Head(m.key, m.name, m.unit, "↑" if m.better == "higher" else "↓", m.protocol)
+        TableHead(m.key, m.name, m.unit, "↑" if m.better == "higher" else "↓", m.protocol)
         for m in evaluation.metrics
         if m.key in measured
     ]
-    sets = {key for subject in evaluation.subjects for key in subject.sets}
+    sets = {key for model in evaluation.models for key in model.sets}
     return found + [
-        Head(key, SET_NAMES[key], "", "↓", PROTOCOLS_OF_SETS[key])
+        TableHead(key, SET_NAMES[key], "", "↓", PROTOCOLS_OF_SETS[key])
         for key in SET_NAMES
         if key in sets
     ]
 
 
 def table_rows(evaluation: Evaluation) -> list[TableRow]:
-    """Models first, in the order they were given, then the baselines."""
+    """Make the rows: models first, in the order they were given, then the baselines."""
     metrics = {metric.key: metric for metric in evaluation.metrics}
     bases = [base for base in evaluation.baselines.values() if evaluation.totals(base)]
     rows = []
-    for subject in (*evaluation.subjects, *bases):
-        totals = evaluation.totals(subject)
+    for model in (*evaluation.models, *bases):
+        totals = evaluation.totals(model)
         cells = [
-            _set_cell(subject, head.key)
+            _set_cell(model, head.key)
             if head.key not in metrics
             else _cell(metrics[head.key], totals.get(head.key))
             for head in heads(evaluation)
         ]
-        rows.append(TableRow(subject.name, cells, subject in bases))
+        rows.append(TableRow(model.name, cells, model in bases))
     return rows
 
 
-def number(value: float | None, key: str) -> str:
-    """As many digits as mean something."""
+def formatted(value: float | None, key: str) -> str:
+    """Write a value with as many digits as mean something."""
     if value is None:
         return "–"
     return f"{value:.3f}" if "ssim" in key or key in ("lpips", "face_cosine") else f"{value:.2f}"
@@ -93,12 +99,12 @@ def _cell(metric: Metric, total: Total | None) -> Cell:
         return Cell("–")
     interval = against = ""
     if total.low is not None and total.high is not None:
-        interval = f"{number(total.low, metric.key)}–{number(total.high, metric.key)}"
+        interval = f"{formatted(total.low, metric.key)}–{formatted(total.high, metric.key)}"
     if total.against is not None:
-        sign = f"{'+' if total.against > 0 else ''}{number(total.against, metric.key)}"
+        sign = f"{'+' if total.against > 0 else ''}{formatted(total.against, metric.key)}"
         against = sign if metric.baseline == COPY else f"×{total.against:.2f}"
-    return Cell(number(total.mean, metric.key), interval, against)
+    return Cell(formatted(total.mean, metric.key), interval, against)
 
 
-def _set_cell(subject: EvaluatedModel, key: str) -> Cell:
-    return Cell(number(subject.sets.get(key), key))
+def _set_cell(model: EvaluatedModel, key: str) -> Cell:
+    return Cell(formatted(model.sets.get(key), key))

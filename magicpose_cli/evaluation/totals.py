@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.evaluation.metrics import COPY, Metric
 
 RESAMPLES = 1000
-Row = dict[str, float | None]
+MetricRow = dict[str, float | None]
 """Values by metric key of one picture."""
 
 
@@ -18,9 +19,15 @@ Row = dict[str, float | None]
 class Total:
     """One metric over all pictures that have it.
 
-    low, high: 95 % interval of the mean, by resampling whole clips; None with a single clip.
-    against: the mean minus copying's, or the mean over the truth's (both over the pictures that
-    have both values); None without a baseline.
+    Attributes:
+        mean: Over the pictures that have a value.
+        low: Lower end of the 95 % interval of the mean, by resampling whole clips; None with a
+            single clip.
+        high: Upper end of the interval.
+        median: Over the same pictures.
+        count: How many pictures have a value.
+        against: Mean minus copying's, or mean over the truth's, both over the pictures that have
+            both values; None without a baseline.
     """
 
     mean: float
@@ -32,9 +39,22 @@ class Total:
 
 
 def total(
-    metric: Metric, rows: Sequence[Row], clips: Sequence[str], baseline: Sequence[Row] | None
+    metric: Metric,
+    rows: Sequence[MetricRow],
+    clips: Sequence[str],
+    baseline: Sequence[MetricRow] | None,
 ) -> Total | None:
-    """Sum a metric up; None where no picture has it. rows, clips and baseline go together."""
+    """Sum a metric up.
+
+    Args:
+        metric: What to sum up.
+        rows: Values of each picture.
+        clips: Name of the clip of each picture.
+        baseline: Values of the baseline for each picture, or None.
+
+    Returns:
+        None where no picture has a value.
+    """
     values = column(rows, metric.key)
     there = np.isfinite(values)
     if not there.any():
@@ -56,13 +76,13 @@ def total(
     )
 
 
-def column(rows: Sequence[Row], key: str) -> np.ndarray:
-    """Values of one metric, float64, NaN where a picture has none."""
+def column(rows: Sequence[MetricRow], key: str) -> Floats:
+    """Take the values of one metric, NaN where a picture has none."""
     return np.array([np.nan if row.get(key) is None else row[key] for row in rows], np.float64)
 
 
-def interval(values: np.ndarray, clips: Sequence[str]) -> tuple[float | None, float | None]:
-    """95 % interval of the mean; pictures of a clip are alike, so whole clips are drawn."""
+def interval(values: Floats, clips: Sequence[str]) -> tuple[float | None, float | None]:
+    """Compute the 95 % interval of the mean; whole clips are drawn, whose pictures are alike."""
     _, index = np.unique(np.array(clips), return_inverse=True)
     counts = np.bincount(index)
     if len(counts) < 2:
@@ -74,16 +94,16 @@ def interval(values: np.ndarray, clips: Sequence[str]) -> tuple[float | None, fl
     return float(low), float(high)
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> tuple[float | None, int]:
-    """Pearson's r over the pairs without NaN, and how many there are; None below three."""
+def correlation(one: Floats, other: Floats) -> tuple[float | None, int]:
+    """Compute Pearson's r over the pairs without NaN, and their number; None below three."""
     both = np.isfinite(one) & np.isfinite(other)
     if both.sum() < 3 or one[both].std() == 0 or other[both].std() == 0:
         return None, int(both.sum())
     return float(np.corrcoef(one[both], other[both])[0, 1]), int(both.sum())
 
 
-def without(values: np.ndarray, cause: np.ndarray) -> np.ndarray:
-    """What a straight line over `cause` leaves of the values; NaN where either is missing."""
+def without(values: Floats, cause: Floats) -> Floats:
+    """Compute what a straight line over `cause` leaves of the values, NaN where one lacks."""
     both = np.isfinite(values) & np.isfinite(cause)
     if both.sum() < 3 or cause[both].std() == 0:
         return values

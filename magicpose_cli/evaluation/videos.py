@@ -6,21 +6,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture
 from magicpose_cli.errors import InputError
-from magicpose_cli.evaluation.cases import Cases, Sample
 from magicpose_cli.evaluation.pose_following import PoseReader
+from magicpose_cli.evaluation.samples import Sample, SampleSet
 from magicpose_cli.motion.framing import Framing, frame
 from magicpose_cli.video import Clip, probe, read_frames, read_picture
 from magicpose_cli.video.picture import pictures_in
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".gif"))
+RESULT_SUFFIXES = frozenset((".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".gif"))
 
 
 @dataclass(frozen=True)
 class Match:
-    """A result and its truth, of equal length; the truth is cropped to the result's shape."""
+    """A result and its truth, of equal length.
+
+    Attributes:
+        name: Of both.
+        result: What was made.
+        truth: What should have been made.
+        framing: Crops the truth to the result's shape.
+    """
 
     name: str
     result: Clip
@@ -31,7 +37,8 @@ class Match:
 def match_videos(result: Path, truth: Path) -> list[Match]:
     """Pairs of clips with the same name (without suffix); two single clips need none.
 
-    Raises InputError where nothing matches, or lengths differ.
+    Raises:
+        InputError: Nothing matches, or lengths differ.
     """
     results, truths = clips_in(result), clips_in(truth)
     if len(results) == len(truths) == 1:
@@ -48,10 +55,10 @@ def match_videos(result: Path, truth: Path) -> list[Match]:
 
 
 def clips_in(path: Path) -> dict[str, Path]:
-    """The clips a path stands for: itself, or the videos and picture folders in it, by name."""
+    """Find the clips of a path, by name: itself, or the videos and picture folders in it."""
     if not path.is_dir():
         return {path.stem: path}  # whatever it is, opening it tells
-    videos = [p for p in sorted(path.iterdir()) if p.suffix.lower() in VIDEO_SUFFIXES]
+    videos = [p for p in sorted(path.iterdir()) if p.suffix.lower() in RESULT_SUFFIXES]
     if not videos and pictures_in(path):
         return {path.name: path}
     folders = [p for p in sorted(path.iterdir()) if p.is_dir() and pictures_in(p)]
@@ -64,8 +71,10 @@ def clips_in(path: Path) -> dict[str, Path]:
     return clips
 
 
-def video_cases(matches: list[Match], reference: Path | None, reader: PoseReader | None) -> Cases:
-    """The truth of each frame; which pose was asked for is left open."""
+def video_samples(
+    matches: list[Match], reference: Path | None, reader: PoseReader | None
+) -> SampleSet:
+    """Take the truth of each frame; which pose was asked for is left open."""
     picture = None if reference is None else read_picture(reference)
     reference_pose = None if picture is None or reader is None else reader.read(picture)
 
@@ -88,21 +97,21 @@ def video_cases(matches: list[Match], reference: Path | None, reader: PoseReader
                 before = truth
 
     count = sum(match.truth.frame_count for match in matches)
-    return Cases("videos", f"{len(matches)} clips, {count} frames", count, opened)
+    return SampleSet("videos", f"{len(matches)} clips, {count} frames", count, opened)
 
 
-class VideoMaker:
+class VideoPredictor:
     """The results as they were made before."""
 
     def __init__(self, name: str, matches: list[Match]):
         self.name = name
         self._matches = matches
-        self.facts = {"clips": [str(match.result.path) for match in matches]}
+        self.metadata = {"clips": [str(match.result.path) for match in matches]}
 
-    def make(self, cases: Iterable[Sample]) -> Iterator[tuple[Sample, np.ndarray]]:
-        """Each case with the frame of its result, in order."""
+    def predict(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Picture]]:
+        """Give each sample with the frame of its result, in order."""
         frames = (made for match in self._matches for made in read_frames(match.result))
-        yield from zip(cases, frames, strict=True)
+        yield from zip(samples, frames, strict=True)
 
 
 def _match(name: str, result: Path, truth: Path) -> Match:
@@ -116,10 +125,10 @@ def _match(name: str, result: Path, truth: Path) -> Match:
     return Match(name, made, true, frame((true.width, true.height), size, "crop"))
 
 
-def _reference_framing(picture: np.ndarray, match: Match) -> Framing:
+def _reference_framing(picture: Picture, match: Match) -> Framing:
     size = (match.result.width, match.result.height)
     return frame((picture.shape[1], picture.shape[0]), size, "crop")
 
 
-def _framed(picture: np.ndarray | None, match: Match) -> np.ndarray | None:
+def _framed(picture: Picture | None, match: Match) -> Picture | None:
     return None if picture is None else _reference_framing(picture, match).picture(picture)

@@ -16,8 +16,8 @@ from magicpose_cli.benchmarks.pose_benchmark import (
     measure_stages,
 )
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.evaluation.cases import MadeSample, Sample
 from magicpose_cli.evaluation.pose_following import body_distance
+from magicpose_cli.evaluation.samples import MadeSample, Sample
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
@@ -28,9 +28,9 @@ SIZE = 256
 def film():
     """A drawn film whose person shows both hands in every frame."""
     for number in range(40):
-        cases = draw_film(number, 6, SIZE)
-        if all((getattr(c.pose, f"{h}_hand_score") > 0).all() for c in cases for h in SIDES):
-            return cases
+        samples = draw_film(number, 6, SIZE)
+        if all((getattr(c.pose, f"{h}_hand_score") > 0).all() for c in samples for h in SIDES):
+            return samples
     raise AssertionError("nobody shows both hands")
 
 
@@ -50,8 +50,8 @@ def shifted(pose, dx):
     return pose.map_points(lambda p: p + np.float32((dx, 0)), pose.width, pose.height)
 
 
-def seen_as(cases, finder):
-    return [MadeSample(case, case.truth, found=finder(case.pose)) for case in cases]
+def seen_as(samples, finder):
+    return [MadeSample(sample, sample.truth, found=finder(sample.pose)) for sample in samples]
 
 
 def test_the_truth_itself_is_exact(film):
@@ -70,11 +70,11 @@ def test_a_shift_of_two_percent_is_two_percent(film):
 
 
 def test_one_wild_picture_shows_in_the_percentile(film):
-    cases = film * 3
-    seen = seen_as(cases[1:], lambda pose: pose)
-    seen += seen_as(cases[:1], lambda pose: shifted(pose, body_height(pose)))
+    samples = film * 3
+    seen = seen_as(samples[1:], lambda pose: pose)
+    seen += seen_as(samples[:1], lambda pose: shifted(pose, body_height(pose)))
     exact = exactness(seen)
-    assert exact.body.mean == pytest.approx(100 / len(cases), rel=1e-3)
+    assert exact.body.mean == pytest.approx(100 / len(samples), rel=1e-3)
     assert exact.body.p95 > exact.body.mean
 
 
@@ -85,25 +85,28 @@ def test_what_is_not_found_is_counted_and_not_measured(film):
     one_hand = exactness(seen_as(film, lambda pose: without(pose, "left_hand", "face")))
     assert one_hand.hands_found == 50 and one_hand.face is None and one_hand.hands.mean == 0
     half = seen_as(film[:3], lambda pose: without(pose, "body")) + seen_as(film[3:], lambda p: p)
-    bodies = [int((case.pose.body_score > 0).sum()) for case in film]
+    bodies = [int((sample.pose.body_score > 0).sum()) for sample in film]
     assert exactness(half).joints_found == pytest.approx(100 * sum(bodies[3:]) / sum(bodies))
 
 
 def test_a_hand_outside_of_the_picture_is_not_asked_for(film):
-    cases = [replace(case, pose=without(case.pose, "left_hand", "right_hand")) for case in film]
-    exact = exactness(seen_as(cases, lambda pose: pose))
+    samples = [
+        replace(sample, pose=without(sample.pose, "left_hand", "right_hand")) for sample in film
+    ]
+    exact = exactness(seen_as(samples, lambda pose: pose))
     assert exact.hands_found is None and exact.hands is None
 
 
 def test_swapped_hands_are_an_error(film):
-    case = film[0]
-    pose = case.pose
+    sample = film[0]
+    pose = sample.pose
     swapped = replace(pose, left_hand=pose.right_hand, right_hand=pose.left_hand)
     apart = np.linalg.norm(pose.left_hand - pose.right_hand, axis=1).mean()
-    found = MadeSample(case, case.truth, found=swapped)
+    found = MadeSample(sample, sample.truth, found=swapped)
     assert hand_error(found) == pytest.approx(100 * apart / body_height(pose), rel=1e-4)
     assert (
-        hand_error(MadeSample(Sample("a", "a", None, case.truth), case.truth, found=pose)) is None
+        hand_error(MadeSample(Sample("a", "a", None, sample.truth), sample.truth, found=pose))
+        is None
     )
 
 
@@ -131,7 +134,7 @@ def test_a_detector_that_cannot_run_says_why(film):
 
 def test_every_stage_has_a_speed(film, monkeypatch):
     monkeypatch.setattr(pose_benchmark, "MIN_S", 0.01)
-    poses = [case.pose for case in film]
+    poses = [sample.pose for sample in film]
     stages = measure_stages(poses, poses[2])
     assert {"track", "retarget, align", "pose maps"} <= stages.keys()
     assert min(stages.values()) > 10

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpose_cli.evaluation.cases import MadeSample, Sample
+from magicpose_cli.evaluation.samples import MadeSample, Sample
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def texture() -> np.ndarray:
 
 
 @pytest.fixture
-def seen(texture):
+def made_sample(texture):
     """A function that makes a MadeSample of a truth and a picture."""
 
-    def make(picture=None, truth=texture, **case) -> MadeSample:
+    def make(picture=None, truth=texture, **sample) -> MadeSample:
         picture = truth if picture is None else picture
         named = {"name": "a", "clip": "a", "reference": truth, "truth": truth}
-        return MadeSample(Sample(**(named | case)), picture, case.get("labels"))
+        return MadeSample(Sample(**(named | sample)), picture, sample.get("labels"))
 
     return make
 

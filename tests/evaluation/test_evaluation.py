@@ -13,24 +13,24 @@ from magicpose_cli.dataset.clips import open_clips
 from magicpose_cli.dataset.dataset_config import DatasetSettings
 from magicpose_cli.diffusion.checkpoint.loading import MINI
 from magicpose_cli.errors import ConfigError, InputError, OutputError
-from magicpose_cli.evaluation.disentangling import grid, grid_cases
+from magicpose_cli.evaluation.disentangling import grid, grid_samples
 from magicpose_cli.evaluation.evaluation import evaluate_models, evaluate_videos
 from magicpose_cli.evaluation.evaluation_report import write_report
-from magicpose_cli.evaluation.generate import ModelMaker, unique_names
+from magicpose_cli.evaluation.generate import ModelPredictor, unique_names
 from magicpose_cli.evaluation.metrics import COPY, TRUTH
 from magicpose_cli.evaluation.pairs import data_pairs, drawn_pairs
 from magicpose_cli.evaluation.strips import SampleGrid
 from magicpose_cli.evaluation.table import table_rows
-from magicpose_cli.evaluation.warped_cases import WarpedCases
+from magicpose_cli.evaluation.warped_samples import WarpedSamples
 from magicpose_cli.rendering.local import Renderer
 from magicpose_cli.video import write_picture, write_video
 
 
 @pytest.fixture
-def album():
-    album = SampleGrid()
-    yield album
-    album.close()
+def sample_grid():
+    sample_grid = SampleGrid()
+    yield sample_grid
+    sample_grid.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,81 +47,87 @@ def test_drawn_pairs_are_the_same_people_in_other_poses_and_fixed(fast):
         assert not np.array_equal(one.reference, one.truth)
         corner = np.abs(one.reference[0, 0].astype(int) - one.truth[0, 0]).max()
         assert corner <= 1 or one.mask[0, 0]
-    assert len({case.truth.tobytes() for case in again}) == 9
+    assert len({sample.truth.tobytes() for sample in again}) == 9
     with pytest.raises(ConfigError, match="64x128"):
         drawn_pairs(3, (64, 128))
 
 
 def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
     preset = fast.with_options(model__name=str(tiny_model))
-    maker = ModelMaker("tiny", tiny_model, preset, (64, 64))
-    cases = list(drawn_pairs(3, (64, 64)).open())
-    together = [picture for _, picture in maker.make(cases)]
-    for case, picture in zip(cases, together, strict=True):
-        (alone,) = maker.pictures([case])
+    predictor = ModelPredictor("tiny", tiny_model, preset, (64, 64))
+    samples = list(drawn_pairs(3, (64, 64)).open())
+    together = [picture for _, picture in predictor.predict(samples)]
+    for sample, picture in zip(samples, together, strict=True):
+        (alone,) = predictor.pictures([sample])
         assert np.abs(picture.astype(int) - alone).max() <= 1
-    same_person = [replace(case, reference=cases[0].reference) for case in cases]
+    same_person = [replace(sample, reference=samples[0].reference) for sample in samples]
     from magicpose_cli.pose.pose_map import pose_map
 
-    renderer = Renderer(maker.pipeline, cases[0].reference, preset)
-    maps = np.stack([pose_map(case.pose, maker.pipeline.config.pose_canvas) for case in cases])
-    for rendered, (_, made) in zip(renderer.make(maps), maker.make(same_person), strict=True):
+    renderer = Renderer(predictor.pipeline, samples[0].reference, preset)
+    maps = np.stack(
+        [pose_map(sample.pose, predictor.pipeline.config.pose_canvas) for sample in samples]
+    )
+    for rendered, (_, made) in zip(
+        renderer.make(maps), predictor.predict(same_person), strict=True
+    ):
         assert np.abs(rendered.astype(int) - made).max() <= 1
 
 
 def test_a_model_may_keep_the_references_background(tiny_model, fast, any_color):
     preset = fast.with_options(model__name=str(tiny_model))
-    cases = list(drawn_pairs(3, (64, 64)).open())
-    plain = ModelMaker("tiny", tiny_model, preset, (64, 64))
-    keeps = ModelMaker(
+    samples = list(drawn_pairs(3, (64, 64)).open())
+    plain = ModelPredictor("tiny", tiny_model, preset, (64, 64))
+    keeps = ModelPredictor(
         "tiny", tiny_model, preset.with_options(frame__keep_background=True), (64, 64)
     )
-    assert not plain.facts["keep_background"] and keeps.facts["keep_background"]
-    for case, bare, kept in zip(cases, plain.pictures(cases), keeps.pictures(cases), strict=True):
-        expected = Background(case.reference, case.reference_pose).keep(bare, case.pose)
+    assert not plain.metadata["keep_background"] and keeps.metadata["keep_background"]
+    for sample, bare, kept in zip(
+        samples, plain.pictures(samples), keeps.pictures(samples), strict=True
+    ):
+        expected = Background(sample.reference, sample.reference_pose).keep(bare, sample.pose)
         assert np.array_equal(kept, expected) and not np.array_equal(kept, bare)
-    (unknown,) = keeps.pictures([replace(cases[0], reference_pose=None)])
-    assert np.array_equal(unknown, plain.pictures(cases[:1])[0])
+    (unknown,) = keeps.pictures([replace(samples[0], reference_pose=None)])
+    assert np.array_equal(unknown, plain.pictures(samples[:1])[0])
 
 
 def test_a_model_may_move_the_references_own_pixels(tiny_model, fast, any_color):
     preset = fast.with_options(model__name=str(tiny_model), frame__keep_background=True)
-    cases = list(drawn_pairs(3, (128, 128)).open())
-    makers = {
-        warp: ModelMaker("tiny", tiny_model, preset.with_options(frame__warp=warp), (128, 128))
+    samples = list(drawn_pairs(3, (128, 128)).open())
+    predictors = {
+        warp: ModelPredictor("tiny", tiny_model, preset.with_options(frame__warp=warp), (128, 128))
         for warp in ("auto", "on", "off")
     }
-    assert [maker.facts["warp"] for maker in makers.values()] == [False, True, False]
-    made = {warp: maker.pictures(cases) for warp, maker in makers.items()}
+    assert [predictor.metadata["warp"] for predictor in predictors.values()] == [False, True, False]
+    made = {warp: predictor.pictures(samples) for warp, predictor in predictors.items()}
     assert np.array_equal(made["auto"], made["off"])
     assert not np.array_equal(made["on"], made["off"])
     # without poses there is nothing to move: the network's picture, its background as it is kept
-    for unknown in ({"reference_pose": None}, {"reference": np.zeros_like(cases[0].reference)}):
+    for unknown in ({"reference_pose": None}, {"reference": np.zeros_like(samples[0].reference)}):
         (one,), (other,) = (
-            makers[warp].pictures([replace(cases[0], **unknown)]) for warp in ("on", "off")
+            predictors[warp].pictures([replace(samples[0], **unknown)]) for warp in ("on", "off")
         )
         assert np.array_equal(one, other)
-    assert WarpedCases(False, 1.0).of(replace(cases[0], pose=None)) is None
+    assert WarpedSamples(False, 1.0).of(replace(samples[0], pose=None)) is None
 
 
 def test_a_network_that_is_not_trusted_shows_what_the_reference_does_not():
     preset = Preset().with_options(model__name="mini", sampling__steps="1", frame__size=128)
-    cases = list(drawn_pairs(2, (128, 128)).open())
-    maker = ModelMaker("mini", MINI, preset, (128, 128))
-    assert maker.facts["warp"] is True and maker.facts["keep_background"] is True
-    for case, picture in zip(cases, maker.pictures(cases), strict=True):
-        prepared = WarpedCases(False, 1.0).of(case)
-        black, white = (prepared.fused(case, np.full_like(picture, c)) for c in (0, 255))
+    samples = list(drawn_pairs(2, (128, 128)).open())
+    predictor = ModelPredictor("mini", MINI, preset, (128, 128))
+    assert predictor.metadata["warp"] is True and predictor.metadata["keep_background"] is True
+    for sample, picture in zip(samples, predictor.pictures(samples), strict=True):
+        prepared = WarpedSamples(False, 1.0).of(sample)
+        black, white = (prepared.fused(sample, np.full_like(picture, c)) for c in (0, 255))
         sure = (black == white).all(-1)  # all but hands and forearms that the reference lacks
         assert sure.mean() > 0.8 and np.array_equal(picture[sure], black[sure])
-        behind = sure & (prepared.warp(case.pose).cover == 0) & (prepared.warp.hole == 0)
+        behind = sure & (prepared.warp(sample.pose).cover == 0) & (prepared.warp.hole == 0)
         assert behind.mean() > 0.1
-        assert np.array_equal(picture[behind], case.reference[behind])
+        assert np.array_equal(picture[behind], sample.reference[behind])
 
 
 def test_the_cases_of_a_clip_share_what_is_made_of_their_reference():
     first, second = drawn_pairs(2, (128, 128)).open()
-    warped = WarpedCases(False, 1.0)
+    warped = WarpedSamples(False, 1.0)
     prepared = warped.of(first)
     copied = replace(first, reference=first.reference.copy(), pose=first.reference_pose)
     assert warped.of(copied) is prepared
@@ -143,16 +149,20 @@ class Page(HTMLParser):
                 self.outside += [] if inside else [value]
 
 
-def test_two_models_on_drawn_pairs(tiny_model, fast, album, tmp_path):
+def test_two_models_on_drawn_pairs(tiny_model, fast, sample_grid, tmp_path):
     other = tmp_path / "other"
     other.symlink_to(tiny_model)
     evaluation = evaluate_models(
-        [str(tiny_model), str(other)], fast, album, drawn=4, detector="none",
+        [str(tiny_model), str(other)], fast, sample_grid, drawn=4, detector="none",
         grid=tmp_path / "grid.png",
     )  # fmt: skip
-    one, two = evaluation.subjects
+    one, two = evaluation.models
     assert one.rows == two.rows and len(one.rows) == 4
-    assert (two.name, two.facts["steps"], two.facts["sha256"]) == ("other", 2, one.facts["sha256"])
+    assert (two.name, two.metadata["steps"], two.metadata["sha256"]) == (
+        "other",
+        2,
+        one.metadata["sha256"],
+    )
     assert [row.name for row in table_rows(evaluation)] == [one.name, "other", COPY]
     total = evaluation.totals(one)["psnr_inside"]
     copied = evaluation.totals(evaluation.baselines[COPY])["psnr_inside"]
@@ -161,7 +171,7 @@ def test_two_models_on_drawn_pairs(tiny_model, fast, album, tmp_path):
     assert (tmp_path / "grid.png").exists()
 
     folder = tmp_path / "report"
-    written = write_report(folder, evaluation, album, {"command": "magicpose <b>"}, False)
+    written = write_report(folder, evaluation, sample_grid, {"command": "magicpose <b>"}, False)
     text = (folder / "report.html").read_text()
     page = Page(text)
     assert not page.outside and not page.tags & {"script", "link", "iframe", "object"}
@@ -176,18 +186,18 @@ def test_two_models_on_drawn_pairs(tiny_model, fast, album, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "report.html"]
 
     with pytest.raises(OutputError, match="--overwrite"):
-        write_report(folder, evaluation, album, {}, False)
-    write_report(folder, evaluation, album, {}, True)
+        write_report(folder, evaluation, sample_grid, {}, False)
+    write_report(folder, evaluation, sample_grid, {}, True)
     (folder / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"mine\.txt"):
-        write_report(folder, evaluation, album, {}, True)
+        write_report(folder, evaluation, sample_grid, {}, True)
 
 
 @pytest.mark.parametrize("warp", ["on", "off"])
-def test_mini_keeps_the_clothes_better_than_chance(album, warp):
+def test_mini_keeps_the_clothes_better_than_chance(sample_grid, warp):
     preset = Preset().with_options(sampling__steps="4", frame__warp=warp)
-    evaluation = evaluate_models(["mini"], preset, album, drawn=4)
-    totals = evaluation.totals(evaluation.subjects[0])
+    evaluation = evaluate_models(["mini"], preset, sample_grid, drawn=4)
+    totals = evaluation.totals(evaluation.models[0])
     assert totals["psnr_inside"].against > 1  # dB above copying
     assert totals["color"].mean < 25
     truth = evaluation.totals(evaluation.baselines[TRUTH])
@@ -195,37 +205,37 @@ def test_mini_keeps_the_clothes_better_than_chance(album, warp):
     assert all(pose["pose_distance"] > 0 for pose in evaluation.poses)
 
 
-def test_the_clips_of_a_data_folder(tiny_model, fast, album, tmp_path):
+def test_the_clips_of_a_data_folder(tiny_model, fast, sample_grid, tmp_path):
     settings = DatasetSettings().with_options(frames__size=128, drawn__frames=4)
     make_dataset([], tmp_path / "data", settings, synthetic=2, workers=1)
     clips = open_clips(tmp_path / "data")
-    cases = data_pairs(tmp_path / "data", (64, 64))
-    assert cases.count == sum(len(clip) - 1 for clip in clips)
-    first, second, *_ = cases.open()
+    samples = data_pairs(tmp_path / "data", (64, 64))
+    assert samples.count == sum(len(clip) - 1 for clip in clips)
+    first, second, *_ = samples.open()
     assert first.truth.shape == (64, 64, 3) and first.labels.shape == (64, 64)
     assert first.reference is second.reference and not np.array_equal(first.truth, second.truth)
     assert first.before is None and second.before is first.truth
     on_person = first.pose.body[[1, 2, 5]].round().astype(int)
     assert all(first.labels[y, x] for x, y in on_person)
     evaluation = evaluate_models(
-        [str(tiny_model)], fast, album, data=tmp_path / "data", detector="none"
+        [str(tiny_model)], fast, sample_grid, data=tmp_path / "data", detector="none"
     )
-    totals = evaluation.totals(evaluation.subjects[0])
-    assert totals["psnr_inside"].count == cases.count and totals["psnr_inside"].low is not None
-    assert totals["flicker"].count == cases.count - len(clips)
+    totals = evaluation.totals(evaluation.models[0])
+    assert totals["psnr_inside"].count == samples.count and totals["psnr_inside"].low is not None
+    assert totals["flicker"].count == samples.count - len(clips)
     with pytest.raises(InputError, match="no data folder"):
         data_pairs(tmp_path, (64, 64))
 
 
-def test_a_missing_package_is_said_before_the_work(tiny_model, fast, album, monkeypatch):
+def test_a_missing_package_is_said_before_the_work(tiny_model, fast, sample_grid, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ConfigError, match=r"'skimage'.*pip install 'magicpose\[train\]'"):
-        evaluate_models([str(tiny_model)], fast, album, drawn=2)
+        evaluate_models([str(tiny_model)], fast, sample_grid, drawn=2)
 
 
-def test_models_of_different_sizes_need_a_size(tiny_model, album):
+def test_models_of_different_sizes_need_a_size(tiny_model, sample_grid):
     with pytest.raises(ConfigError, match="give one --size"):
-        evaluate_models(["mini", str(tiny_model)], Preset(), album, drawn=2)
+        evaluate_models(["mini", str(tiny_model)], Preset(), sample_grid, drawn=2)
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path):
@@ -234,10 +244,10 @@ def test_names_are_as_short_as_they_can_be(tmp_path):
     assert unique_names([tmp_path / "a"] * 2) == ["1 a", "2 a"]
 
 
-def test_a_video_against_itself(media, album):
+def test_a_video_against_itself(media, sample_grid):
     dance = media / "dance.mp4"
-    evaluation = evaluate_videos(dance, dance, album, reference=media / "ref.png")
-    totals = evaluation.totals(evaluation.subjects[0])
+    evaluation = evaluate_videos(dance, dance, sample_grid, reference=media / "ref.png")
+    totals = evaluation.totals(evaluation.models[0])
     assert totals["psnr"].mean == 100 and totals["psnr"].low is None  # one clip
     assert totals["flicker"].against == pytest.approx(1) and totals["flicker"].count == 7
     assert totals["body"].mean == 0 and totals["found"].against == 1
@@ -246,40 +256,40 @@ def test_a_video_against_itself(media, album):
     assert "color" not in totals  # no masks
 
 
-def test_folders_of_clips_are_matched_by_name(frames, album, tmp_path):
+def test_folders_of_clips_are_matched_by_name(frames, sample_grid, tmp_path):
     for name in ("one", "two"):
         write_video(tmp_path / f"true/{name}.mp4", iter(frames[:3]), 8, crf=0)
         for index, frame in enumerate(frames[:3]):
             darker = (frame * 0.5).astype(np.uint8)
             write_picture(tmp_path / f"made/{name}/{index}.png", darker[::2, ::2])
-    evaluation = evaluate_videos(tmp_path / "made", tmp_path / "true", album, detector="none")
+    evaluation = evaluate_videos(tmp_path / "made", tmp_path / "true", sample_grid, detector="none")
     assert evaluation.clips == ["one"] * 3 + ["two"] * 3
-    totals = evaluation.totals(evaluation.subjects[0])
+    totals = evaluation.totals(evaluation.models[0])
     assert totals["l1"].mean == pytest.approx(frames[:3].mean() / 2, rel=0.05)
     assert totals["flicker"].against == pytest.approx(0.5, rel=0.2)
     assert totals["psnr"].against is None  # no reference
-    report = write_report(tmp_path / "report", evaluation, album, {}, False)
+    report = write_report(tmp_path / "report", evaluation, sample_grid, {}, False)
     assert set(report["models"][0]["clips"]) == {"one", "two"}
 
 
-def test_clips_that_do_not_match_are_named(frames, album, tmp_path):
+def test_clips_that_do_not_match_are_named(frames, sample_grid, tmp_path):
     write_video(tmp_path / "true/one.mp4", iter(frames[:3]), 8)
     write_video(tmp_path / "true/two.mp4", iter(frames[:3]), 8)
     write_video(tmp_path / "made/three.mp4", iter(frames[:3]), 8)
     write_video(tmp_path / "short/one.mp4", iter(frames[:2]), 8)
     write_video(tmp_path / "short/two.mp4", iter(frames[:2]), 8)
     with pytest.raises(InputError, match="no clip 'three'"):
-        evaluate_videos(tmp_path / "made", tmp_path / "true", album)
+        evaluate_videos(tmp_path / "made", tmp_path / "true", sample_grid)
     with pytest.raises(InputError, match=r"2 frames, but .* has 3"):
-        evaluate_videos(tmp_path / "short", tmp_path / "true", album)
+        evaluate_videos(tmp_path / "short", tmp_path / "true", sample_grid)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="neither videos nor pictures"):
-        evaluate_videos(tmp_path / "empty", tmp_path / "true", album)
+        evaluate_videos(tmp_path / "empty", tmp_path / "true", sample_grid)
 
 
 def test_the_grid_shows_one_person_and_one_pose():
-    one_person, one_pose = grid_cases(64)
-    assert len({case.reference.tobytes() for case in one_person}) == 1
-    assert len({case.reference.tobytes() for case in one_pose}) == 8
-    picture = grid(one_person, one_pose, lambda cases: ((c, c.truth) for c in cases))
+    one_person, one_pose = grid_samples(64)
+    assert len({sample.reference.tobytes() for sample in one_person}) == 1
+    assert len({sample.reference.tobytes() for sample in one_pose}) == 8
+    picture = grid(one_person, one_pose, lambda samples: ((c, c.truth) for c in samples))
     assert picture.shape[1] == 9 * 132 + 4 and picture.shape[0] == 6 * 152

@@ -6,27 +6,27 @@ import pytest
 from magicpose_cli.evaluation.flicker import flicker, flow_sources
 
 
-def test_a_still_film_with_changing_light_flickers_by_the_change(seen, texture):
+def test_a_still_film_with_changing_light_flickers_by_the_change(made_sample, texture):
     brighter, darker = texture + np.uint8(10), texture - np.uint8(10)
-    still = seen(brighter, before=texture)
+    still = made_sample(brighter, before=texture)
     assert flicker(replace(still, before=darker)) == pytest.approx(20, abs=1e-4)
     assert flicker(replace(still, before=brighter)) == pytest.approx(0, abs=1e-4)
 
 
-def test_what_moves_along_does_not_flicker(seen, texture):
+def test_what_moves_along_does_not_flicker(made_sample, texture):
     truth = np.roll(texture, 3, axis=1)
     sources, valid = flow_sources(texture, truth)
     inner = np.zeros((96, 96), bool)
     inner[16:-16, 16:-16] = True
     assert valid[inner].mean() > 0.9
     assert np.median(np.arange(96)[None, :] - sources[..., 0]) == pytest.approx(3, abs=0.2)
-    moved = replace(seen(truth, truth, before=texture), before=texture)
+    moved = replace(made_sample(truth, truth, before=texture), before=texture)
     standing = np.abs(truth.astype(float) - texture).mean()
     assert flicker(moved) < 0.3 * standing
     lit = replace(moved, picture=truth + np.uint8(15))
     assert flicker(lit) == pytest.approx(15, abs=1)
 
 
-def test_a_clip_starts_without(seen, texture):
-    assert flicker(seen()) is None
-    assert flicker(seen(before=texture)) is None
+def test_a_clip_starts_without(made_sample, texture):
+    assert flicker(made_sample()) is None
+    assert flicker(made_sample(before=texture)) is None

@@ -25,23 +25,25 @@ def painted(colors, labels):
     return picture
 
 
-def test_each_region_is_compared_with_its_own_color(seen):
+def test_each_region_is_compared_with_its_own_color(made_sample):
     labels = np.zeros((40, 40), np.uint8)
     labels[:20], labels[20:, :20] = 1, 3
     one, other, wanted = PUBLISHED[2]
     truth = painted({1: one, 3: one}, labels)
     picture = painted({1: one, 3: other}, labels)
-    errors = region_errors(seen(picture, truth, labels=labels))
+    errors = region_errors(made_sample(picture, truth, labels=labels))
     assert errors["skin"] == pytest.approx(0, abs=1e-6)
     assert errors["top"] == pytest.approx(wanted, abs=0.3)  # colors are rounded to 8 bits
-    assert color_error(seen(picture, truth, labels=labels)) == pytest.approx(wanted / 2, abs=0.2)
+    assert color_error(made_sample(picture, truth, labels=labels)) == pytest.approx(
+        wanted / 2, abs=0.2
+    )
 
 
-def test_specks_have_no_color_and_the_background_is_nobody(seen):
+def test_specks_have_no_color_and_the_background_is_nobody(made_sample):
     labels = np.zeros((100, 100), np.uint8)
     labels[0, :8] = 2
     black, white = np.zeros((100, 100, 3), np.uint8), np.full((100, 100, 3), 255, np.uint8)
-    assert color_error(seen(black, white, labels=labels)) is None
+    assert color_error(made_sample(black, white, labels=labels)) is None
     labels[0, :20] = 2
-    assert color_error(seen(black, white, labels=labels)) == pytest.approx(100, abs=0.1)
-    assert color_error(seen(black, white)) is None
+    assert color_error(made_sample(black, white, labels=labels)) == pytest.approx(100, abs=0.1)
+    assert color_error(made_sample(black, white)) is None

@@ -5,8 +5,13 @@ import pytest
 import torch
 
 from magicpose_cli.errors import ModelError
-from magicpose_cli.evaluation.cases import MadeSample
-from magicpose_cli.evaluation.learned_metrics import WINDOW, Learned, aligned_face, weights_folder
+from magicpose_cli.evaluation.learned_metrics import (
+    WINDOW_FRAMES,
+    LearnedMetrics,
+    aligned_face,
+    metric_networks_folder,
+)
+from magicpose_cli.evaluation.samples import MadeSample
 
 
 class Perceptual(torch.nn.Module):
@@ -40,8 +45,8 @@ class Face(torch.nn.Module):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path))
-    weights_folder().mkdir()
-    return weights_folder()
+    metric_networks_folder().mkdir()
+    return metric_networks_folder()
 
 
 def plant(folder, name, network):
@@ -49,60 +54,60 @@ def plant(folder, name, network):
 
 
 def test_nothing_on_disk_is_one_line_each(folder):
-    learned = Learned("cpu", detector=True)
+    learned = LearnedMetrics("cpu", detector=True)
     assert set(learned.missing) == {"lpips", "fid", "fid_vid", "fvd", "face_cosine"}
     assert str(folder / "vgg16.pt") in learned.missing["lpips"]
     assert not learned.metrics and not learned.frechet()
     assert not any("\n" in line for line in learned.missing.values())
 
 
-def test_lpips_is_the_squared_distance_of_the_network(folder, seen, texture):
+def test_lpips_is_the_squared_distance_of_the_network(folder, made_sample, texture):
     plant(folder, "vgg16.pt", Perceptual())
-    learned = Learned("cpu", detector=True)
+    learned = LearnedMetrics("cpu", detector=True)
     assert "lpips" not in learned.missing
     (metric,) = learned.metrics
-    assert metric.function(seen()) == 0
-    assert metric.function(seen(texture + np.uint8(4))) == pytest.approx(3 * 16, rel=1e-3)
+    assert metric.function(made_sample()) == 0
+    assert metric.function(made_sample(texture + np.uint8(4))) == pytest.approx(3 * 16, rel=1e-3)
 
 
-def test_fid_of_a_shifted_set_is_the_square_of_the_shift(folder, seen, texture):
+def test_fid_of_a_shifted_set_is_the_square_of_the_shift(folder, made_sample, texture):
     plant(folder, "inception-2015-12-05.pt", Inception())
-    (fid,) = Learned("cpu", detector=True).frechet()
+    (fid,) = LearnedMetrics("cpu", detector=True).frechet()
     rng = np.random.default_rng(0)
-    fid.update(seen())
+    fid.update(made_sample())
     assert fid.compute() is None  # of one picture
     for _ in range(20):
         truth = texture // 2 + rng.integers(0, 100, 3).astype(np.uint8)
-        fid.update(seen(truth + np.uint8(10), truth))
+        fid.update(made_sample(truth + np.uint8(10), truth))
     assert fid.compute() == pytest.approx(300, rel=0.1)
 
 
-def test_fvd_looks_at_whole_windows_of_one_clip(folder, seen, texture):
+def test_fvd_looks_at_whole_windows_of_one_clip(folder, made_sample, texture):
     plant(folder, "i3d_torchscript.pt", Video())
-    (fvd,) = Learned("cpu", detector=True).frechet()
+    (fvd,) = LearnedMetrics("cpu", detector=True).frechet()
     rng = np.random.default_rng(0)
     for clip in range(4):
         truth = texture // 2 + rng.integers(0, 100, 3).astype(np.uint8)
-        for _ in range(WINDOW + 3):
-            fvd.update(seen(truth + np.uint8(10), truth, clip=str(clip)))
+        for _ in range(WINDOW_FRAMES + 3):
+            fvd.update(made_sample(truth + np.uint8(10), truth, clip=str(clip)))
     assert int(fvd._distance.real_features_num_samples) == 4
     assert fvd.compute() == pytest.approx(300, rel=0.01)
 
 
-def test_faces_are_aligned_before_they_are_compared(folder, people, frames, seen):
+def test_faces_are_aligned_before_they_are_compared(folder, people, frames, made_sample):
     plant(folder, "face_embedding.pt", Face())
-    (metric,) = Learned("cpu", detector=True).metrics
+    (metric,) = LearnedMetrics("cpu", detector=True).metrics
     pose = people.poses()[0]
     moved = np.roll(frames[0], (6, 9), (0, 1))
     moved_pose = pose.map_points(lambda p: p + np.float32((9, 6)), pose.width, pose.height)
-    pair = MadeSample(seen(frames[0], frames[0]).case, moved, None, moved_pose, pose)
+    pair = MadeSample(made_sample(frames[0], frames[0]).sample, moved, None, moved_pose, pose)
     assert metric.function(pair) == pytest.approx(1, abs=0.01)
     assert aligned_face(frames[0], pose.face).shape == (112, 112, 3)
     assert aligned_face(frames[0], np.full((68, 2), np.nan)) is None
-    assert "detector" in Learned("cpu", detector=False).missing["face_cosine"]
+    assert "detector" in LearnedMetrics("cpu", detector=False).missing["face_cosine"]
 
 
 def test_a_broken_file_is_named(folder):
     (folder / "vgg16.pt").write_bytes(b"no network")
     with pytest.raises(ModelError, match=r"vgg16\.pt: no TorchScript network"):
-        Learned("cpu", detector=True)
+        LearnedMetrics("cpu", detector=True)

@@ -46,18 +46,18 @@ def test_the_height_is_near_the_drawn_persons():
         assert max(wrong) < tolerance
 
 
-def test_the_face_is_measured_in_eye_distances(seen, pose):
+def test_the_face_is_measured_in_eye_distances(made_sample, pose):
     eyes = np.linalg.norm(pose.face[42:48].mean(0) - pose.face[36:42].mean(0))
-    found = replace(seen(pose=pose), found=shifted(pose, 0, 0.25 * eyes))
+    found = replace(made_sample(pose=pose), found=shifted(pose, 0, 0.25 * eyes))
     assert face_error(found) == pytest.approx(25, abs=0.01)
 
 
-def test_nobody_found_is_no_distance_but_counts(seen, pose):
-    empty = replace(seen(pose=pose), found=Pose.of(pose.width, pose.height))
+def test_nobody_found_is_no_distance_but_counts(made_sample, pose):
+    empty = replace(made_sample(pose=pose), found=Pose.of(pose.width, pose.height))
     assert body_error(empty) is None and face_error(empty) is None
     assert found_share(empty) == 0
     assert found_share(replace(empty, found=pose)) == 100
-    assert found_share(seen(pose=pose)) is None  # no detector
+    assert found_share(made_sample(pose=pose)) is None  # no detector
 
 
 def test_two_joints_are_too_few(pose):
