@@ -20,7 +20,7 @@ from magicpose_cli.video import check_output, probe, read_frames, write_picture,
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from magicpose_cli.synthetic.people import Motion
+    from magicpose_cli.synthetic.people import DrawnMotion
 
 DRAWN_SIDE_PX = 384  # large enough for the detector, quick to draw
 DRAWN_RATE = Fraction(12)
@@ -89,17 +89,17 @@ def draw_driver(
     write_video(path, drawn(), DRAWN_RATE, overwrite=overwrite)
 
 
-def dance(seconds: Floats, calm: bool = False) -> Motion:
+def dance(seconds: Floats, calm: bool = False) -> DrawnMotion:
     """A dance: arms, elbows, hips, head and mouth swing at beats of one second."""
     import torch
 
-    from magicpose_cli.synthetic.people import Motion
+    from magicpose_cli.synthetic.people import DrawnMotion
 
     t = torch.tensor(seconds, dtype=torch.float32) * math.pi
     n, zero = len(t), torch.zeros(len(t))
     swing = 0.0 if calm else 1.0
     up = 0.5 - 0.5 * t.cos()
-    return Motion(
+    return DrawnMotion(
         shift=torch.stack([0.03 * (t * 0.5).sin(), 0.008 * t.sin()], 1) * swing,
         lean=0.07 * (t * 0.5).sin() * swing,
         turn=0.25 * (t * 0.5).sin() * swing,

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     import torch
 
 MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}  # large enough that starting the work costs nothing
-OTHER_SIDE = 2048
+OTHER_MATRIX_SIDE = 2048
 MATRIX_S = 1.0  # for so long products are timed
 LEAST_PRODUCTS = 5
 
 
 def counted(work: Callable[[], object]) -> int:
-    """Floating-point operations of some work by torch's own counter: 2 for a multiply-add.
+    """Count the floating-point operations of some work with torch's counter, 2 a multiply-add.
 
     Matrix products, convolutions and attention count, nothing else does. What runs inside
     torch.compile is not seen.
@@ -25,24 +25,26 @@ def counted(work: Callable[[], object]) -> int:
     from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
     def attention(query: Any, key: Any, value: Any, *args: Any, **options: Any) -> int:
-        return sdpa_flop_count(query, key, value)
+        count: Callable[..., int] = sdpa_flop_count
+        return count(query, key, value)
 
     # the counter knows the attention kernels of CUDA only
     more = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
     with FlopCounterMode(display=False, custom_mapping=more) as counter:
         work()
-    return counter.get_total_flops()
+    total: int = counter.get_total_flops()
+    return total
 
 
 def matrix_rate(device: str, dtype: torch.dtype) -> float:
-    """Operations a second of large square matrix products: the limit that is in reach.
+    """Measure operations a second of large square matrix products: the limit that is in reach.
 
     The fastest of many, on a device that is warm.
     """
     import torch
 
     kind = torch.device(device).type
-    side = MATRIX_SIDE.get(kind, OTHER_SIDE)
+    side = MATRIX_SIDE.get(kind, OTHER_MATRIX_SIDE)
     one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     seconds: list[float] = []
     spent = 0.0

@@ -15,7 +15,7 @@ from magicpose_cli.errors import MagicPoseError
 from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.progress import OnProgress, Progress, silent
 
-SIDE, STEPS, FPS = 64, 1, 25
+CLIP_SIDE_PX, CLIP_STEPS, CLIP_FPS = 64, 1, 25
 CHILD = """\
 import sys
 from magicpose_cli.cli import main
@@ -50,7 +50,7 @@ def measure_lengths(
     results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_picture(folder / "ref.png", draw_film(0, 1, SIDE)[0].truth)
+        write_picture(folder / "ref.png", draw_film(0, 1, CLIP_SIDE_PX)[0].truth)
         model = model or _random_model(folder / "model")
         for index, frames in enumerate(lengths):
             on_progress(Progress("animating", index, len(lengths), "clips"))
@@ -84,7 +84,7 @@ def _measure(folder: Path, model: Path, frames: int) -> LengthResult:
     driver, out = folder / f"{frames}.npz", folder / f"{frames}.mp4"
     _write_poses(driver, frames)
     arguments = ["animate", str(folder / "ref.png"), str(driver), "--out", str(out), "--quiet"]
-    arguments += ["--model", str(model), "--size", str(SIDE), "--steps", str(STEPS)]
+    arguments += ["--model", str(model), "--size", str(CLIP_SIDE_PX), "--steps", str(CLIP_STEPS)]
     arguments += ["--retarget", "none", "--device", "cpu"]
     start = time.perf_counter()
     run = subprocess.run(
@@ -109,4 +109,4 @@ def _write_poses(path: Path, frames: int) -> None:
     from magicpose_cli.pose.files.clip import PoseClip
     from magicpose_cli.pose.files.npz import write_npz
 
-    write_npz(path, PoseClip.of(drawn_poses(frames), FPS))
+    write_npz(path, PoseClip.of(drawn_poses(frames), CLIP_FPS))

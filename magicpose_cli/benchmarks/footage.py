@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.motion.driver import follow, open_driver, see
 from magicpose_cli.motion.framing import frame
@@ -15,19 +16,32 @@ from magicpose_cli.pose.keypoints import Pose
 
 
 @dataclass(frozen=True)
-class Footage:
-    """reference: (H, W, 3) uint8 RGB. maps: (n, H, W, 3) uint8 RGB. seconds: a frame, by stage."""
+class RenderFootage:
+    """A reference and pose maps.
 
-    reference: np.ndarray
-    maps: np.ndarray
+    Attributes:
+        reference: A picture of the network's size.
+        maps: Pose maps of that size.
+        seconds: Of a frame, by stage.
+    """
+
+    reference: Picture
+    maps: Pictures
     seconds: dict[str, float]
 
 
-def footage(size: tuple[int, int], canvas: int, frames: int, driver: Path | None = None) -> Footage:
-    """A drawn person who moves smoothly, or the person of a driver, again from the start at its
-    end.
+def footage(
+    size: tuple[int, int], pose_draw_size: int, frames: int, driver: Path | None = None
+) -> RenderFootage:
+    """Take a drawn person who moves smoothly, or the person of a driver.
 
-    size: (width, height) of the network's picture. canvas: short side on which poses are drawn.
+    A driver that ends begins again.
+
+    Args:
+        size: (width, height) of the network's picture.
+        pose_draw_size: Short side in pixels on which poses are drawn.
+        frames: How many.
+        driver: A film or poses; a drawn person by default.
     """
     from magicpose_cli.benchmarks.pose_benchmark import draw_film
     from magicpose_cli.pose.pose_map import pose_map
@@ -39,9 +53,9 @@ def footage(size: tuple[int, int], canvas: int, frames: int, driver: Path | None
         poses, seconds["detect"] = _poses_of(driver)
     picture = draw_film(0, 1, max(size))[0].truth
     start = time.perf_counter()
-    maps = [pose_map(_placed(pose, size), canvas) for pose in poses[:frames]]
+    maps = [pose_map(_placed(pose, size), pose_draw_size) for pose in poses[:frames]]
     seconds["draw"] = (time.perf_counter() - start) / len(maps)
-    return Footage(
+    return RenderFootage(
         reference=frame((max(size), max(size)), size, "crop").picture(picture),
         maps=np.stack([maps[index % len(maps)] for index in range(frames)]),
         seconds=seconds,
@@ -49,7 +63,7 @@ def footage(size: tuple[int, int], canvas: int, frames: int, driver: Path | None
 
 
 def drawn_poses(frames: int) -> list[Pose]:
-    """A drawn person who moves smoothly, on a square canvas."""
+    """Draw the poses of a person who moves smoothly, in a square picture."""
     from magicpose_cli.benchmarks.tracking_benchmark import drawn_motions
     from magicpose_cli.evaluation.pairs import FIRST_SEED
     from magicpose_cli.synthetic.people import TEST_SEEDS

@@ -1,4 +1,4 @@
-"""The original's schedule behind the door of `render.Renderer`: what everything is held against."""
+"""The schedule of the original code, as a renderer: what everything is compared with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from magicpose_cli.arrays import Picture, Pictures
 
 if TYPE_CHECKING:
     from magicpose_cli.config.preset import Preset
@@ -17,7 +19,7 @@ class NaiveRenderer:
 
     batch_size = 1
 
-    def __init__(self, pipeline: MagicPosePipeline, reference: np.ndarray, preset: Preset):
+    def __init__(self, pipeline: MagicPosePipeline, reference: Picture, preset: Preset):
         import torch
 
         height, width = reference.shape[:2]
@@ -34,15 +36,15 @@ class NaiveRenderer:
             pipeline.image_processor.preprocess(reference[None] / 255, **self._size)
         )
 
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """`make` for each of many batches, in order."""
+    def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
+        """Make the frames of each of many batches, in order."""
         return map(self.make, batches)
 
-    def make(self, maps: np.ndarray) -> np.ndarray:
-        """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind."""
+    def make(self, maps: Pictures) -> Pictures:
+        """Make of pose maps as many frames of their size."""
         return np.concatenate([self._make(maps[index : index + 1]) for index in range(len(maps))])
 
-    def _make(self, one: np.ndarray) -> np.ndarray:
+    def _make(self, one: Pictures) -> Pictures:
         from magicpose_cli.diffusion.original_schedule import naive_denoise
 
         latents = naive_denoise(
@@ -55,4 +57,5 @@ class NaiveRenderer:
             self.guidance,
         )
         frames = self.pipeline.decode(latents)
-        return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+        pictures: Pictures = (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+        return pictures

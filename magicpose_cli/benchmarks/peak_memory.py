@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-EVERY_S = 0.01  # how often the process is looked at
+INTERVAL_S = 0.01  # how often the process is looked at
 
 
 class PeakMemory:
@@ -54,7 +54,7 @@ class PeakMemory:
         process = psutil.Process()
         while True:
             self.bytes = max(self.bytes, process.memory_info().rss)
-            if self._stop.wait(EVERY_S):
+            if self._stop.wait(INTERVAL_S):
                 return
 
 

@@ -14,7 +14,7 @@ from itertools import count
 
 import numpy as np
 
-from magicpose_cli.benchmarks.tracking_benchmark import FPS, drawn_motions, measure_tracking
+from magicpose_cli.benchmarks.tracking_benchmark import TRACKED_FPS, drawn_motions, measure_tracking
 from magicpose_cli.errors import MagicPoseError
 from magicpose_cli.evaluation.pairs import FIRST_SEED, drawn_pairs, to_uint8
 from magicpose_cli.evaluation.pose_following import body_error, face_error
@@ -24,9 +24,9 @@ from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 
-SIZE = 512  # pixels, the side of the pictures
+DETECTED_PICTURE_PX = 512  # pixels, the side of the pictures
 FILM_FRAMES = 48
-HANDS = ("left_hand", "right_hand")
+HAND_PARTS = ("left_hand", "right_hand")
 MIN_S = 0.5  # a stage is repeated for so long, for a rate that means something
 
 
@@ -42,9 +42,16 @@ class ErrorSpread:
 class Exactness:
     """How near the found points are to the true ones.
 
-    body and hands: mean distance of the points that truth and detector both show, in % of the body
-    height; face: in % of the distance between the eyes; None where nothing was found. The rest is
-    in % of what could be found: people, body joints, and hands that are wholly in the picture.
+    Distances are means over the points that truth and detector both show; None where nothing was
+    found.
+
+    Attributes:
+        body: Distance in % of the body height.
+        face: Distance in % of the distance between the eyes.
+        hands: Distance in % of the body height.
+        people_found: Share of the people, in %.
+        joints_found: Share of the body joints, in %.
+        hands_found: Share of the hands that are wholly in the picture, in %.
     """
 
     body: ErrorSpread | None
@@ -57,7 +64,16 @@ class Exactness:
 
 @dataclass(frozen=True)
 class DetectorResult:
-    """A detector on single pictures and on films; lack: why it could not run, else empty."""
+    """A detector on single pictures and on films.
+
+    Attributes:
+        name: Of the detector.
+        lack: Why it could not run, else empty.
+        pictures: How exact it is on single pictures.
+        pictures_per_s: How fast it is on them.
+        films: How exact it is on films.
+        frames_per_s: How fast it is on them.
+    """
 
     name: str
     lack: str = ""
@@ -69,7 +85,17 @@ class DetectorResult:
 
 @dataclass(frozen=True)
 class PoseBenchmark:
-    """Everything measured. stages: frames a second; tracking: see `measure_tracking`."""
+    """Everything measured; the fields are keys of `bench poses --json`.
+
+    Attributes:
+        people: How many single pictures.
+        films: How many films.
+        film_frames: Frames of a film.
+        size: Side of the pictures in pixels.
+        detectors: Their results.
+        tracking: See `measure_tracking`.
+        stages: Frames a second of everything else.
+    """
 
     people: int
     films: int
@@ -89,8 +115,16 @@ def measure_poses(
 ) -> PoseBenchmark:
     """Measure the detectors (all that are known, by default), tracking, retargeting and drawing.
 
-    people: single pictures. films: clips of FILM_FRAMES frames. All are held in memory, 0.8 MB a
-    picture. detectors: names, all by default. Raises ConfigError for a name that is not known.
+    All pictures are held in memory, 0.8 MB each.
+
+    Args:
+        people: How many single pictures.
+        films: How many clips of FILM_FRAMES frames.
+        detectors: Names; all by default.
+        on_progress: Is told each picture.
+
+    Raises:
+        ConfigError: A name is not known.
     """
     from magicpose_cli.synthetic.people import TEST_SEEDS
 
@@ -98,7 +132,7 @@ def measure_poses(
     seed = TEST_SEEDS + FIRST_SEED
     total = people + films * FILM_FRAMES
     samples: list[Sample] = []
-    for sample in drawn_pairs(people, (SIZE, SIZE)).open():
+    for sample in drawn_pairs(people, (DETECTED_PICTURE_PX, DETECTED_PICTURE_PX)).open():
         samples.append(sample)
         on_progress(Progress("drawing", len(samples), total, "pictures"))
     clips: list[list[Sample]] = []
@@ -111,14 +145,14 @@ def measure_poses(
         people=people,
         films=films,
         film_frames=FILM_FRAMES,
-        size=SIZE,
+        size=DETECTED_PICTURE_PX,
         detectors=results,
         tracking=measure_tracking(films, seed),
         stages=measure_stages(driver, other[0]),
     )
 
 
-def draw_film(number: int, frames: int, size: int = SIZE) -> list[Sample]:
+def draw_film(number: int, frames: int, size: int = DETECTED_PICTURE_PX) -> list[Sample]:
     """One person of the test seeds who moves smoothly, another one for each number."""
     import torch
 
@@ -172,15 +206,18 @@ def measure_detector(
 
 
 def exactness(seen: Sequence[MadeSample]) -> Exactness:
-    """Over all pictures, each as much as any other; every case has a pose, every picture a found
-    one, empty where nobody was found."""
+    """Sum up over all pictures, each as much as any other.
+
+    Args:
+        seen: Every sample has a pose, every picture a found one, empty where nobody was found.
+    """
     pairs = [(one.sample.pose, one.found) for one in seen if one.sample.pose and one.found]
     true_joints = sum(int((true.body_score > 0).sum()) for true, _ in pairs)
     joints = sum(int(((true.body_score > 0) & (f.body_score > 0)).sum()) for true, f in pairs)
     shown = [
         bool((getattr(found, f"{hand}_score") > 0).any())
         for true, found in pairs
-        for hand in HANDS
+        for hand in HAND_PARTS
         if (getattr(true, f"{hand}_score") > 0).all()
     ]
     return Exactness(
@@ -199,7 +236,7 @@ def hand_error(seen: MadeSample) -> float | None:
     height = None if asked is None else body_height(asked)
     if asked is None or found is None or height is None:
         return None
-    apart = np.concatenate([getattr(asked, hand) - getattr(found, hand) for hand in HANDS])
+    apart = np.concatenate([getattr(asked, hand) - getattr(found, hand) for hand in HAND_PARTS])
     distances = np.hypot(*apart.T)
     distances = distances[np.isfinite(distances)]
     return 100 * float(distances.mean()) / height if len(distances) else None
@@ -212,11 +249,11 @@ def measure_stages(poses: Sequence[Pose], target: Pose) -> dict[str, float]:
     from magicpose_cli.pose.tracking.track import Detection, track
 
     sightings = [[Detection(pose)] for pose in poses]
-    stages: dict[str, Callable[[], object]] = {"track": lambda: track(sightings, FPS)}
+    stages: dict[str, Callable[[], object]] = {"track": lambda: track(sightings, TRACKED_FPS)}
     for mode in MODES:
         if mode not in ("auto", "none"):
             stages[f"retarget, {mode}"] = partial(retarget, poses, target, mode)
-    stages["pose maps"] = lambda: [pose_map(pose, SIZE) for pose in poses]
+    stages["pose maps"] = lambda: [pose_map(pose, DETECTED_PICTURE_PX) for pose in poses]
     return {name: len(poses) / _seconds(stage) for name, stage in stages.items()}
 
 
@@ -233,8 +270,15 @@ def _seconds(stage: Callable[[], object]) -> float:
 def _look(
     name: str, samples: Sequence[Sample], still: bool, tick: Callable[[], None]
 ) -> tuple[list[MadeSample], list[float]]:
-    """What a new detector finds, and the seconds for each picture but the first, with which the
-    models still warm up. Raises MagicPoseError where it cannot be loaded."""
+    """Let a new detector look at pictures.
+
+    Returns:
+        What it finds, and the seconds for each picture but the first, with which the models still
+        warm up.
+
+    Raises:
+        MagicPoseError: The detector cannot be loaded.
+    """
     seen: list[MadeSample] = []
     seconds: list[float] = []
     detector = load_detector(name, still=still)

@@ -1,7 +1,7 @@
 """The diffusion measured: frames a second, seconds, memory and arithmetic of ways to make frames.
 
-All ways run in one process on the same weights, in turns, and the fastest turn of each counts:
-machines are noisy, and noise only ever makes things slower.
+All variants run in one process on the same weights, in turns, and the fastest repeat of each
+counts: machines are noisy, and noise only ever makes things slower.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Pictures
 from magicpose_cli.benchmarks.arithmetic import Stopwatch, counted, matrix_rate
-from magicpose_cli.benchmarks.footage import Footage, footage
+from magicpose_cli.benchmarks.footage import RenderFootage, footage
 from magicpose_cli.benchmarks.peak_memory import PeakMemory, weights_on
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.preset import Preset, load_preset
@@ -31,7 +32,13 @@ ENCODED = 100  # frames
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to make frames: its settings; naive: by the original's schedule."""
+    """A way to make frames.
+
+    Attributes:
+        name: For people.
+        preset: Its settings.
+        naive: Whether frames are made by the schedule of the original code.
+    """
 
     name: str
     preset: Preset
@@ -40,14 +47,24 @@ class Variant:
 
 @dataclass(frozen=True)
 class VariantResult:
-    """What a way has been measured to take.
+    """What a variant has been measured to take; the fields are keys of `bench --json`.
 
-    frames: made in a turn, batch_size at once. reference_s: once for all frames (the reference's
-    latents and all that the appearance network says of it); warm_up_s: the first batch beyond
-    that, so compilation above all. The seconds of denoising and decoding are of a frame.
-    peak_memory: in bytes, weights included; see `peak.PeakMemory`. flops: of a frame by torch's
-    counter; reference_flops: once for all frames. share: operations a second over the matrix rate.
-    faster: frames a second over naive's. turns_s: of all turns.
+    Attributes:
+        name: Of the variant.
+        settings: That decide on the speed.
+        frames: Made in a repeat.
+        batch_size: Frames made at once.
+        frames_per_s: In the fastest repeat.
+        seconds: Of denoising and of decoding a frame.
+        reference_s: Once for all frames: the reference's latents and features.
+        warm_up_s: Of the first batch beyond that, so compilation above all.
+        peak_memory: In bytes, weights included; see `peak_memory.PeakMemory`.
+        flops: Operations of a frame by torch's counter.
+        reference_flops: Operations once for all frames.
+        share: Operations a second over the matrix rate.
+        turns_s: Seconds of all repeats.
+        notes: What the renderer tells.
+        faster: Frames a second over those of naive; None without naive.
     """
 
     name: str
@@ -69,8 +86,18 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class RenderBenchmark:
-    """All ways on one device. stages: seconds a frame of what all ways share: detect (with a
-    driver), draw, encode. matrix_rate: operations a second, in the networks' own dtype."""
+    """All variants on one device; the fields are keys of `bench --json`.
+
+    Attributes:
+        model: For people.
+        device: For people.
+        dtype: Of the networks.
+        width: Of the frames in pixels.
+        height: Of the frames in pixels.
+        matrix_rate: Operations a second of matrix products, in the networks' own dtype.
+        stages: Seconds a frame of what all variants share: detect (with a driver), draw, encode.
+        ways: Results of the variants.
+    """
 
     model: str
     device: str
@@ -82,10 +109,15 @@ class RenderBenchmark:
     ways: list[VariantResult]
 
 
-def named_ways(names: Sequence[str], base: Preset) -> list[Variant]:
-    """naive, exact, or any preset by name; model, device, size and batch are those of `base`.
+def named_variants(names: Sequence[str], base: Preset) -> list[Variant]:
+    """Find naive, exact, or any preset by name.
 
-    Raises ConfigError for a preset that is not known.
+    Args:
+        names: Of the variants.
+        base: Whose model, device, size and batch all variants have.
+
+    Raises:
+        ConfigError: A preset is not known.
     """
     own = base.model
     common = {
@@ -96,15 +128,15 @@ def named_ways(names: Sequence[str], base: Preset) -> list[Variant]:
         "model__compile": own.compile if own.compile != "auto" else None,
         "frame__size": base.frame.size,
     }
-    ways = []
+    variants = []
     for name in names:
         preset = Preset() if name in (NAIVE, EXACT) else load_preset(name)
-        ways.append(Variant(name, preset.with_options(**common), naive=name == NAIVE))
-    return ways
+        variants.append(Variant(name, preset.with_options(**common), naive=name == NAIVE))
+    return variants
 
 
 def measure_rendering(
-    ways: Sequence[Variant],
+    variants: Sequence[Variant],
     weights: Weights,
     *,
     frames: int = 64,
@@ -112,28 +144,35 @@ def measure_rendering(
     driver: Path | None = None,
     on_progress: OnProgress = silent,
 ) -> RenderBenchmark:
-    """Measure each way on the same reference and poses.
+    """Measure each variant on the same reference and poses.
 
-    frames: in a turn, rounded up to whole batches; naive makes NAIVE_FRAMES. driver: whose poses
-    to take, which also times their detection; a drawn person's by default. Raises a
-    MagicPoseError.
+    Args:
+        variants: What to measure.
+        weights: That they share.
+        frames: In a repeat, rounded up to whole batches; naive makes NAIVE_FRAMES.
+        repeat: How often each is measured.
+        driver: Whose poses to take, which also times their detection; a drawn person's by default.
+        on_progress: Is told each repeat.
+
+    Raises:
+        MagicPoseError: Something is wrong that the user can mend.
     """
-    first = weights.pipeline(ways[0].preset)
+    first = weights.pipeline(variants[0].preset)
     device, dtype = str(first._execution_device), first.unet.dtype
-    width, height = ways[0].preset.size_for(first.config.sample_size)
+    width, height = variants[0].preset.size_for(first.config.sample_size)
     shown = footage((width, height), first.config.pose_canvas, frames, driver)
     rate = matrix_rate(device, dtype)
     runs = []
-    for way in ways:
-        on_progress(Progress(f"preparing {way.name}", 0, 1))
-        runs.append(_Run(way, weights, shown, device))
+    for variant in variants:
+        on_progress(Progress(f"preparing {variant.name}", 0, 1))
+        runs.append(_VariantRun(variant, weights, shown, device))
     for _ in range(repeat):
         for run in runs:
-            run.turn()
+            run.measure_once()
             on_progress(Progress("measuring", len(run.turns_s), repeat, "turns"))
     stages = shown.seconds | {"encode": _encode_s(runs[-1].made)}
     return RenderBenchmark(
-        model=weights.name(ways[0].preset),
+        model=weights.name(variants[0].preset),
         device=_device_name(device),
         dtype=str(dtype).removeprefix("torch."),
         width=width,
@@ -144,18 +183,18 @@ def measure_rendering(
     )
 
 
-class _Run:
-    """One way at work: everything that is counted once is measured when it is made."""
+class _VariantRun:
+    """One variant at work: everything that is counted once is measured when it is made."""
 
-    def __init__(self, way: Variant, weights: Weights, shown: Footage, device: str):
-        self._way, self._shown, self._device = _compiled(way, device), shown, device
-        self._pipeline = weights.pipeline(way.preset)
+    def __init__(self, variant: Variant, weights: Weights, shown: RenderFootage, device: str):
+        self._variant, self._shown, self._device = _compiled(variant, device), shown, device
+        self._pipeline = weights.pipeline(variant.preset)
         self.turns_s: list[float] = []
         self._decode_s: list[float] = []
         self._measure_single(weights)
         self._warm_up()
 
-    def turn(self) -> None:
+    def measure_once(self) -> None:
         """Make all frames once."""
         with Stopwatch(self._device) as watch:
             for made in self._renderer.render(self._batches):
@@ -167,11 +206,11 @@ class _Run:
         self._decode_s.append(watch.seconds / len(latents))
 
     def result(self, rate: float) -> VariantResult:
-        """Everything; rate: operations a second of matrix products."""
+        """Sum up; rate: operations a second of matrix products."""
         frame_s = min(self.turns_s) / self._frames
         decode_s = min(self._decode_s)
         return VariantResult(
-            name=self._way.name,
+            name=self._variant.name,
             settings=self._settings(),
             frames=self._frames,
             batch_size=len(self._batches[0]),
@@ -190,7 +229,7 @@ class _Run:
     def _measure_single(self, weights: Weights) -> None:
         """Operations and the reference's seconds, by one frame at a time without compilation."""
         # compiled or quantized operations are not seen by the counter; they are as many
-        plain = self._way.preset.with_options(
+        plain = self._variant.preset.with_options(
             model__batch_size=1, model__compile="off", model__quantize="none"
         )
         pipeline, one = weights.pipeline(plain), self._shown.maps[:1]
@@ -215,9 +254,9 @@ class _Run:
         own = weights_on(self._device, self._pipeline.components)
         with PeakMemory(self._device) as peak:
             with Stopwatch(self._device) as first:
-                self._renderer = self._make_renderer(self._pipeline, self._way.preset)
+                self._renderer = self._make_renderer(self._pipeline, self._variant.preset)
                 size = self._renderer.batch_size
-                frames = NAIVE_FRAMES if self._way.naive else len(self._shown.maps)
+                frames = NAIVE_FRAMES if self._variant.naive else len(self._shown.maps)
                 self._frames = -(-frames // size) * size
                 maps = np.take(self._shown.maps, range(self._frames), axis=0, mode="wrap")
                 self._batches = np.split(maps, self._frames // size)
@@ -235,12 +274,12 @@ class _Run:
         from magicpose_cli.benchmarks.original import NaiveRenderer
         from magicpose_cli.rendering.local import Renderer
 
-        kind: Any = NaiveRenderer if self._way.naive else Renderer
+        kind: Any = NaiveRenderer if self._variant.naive else Renderer
         return kind(pipeline, self._shown.reference, preset)
 
     def _settings(self) -> dict[str, Any]:
         """What was run, as far as it decides the speed."""
-        preset, renderer = self._way.preset, self._renderer
+        preset, renderer = self._variant.preset, self._renderer
         sampling = preset.sampling.model_dump(exclude={"seed", "prompt", "negative_prompt"})
         model = preset.model.model_dump(exclude={"name", "device", "dtype", "batch_size"})
         told = {"steps": renderer.steps, "guidance": renderer.guidance}
@@ -248,11 +287,11 @@ class _Run:
         return {**model, **sampling, **told, "scheduler": scheduler}
 
 
-def _compiled(way: Variant, device: str) -> Variant:
+def _compiled(variant: Variant, device: str) -> Variant:
     """Compiled where `animate` would for a long clip; the time it takes is told apart."""
-    if way.naive or way.preset.model.compile != "auto" or not device.startswith("cuda"):
-        return way
-    return replace(way, preset=way.preset.with_options(model__compile="on"))
+    if variant.naive or variant.preset.model.compile != "auto" or not device.startswith("cuda"):
+        return variant
+    return replace(variant, preset=variant.preset.with_options(model__compile="on"))
 
 
 def _against_naive(results: list[VariantResult]) -> list[VariantResult]:
@@ -262,9 +301,11 @@ def _against_naive(results: list[VariantResult]) -> list[VariantResult]:
     return [replace(result, faster=result.frames_per_s / naive) for result in results]
 
 
-def _encode_s(made: np.ndarray) -> float:
-    """Seconds a frame that writing these (n, H, W, 3) as a video takes; the encoder's start is
-    spread over ENCODED frames."""
+def _encode_s(made: Pictures) -> float:
+    """Seconds a frame that writing these as a video takes.
+
+    The encoder's start is spread over ENCODED frames.
+    """
     from magicpose_cli.video import write_video
 
     frames = (made[index % len(made)] for index in range(ENCODED))

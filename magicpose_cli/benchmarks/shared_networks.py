@@ -22,22 +22,25 @@ CHANGES = (
 
 
 class Weights:
-    """One model for all ways: loaded once, and once more for each change that a way asks for.
-
-    random: a size of networks (magicpose, mini or tiny) to draw at random instead of loading any.
-    steps, guidance: stand as the model's own, so that a way's 40 % of the steps is of these.
-    """
+    """One model for all variants: loaded once, and once more for each change that one asks for."""
 
     def __init__(
         self, random: str | None = None, steps: int | None = None, guidance: float | None = None
     ):
+        """Load nothing yet.
+
+        Args:
+            random: A size of networks (magicpose, mini or tiny) to draw at random instead.
+            steps: Stand as the model's own, so that 40 % of the steps is of these.
+            guidance: Stands as the model's own.
+        """
         self._random = random
         own = {"default_steps": steps, "default_guidance": guidance}
         self._own = {key: value for key, value in own.items() if value is not None}
         self._loaded: dict[tuple[object, ...], MagicPosePipeline] = {}
 
     def name(self, preset: Preset) -> str:
-        """What is measured, for people."""
+        """Tell what is measured, for people."""
         from magicpose_cli.diffusion.checkpoint.loading import resolve_model
 
         if self._random:
@@ -45,7 +48,11 @@ class Weights:
         return str(resolve_model(preset.model.name).name)
 
     def pipeline(self, preset: Preset) -> MagicPosePipeline:
-        """The preset's networks, with a scheduler of its own. Raises a MagicPoseError."""
+        """Give the preset's networks, with a scheduler of its own.
+
+        Raises:
+            MagicPoseError: The model cannot be loaded.
+        """
         from magicpose_cli.rendering.local import load_model
 
         key = tuple(str(getattr(preset.model, name)) for name in CHANGES)

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.benchmarks.render_benchmark import (
     EXACT,
     Variant,
     VariantResult,
     measure_rendering,
-    named_ways,
+    named_variants,
 )
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.preset import Preset
@@ -47,12 +48,22 @@ FILMS, FILM_FRAMES = 2, 32
 
 @dataclass(frozen=True)
 class ShortcutResult:
-    """A setting over all pairs; PSNR in dB, means over the pairs.
+    """A setting over all pairs; means over the pairs.
 
-    psnr_change: against the truth, from exact, with its standard error over the pairs. psnr_exact,
-    ssim_exact: against exact's own pictures (PSNR ends at 100). found, body_error: share of the
-    pictures in which the detector finds a person, in %, and how far that one is from the pose
-    asked for, in % of the body height; None without a detector. relative_flops: over exact's.
+    Attributes:
+        name: Of the setting.
+        psnr: Against the truth, in dB.
+        psnr_change: Of the same from exact, in dB.
+        psnr_change_error: Its standard error over the pairs.
+        ssim: Against the truth.
+        psnr_exact: Against exact's own pictures, in dB, 100 at most.
+        ssim_exact: Against exact's own pictures.
+        found: Share of the pictures in which the detector finds a person, in %; None without a
+            detector.
+        body_error: How far that person is from the pose asked for, in % of the body height.
+        relative_flops: Operations of a frame over exact's.
+        frame_s: Seconds of a frame.
+        faster: Frames a second over exact's.
     """
 
     name: str
@@ -73,9 +84,15 @@ class ShortcutResult:
 class ReuseResult:
     """Frames of drawn films shown again while no point moves by more than `threshold_px` pixels.
 
-    made: share of the frames that are made, in %. psnr, psnr_change, ssim: against the truth over
-    all frames, as of `ShortcutResult`. psnr_exact, ssim_exact: of the frames shown again against
-    those that exact makes in their place; None where none is shown again.
+    Attributes:
+        threshold_px: How far a point may move.
+        made: Share of the frames that are made, in %.
+        psnr: Against the truth over all frames, in dB.
+        psnr_change: Of the same from making every frame, in dB.
+        ssim: Against the truth over all frames.
+        psnr_exact: Of the frames shown again against those that exact makes in their place, in dB;
+            None where none is shown again.
+        ssim_exact: Likewise.
     """
 
     threshold_px: float
@@ -89,7 +106,17 @@ class ReuseResult:
 
 @dataclass(frozen=True)
 class ShortcutBenchmark:
-    """All settings; missing: what was left out, and why."""
+    """All settings; the fields are keys of `bench shortcuts --json`.
+
+    Attributes:
+        model: For people.
+        device: For people.
+        pairs: How many were made.
+        size: Side of the pictures in pixels.
+        settings: What each setting costs and gives.
+        reuse: What showing frames again costs and gives.
+        missing: What was left out, and why.
+    """
 
     model: str
     device: str
@@ -100,16 +127,16 @@ class ShortcutBenchmark:
     missing: dict[str, str]
 
 
-def shortcut_ways(base: Preset) -> tuple[list[Variant], dict[str, str]]:
-    """exact, each shortcut alone and the presets that combine them; what is missing, and why."""
-    exact = named_ways([EXACT], base)[0]
-    ways, missing = [exact], {}
+def shortcut_variants(base: Preset) -> tuple[list[Variant], dict[str, str]]:
+    """Make exact, each shortcut alone and the presets that combine them; tell what is missing."""
+    exact = named_variants([EXACT], base)[0]
+    variants, missing = [exact], {}
     for name, options in SHORTCUTS.items():
         if "model__quantize" in options and find_spec("torchao") is None:
             missing[name] = "torchao is not installed; run: pip install torchao"
         else:
-            ways.append(Variant(name, exact.preset.with_options(**options)))
-    return ways + named_ways(PRESETS, base), missing
+            variants.append(Variant(name, exact.preset.with_options(**options)))
+    return variants + named_variants(PRESETS, base), missing
 
 
 def measure_shortcuts(
@@ -125,12 +152,21 @@ def measure_shortcuts(
 ) -> ShortcutBenchmark:
     """Measure every shortcut on `drawn` pairs and time it over `frames` frames.
 
-    base: model, device, size and batch. detector: a name for pose following, which takes longer
-    than all the rest, or "none". steps, guidance: stand for the model's own. Raises a
-    MagicPoseError.
+    Args:
+        drawn: How many pairs.
+        base: Model, device, size and batch.
+        detector: A name for pose following, which takes longer than all the rest, or "none".
+        steps: Stand for the model's own.
+        guidance: Stands for the model's own.
+        frames: Over which speed is measured.
+        repeat: How often speed is measured.
+        on_progress: Is told each picture.
+
+    Raises:
+        MagicPoseError: Something is wrong that the user can mend.
     """
     needed("skimage")
-    ways, missing = shortcut_ways(base)
+    variants, missing = shortcut_variants(base)
     weights = Weights(steps=steps, guidance=guidance)
     size = base.size_for(weights.pipeline(base).config.sample_size)
     samples = list(drawn_pairs(drawn, size).open())
@@ -138,21 +174,23 @@ def measure_shortcuts(
         reader = None
         if detector != "none":
             reader = stack.enter_context(closing(PoseReader(detector)))
-        exact: list[np.ndarray] = []
+        exact: list[Picture] = []
         rows = {}
-        for way in ways:
+        for variant in variants:
             pictures = []
-            for picture in _pictures(way, weights, samples):
+            for picture in _pictures(variant, weights, samples):
                 pictures.append(picture)
-                on_progress(Progress(way.name, len(pictures), len(samples), "pictures"))
+                on_progress(Progress(variant.name, len(pictures), len(samples), "pictures"))
             exact = exact or pictures
-            rows[way.name] = _compared(samples, pictures, exact, reader)
-    speed = measure_rendering(ways, weights, frames=frames, repeat=repeat, on_progress=on_progress)
+            rows[variant.name] = _compared(samples, pictures, exact, reader)
+    speed = measure_rendering(
+        variants, weights, frames=frames, repeat=repeat, on_progress=on_progress
+    )
     results = [
         _result(measured, speed.ways[0], rows[measured.name], rows[EXACT])
         for measured in speed.ways
     ]
-    reuse = measure_reuse(ways[0], weights, size[0], on_progress)
+    reuse = measure_reuse(variants[0], weights, size[0], on_progress)
     return ShortcutBenchmark(
         speed.model, speed.device, len(samples), size[0], results, reuse, missing
     )
@@ -161,7 +199,7 @@ def measure_shortcuts(
 def measure_reuse(
     exact: Variant, weights: Weights, size: int, on_progress: OnProgress = silent
 ) -> list[ReuseResult]:
-    """Reuse at each of REUSE_PX on FILMS drawn films, whose first frame is the reference."""
+    """Measure reuse at each of REUSE_PX on drawn films, whose first frame is the reference."""
     from magicpose_cli.benchmarks.pose_benchmark import draw_film
     from magicpose_cli.motion.framing import frame
     from magicpose_cli.motion.motion import Motion
@@ -169,7 +207,7 @@ def measure_reuse(
     from magicpose_cli.rendering.local import Renderer
 
     pipeline = weights.pipeline(exact.preset)
-    values: dict[float, list[dict[str, np.ndarray]]] = {threshold: [] for threshold in REUSE_PX}
+    values: dict[float, list[dict[str, Floats]]] = {threshold: [] for threshold in REUSE_PX}
     for number in range(FILMS):
         on_progress(Progress("reuse", number, FILMS, "films"))
         film = draw_film(number, FILM_FRAMES, size)
@@ -205,12 +243,12 @@ def measure_reuse(
     ]
 
 
-def _pictures(way: Variant, weights: Weights, samples: Sequence[Sample]) -> Iterator[np.ndarray]:
+def _pictures(variant: Variant, weights: Weights, samples: Sequence[Sample]) -> Iterator[Picture]:
     """The picture of each case; every one has a reference of its own, hence a renderer."""
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.rendering.local import Renderer
 
-    preset = way.preset.with_options(model__batch_size=1, model__compile="off")
+    preset = variant.preset.with_options(model__batch_size=1, model__compile="off")
     pipeline = weights.pipeline(preset)
     for sample in samples:
         assert sample.reference is not None and sample.pose is not None
@@ -220,10 +258,10 @@ def _pictures(way: Variant, weights: Weights, samples: Sequence[Sample]) -> Iter
 
 def _compared(
     samples: Sequence[Sample],
-    pictures: Sequence[np.ndarray],
-    exact: Sequence[np.ndarray],
+    pictures: Sequence[Picture],
+    exact: Sequence[Picture],
     reader: PoseReader | None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Floats]:
     """Values of each picture by name, NaN where there is none."""
     rows = []
     for sample, picture, original in zip(samples, pictures, exact, strict=True):
@@ -243,8 +281,8 @@ def _compared(
 def _result(
     measured: VariantResult,
     first: VariantResult,
-    values: dict[str, np.ndarray],
-    exact: dict[str, np.ndarray],
+    values: dict[str, Floats],
+    exact: dict[str, Floats],
 ) -> ShortcutResult:
     change = values["psnr"] - exact["psnr"]
     return ShortcutResult(
@@ -265,6 +303,6 @@ def _result(
     )
 
 
-def _known_mean(values: np.ndarray) -> float | None:
+def _known_mean(values: Floats) -> float | None:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else None

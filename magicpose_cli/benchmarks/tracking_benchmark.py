@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 from magicpose_cli.pose.tracking.track import Detection, TrackReport, track
 
-FPS = 25.0
-FRAMES = 120
-SIZE = 512  # pixels of the square picture
+TRACKED_FPS = 25.0
+TRACKED_FRAMES = 120
+TRACKED_PICTURE_PX = 512  # pixels of the square picture
 PART_COLUMNS = {"body": slice(0, 18), "face": slice(18, 86), "hands": slice(86, 128)}
 MAX_LAG = 6  # frames
 _PAIRS = {
@@ -24,10 +25,14 @@ _PAIRS = {
 class Mistakes:
     """What is planted; lengths in body heights, the rest as the share of frames it happens in.
 
-    noise: standard deviation of a body joint's coordinates; faces and hands have `fine_noise`.
-    dropouts: frames without anybody, and as many without the face or a hand; hidden: a run of
-    frames without anybody. swaps: left and right exchanged, of the body, the arms or the legs.
-    jumps: a joint, a hand or the face elsewhere, `jump` (least, most) away.
+    Attributes:
+        noise: Standard deviation of a body joint's coordinates.
+        fine_noise: The same of points of faces and hands.
+        dropouts: Frames without anybody, and as many without the face or a hand.
+        hidden: How many frames in a row are without anybody.
+        swaps: Left and right exchanged, of the body, the arms or the legs.
+        jumps: A joint, a hand or the face elsewhere.
+        jump: How far away these are, (least, most).
     """
 
     noise: float = 0.01
@@ -44,15 +49,20 @@ def measure_tracking(clips: int, seed: int) -> dict[str, float]:
 
     Errors are mean distances from the truth, jitter is the mean length of second differences (also
     of the truth itself), both in % of the body height, for body, face and hands; lag is in frames,
-    by cross-correlation of the body's speeds with the truth's. seed: from TEST_SEEDS on for
-    people that no model was trained on.
+    by cross-correlation of the body's speeds with the truth's.
+
+    Args:
+        clips: How many people.
+        seed: From TEST_SEEDS on for people that no model was trained on.
     """
     rng = np.random.default_rng(seed)
     sums: dict[str, list[float]] = {}
-    for truth, height in drawn_motions(clips, FRAMES, seed):
+    for truth, height in drawn_motions(clips, TRACKED_FRAMES, seed):
         found = plant(truth, height, Mistakes(), rng)
-        tracked, report = track([[Detection(p)] if not p.is_empty else [] for p in found], FPS)
-        for name, value in compare(truth, found, tracked, height, report).items():
+        tracked, report = track(
+            [[Detection(p)] if not p.is_empty else [] for p in found], TRACKED_FPS
+        )
+        for name, value in compare_tracking(truth, found, tracked, height, report).items():
             sums.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in sums.items()}
 
@@ -62,18 +72,18 @@ def drawn_motions(clips: int, frames: int, seed: int) -> list[tuple[list[Pose], 
     import torch
 
     from magicpose_cli.synthetic.casting import animate_motions, sample_identities
-    from magicpose_cli.synthetic.drawn_skeleton import place
-    from magicpose_cli.synthetic.people import Points
+    from magicpose_cli.synthetic.drawn_skeleton import place_points
+    from magicpose_cli.synthetic.people import DrawnPoints
 
     generator = torch.Generator().manual_seed(seed)
     identities = sample_identities(clips, 32, generator, framing="full")
-    identities.camera *= SIZE / 32  # a small background is drawn faster
+    identities.camera *= TRACKED_PICTURE_PX / 32  # a small background is drawn faster
     motions = animate_motions(clips, frames, generator)
-    points = place(identities.rows(torch.arange(clips).repeat_interleave(frames)), motions)
-    assert isinstance(points, Points)
+    points = place_points(identities.rows(torch.arange(clips).repeat_interleave(frames)), motions)
+    assert isinstance(points, DrawnPoints)
     return [
         (
-            [points.pose(clip * frames + frame, SIZE) for frame in range(frames)],
+            [points.pose(clip * frames + frame, TRACKED_PICTURE_PX) for frame in range(frames)],
             float(identities.camera[clip, 0]),
         )
         for clip in range(clips)
@@ -94,7 +104,7 @@ def plant(
     ]
 
 
-def compare(
+def compare_tracking(
     truth: list[Pose], found: list[Pose], tracked: list[Pose], height: float, report: TrackReport
 ) -> dict[str, float]:
     """The numbers of one clip, see `measure_tracking`."""
@@ -113,9 +123,16 @@ def compare(
     return numbers
 
 
-def lag(truth: np.ndarray, points: np.ndarray) -> float:
-    """By how many frames `points` (frames, n, 2) come late: where the cross-correlation of the
-    speeds is greatest, between frames by a parabola through the three greatest values."""
+def lag(truth: Floats, points: Floats) -> float:
+    """Measure by how many frames points come late.
+
+    That is where the cross-correlation of the speeds is greatest, between frames by a parabola
+    through the three greatest values.
+
+    Args:
+        truth: Points (frames, n, 2).
+        points: Of the same shape.
+    """
     speeds = [np.diff(array, axis=0) for array in (truth, points)]
     known = np.isfinite(speeds[0]) & np.isfinite(speeds[1])
     exact, late = (np.where(known, speed, 0.0) for speed in speeds)
@@ -126,7 +143,7 @@ def lag(truth: np.ndarray, points: np.ndarray) -> float:
     best = int(np.clip(np.argmax(scores), 1, 2 * MAX_LAG - 1))
     low, top, high = scores[best - 1 : best + 2]
     curve = low - 2 * top + high
-    return best - MAX_LAG + (0.5 * (low - high) / curve if curve else 0.0)
+    return float(best - MAX_LAG + (0.5 * (low - high) / curve if curve else 0.0))
 
 
 def _mistaken(pose: Pose, height: float, mistakes: Mistakes, rng: np.random.Generator) -> Pose:
@@ -149,7 +166,7 @@ def _mistaken(pose: Pose, height: float, mistakes: Mistakes, rng: np.random.Gene
     return Pose.of(pose.width, pose.height, **parts)
 
 
-def _swap(parts: dict[str, np.ndarray], what: str) -> None:
+def _swap(parts: dict[str, Floats], what: str) -> None:
     names = _PAIRS.get(what, (*_PAIRS["arms"], *_PAIRS["legs"], "eye", "ear"))
     for name in names:
         pair = [BODY_JOINTS.index(f"{side}_{name}") for side in ("right", "left")]
@@ -158,8 +175,8 @@ def _swap(parts: dict[str, np.ndarray], what: str) -> None:
         parts["left_hand"], parts["right_hand"] = parts["right_hand"], parts["left_hand"]
 
 
-def _points(poses: list[Pose]) -> np.ndarray:
+def _points(poses: list[Pose]) -> Floats:
     """(frames, 128, 2) float64."""
-    return np.stack([np.concatenate([getattr(p, part) for part in PARTS]) for p in poses]).astype(
-        np.float64
-    )
+    points = [np.concatenate([getattr(pose, part) for part in PARTS]) for pose in poses]
+    stacked: Floats = np.stack(points).astype(np.float64)
+    return stacked

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from magicpose_cli.arrays import Pictures
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.evaluation.pairs import FIRST_SEED, to_uint8
 from magicpose_cli.motion.framing import Framing
@@ -24,18 +25,28 @@ from magicpose_cli.progress import OnProgress, Progress, silent
 
 Made = TypeVar("Made")
 
-SIZE = 512  # pixels, the side of the pictures
-NETWORK_SIZE = 256  # of the frames of a small network; one that is trusted makes SIZE
+WARPED_PICTURE_PX = 512  # pixels, the side of the pictures
+NETWORK_PICTURE_PX = 256  # of the frames of a small network; one that is trusted makes SIZE
 ONCE = ("matte", "preparation", "driver")
 EACH = ("warp", "secondary motion", "fusion", "fusion, trusted")
 
 
 @dataclass(frozen=True)
 class WarpBenchmark:
-    """seconds: medians by stage. Once for a reference come its matte and preparation, once for a
-    driver its own, each frame takes the rest: warp, secondary motion, and the fusion with a frame
-    of a small network or of one that is trusted. face_mesh: whether the detector has given one.
-    parts: into which the person was taken apart."""
+    """What the warp takes; the fields are keys of `bench warp --json`.
+
+    Once for a reference come its matte and preparation, once for a driver its own, each frame
+    takes the rest: warp, secondary motion, and the fusion with a frame of a small network or of
+    one that is trusted.
+
+    Attributes:
+        size: Side of the pictures in pixels.
+        repeat: How often each stage was timed.
+        detector: Name.
+        face_mesh: Whether the detector has given one.
+        parts: Into which the person was taken apart.
+        seconds: Medians by stage.
+    """
 
     size: int
     repeat: int
@@ -50,8 +61,13 @@ def measure_warp(
 ) -> WarpBenchmark:
     """Take each stage `repeat` times, each time with another frame.
 
-    detector: a name, or "none" for the points as they are drawn, which hold no mesh of a face.
-    Raises a MagicPoseError for one that is not known, or that does not find the person.
+    Args:
+        repeat: How often.
+        detector: A name, or "none" for the points as they are drawn, which hold no mesh of a face.
+        on_progress: Is told each repeat.
+
+    Raises:
+        MagicPoseError: The detector is not known, or does not find the person.
     """
     from magicpose_cli.pose.detection.detect import pick_detector
     from magicpose_cli.warping.fusion import Fusion
@@ -64,12 +80,14 @@ def measure_warp(
     if name != "none":
         poses = _detected(name, pictures)
     reference, still = pictures[0], poses[0]
-    whole = Framing((0, 0, SIZE, SIZE), SIZE, SIZE)
-    small = Framing(whole.window, NETWORK_SIZE, NETWORK_SIZE)
+    whole = Framing(
+        (0, 0, WARPED_PICTURE_PX, WARPED_PICTURE_PX), WARPED_PICTURE_PX, WARPED_PICTURE_PX
+    )
+    small = Framing(whole.window, NETWORK_PICTURE_PX, NETWORK_PICTURE_PX)
     timed = _Stages()
     with one_thread():
-        for turn in range(1, repeat + 1):
-            picture, pose = pictures[turn], poses[turn]
+        for repetition in range(1, repeat + 1):
+            picture, pose = pictures[repetition], poses[repetition]
             matte = timed("matte", find_matte, reference, still)
             if matte is None:
                 raise DetectionError(
@@ -86,9 +104,9 @@ def measure_warp(
             ):
                 fusion = Fusion(warp, network, whole, trusts_network=trusts)
                 timed(stage, fusion, warped, network.picture(picture))
-            on_progress(Progress("warping", turn, repeat, "turns"))
+            on_progress(Progress("warping", repetition, repeat, "turns"))
     return WarpBenchmark(
-        size=SIZE,
+        size=WARPED_PICTURE_PX,
         repeat=repeat,
         detector=name,
         face_mesh=still.face_mesh is not None,
@@ -98,7 +116,7 @@ def measure_warp(
 
 
 class _Stages:
-    """Seconds that each stage has taken, turn by turn."""
+    """Seconds that each stage has taken, repeat by repeat."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
@@ -126,22 +144,22 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads[1])
 
 
-def _film(frames: int) -> tuple[np.ndarray, list[Pose]]:
-    """(n, SIZE, SIZE, 3) uint8 RGB of a person of the test seeds from the hips up, their poses."""
+def _film(frames: int) -> tuple[Pictures, list[Pose]]:
+    """Draw a person of the test seeds from the hips up, and their poses."""
     import torch
 
     from magicpose_cli.synthetic.casting import animate_motions, sample_identities
     from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + FIRST_SEED)
-    identity = sample_identities(1, SIZE, generator, framing="half")
+    identity = sample_identities(1, WARPED_PICTURE_PX, generator, framing="half")
     motion = animate_motions(1, frames, generator)
     drawn = [render(identity, motion.rows(slice(i, i + 1))) for i in range(frames)]
     pictures = np.concatenate([to_uint8(people.images) for people in drawn])
     return pictures, [people.poses()[0] for people in drawn]
 
 
-def _detected(name: str, pictures: np.ndarray) -> list[Pose]:
+def _detected(name: str, pictures: Pictures) -> list[Pose]:
     from magicpose_cli.pose.detection.detect import detect_one, load_detector
 
     loaded = load_detector(name, still=True)

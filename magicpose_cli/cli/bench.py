@@ -59,7 +59,7 @@ def rendering(
         EXACT,
         Variant,
         measure_rendering,
-        named_ways,
+        named_variants,
     )
     from magicpose_cli.benchmarks.shared_networks import Weights
     from magicpose_cli.cli.bench_tables import print_rendering
@@ -72,7 +72,7 @@ def rendering(
         ways = [Variant(preset, own)]
     else:
         names = [name.strip() for name in (compare or EXACT).split(",") if name.strip()]
-        ways = named_ways(names, base)
+        ways = named_variants(names, base)
     with shown(quiet) as on_progress:
         measured = measure_rendering(
             ways, Weights(random_weights, steps, guidance), frames=frames, repeat=repeat,

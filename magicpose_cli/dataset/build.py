@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from magicpose_cli.dataset.cut import cut_piece, draw_clip, plan_pieces, source_name
 from magicpose_cli.dataset.data_folder import (
-    CLIPS,
+    CLIPS_FOLDER,
     Report,
     begin,
     drawn_name,
@@ -34,7 +34,7 @@ FILM_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv",
      ".ogv", ".3gp", ".gif")
 )  # fmt: skip
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 def make_dataset(
@@ -47,12 +47,24 @@ def make_dataset(
     overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> tuple[Report, int]:
-    """Make a data folder or go on with it; its report, and how many of its clips are new.
+    """Make a data folder or go on with it.
 
-    videos: films, or folders that are searched for them. synthetic: how many drawn people.
-    workers: processes, as many as there are cores by default.
-    Raises InputError for what is no film, OutputError for a folder that is not ours, was made with
-    other settings or cannot be written, DetectionError where no clip with a person came out.
+    Args:
+        videos: Films, or folders that are searched for them.
+        folder: Of the data.
+        settings: What is kept; the defaults without.
+        synthetic: How many drawn people.
+        workers: Processes; as many as there are cores by default.
+        overwrite: Whether a folder that was made with other settings is made anew.
+        on_progress: Is told frames.
+
+    Returns:
+        The report of the folder, and how many of its clips are new.
+
+    Raises:
+        InputError: A path is no film.
+        OutputError: The folder is not ours, was made with other settings or cannot be written.
+        DetectionError: No clip with a person came out.
     """
     settings = settings or DatasetSettings()
     films = {source_name(path): path for path in find_films(videos)}
@@ -63,7 +75,7 @@ def make_dataset(
         numbers = [
             number
             for number in range(synthetic)
-            if not (folder / CLIPS / drawn_name(number, settings)).is_dir()
+            if not (folder / CLIPS_FOLDER / drawn_name(number, settings)).is_dir()
         ]
         if report is not None and films.keys() <= report.sources.keys() and not numbers:
             return _useful(report, folder), 0
@@ -77,7 +89,11 @@ def make_dataset(
 
 
 def find_films(videos: Iterable[Path]) -> list[Path]:
-    """The files themselves, and the films anywhere in the folders, sorted. Raises InputError."""
+    """Find the files themselves, and the films anywhere in the folders, sorted.
+
+    Raises:
+        InputError: A path does not exist, or a folder holds no films.
+    """
     found: list[Path] = []
     for path in videos:
         if path.is_dir():
@@ -135,7 +151,11 @@ def _draw(
 
 
 def _useful(report: Report, folder: Path) -> Report:
-    """Raises DetectionError for a report without a single clip."""
+    """Give the report back.
+
+    Raises:
+        DetectionError: The report has not a single clip.
+    """
     if report.clips:
         return report
     unreadable = [record.error for record in report.sources.values() if record.error]
@@ -163,6 +183,6 @@ def _processes(workers: int | None) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _finished(futures: Iterable[Future[T]]) -> Iterator[T]:
+def _finished(futures: Iterable[Future[Result]]) -> Iterator[Result]:
     for future in as_completed(futures):
         yield future.result()

@@ -11,7 +11,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from magicpose_cli.dataset.data_folder import CLIPS, LABELS, PARTIAL, read_index
+from magicpose_cli.arrays import Floats, Picture
+from magicpose_cli.dataset.data_folder import (
+    CLIPS_FOLDER,
+    LABELS_FOLDER,
+    PARTIAL_SUFFIX,
+    read_dataset_index,
+)
 from magicpose_cli.errors import InputError
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.files.openpose_json import read_poses
@@ -19,11 +25,11 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.video import read_picture
 
-MIN_CROP = 0.9  # of a clip's picture, as the paper crops
+MIN_CROP_SHARE = 0.9  # of a clip's picture, as the paper crops
 # Where each point of a mirrored pose comes from: left and right change places.
-OTHER_SIDE = {"left": "right", "right": "left"}
+MIRRORED_WORDS = {"left": "right", "right": "left"}
 MIRRORED_BODY = [
-    BODY_JOINTS.index("_".join(OTHER_SIDE.get(word, word) for word in name.split("_")))
+    BODY_JOINTS.index("_".join(MIRRORED_WORDS.get(word, word) for word in name.split("_")))
     for name in BODY_JOINTS
 ]
 MIRRORED_FACE = [
@@ -33,17 +39,33 @@ MIRRORED_FACE = [
 ]  # fmt: skip
 
 
-class Pair(NamedTuple):
-    """One sample, three pictures (size, size, 3) uint8 RGB under the same crop."""
+class PicturePair(NamedTuple):
+    """Three square pictures under the same crop.
 
-    reference: np.ndarray
-    target: np.ndarray
-    pose_map: np.ndarray
+    Attributes:
+        reference: Shows the person.
+        target: Shows the person in another pose.
+        pose_map: That pose, drawn.
+    """
+
+    reference: Picture
+    target: Picture
+    pose_map: Picture
 
 
 @dataclass(frozen=True)
 class ClipFolder:
-    """A clip on the disk. Holds its poses (1.5 kB a frame) but no open file, so it pickles."""
+    """A clip on the disk, with its poses in memory (1.5 kB a frame) but no open file.
+
+    Attributes:
+        path: Its folder.
+        size: Side of the square pictures in pixels.
+        suffix: Of the pictures, without a dot.
+        has_labels: Whether there are pictures of the person's regions.
+        source: Name of the film, or the seed.
+        fps: Pictures a second of the film.
+        poses: In the pixels of the pictures.
+    """
 
     path: Path
     size: int
@@ -55,26 +77,31 @@ class ClipFolder:
 
     @property
     def name(self) -> str:
+        """Name of the folder."""
         return self.path.name
 
     def __len__(self) -> int:
         return len(self.poses)
 
-    def frame(self, index: int) -> np.ndarray:
-        """(size, size, 3) uint8 RGB. Raises InputError for a damaged file."""
+    def frame(self, index: int) -> Picture:
+        """Read a picture.
+
+        Raises:
+            InputError: The file is damaged.
+        """
         return self._picture(self.path / f"{index:05d}.{self.suffix}")
 
     def pose(self, index: int) -> Pose:
-        """In the pixels of the frame."""
+        """Pose in the pixels of the frame."""
         return self.poses[index]
 
-    def labels(self, index: int) -> np.ndarray | None:
-        """(size, size) uint8, index into drawing.LABELS; None where the clip has none."""
+    def labels(self, index: int) -> Picture | None:
+        """Index into synthetic.canvas.LABELS, (size, size); None where the clip has none."""
         if not self.has_labels:
             return None
-        return self._picture(self.path / LABELS / f"{index:05d}.png")[..., 0]
+        return self._picture(self.path / LABELS_FOLDER / f"{index:05d}.png")[..., 0]
 
-    def _picture(self, path: Path) -> np.ndarray:
+    def _picture(self, path: Path) -> Picture:
         picture = read_picture(path)
         if picture.shape[:2] != (self.size, self.size):
             height, width = picture.shape[:2]
@@ -85,16 +112,20 @@ class ClipFolder:
 
 
 def open_clips(folder: Path) -> list[ClipFolder]:
-    """All clips of a data folder, sorted by name.
+    """Open all clips of a data folder, sorted by name.
 
-    Raises InputError where it is no data folder, is not finished or empty, or has a damaged clip.
+    Raises:
+        InputError: The folder is none of training data, is not finished or empty, or has a damaged
+            clip.
     """
-    if not read_index(folder)["complete"]:
+    if not read_dataset_index(folder)["complete"]:
         raise InputError(
             f"{folder} is not finished; run the same `magicpose dataset` again, it goes on where "
             "it stopped"
         )
-    paths = (path for path in (folder / CLIPS).glob("*") if not path.name.endswith(PARTIAL))
+    paths = (
+        path for path in (folder / CLIPS_FOLDER).glob("*") if not path.name.endswith(PARTIAL_SUFFIX)
+    )
     clips = [open_clip(path) for path in sorted(paths)]
     if not clips:
         raise InputError(f"{folder} holds no clips; make it anew from other videos")
@@ -102,7 +133,11 @@ def open_clips(folder: Path) -> list[ClipFolder]:
 
 
 def open_clip(path: Path) -> ClipFolder:
-    """One clip, every file of it present. Raises InputError."""
+    """Open one clip, every file of which has to be present.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
     try:
         about = json.loads((path / "clip.json").read_text(encoding="utf-8"))
         clip = ClipFolder(
@@ -115,7 +150,9 @@ def open_clip(path: Path) -> ClipFolder:
             poses=tuple(read_poses(path / "poses.json")[0]),
         )
         names = {entry.name for entry in path.iterdir()}
-        masks = {entry.name for entry in (path / LABELS).iterdir()} if clip.has_labels else set()
+        masks = (
+            {entry.name for entry in (path / LABELS_FOLDER).iterdir()} if clip.has_labels else set()
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is a damaged clip ({type(error).__name__}: {error}); remove it, or make the "
@@ -140,17 +177,24 @@ def sample_pair(
     clips: Sequence[ClipFolder],
     rng: np.random.Generator,
     size: int,
-    canvas: int,
+    pose_draw_size: int,
     *,
-    min_crop: float = MIN_CROP,
+    min_crop: float = MIN_CROP_SHARE,
     flip: float = 0.0,
     jitter: float = 0.0,
-) -> Pair:
-    """Two different frames of one random clip and the second one's pose map, fixed by `rng`.
+) -> PicturePair:
+    """Take two different frames of one random clip and the second one's pose map.
 
-    canvas: short side in pixels that poses are drawn at (the model's pose_canvas). flip: how often
-    (0..1) all three are mirrored. jitter: how far (0..1) brightness, contrast and saturation stray,
-    alike in both pictures. Clips of a single frame give it twice.
+    Clips of a single frame give it twice.
+
+    Args:
+        clips: To choose from.
+        rng: Fixes the choice.
+        size: Side of the pictures in pixels.
+        pose_draw_size: Short side in pixels that poses are drawn at (the model's pose_canvas).
+        min_crop: Smallest share of a clip's picture that is shown.
+        flip: How often (0..1) all three are mirrored.
+        jitter: How far (0..1) brightness, contrast and saturation stray, alike in both pictures.
     """
     clip = clips[int(rng.integers(len(clips)))]
     first, second = rng.choice(len(clip), 2, replace=len(clip) < 2)
@@ -161,20 +205,22 @@ def sample_pair(
     mirror = rng.random() < flip
     colors = _color_change(rng, jitter) if jitter else None
 
-    def picture(index: int) -> np.ndarray:
+    def picture(index: int) -> Picture:
         cut = clip.frame(index)[top : top + side, left : left + side]
         made = cv2.resize(cut, (size, size), interpolation=how)
         if mirror:
             made = cv2.flip(made, 1)
-        return made if colors is None else cv2.transform(made, colors)
+        if colors is not None:
+            made = cv2.transform(made, colors)
+        return made.astype(np.uint8, copy=False)
 
     pose = window.pose(clip.pose(int(second)))
-    drawn = pose_map(mirrored(pose) if mirror else pose, canvas)
-    return Pair(picture(int(first)), picture(int(second)), drawn)
+    drawn = pose_map(mirrored(pose) if mirror else pose, pose_draw_size)
+    return PicturePair(picture(int(first)), picture(int(second)), drawn)
 
 
 def mirrored(pose: Pose) -> Pose:
-    """As in the mirror: the picture's columns are reversed, left and right change places."""
+    """Mirror a pose: the picture's columns are reversed, left and right change places."""
     sources = {
         "body": ("body", MIRRORED_BODY),
         "face": ("face", MIRRORED_FACE),
@@ -192,7 +238,7 @@ def mirrored(pose: Pose) -> Pose:
     )
 
 
-def _color_change(rng: np.random.Generator, jitter: float) -> np.ndarray:
+def _color_change(rng: np.random.Generator, jitter: float) -> Floats:
     """(3, 4) on RGB in 0..255: saturation about the gray, then contrast about 128, brightness."""
     brightness, contrast, saturation = rng.uniform(-0.4 * jitter, 0.4 * jitter, 3)
     gray = np.tile([0.299, 0.587, 0.114], (3, 1))

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.dataset.data_folder import (
-    CLIPS,
-    LABELS,
+    CLIPS_FOLDER,
+    LABELS_FOLDER,
     Record,
     complete_folder,
     drawn_name,
     filmed_name,
-    write_json,
     write_record,
     writing,
 )
 from magicpose_cli.dataset.dataset_config import DatasetSettings
 from magicpose_cli.dataset.selection import FrameObservation, choose, square_crop
 from magicpose_cli.errors import InputError
+from magicpose_cli.files import write_json
 from magicpose_cli.pose.files.openpose_json import write_poses
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.video import Clip, Selection, probe, read_frames, select, write_picture
@@ -47,7 +47,7 @@ class Piece:
 
 
 def source_name(path: Path) -> str:
-    """The file's name with a mark of its content, the same wherever the file lies."""
+    """Make the file's name with a hash of its content, the same wherever the file lies."""
     stem = re.sub(r"[^\w-]+", "_", path.stem).strip("_")[:60] or "film"
     mark = hashlib.sha256(path.suffix.encode())
     try:
@@ -63,7 +63,10 @@ def source_name(path: Path) -> str:
 
 
 def plan_pieces(path: Path, source: str, folder: Path, settings: DatasetSettings) -> list[Piece]:
-    """Pieces of equal length. A film that cannot be read has none, and a record that says why."""
+    """Cut a film into pieces of equal length.
+
+    A film that cannot be read has none, and a record that says why.
+    """
     try:
         clip = probe(path)
     except InputError as error:
@@ -116,10 +119,13 @@ def draw_clip(number: int, folder: Path, settings: DatasetSettings) -> None:
     people = draw_people(seed, 1, count, size)
     pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     labels = people.labels.byte().numpy()
-    with writing(folder), complete_folder(folder / CLIPS / drawn_name(number, settings)) as part:
+    with (
+        writing(folder),
+        complete_folder(folder / CLIPS_FOLDER / drawn_name(number, settings)) as part,
+    ):
         for k in range(count):
             write_picture(part / f"{k:05d}.png", pictures[k])
-            write_picture(part / LABELS / f"{k:05d}.png", labels[k])
+            write_picture(part / LABELS_FOLDER / f"{k:05d}.png", labels[k])
         source = {
             "source": f"drawn, seed {seed}",
             "source_size": [size, size],
@@ -139,7 +145,7 @@ def _write_clips(
         for clip in clips
     ]
     places = {one.tick: (k, i) for k, clip in enumerate(clips) for i, one in enumerate(clip)}
-    names = [folder / CLIPS / filmed_name(piece.name, k) for k in range(len(clips))]
+    names = [folder / CLIPS_FOLDER / filmed_name(piece.name, k) for k in range(len(clips))]
     with ExitStack() as stack:
         parts = [stack.enter_context(complete_folder(name)) for name in names]
         for tick, picture in enumerate(read_frames(piece.clip, piece.selection) if clips else ()):
@@ -168,7 +174,7 @@ def _describe(
         "frames": len(poses),
         "suffix": suffix,
         "size": poses[0].width,
-        "labels": (part / LABELS).is_dir(),
+        "labels": (part / LABELS_FOLDER).is_dir(),
         "fps": fps,
         **source,
         "joints_a_frame": round(float(seen["body"].sum(axis=1).mean()), 2),

@@ -2,7 +2,7 @@
 
     DATA/dataset.json                  settings, and the report in numbers
     DATA/clips/NAME/00000.jpg ...      square pictures of one person before one background
-                    labels/00000.png   drawn people only: index into drawing.LABELS, one channel
+                    labels/00000.png   drawn people only: index into canvas.LABELS, one channel
                     poses.json         OpenPose JSON in the pixels of the pictures
                     clip.json          source, crop, times, what was seen
     DATA/pieces/NAME.json              what became of each stretch of film
@@ -27,16 +27,26 @@ from magicpose_cli.dataset.dataset_config import DatasetSettings
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import new_folder, write_json
 
-VERSION = 1
-INDEX, CLIPS, PIECES, LABELS = "dataset.json", "clips", "pieces", "labels"
-PARTIAL = ".partial"
+DATASET_VERSION = 1
+INDEX_FILE, CLIPS_FOLDER, PIECES_FOLDER, LABELS_FOLDER = "dataset.json", "clips", "pieces", "labels"
+PARTIAL_SUFFIX = ".partial"
 DRAWN_CLIP = re.compile(r"(drawn|held-out)-\d{8,}")
 FILMED_CLIP = re.compile(r".+-[0-9a-f]{8}-\d{4}-\d{2}")
 
 
 @dataclass(frozen=True)
 class Record:
-    """What became of a piece, or of a whole film; `error` where it cannot be read."""
+    """What became of a piece, or of a whole film; the fields are keys of its record.
+
+    Attributes:
+        source: Name of the film with a hash of its content.
+        file: Name of the film.
+        looked_at: Frames that were judged.
+        kept: Frames of the clips.
+        clips: How many came out.
+        dropped: Frames by the reason they were dropped.
+        error: Why the film cannot be read, else empty.
+    """
 
     source: str
     file: str
@@ -49,7 +59,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Report:
-    """A data folder in numbers of clips and frames; dropped frames by reason, films by name."""
+    """A data folder in numbers.
+
+    Attributes:
+        clips: All of them.
+        drawn_clips: Those of drawn people.
+        kept: Frames of all clips.
+        looked_at: Frames of films that were judged.
+        dropped: Frames of films by the reason they were dropped.
+        sources: What became of each film, by name.
+    """
 
     clips: int
     drawn_clips: int
@@ -70,9 +89,13 @@ def filmed_name(piece: str, number: int) -> str:
     return f"{piece}-{number:02d}"
 
 
-def read_index(folder: Path) -> dict[str, Any]:
-    """dataset.json of a data folder. Raises InputError where it is none, or of another version."""
-    path = folder / INDEX
+def read_dataset_index(folder: Path) -> dict[str, Any]:
+    """Read dataset.json of a data folder.
+
+    Raises:
+        InputError: There is none, or it is of another version.
+    """
+    path = folder / INDEX_FILE
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -82,8 +105,14 @@ def read_index(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); make the data anew") from error
     keys = {"version", "complete", "settings"}
-    if not isinstance(index, dict) or not keys <= index.keys() or index["version"] != VERSION:
-        raise InputError(f"{path}: expected an index of version {VERSION}; make the data anew")
+    if (
+        not isinstance(index, dict)
+        or not keys <= index.keys()
+        or index["version"] != DATASET_VERSION
+    ):
+        raise InputError(
+            f"{path}: expected an index of version {DATASET_VERSION}; make the data anew"
+        )
     return index
 
 
@@ -92,26 +121,28 @@ def write_index(
 ) -> None:
     """Write dataset.json; the folder is complete with a report, being emptied without settings."""
     index = {
-        "version": VERSION,
+        "version": DATASET_VERSION,
         "complete": report is not None,
         "settings": settings.model_dump() if settings else None,
     }
-    write_json(folder / INDEX, index | ({"report": asdict(report)} if report else {}))
+    write_json(folder / INDEX_FILE, index | ({"report": asdict(report)} if report else {}))
 
 
 def open_folder(folder: Path, settings: DatasetSettings, overwrite: bool) -> Report | None:
     """Make the folder, or check that it was made with these settings; its report if complete.
 
-    Raises OutputError where it holds something else; OSError where it cannot be written.
+    Raises:
+        OutputError: The folder holds something else.
+        OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ours = (folder / INDEX).exists()
+    ours = (folder / INDEX_FILE).exists()
     if not ours and any(folder.iterdir()):
         raise OutputError(f"{folder} holds other files; choose a new or an empty folder")
-    index = read_index(folder) if ours and not overwrite else {}
+    index = read_dataset_index(folder) if ours and not overwrite else {}
     if index.get("settings") is None:
         write_index(folder, None)
-        for path in (folder / PIECES).glob("*.json"):
+        for path in (folder / PIECES_FOLDER).glob("*.json"):
             path.unlink()
         remove_clips(folder, DRAWN_CLIP, FILMED_CLIP)
     elif differing := _differences(index["settings"], settings.model_dump()):
@@ -127,8 +158,8 @@ def open_folder(folder: Path, settings: DatasetSettings, overwrite: bool) -> Rep
 def begin(folder: Path, settings: DatasetSettings) -> dict[str, Record]:
     """Mark the folder as unfinished, clear what a killed run left; the records of what is done."""
     write_index(folder, settings)
-    (folder / CLIPS).mkdir(exist_ok=True)
-    (folder / PIECES).mkdir(exist_ok=True)
+    (folder / CLIPS_FOLDER).mkdir(exist_ok=True)
+    (folder / PIECES_FOLDER).mkdir(exist_ok=True)
     records = read_records(folder)
     known = {filmed_name(name, k) for name, one in records.items() for k in range(one.clips)}
     remove_clips(folder, FILMED_CLIP, spared=known)
@@ -148,7 +179,7 @@ def finish(folder: Path, settings: DatasetSettings) -> Report:
             dropped=_added(so_far.dropped, record.dropped),
             error=so_far.error or record.error,
         )
-    drawn = sum(bool(DRAWN_CLIP.fullmatch(path.name)) for path in (folder / CLIPS).iterdir())
+    drawn = sum(bool(DRAWN_CLIP.fullmatch(path.name)) for path in (folder / CLIPS_FOLDER).iterdir())
     dropped: dict[str, int] = {}
     for record in sources.values():
         dropped = _added(dropped, record.dropped)
@@ -167,7 +198,7 @@ def finish(folder: Path, settings: DatasetSettings) -> Report:
 def read_records(folder: Path) -> dict[str, Record]:
     """By the name of the piece, sorted; what is no record is as good as none."""
     records = {}
-    for path in sorted((folder / PIECES).glob("*.json")):
+    for path in sorted((folder / PIECES_FOLDER).glob("*.json")):
         try:
             records[path.stem] = Record(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
@@ -177,13 +208,13 @@ def read_records(folder: Path) -> dict[str, Record]:
 
 def write_record(folder: Path, name: str, record: Record) -> None:
     """Say that a piece is done."""
-    write_json(folder / PIECES / f"{name}.json", asdict(record))
+    write_json(folder / PIECES_FOLDER / f"{name}.json", asdict(record))
 
 
 def remove_clips(folder: Path, *patterns: re.Pattern[str], spared: Collection[str] = ()) -> None:
     """Remove the clips whose names are like this, finished or not, and nothing else."""
-    for path in (folder / CLIPS).glob("*"):
-        name = path.name.removesuffix(PARTIAL)
+    for path in (folder / CLIPS_FOLDER).glob("*"):
+        name = path.name.removesuffix(PARTIAL_SUFFIX)
         unfinished = path.name != name
         if unfinished or (
             name not in spared and any(pattern.fullmatch(name) for pattern in patterns)
@@ -193,7 +224,7 @@ def remove_clips(folder: Path, *patterns: re.Pattern[str], spared: Collection[st
 
 def complete_folder(target: Path) -> AbstractContextManager[Path]:
     """A folder to fill, which becomes the target when it is full and vanishes otherwise."""
-    return new_folder(target, partial=target.with_name(f"{target.name}{PARTIAL}"))
+    return new_folder(target, partial=target.with_name(f"{target.name}{PARTIAL_SUFFIX}"))
 
 
 @contextmanager

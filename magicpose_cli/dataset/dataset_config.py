@@ -21,7 +21,7 @@ def _check_detector(name: str) -> str:
     return name
 
 
-class FrameSettings(Section):
+class FilmFrameSettings(Section):
     """What is taken from a film, and how it is written."""
 
     size: int = Field(512, ge=64, le=2048, multiple_of=8)
@@ -81,14 +81,18 @@ class DrawnSettings(Section):
 class DatasetSettings(Tables):
     """All settings of a data folder."""
 
-    frames: FrameSettings = FrameSettings()
+    frames: FilmFrameSettings = FilmFrameSettings()
     person: PersonSettings = PersonSettings()
     clips: ClipSettings = ClipSettings()
     drawn: DrawnSettings = DrawnSettings()
 
 
 def load_settings(path: Path | None) -> DatasetSettings:
-    """From a TOML file, the defaults without one. Raises ConfigError."""
+    """Read a TOML file, or take the defaults without one.
+
+    Raises:
+        ConfigError: The file cannot be read, or a setting is wrong.
+    """
     if path is None:
         return DatasetSettings()
     return validated(DatasetSettings, read_toml(path, "config"), f"config {path}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray, Floats, Picture, Points
 from magicpose_cli.dataset.dataset_config import ClipSettings, DatasetSettings, PersonSettings
 from magicpose_cli.motion.framing import Box, Framing, person_box
 from magicpose_cli.pose.detection.detect import PoseDetector, detect_one
@@ -24,15 +25,24 @@ NOBODY, BODY, SMALL, BLURRED, SAME, SECOND, SHORT, ENLARGED = (
     "nobody found", "too little of the body", "too small in the picture", "not sharp enough",
     "as the frame before", "a second person", "clip too short", "crop too small",
 )  # fmt: skip
-NEAR = 0.25  # of the person's size around them: where a second one would be in the crop
-GLANCE = 64  # pixels; what a change of scene is seen on
-LOOK = 256  # pixels of the longer side; what a change of the person is seen on
-BODY_SIDE, FACE_SIDE = 512, 128  # pixels that sharpness is measured at
+SECOND_PERSON_MARGIN = (
+    0.25  # of the person's size around them: where a second one would be in the crop
+)
+SCENE_SIDE_PX = 64  # what a change of scene is seen on
+CHANGE_SIDE_PX = 256  # the longer side; what a change of the person is seen on
+BODY_SIDE_PX, FACE_SIDE_PX = 512, 128  # pixels that sharpness is measured at
 
 
 @dataclass(frozen=True)
 class FrameObservation:
-    """One frame that was looked at: why it is dropped ("" where it is not), and what was found."""
+    """One frame that was looked at.
+
+    Attributes:
+        tick: Its number among those looked at.
+        pose: What the detector found.
+        reason: Why it is dropped, empty where it is kept.
+        new_scene: Whether it is of another scene than the frame before.
+    """
 
     tick: int
     pose: Pose
@@ -42,23 +52,28 @@ class FrameObservation:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The clips found, each as its frames in order; all others by the reason they were dropped."""
+    """What came out of a piece of film.
+
+    Attributes:
+        clips: Each as its frames in order.
+        dropped: All other frames by the reason they were dropped.
+    """
 
     clips: list[list[FrameObservation]]
     dropped: Counter[str]
 
 
 def choose(
-    frames: Iterable[np.ndarray], detector: PoseDetector, fps: float, settings: DatasetSettings
+    frames: Iterable[Picture], detector: PoseDetector, fps: float, settings: DatasetSettings
 ) -> Chosen:
-    """Look at (H, W, 3) uint8 RGB frames, `fps` a second, one at a time.
+    """Look at frames, `fps` a second, one at a time, and cut them into clips.
 
     The detector is one for still pictures: at a few frames a second one that tracks lags behind
     (1.7 times the error at the elbows, measured on drawn people), above all after a cut.
     """
     dropped: Counter[str] = Counter()
     clips = []
-    for clip in _cut(look(frames, detector, fps, settings), fps, settings.clips, dropped):
+    for clip in _cut(observe(frames, detector, fps, settings), fps, settings.clips, dropped):
         if len(clip) < settings.clips.min_frames:
             dropped[SHORT] += len(clip)
         elif settings.frames.size > settings.clips.max_enlargement * _side(clip, settings):
@@ -68,21 +83,21 @@ def choose(
     return Chosen(clips, dropped)
 
 
-def look(
-    frames: Iterable[np.ndarray], detector: PoseDetector, fps: float, settings: DatasetSettings
+def observe(
+    frames: Iterable[Picture], detector: PoseDetector, fps: float, settings: DatasetSettings
 ) -> Iterator[FrameObservation]:
     """Judge every frame by itself and by those before it."""
-    glance: np.ndarray | None = None
-    kept: np.ndarray | None = None  # the last frame that was
+    glance: Floats | None = None
+    kept: Floats | None = None  # the last frame that was
     searched, second = -math.inf, False
     for tick, frame in enumerate(frames):
         pose = detect_one(detector, frame)
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        before, glance = glance, _shrunk(gray, (GLANCE, GLANCE))
+        before, glance = glance, _shrunk(gray, (SCENE_SIDE_PX, SCENE_SIDE_PX))
         new_scene = before is not None and (
             float(np.abs(glance - before).mean()) > settings.clips.max_scene_change
         )
-        scale = LOOK / max(gray.shape)
+        scale = CHANGE_SIDE_PX / max(gray.shape)
         small = _shrunk(gray, (round(gray.shape[1] * scale), round(gray.shape[0] * scale)))
         box = joint_box(pose, settings.person.min_score)
         reason = _verdict(gray, pose, box, settings.person)
@@ -101,10 +116,12 @@ def look(
 
 
 def has_second_person(
-    frame: np.ndarray, pose: Pose, detector: PoseDetector, settings: DatasetSettings
+    frame: Picture, pose: Pose, detector: PoseDetector, settings: DatasetSettings
 ) -> bool:
     """Whether somebody is found near the person once the person is painted over."""
-    left, top, right, bottom = square_crop([pose], NEAR, "crop", settings.frames.size).window
+    left, top, right, bottom = square_crop(
+        [pose], SECOND_PERSON_MARGIN, "crop", settings.frames.size
+    ).window
     rest = frame[int(top) : int(bottom), int(left) : int(right)].copy()
     box = person_box([pose])
     assert box is not None
@@ -120,16 +137,16 @@ def joint_box(pose: Pose, min_score: float) -> Box | None:
     return _around(pose.body[seen]) if seen.any() else None
 
 
-def body_sharpness(gray: np.ndarray, box: Box) -> float:
+def body_sharpness(gray: AnyArray, box: Box) -> float:
     """Variance of the Laplacian of (H, W) uint8 within the box, at a long side of 512 pixels.
 
     So a small person counts as blurred as they will look once enlarged.
     """
     part = gray[_inside(gray, box)]
-    return _sharpness(part, BODY_SIDE / max(part.shape))
+    return _sharpness(part, BODY_SIDE_PX / max(part.shape))
 
 
-def face_sharpness(gray: np.ndarray, pose: Pose) -> float:
+def face_sharpness(gray: AnyArray, pose: Pose) -> float:
     """The same of the face, at most 128 pixels long; infinite where half of it is not seen.
 
     Clothes keep an edge in a blurred movement; a face does not.
@@ -138,7 +155,7 @@ def face_sharpness(gray: np.ndarray, pose: Pose) -> float:
     if seen.mean() < 0.5:
         return float("inf")
     part = gray[_inside(gray, _around(pose.face[seen]))]
-    return _sharpness(part, min(FACE_SIDE / max(part.shape), 1.0))
+    return _sharpness(part, min(FACE_SIDE_PX / max(part.shape), 1.0))
 
 
 def square_crop(poses: list[Pose], margin: float, fit: str, size: int) -> Framing:
@@ -203,7 +220,7 @@ def speed(before: Pose, after: Pose, passed_s: float) -> float:
     return moved / max(length, 1.0) / passed_s
 
 
-def _verdict(gray: np.ndarray, pose: Pose, box: Box | None, settings: PersonSettings) -> str:
+def _verdict(gray: AnyArray, pose: Pose, box: Box | None, settings: PersonSettings) -> str:
     """Why the frame is dropped, "" where it is kept."""
     if box is None:
         return NOBODY
@@ -224,23 +241,23 @@ def _side(clip: list[FrameObservation], settings: DatasetSettings) -> float:
     return crop.window[2] - crop.window[0]
 
 
-def _shrunk(gray: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """float32 in 0..1, (height, width)"""
+def _shrunk(gray: AnyArray, size: tuple[int, int]) -> Floats:
+    """Resize to (width, height), in 0..1."""
     return cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def _sharpness(part: np.ndarray, scale: float) -> float:
+def _sharpness(part: AnyArray, scale: float) -> float:
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return float(cv2.Laplacian(cv2.resize(part, size, None, 0, 0, interpolation), cv2.CV_32F).var())
 
 
-def _around(points: np.ndarray) -> Box:
+def _around(points: Points) -> Box:
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
 
 
-def _inside(picture: np.ndarray, box: tuple[float, ...]) -> tuple[slice, slice]:
+def _inside(picture: AnyArray, box: tuple[float, ...]) -> tuple[slice, slice]:
     """The rows and columns of a box, at least one of each."""
     height, width = picture.shape[:2]
     left, top = min(max(int(box[0]), 0), width - 1), min(max(int(box[1]), 0), height - 1)

@@ -14,15 +14,18 @@ import torch
 from torch import Tensor
 
 LABELS = ("background", "skin", "hair", "top", "bottom", "shoes")
-SKIN = LABELS.index("skin")
+SKIN_LABEL = LABELS.index("skin")
 
 
 class Canvas:
     """A batch of pictures being painted, or a window on each of them.
 
-    image: (B, 3, H, W) RGB in 0..1. labels: (B, H, W) uint8, index into LABELS. x: (B or 1, 1, W)
-    and y: (B or 1, H, 1) are where the pixels' centers lie. light: (B,) where the light comes
-    from, -1 left .. 1 right.
+    Attributes:
+        image: RGB (B, 3, H, W) in 0..1.
+        labels: Index into LABELS, (B, H, W) uint8.
+        x: Where the centers of the pixels lie, (B or 1, 1, W).
+        y: The same downward, (B or 1, H, 1).
+        light: Where the light comes from, (B,), -1 left .. 1 right.
     """
 
     def __init__(self, image: Tensor, labels: Tensor, x: Tensor, y: Tensor, light: Tensor):
@@ -30,7 +33,7 @@ class Canvas:
 
     @classmethod
     def of(cls, background: Tensor, light: Tensor) -> Canvas:
-        """Whole pictures: background (B, 3, S, S), which is painted on."""
+        """Take whole pictures (B, 3, S, S), which are painted on."""
         count, _, size, _ = background.shape
         labels = torch.zeros(count, size, size, dtype=torch.uint8, device=background.device)
         axis = torch.arange(size, device=background.device, dtype=background.dtype) + 0.5
@@ -38,10 +41,15 @@ class Canvas:
 
     @contextmanager
     def window(self, points: Tensor, margin: Tensor, rows: Tensor) -> Iterator[Canvas]:
-        """Paint some rows (n,), near some points (n, k, 2) with a margin (n,) in pixels.
+        """Paint a part of some rows.
 
         Every row has a window at a place of its own and of a common size, for they are painted as
         one batch. Only whole pictures have windows, a window has none.
+
+        Args:
+            points: That the windows hold, (n, k, 2).
+            margin: Around them in pixels, (n,).
+            rows: Which pictures, (n,).
         """
         height, width = self.image.shape[-2:]
         limit = points.new_tensor([width, height])
@@ -77,10 +85,19 @@ class Canvas:
         end_radius: Tensor,
         bulge: float = 0.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """A tapered capsule: (distance, position along, position across in -1..1).
+        """Measure a tapered capsule.
 
-        Along is 0 at the start and 1 at the end, less and more beyond them. bulge: how much
-        thicker a third of the way down is, as a muscle, in shares of the radius.
+        Args:
+            start: Where the axis begins, (B, 2).
+            end: Where it ends, (B, 2).
+            start_radius: (B,).
+            end_radius: (B,).
+            bulge: How much thicker a third of the way down is, as a muscle, in shares of the
+                radius.
+
+        Returns:
+            The distance; the position along, 0 at the start and 1 at the end, less and more beyond
+            them; the position across in -1..1.
         """
         ex, ey = (end - start).unbind(1)
         squared = (ex * ex + ey * ey).clamp_min(1e-3)
@@ -116,7 +133,7 @@ class Canvas:
         return squared.sqrt() - _grid(radius)
 
     def _to_segment(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-        """(squared distance to the segment, vertical distance to its start)"""
+        """Compute the squared distance to the segment, and the vertical distance to its start."""
         ax, ay = self.x - _grid(start[:, 0]), self.y - _grid(start[:, 1])
         along = end - start
         ex, ey = along.unbind(1)
@@ -154,9 +171,13 @@ class Canvas:
     ) -> None:
         """Lay a shape on the pictures.
 
-        color: (B, 3) or (B, 3, H, W). label: region it belongs to; None keeps what lies below.
-        across: (B, H, W) in -1..1 shades the shape as something round. opacity: 0..1, (B,),
-        (B, H, W) or number. softness: width of the edge in pixels, (B,) or number.
+        Args:
+            distance: To the shape.
+            color: RGB in 0..1, (B, 3) or (B, 3, H, W).
+            label: Region that the shape belongs to; None keeps what lies below.
+            across: Position (B, H, W) in -1..1, which shades the shape as something round.
+            opacity: 0..1, (B,), (B, H, W) or a number.
+            softness: Width of the edge in pixels, (B,) or a number.
         """
         if isinstance(softness, Tensor):
             softness = _grid(softness)
@@ -177,11 +198,13 @@ class Canvas:
 
 
 def pattern(kind: Tensor, u: Tensor, v: Tensor, frequency: Tensor) -> Tensor:
-    """How much of the second color a garment shows, (B, H, W) in 0..1.
+    """Compute how much of the second color a garment shows, (B, H, W) in 0..1.
 
-    kind: (B,) integer: 0 plain, 1 stripes across, 2 stripes along, 3 checks, 4 dots.
-    u, v: (B, H, W) position along and across the garment in body heights.
-    frequency: (B,) repeats for one body height.
+    Args:
+        kind: Integers (B,): 0 plain, 1 stripes across, 2 stripes along, 3 checks, 4 dots.
+        u: Position (B, H, W) along the garment in body heights.
+        v: The same across it.
+        frequency: Repeats for one body height, (B,).
     """
     f = _grid(frequency)
     a, b = ((x * f).sub_(0.25).frac_().abs_() for x in (u, v))
@@ -195,9 +218,12 @@ def pattern(kind: Tensor, u: Tensor, v: Tensor, frequency: Tensor) -> Tensor:
 
 
 def spline(knots: tuple[float, ...], widths: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """A smooth curve through (knots, widths): its height and slope at every pixel.
+    """Compute the height and slope of a smooth curve through (knots, widths) at every pixel.
 
-    widths: (B, len(knots)). t: (B, H, W) in the unit of the knots, constant beyond the ends.
+    Args:
+        knots: Places, rising.
+        widths: Heights at them, (B, len(knots)).
+        t: Place of each pixel in the unit of the knots, (B, H, W); constant beyond the ends.
     """
     table = widths @ _spline_weights(knots).to(widths)
     step = (knots[-1] - knots[0]) / (table.shape[1] - 1)
@@ -208,7 +234,7 @@ def spline(knots: tuple[float, ...], widths: Tensor, t: Tensor) -> tuple[Tensor,
 
 @lru_cache
 def _spline_weights(knots: tuple[float, ...], samples: int = 1024) -> Tensor:
-    """(len(knots), samples): heights at the knots to heights along a cubic Hermite spline."""
+    """Weights (len(knots), samples) from knots to places along a cubic Hermite spline."""
     at = torch.tensor(knots, dtype=torch.float64)
     heights = torch.eye(len(knots), dtype=torch.float64)
     slope = torch.zeros_like(heights)
@@ -227,16 +253,17 @@ def _spline_weights(knots: tuple[float, ...], samples: int = 1024) -> Tensor:
 def photo_noise(
     count: int, size: int, channels: int, generator: torch.Generator, device: torch.device | str
 ) -> Tensor:
-    """1/f noise, the statistics of photographs: (count, channels, size, size), zero mean, std 1."""
+    """Draw 1/f noise, as photographs have it: (count, channels, size, size), mean 0, std 1."""
     white = torch.randn(count, channels, size, size, generator=generator).to(device)
     fy = torch.fft.fftfreq(size, device=device)[:, None]
     fx = torch.fft.rfftfreq(size, device=device)[None, :]
     falloff = 1 / torch.hypot(fx, fy).clamp_min(1 / size) ** 1.3
     noise = torch.fft.irfft2(torch.fft.rfft2(white) * falloff, s=(size, size))
     noise = noise - noise.mean((2, 3), keepdim=True)
-    return noise / noise.std((2, 3), keepdim=True).clamp_min(1e-6)
+    normed: Tensor = noise / noise.std((2, 3), keepdim=True).clamp_min(1e-6)
+    return normed
 
 
 def _grid(values: Tensor) -> Tensor:
-    """(B,) or (B, H, W) -> broadcastable against (B, H, W)"""
+    """Let values (B,) or (B, H, W) be broadcast against (B, H, W)."""
     return values[:, None, None] if values.dim() == 1 else values

@@ -7,15 +7,50 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from magicpose_cli.synthetic.people import Identity, Motion
+from magicpose_cli.synthetic.people import DrawnMotion, Identity
 from magicpose_cli.synthetic.rooms import backgrounds
 
 FRAMINGS = ("full", "half", "portrait")
+Colors = tuple[tuple[float, float, float], ...]
+"""RGB in 0..1."""
 
-SKIN = ((0.96, 0.84, 0.74), (0.93, 0.76, 0.63), (0.82, 0.62, 0.47), (0.62, 0.44, 0.32),
+SKIN_TONES = ((0.96, 0.84, 0.74), (0.93, 0.76, 0.63), (0.82, 0.62, 0.47), (0.62, 0.44, 0.32),
         (0.45, 0.30, 0.22), (0.30, 0.20, 0.15))  # fmt: skip
-HAIR = ((0.08, 0.07, 0.07), (0.22, 0.14, 0.09), (0.40, 0.25, 0.14), (0.72, 0.53, 0.28),
+HAIR_COLORS = ((0.08, 0.07, 0.07), (0.22, 0.14, 0.09), (0.40, 0.25, 0.14), (0.72, 0.53, 0.28),
         (0.87, 0.76, 0.52), (0.50, 0.20, 0.10), (0.62, 0.60, 0.58))  # fmt: skip
+
+
+class _Sampler:
+    """Random numbers of one generator for so many people or motions, in the order asked for."""
+
+    def __init__(self, count: int, generator: torch.Generator):
+        self._count, self._generator = count, generator
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Draw evenly from low to high, (count, *shape)."""
+        values = torch.rand(self._count, *shape, generator=self._generator)
+        return values * (high - low) + low
+
+    def normal(self, spread: float, *shape: int) -> Tensor:
+        """Draw around 0 with this standard deviation, never farther than 2.5 of it."""
+        values = torch.randn(self._count, *shape, generator=self._generator)
+        return values.clamp(-2.5, 2.5) * spread
+
+    def integers(self, high: int) -> Tensor:
+        """Draw whole numbers from 0 on, below high."""
+        return torch.randint(high, (self._count,), generator=self._generator)
+
+    def pick(self, table: Colors) -> Tensor:
+        """Draw colors near those of a table, (count, 3)."""
+        colors = torch.tensor(table)[self.integers(len(table))]
+        return (colors + self.uniform(-0.05, 0.05, 3)).clamp(0.02, 0.98)
+
+    def garment(self) -> Tensor:
+        """Draw the two colors of a garment, (count, 2, 3)."""
+        colors = self.uniform(0.03, 0.97, 2, 3)
+        colors[:, 1] = torch.lerp(colors[:, 0], colors[:, 1], self.uniform(0.3, 1.0, 1))
+        gray = colors.mean(-1, keepdim=True)
+        return (gray + (colors - gray) * self.uniform(0.1, 1.3, 1, 1)).clamp(0.03, 0.97)
 
 
 def sample_identities(
@@ -25,30 +60,36 @@ def sample_identities(
     device: torch.device | str = "cpu",
     framing: str | None = None,
 ) -> Identity:
-    """People before a camera with pictures of `size` pixels square; framing: one of FRAMINGS."""
+    """Draw people before a camera.
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(count, *shape, generator=generator) * (high - low) + low
-
-    def pick(table: tuple) -> Tensor:
-        colors = torch.tensor(table)[torch.randint(len(table), (count,), generator=generator)]
-        return (colors + uniform(-0.05, 0.05, 3)).clamp(0.02, 0.98)
-
-    def garment() -> Tensor:
-        colors = uniform(0.03, 0.97, 2, 3)
-        colors[:, 1] = torch.lerp(colors[:, 0], colors[:, 1], uniform(0.3, 1.0, 1))
-        gray = colors.mean(-1, keepdim=True)
-        return (gray + (colors - gray) * uniform(0.1, 1.3, 1, 1)).clamp(0.03, 0.97)
-
-    def integers(high: int) -> Tensor:
-        return torch.randint(high, (count,), generator=generator)
-
+    Args:
+        count: How many.
+        size: Side of the square pictures in pixels.
+        generator: Of all random numbers.
+        device: Where the tensors lie.
+        framing: One of FRAMINGS; for each person another one by default.
+    """
+    sampler = _Sampler(count, generator)
+    uniform = sampler.uniform
     leg = uniform(0.44, 0.50)
     hair_length = uniform(0.15, 2.0) * (uniform(0, 1) > 0.06)
     bearded = ((uniform(0, 1) > 0.6) & (hair_length < 1)).float()
     torso = uniform(0.27, 0.31)
     background, light = backgrounds(count, size, generator, device)
     values = {
+        **_bodies(sampler, torso, leg),
+        **_heads(sampler, hair_length, bearded),
+        **_clothes(sampler),
+        "light": light,
+        "background": background,
+        "camera": _cameras(count, size, torso, generator, framing),
+    }
+    return Identity(**{name: value.to(device) for name, value in values.items()})
+
+
+def _bodies(sampler: _Sampler, torso: Tensor, leg: Tensor) -> dict[str, Tensor]:
+    uniform = sampler.uniform
+    return {
         "shoulder": uniform(0.088, 0.122),
         "hip": uniform(0.047, 0.064),
         "torso": torso,
@@ -64,20 +105,32 @@ def sample_identities(
         "lips": uniform(0.7, 1.3),
         "bulk": uniform(0.8, 1.35),
         "waist": uniform(0.88, 1.12),
+    }
+
+
+def _heads(sampler: _Sampler, hair_length: Tensor, bearded: Tensor) -> dict[str, Tensor]:
+    uniform = sampler.uniform
+    return {
         "blush": uniform(0, 1),
         "beard": uniform(0.3, 1) * bearded,
         "glasses": (uniform(0, 1) > 0.85).float(),
-        "skin": pick(SKIN),
-        "hair": pick(HAIR),
+        "skin": sampler.pick(SKIN_TONES),
+        "hair": sampler.pick(HAIR_COLORS),
         "hair_length": hair_length,
-        "hair_style": integers(3) * (uniform(0, 1) > 0.45).long(),
+        "hair_style": sampler.integers(3) * (uniform(0, 1) > 0.45).long(),
         "part": uniform(-0.45, 0.45),
         "hairline": uniform(-0.85, -0.6),
         "iris": uniform(0.05, 0.45, 3),
-        "top": garment(),
-        "bottom": garment(),
-        "top_pattern": integers(5) * (uniform(0, 1) > 0.5).long(),
-        "bottom_pattern": integers(4) * (uniform(0, 1) > 0.7).long(),
+    }
+
+
+def _clothes(sampler: _Sampler) -> dict[str, Tensor]:
+    uniform = sampler.uniform
+    return {
+        "top": sampler.garment(),
+        "bottom": sampler.garment(),
+        "top_pattern": sampler.integers(5) * (uniform(0, 1) > 0.5).long(),
+        "bottom_pattern": sampler.integers(4) * (uniform(0, 1) > 0.7).long(),
         "frequency": uniform(9, 22),
         "sleeve": uniform(0.3, 2.2).clamp(max=2),
         "trousers": uniform(0.3, 2.6).clamp(max=2),
@@ -87,11 +140,7 @@ def sample_identities(
         "shoes": uniform(0.03, 0.9, 3),
         "sole": uniform(0.1, 0.95, 1).expand(-1, 3),
         "shadow": uniform(0.05, 0.45),
-        "light": light,
-        "background": background,
-        "camera": _cameras(count, size, torso, generator, framing),
     }
-    return Identity(**{name: value.to(device) for name, value in values.items()})
 
 
 def _cameras(
@@ -101,13 +150,13 @@ def _cameras(
     generator: torch.Generator,
     framing: str | None,
 ) -> Tensor:
-    """(N, 3): pixels a body height; where the hips of the standing person are, in pixels."""
+    """Place the cameras: pixels a body height, and the standing person's hips in pixels, (N, 3)."""
     kinds = torch.randint(len(FRAMINGS), (count,), generator=generator)
     if framing is not None:
         kinds = torch.full((count,), FRAMINGS.index(framing))
     draw = torch.rand(count, 4, generator=generator)
     shown = torch.stack([1.02 + 0.25 * draw[:, 0], 0.5 + 0.2 * draw[:, 0], 0.3 + 0.1 * draw[:, 0]])
-    shown = shown.gather(0, kinds[None])[0]  # body heights that the picture's height holds
+    shown = torch.gather(shown, 0, kinds[None])[0]  # body heights that the picture's height holds
     scale = size / shown
     top = 0.03 + draw[:, 1] * torch.where(kinds == 0, (shown - 1.0).clamp_min(0) * 0.8, 0.03)
     crown_to_hips = torso + 0.165
@@ -116,20 +165,20 @@ def _cameras(
     return torch.stack([scale, x, (top + crown_to_hips) * scale], 1)
 
 
-KEY_EVERY = 12  # frames from one key pose of a clip to the next
+KEY_POSE_FRAMES = 12  # frames from one key pose of a clip to the next
 
 
 def animate_motions(
     count: int, frames: int, generator: torch.Generator, device: torch.device | str = "cpu"
-) -> Motion:
-    """`count` clips of `frames` frames that move smoothly, row `i * frames + k`.
+) -> DrawnMotion:
+    """Draw clips of smooth motions.
 
-    Each goes from one random pose to the next in KEY_EVERY frames, slow at both ends; which arm is
-    in front stays the same, for an arm cannot pass through the trunk.
+    Each clip goes from one random pose to the next in KEY_POSE_FRAMES frames, slow at both ends;
+    which arm is in front stays the same, for an arm cannot pass through the trunk.
     """
-    keys = 2 + (frames - 1) // KEY_EVERY
+    keys = 2 + (frames - 1) // KEY_POSE_FRAMES
     poses = sample_motions(count * keys, generator, device)
-    time = torch.arange(frames, device=device) / KEY_EVERY
+    time = torch.arange(frames, device=device) / KEY_POSE_FRAMES
     before = time.long()
     share = time - before
     share = share * share * (3 - 2 * share)
@@ -138,26 +187,21 @@ def animate_motions(
     share = share.repeat(count)
 
     def between(name: str) -> Tensor:
-        values = getattr(poses, name)
+        values: Tensor = getattr(poses, name)
         if values.dtype == torch.bool:
             return values[clip.expand(-1, frames).flatten()]
         weight = share.view(-1, *[1] * (values.dim() - 1))
         return torch.lerp(values[start], values[end], weight)
 
-    return Motion(**{field.name: between(field.name) for field in fields(Motion)})
+    return DrawnMotion(**{field.name: between(field.name) for field in fields(DrawnMotion)})
 
 
 def sample_motions(
     count: int, generator: torch.Generator, device: torch.device | str = "cpu"
-) -> Motion:
-    """Independent motions: standing, dancing, gesturing, turning and speaking people."""
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(count, *shape, generator=generator) * (high - low) + low
-
-    def normal(spread: float, *shape: int) -> Tensor:
-        return torch.randn(count, *shape, generator=generator).clamp(-2.5, 2.5) * spread
-
+) -> DrawnMotion:
+    """Draw independent motions of standing, dancing, gesturing, turning and speaking people."""
+    sampler = _Sampler(count, generator)
+    uniform, normal = sampler.uniform, sampler.normal
     lively = uniform(0, 1, 1)  # calm people keep their arms low
     arm = uniform(-0.15, 1, 2) * (0.5 + 2.2 * lively) * (uniform(0, 1, 2) > 0.15)
     elbow = torch.where(uniform(0, 1, 2) > 0.35, uniform(-0.1, 2.2, 2), -uniform(0.0, 2.0, 2))
@@ -189,4 +233,4 @@ def sample_motions(
         "curl": uniform(0, 0.9, 2),
         "spread": uniform(0.5, 1.2, 2),
     }
-    return Motion(**{name: value.to(device) for name, value in values.items()})
+    return DrawnMotion(**{name: value.to(device) for name, value in values.items()})

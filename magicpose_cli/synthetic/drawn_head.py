@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from magicpose_cli.synthetic.canvas import SKIN, Canvas
+from magicpose_cli.synthetic.canvas import SKIN_LABEL, Canvas
 
 if TYPE_CHECKING:
     from magicpose_cli.synthetic.figure import Sitter
@@ -28,13 +28,15 @@ class _Head:
         self.turn, self.nod = m.head_turn, m.head_nod
 
     def seen(self, x: float, y: float, z: float, height: Tensor) -> Tensor:
-        """A point in the head's own axes (half head widths, y in half heights) to pixels (n, 2)."""
+        """Turn a point in the head's own axes (half head widths, y in half heights) to pixels."""
         yy = y * height
         px = x * self.turn.cos() + z * self.turn.sin()
         pz = z * self.turn.cos() - x * self.turn.sin()
         py = yy * self.nod.cos() + pz * self.nod.sin()
         c, s = self.tilt.cos(), self.tilt.sin()
-        return self.middle + torch.stack([px * c - py * s, px * s + py * c], 1) * self.unit[:, None]
+        turned = torch.stack([px * c - py * s, px * s + py * c], 1)
+        place: Tensor = self.middle + turned * self.unit[:, None]
+        return place
 
     def surface(self, canvas: Canvas, height: Tensor, swell: Tensor) -> tuple[Tensor, ...]:
         """Pixels to the head's own axes, (n, H, W) each: x, y, z on a swollen ellipsoid.
@@ -275,5 +277,5 @@ def paint_locks(canvas: Canvas, sitter: Sitter) -> None:
         with canvas.window(torch.stack([start, end], 1), 0.4 * head.unit, sitter.index) as near:
             distance, along, across = near.limb(start, end, 0.24 * head.unit, 0.13 * head.unit)
             strand = (0.96 + 0.10 * torch.sin(across * 6 + along * 3))[:, None]
-            opacity = torch.maximum(before[:, None, None], (near.labels != SKIN).float())
+            opacity = torch.maximum(before[:, None, None], (near.labels != SKIN_LABEL).float())
             near.paint(distance, i.hair[:, :, None, None] * strand, "hair", across * 0.8, opacity)

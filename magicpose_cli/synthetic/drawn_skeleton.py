@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from magicpose_cli.synthetic.people import Identity, Motion, Points
+from magicpose_cli.synthetic.people import DrawnMotion, DrawnPoints, Identity
 
-EYE = ((-0.2, 0.0), (-0.085, -1.0), (0.085, -1.0), (0.2, 0.0), (0.085, 0.62), (-0.085, 0.62))
+EYE_OUTLINE = (
+    (-0.2, 0.0),
+    (-0.085, -1.0),
+    (0.085, -1.0),
+    (0.2, 0.0),
+    (0.085, 0.62),
+    (-0.085, 0.62),
+)
+
+FacePoint = tuple[Tensor, Tensor, float]
+"""x and y (N,), and how far the point stands out of the head's ellipsoid."""
 
 
 def _direction(angle: Tensor) -> Tensor:
@@ -17,8 +28,8 @@ def _direction(angle: Tensor) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], -1)
 
 
-def place(identity: Identity, motion: Motion) -> Points:
-    """Where every joint, face point and finger is, in pixels."""
+def place_points(identity: Identity, motion: DrawnMotion) -> DrawnPoints:
+    """Compute where every joint, face point and finger is, in pixels."""
     i, m = identity, motion
     scale = i.camera[:, :1]
     hips = i.camera[:, 1:] / scale + m.shift
@@ -49,7 +60,7 @@ def place(identity: Identity, motion: Motion) -> Points:
     face, eyes, ears = (center[:, None] + p * i.head[:, None, None] for p in (face, eyes, ears))
     body[:, 0], body[:, 14:16], body[:, 16:18] = face[:, 30], eyes, ears
     s = scale[:, None]
-    return Points(body * s, face * s, torch.stack(hands, 1) * s[:, None])
+    return DrawnPoints(body * s, face * s, torch.stack(hands, 1) * s[:, None])
 
 
 def _hand(wrist: Tensor, angle: Tensor, sign: float, curl: Tensor, spread: Tensor) -> Tensor:
@@ -72,73 +83,90 @@ def _hand(wrist: Tensor, angle: Tensor, sign: float, curl: Tensor, spread: Tenso
     return torch.stack(points, 1)
 
 
-def _face(i: Identity, m: Motion) -> tuple[Tensor, Tensor, Tensor]:
-    """Face points in half head widths from the head's center: (N, 68, 2), eyes, ears (N, 2, 2).
+def _face(i: Identity, m: DrawnMotion) -> tuple[Tensor, Tensor, Tensor]:
+    """Place the face in half head widths from the head's center.
 
-    A face in three dimensions (x right, y down, z to the viewer) that is turned, nodded and tilted,
-    then seen from the front; order of the points: iBUG 68.
+    The face has three dimensions (x right, y down, z to the viewer); it is turned, nodded and
+    tilted, then seen from the front.
+
+    Returns:
+        The 68 points of iBUG (N, 68, 2), the eyes and the ears (N, 2, 2).
     """
-    n, dev = len(m.brow), m.brow.device
-    one = torch.ones(n, device=dev)
-    h = i.head_height
-    x: list[Tensor] = []
-    y: list[Tensor] = []
-    lift: list[Tensor] = []  # toward the viewer, beyond the head's ellipsoid
-
-    def add(px: Tensor, py: Tensor, pz: Tensor | float = 0.0) -> None:
-        x.append(px * one)
-        y.append(py * one)
-        lift.append(pz * one)
-
-    for k in range(17):  # jaw from the person's right ear to the left one
-        a = math.pi * k / 16
-        widen = 1 + 0.10 * i.jaw * math.sin(2 * a) ** 2
-        drop = 0.12 * m.mouth_open * math.sin(a) ** 4
-        down = 0.05 + (h * 0.97 - 0.05) * math.sin(a) + drop
-        add(-math.cos(a) * 0.98 * widen, down, -0.12)
-    raised = -0.36 - 0.09 * m.brow
-    for sign in (-1.0, 1.0):  # brows, left to right in the picture
-        order = range(5) if sign < 0 else range(4, -1, -1)
-        for k in order:
-            t = k / 4  # 0 at the temple
-            arch = 0.10 * math.sin(math.pi * (0.25 + 0.6 * t)) - 0.05 * (1 - t)
-            add(sign * (i.eye_distance + 0.30 - 0.50 * t), raised - arch)
-    for k in range(4):
-        add(0 * one, 0.02 + 0.145 * k * i.nose, 0.06 + 0.09 * k)
-    for k in range(5):
-        inner = 2 - abs(k - 2)
-        add((k - 2) * 0.115 * i.nose, (0.52 + 0.035 * inner) * i.nose, 0.12 + 0.05 * inner)
-    lid = 0.115 * m.eye_open + 0.008
-    for sign in (-1.0, 1.0):
-        for dx, dy in EYE:
-            add(sign * i.eye_distance + dx, 0.02 + dy * lid)
-    width = 0.34 + 0.07 * m.smile.clamp_min(-0.5) - 0.06 * m.mouth_open
-    corner = 0.80 - 0.07 * m.smile
-    gap = 0.24 * m.mouth_open
-    thick = 0.075 * i.lips
-    top = (-1.0, -0.62, -0.25, 0.0, 0.25, 0.62, 1.0)
-    for t in top:
-        bow = 0.7 + 0.3 * abs(t) if abs(t) < 0.3 else 1.0
-        add(width * t, corner * t * t + (0.80 - gap * 0.35 - thick * bow) * (1 - t * t), 0.05)
-    for t in top[-2:0:-1]:
-        add(width * t, corner * t * t + (0.80 + gap * 0.75 + thick * 1.2) * (1 - t * t), 0.05)
-    line = (-0.85, -0.4, 0.0, 0.4, 0.85)
-    for t in line:
-        add(width * t, corner * t * t + (0.80 - gap * 0.35) * (1 - t * t), 0.05)
-    for t in line[-2:0:-1]:
-        add(width * t, corner * t * t + (0.80 + gap * 0.75) * (1 - t * t), 0.05)
-    for sign in (-1.0, 1.0):  # two ears, behind the 68
-        add(sign * 1.0 * one, 0.06 * one, -0.15)
-    px, py, pz = torch.stack(x, 1), torch.stack(y, 1), torch.stack(lift, 1)
-    bulge = (1 - px.square() - (py / h[:, None]).square()).clamp_min(0).sqrt()
-    turned = turn_head(m, torch.stack([px, py, bulge + pz], -1))
+    one = torch.ones(len(m.brow), device=m.brow.device)
+    points = [*_jaw(i, m), *_brows(i, m), *_nose(i), *_eyes(i, m), *_mouth(i, m)]
+    points += [(sign * 1.0 * one, 0.06 * one, -0.15) for sign in (-1.0, 1.0)]  # ears
+    x, y, lift = (torch.stack([c * one for c in axis], 1) for axis in zip(*points, strict=True))
+    bulge = (1 - x.square() - (y / i.head_height[:, None]).square()).clamp_min(0).sqrt()
+    turned = turn_head(m, torch.stack([x, y, bulge + lift], -1))
     face, ears = turned[:, :68], turned[:, 68:]
     eyes = torch.stack([face[:, 36:42].mean(1), face[:, 42:48].mean(1)], 1)
     return face, eyes, ears
 
 
-def turn_head(m: Motion, points: Tensor) -> Tensor:
-    """(N, n, 3) in the head's own axes -> (N, n, 2) as seen from the front."""
+def _jaw(i: Identity, m: DrawnMotion) -> Iterator[FacePoint]:
+    """From the person's right ear to the left one."""
+    for k in range(17):
+        a = math.pi * k / 16
+        widen = 1 + 0.10 * i.jaw * math.sin(2 * a) ** 2
+        drop = 0.12 * m.mouth_open * math.sin(a) ** 4
+        down = 0.05 + (i.head_height * 0.97 - 0.05) * math.sin(a) + drop
+        yield -math.cos(a) * 0.98 * widen, down, -0.12
+
+
+def _brows(i: Identity, m: DrawnMotion) -> Iterator[FacePoint]:
+    """From left to right in the picture."""
+    raised = -0.36 - 0.09 * m.brow
+    for sign in (-1.0, 1.0):
+        order = range(5) if sign < 0 else range(4, -1, -1)
+        for k in order:
+            t = k / 4  # 0 at the temple
+            arch = 0.10 * math.sin(math.pi * (0.25 + 0.6 * t)) - 0.05 * (1 - t)
+            yield sign * (i.eye_distance + 0.30 - 0.50 * t), raised - arch, 0.0
+
+
+def _nose(i: Identity) -> Iterator[FacePoint]:
+    """The bridge from the top, then the nostrils from left to right in the picture."""
+    for k in range(4):
+        yield 0 * i.nose, 0.02 + 0.145 * k * i.nose, 0.06 + 0.09 * k
+    for k in range(5):
+        inner = 2 - abs(k - 2)
+        across = (k - 2) * 0.115 * i.nose
+        yield across, (0.52 + 0.035 * inner) * i.nose, 0.12 + 0.05 * inner
+
+
+def _eyes(i: Identity, m: DrawnMotion) -> Iterator[FacePoint]:
+    lid = 0.115 * m.eye_open + 0.008
+    for sign in (-1.0, 1.0):
+        for dx, dy in EYE_OUTLINE:
+            yield sign * i.eye_distance + dx, 0.02 + dy * lid, 0.0
+
+
+def _mouth(i: Identity, m: DrawnMotion) -> Iterator[FacePoint]:
+    """The outer outline of the lips, then the inner one."""
+    width = 0.34 + 0.07 * m.smile.clamp_min(-0.5) - 0.06 * m.mouth_open
+    corner = 0.80 - 0.07 * m.smile
+    gap = 0.24 * m.mouth_open
+    thick = 0.075 * i.lips
+
+    def point(t: float, middle: Tensor) -> FacePoint:
+        """Of a line through both corners; t: -1 at the left corner .. 1 at the right."""
+        return width * t, corner * t * t + middle * (1 - t * t), 0.05
+
+    outer = (-1.0, -0.62, -0.25, 0.0, 0.25, 0.62, 1.0)
+    for t in outer:
+        bow = 0.7 + 0.3 * abs(t) if abs(t) < 0.3 else 1.0
+        yield point(t, 0.80 - gap * 0.35 - thick * bow)
+    for t in outer[-2:0:-1]:
+        yield point(t, 0.80 + gap * 0.75 + thick * 1.2)
+    inner = (-0.85, -0.4, 0.0, 0.4, 0.85)
+    for t in inner:
+        yield point(t, 0.80 - gap * 0.35)
+    for t in inner[-2:0:-1]:
+        yield point(t, 0.80 + gap * 0.75)
+
+
+def turn_head(m: DrawnMotion, points: Tensor) -> Tensor:
+    """Turn points (N, n, 3) in the head's own axes, as they are seen from the front, (N, n, 2)."""
     x, y, z = points.unbind(-1)
     c, s = m.head_turn.cos()[:, None], m.head_turn.sin()[:, None]
     x, z = x * c + z * s, z * c - x * s

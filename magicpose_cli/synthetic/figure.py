@@ -10,27 +10,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from magicpose_cli.synthetic.canvas import SKIN, Canvas, pattern, spline
+from magicpose_cli.synthetic.canvas import SKIN_LABEL, Canvas, pattern, spline
 from magicpose_cli.synthetic.drawn_head import paint_head, paint_locks, paint_long_hair
 
 if TYPE_CHECKING:
-    from magicpose_cli.synthetic.people import Identity, Motion, Points
+    from magicpose_cli.synthetic.people import DrawnMotion, DrawnPoints, Identity
 
-ARM = (0.029, 0.025, 0.0175)  # radii at the joints in body heights
-LEG = (0.050, 0.037, 0.025)
+ARM_RADII = (0.029, 0.025, 0.0175)  # radii at the joints in body heights
+LEG_RADII = (0.050, 0.037, 0.025)
 
 
 @dataclass
 class Sitter:
-    """The rows that are being painted; index: (n,) their rows on the canvas."""
+    """The rows that are being painted.
+
+    Attributes:
+        identity: Who they are.
+        motion: What they do.
+        points: Where their joints are.
+        index: Their rows on the canvas, (n,).
+    """
 
     identity: Identity
-    motion: Motion
-    points: Points
+    motion: DrawnMotion
+    points: DrawnPoints
     index: Tensor
 
     def where(self, chosen: Tensor) -> Sitter:
-        """Those rows for which chosen (n,) is true."""
+        """Take those rows for which chosen (n,) is true."""
         rows = chosen.nonzero()[:, 0]
         if len(rows) == len(chosen):
             return self
@@ -43,7 +50,7 @@ class Sitter:
 
 
 def paint_person(canvas: Canvas, sitter: Sitter) -> None:
-    """From the back to the front; what is nearer hides what is farther."""
+    """Paint from the back to the front; what is nearer hides what is farther."""
     i, m = sitter.identity, sitter.motion
     everyone = torch.ones_like(m.arm_in_front[:, 0])
     right_leg_first = m.turn > 0  # turned to the picture's right, the left leg is nearer
@@ -104,7 +111,7 @@ def cast_shadow(canvas: Canvas, sitter: Sitter) -> None:
 
 
 def cloth(i: Identity, which: str, u: Tensor, v: Tensor) -> Tensor:
-    """(N, 3, H, W) color of the top or bottom at u along, v across in body heights."""
+    """Color (N, 3, H, W) of the top or bottom at u along, v across in body heights."""
     colors = getattr(i, which)
     amount = pattern(getattr(i, f"{which}_pattern"), u, v, i.frequency)[:, None]
     first, second = colors[:, 0, :, None, None], colors[:, 1, :, None, None]
@@ -165,7 +172,7 @@ def _arm(canvas: Canvas, sitter: Sitter, side: int) -> None:
     with canvas.window(joints, 0.05 * scale * i.bulk, sitter.index) as near:
         shoulder = joints[:, 0] * 0.86 + joints[:, 1] * 0.06 + sitter.points.body[:, 1] * 0.08
         rooted = torch.cat([shoulder[:, None], joints[:, 1:]], 1)
-        _sleeved(near, i, rooted, ARM, i.sleeve, "top")
+        _sleeved(near, i, rooted, ARM_RADII, i.sleeve, "top")
 
 
 def _hand(canvas: Canvas, i: Identity, hand: Tensor) -> None:
@@ -196,7 +203,7 @@ def _leg(canvas: Canvas, sitter: Sitter, side: int) -> None:
     with canvas.window(joints, 0.075 * scale * i.bulk, sitter.index) as near:
         pen = 0.035 * scale
         _contact(near, i, joints, pen)
-        _sleeved(near, i, joints, LEG, i.trousers, "bottom")
+        _sleeved(near, i, joints, LEG_RADII, i.trousers, "bottom")
 
 
 class _Trunk:
@@ -215,7 +222,9 @@ class _Trunk:
     def between(self, start: Tensor | float, end: Tensor | float) -> Tensor:
         """Distance to the part of the axis from start to end, numbers or (n,), in pixels."""
         start, end = (x[:, None, None] if isinstance(x, Tensor) else x for x in (start, end))
-        return torch.maximum(start - self.t, self.t - end) * self.length[:, None, None]
+        share: Tensor = torch.maximum(start - self.t, self.t - end)
+        distance: Tensor = share * self.length[:, None, None]
+        return distance
 
     def outline(self, knots: tuple[float, ...], widths: list[Tensor]) -> tuple[Tensor, Tensor]:
         """(distance, across) of the body between smooth outlines of these half widths."""
@@ -277,7 +286,7 @@ def _neck(canvas: Canvas, sitter: Sitter, trunk: _Trunk, top: Tensor) -> None:
     shade = canvas.ellipse(
         chin + (trunk.neck - chin) * 0.12, 0.040 * scale, 0.030 * scale, 0 * scale
     )
-    on_skin = 0.45 * (canvas.labels == SKIN)
+    on_skin = 0.45 * (canvas.labels == SKIN_LABEL)
     canvas.paint(shade, i.skin * 0.4, opacity=on_skin, softness=0.03 * scale)
 
 

@@ -1,10 +1,11 @@
 """Drawn people: who they are, what they do, where every joint is.
 
 The data `mini` is trained on. Everything is drawn from numbers: an `Identity` (body, clothes, hair,
-face shape, background, camera) and a `Motion` (angles, expression), from which `skeleton.place`
-computes the exact OpenPose points and `figure.paint_person` paints the picture. All tensors have
-one row a picture; lengths are in body heights until the camera turns them into pixels. "Right" is
-the person's own, which is the picture's left when they face the camera.
+face shape, background, camera) and a `DrawnMotion` (angles, expression), from which
+`drawn_skeleton.place_points` computes the exact OpenPose points and `figure.paint_person` paints
+the picture. All tensors have one row a picture; lengths are in body heights until the camera turns
+them into pixels. "Right" is the person's own, which is the picture's left when they face the
+camera.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from magicpose_cli.arrays import Points
 from magicpose_cli.pose.keypoints import Pose
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Identity(_Rows):
 
 
 @dataclass
-class Motion(_Rows):
+class DrawnMotion(_Rows):
     """What moves; angles in radians, index 0 the right side and 1 the left."""
 
     shift: Tensor  # (N, 2) of the hips
@@ -109,8 +110,14 @@ class Motion(_Rows):
 
 
 @dataclass
-class Points(_Rows):
-    """Exact points in pixels: body (N, 18, 2), face (N, 68, 2), hands (N, 2, 21, 2) right, left."""
+class DrawnPoints(_Rows):
+    """Exact points in pixels.
+
+    Attributes:
+        body: Joints (N, 18, 2).
+        face: Points (N, 68, 2).
+        hands: Points (N, 2, 21, 2), the right hand first.
+    """
 
     body: Tensor
     face: Tensor
@@ -119,9 +126,10 @@ class Points(_Rows):
     def pose(self, index: int, size: int) -> Pose:
         """One row as a Pose; what lies outside of the picture is unseen."""
 
-        def scored(points: Tensor) -> np.ndarray:
+        def scored(points: Tensor) -> Points:
             seen = ((points >= 0) & (points < size)).all(-1, keepdim=True)
-            return torch.cat([points, seen.to(points.dtype)], -1).cpu().numpy()
+            values: Points = torch.cat([points, seen.to(points.dtype)], -1).cpu().numpy()
+            return values
 
         right, left = self.hands[index]
         return Pose.of(
@@ -136,11 +144,17 @@ class Points(_Rows):
 
 @dataclass
 class People:
-    """A drawn batch: images (N, 3, S, S) RGB in 0..1, labels (N, S, S), exact points."""
+    """Drawn pictures of people.
+
+    Attributes:
+        images: RGB (N, 3, S, S) in 0..1.
+        labels: Index into canvas.LABELS, (N, S, S) uint8.
+        points: Where joints, faces and fingers are.
+    """
 
     images: Tensor
     labels: Tensor
-    points: Points
+    points: DrawnPoints
 
     def poses(self) -> list[Pose]:
         """Every row as a Pose."""
@@ -150,9 +164,20 @@ class People:
 def draw_people(
     seed: int, count: int, frames: int, size: int, device: torch.device | str = "cpu"
 ) -> People:
-    """`count` new people in `frames` motions each, row `i * frames + k`; fixed by the seed.
+    """Draw new people in several motions each.
 
-    seed: 0 <= seed < 2**32.
+    Args:
+        seed: Fixes everything, 0 <= seed < 2**32.
+        count: How many people.
+        frames: Pictures of each.
+        size: Side of the pictures in pixels.
+        device: Where they are painted.
+
+    Returns:
+        Picture k of person i is row `i * frames + k`.
+
+    Raises:
+        ValueError: The seed repeats the people of another one.
     """
     from magicpose_cli.synthetic.casting import sample_identities, sample_motions
 
@@ -165,24 +190,26 @@ def draw_people(
     return render(identity.rows(rows), motion)
 
 
-def render(identity: Identity, motion: Motion) -> People:
+def render(identity: Identity, motion: DrawnMotion) -> People:
     """Paint each row with its identity in its motion.
 
     On a CPU a few rows of similar size at a time: their shapes then have windows of similar size,
     and what is worked on stays in the cache.
     """
     from magicpose_cli.synthetic.canvas import Canvas
-    from magicpose_cli.synthetic.drawn_skeleton import place
+    from magicpose_cli.synthetic.drawn_skeleton import place_points
     from magicpose_cli.synthetic.figure import Sitter, paint_person
 
-    points = place(identity, motion)
+    points = place_points(identity, motion)
     background = identity.background
     count, _, size, _ = background.shape
     images = torch.empty_like(background)
     labels = torch.empty(count, size, size, dtype=torch.uint8, device=background.device)
     together = count if background.is_cuda else max(4, _CPU_PIXELS // size**2)
     person = replace(identity, background=background[..., :1, :1])  # picked without its room
-    for index in torch.argsort(identity.camera[:, 0], stable=True).split(together):
+    order = torch.argsort(identity.camera[:, 0], stable=True)
+    for start in range(0, count, together):
+        index = order[start : start + together]
         canvas = Canvas.of(background[index], identity.light[index])
         everyone = torch.arange(len(index), device=index.device)
         paint_person(

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from magicpose_cli.synthetic.canvas import Canvas, photo_noise
 
-SLOTS = 4  # things at most
+MAX_THINGS = 4  # things at most
 
 
 def backgrounds(
     count: int, size: int, generator: torch.Generator, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
-    """Rooms, (N, 3, S, S) RGB in 0..1, and their light, (N,): from -1 left .. 1 right."""
-    rand = torch.rand(count, 24 + 16 * SLOTS, generator=generator).to(device)
+    """Draw rooms, RGB (N, 3, S, S) in 0..1, and their light, (N,), from -1 left .. 1 right."""
+    rand = torch.rand(count, 24 + 16 * MAX_THINGS, generator=generator).to(device)
     # noise takes more numbers the larger it is: with a generator of its own, the people are the
     # same at every size
     own = torch.Generator().manual_seed(int(torch.randint(1 << 31, (), generator=generator)))
@@ -28,7 +28,7 @@ def backgrounds(
     canvas.paint(below - board[:, None, None], wall * 0.75, opacity=(rand[:, 13] > 0.4).float())
     depth = 0.75 + 0.5 * (-below / size).clamp(0, 0.5)
     canvas.paint(below, floor[:, :, None, None] * depth[:, None], softness=1.5)
-    for slot in range(SLOTS):
+    for slot in range(MAX_THINGS):
         _thing(canvas, rand[:, 24 + 16 * slot : 40 + 16 * slot], horizon, size)
     _window_light(canvas, rand[:, 14:20], size)
     slope = (canvas.x / size - 0.5) * (light * 0.35)[:, None, None] - 0.15 * (canvas.y / size - 0.4)
@@ -39,7 +39,7 @@ def backgrounds(
 
 
 def _tone(rand: Tensor) -> Tensor:
-    """(N, 5) in 0..1 to the colors of rooms: mostly dull, at times strong."""
+    """Make of numbers (N, 5) in 0..1 the colors of rooms: mostly dull, at times strong."""
     color = rand[:, :3]
     gray = color.mean(1, keepdim=True)
     color = gray + (color - gray) * (0.15 + 1.0 * rand[:, 3:4].square())

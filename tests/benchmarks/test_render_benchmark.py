@@ -10,7 +10,7 @@ from magicpose_cli.benchmarks.render_benchmark import (
     NAIVE_FRAMES,
     Variant,
     measure_rendering,
-    named_ways,
+    named_variants,
 )
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.preset import Preset
@@ -31,7 +31,7 @@ def short(monkeypatch):
 def test_naive_exact_and_a_preset_on_the_same_weights(base):
     events = []
     measured = measure_rendering(
-        named_ways(["naive", "exact", "fast"], base),
+        named_variants(["naive", "exact", "fast"], base),
         Weights(steps=10),
         frames=4,
         repeat=2,
@@ -98,7 +98,7 @@ def test_random_networks_need_no_model(base):
 
 
 def test_a_driver_gives_its_poses_and_times_their_detection(base, media):
-    ways = named_ways(["exact"], base)
+    ways = named_variants(["exact"], base)
     measured = measure_rendering(
         ways, Weights(), frames=9, repeat=1, driver=media / "dance.mp4"
     )  # one more than the driver has
@@ -108,12 +108,12 @@ def test_a_driver_gives_its_poses_and_times_their_detection(base, media):
 
 def test_unknown_names_are_one_line():
     with pytest.raises(ConfigError, match=r"'nonsense'.*expected one of"):
-        named_ways(["exact", "nonsense"], Preset())
+        named_variants(["exact", "nonsense"], Preset())
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_device_tells_its_own_memory(base):
-    ways = named_ways(["exact"], base.with_options(model__device="cuda"))
+    ways = named_variants(["exact"], base.with_options(model__device="cuda"))
     (exact,) = measure_rendering(ways, Weights(), frames=2, repeat=1).ways
     assert 1e5 < exact.peak_memory < 1e9

@@ -3,7 +3,7 @@
 import pytest
 
 from magicpose_cli.benchmarks import arithmetic, shortcuts
-from magicpose_cli.benchmarks.shortcuts import measure_shortcuts, shortcut_ways
+from magicpose_cli.benchmarks.shortcuts import measure_shortcuts, shortcut_variants
 from magicpose_cli.config.preset import Preset
 
 UNIPC = "UniPC, 40 % of the steps"
@@ -36,7 +36,7 @@ def test_settings_are_held_against_truth_and_exact(base):
 
 
 def test_every_setting_differs_from_exact(tiny_model):
-    ways, missing = shortcut_ways(Preset().with_options(model__name=str(tiny_model)))
+    ways, missing = shortcut_variants(Preset().with_options(model__name=str(tiny_model)))
     exact, *others = (way.preset for way in ways)
     assert all((way.model, way.sampling) != (exact.model, exact.sampling) for way in others)
     assert len({way.name for way in ways}) == len(ways)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from magicpose_cli.benchmarks.tracking_benchmark import (
-    FPS,
+    TRACKED_FPS,
     Mistakes,
-    compare,
+    compare_tracking,
     drawn_motions,
     lag,
     measure_tracking,
@@ -29,8 +29,10 @@ def restored(mistakes, clips=3):
     numbers = []
     for truth, height in drawn_motions(clips, 100, SEED):
         found = plant(truth, height, mistakes, rng)
-        poses, report = track([[Detection(p)] if not p.is_empty else [] for p in found], FPS)
-        numbers.append(compare(truth, found, poses, height, report))
+        poses, report = track(
+            [[Detection(p)] if not p.is_empty else [] for p in found], TRACKED_FPS
+        )
+        numbers.append(compare_tracking(truth, found, poses, height, report))
     return {name: np.mean([n[name] for n in numbers]) for name in numbers[0]}
 
 

@@ -13,7 +13,7 @@ from magicpose_cli.cli.bench import app
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(pose_benchmark, "SIZE", 192)
+    monkeypatch.setattr(pose_benchmark, "DETECTED_PICTURE_PX", 192)
     monkeypatch.setattr(pose_benchmark, "FILM_FRAMES", 6)
     monkeypatch.setattr(pose_benchmark, "MIN_S", 0.01)
 
@@ -107,8 +107,8 @@ def test_a_timeline_of_a_run(tiny_model, media, tmp_path):
 
 
 def test_the_warp_as_a_table_and_as_json(monkeypatch):
-    monkeypatch.setattr(warp_benchmark, "SIZE", 192)
-    monkeypatch.setattr(warp_benchmark, "NETWORK_SIZE", 64)
+    monkeypatch.setattr(warp_benchmark, "WARPED_PICTURE_PX", 192)
+    monkeypatch.setattr(warp_benchmark, "NETWORK_PICTURE_PX", 64)
     threads = cv2.getNumThreads(), torch.get_num_threads()
     arguments = ["warp", "--repeat", "2", "--detector", "none"]
     table = CliRunner().invoke(app, arguments)

@@ -7,8 +7,8 @@ import torch
 
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.casting import animate_motions, sample_identities
-from magicpose_cli.synthetic.drawn_skeleton import place
-from magicpose_cli.synthetic.people import TEST_SEEDS, Identity, Motion
+from magicpose_cli.synthetic.drawn_skeleton import place_points
+from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnMotion, Identity
 
 SIZE = 512
 
@@ -19,14 +19,14 @@ def two_people(seed: int, framing: str = "full") -> tuple[Identity, Identity]:
     return both.rows(slice(0, 1)), both.rows(slice(1, 2))
 
 
-def motion(seed: int, frames: int) -> Motion:
+def motion(seed: int, frames: int) -> DrawnMotion:
     return animate_motions(1, frames, torch.Generator().manual_seed(TEST_SEEDS + seed))
 
 
-def at_rest() -> Motion:
+def at_rest() -> DrawnMotion:
     """Standing upright, arms a little off the body, everything seen at its full length."""
     rest = motion(0, 1)
-    for field in fields(Motion):
+    for field in fields(DrawnMotion):
         value = getattr(rest, field.name)
         if value.is_floating_point():
             value.zero_()
@@ -39,16 +39,16 @@ def at_rest() -> Motion:
     return rest
 
 
-def joined(*motions: Motion) -> Motion:
-    return Motion(
-        **{f.name: torch.cat([getattr(m, f.name) for m in motions]) for f in fields(Motion)}
+def joined(*motions: DrawnMotion) -> DrawnMotion:
+    return DrawnMotion(
+        **{f.name: torch.cat([getattr(m, f.name) for m in motions]) for f in fields(DrawnMotion)}
     )
 
 
-def exact_poses(person: Identity, moves: Motion) -> list[Pose]:
+def exact_poses(person: Identity, moves: DrawnMotion) -> list[Pose]:
     """Every point, those beyond the picture as well."""
     count = len(moves.lean)
-    points = place(person.rows(torch.zeros(count, dtype=torch.long)), moves)
+    points = place_points(person.rows(torch.zeros(count, dtype=torch.long)), moves)
 
     def seen(values: torch.Tensor) -> np.ndarray:
         return torch.cat([values, torch.ones(len(values), 1)], 1).numpy()

@@ -5,13 +5,13 @@ import torch
 from magicpose_cli.synthetic.canvas import LABELS, Canvas, photo_noise
 from magicpose_cli.synthetic.casting import (
     FRAMINGS,
-    KEY_EVERY,
+    KEY_POSE_FRAMES,
     animate_motions,
     sample_identities,
     sample_motions,
 )
-from magicpose_cli.synthetic.drawn_skeleton import place
-from magicpose_cli.synthetic.people import TEST_SEEDS, Motion, draw_people, render
+from magicpose_cli.synthetic.drawn_skeleton import place_points
+from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnMotion, draw_people, render
 
 
 def test_the_seed_decides_everything():
@@ -115,7 +115,7 @@ def test_faces_are_in_the_ibug_order():
     motion = sample_motions(4, generator)
     for turned in ("head_turn", "head_tilt", "head_nod", "lean"):
         setattr(motion, turned, torch.zeros(4))
-    face = place(identity, motion).face
+    face = place_points(identity, motion).face
     x, y = face[..., 0], face[..., 1]
     assert (x[:, :17].diff(dim=1) > 0).all()  # jaw from the picture's left to its right
     assert (y[:, 8] == y[:, :17].amax(1)).all()  # the chin is lowest
@@ -133,7 +133,7 @@ def test_expressions_move_the_face():
     motion = sample_motions(1, generator).rows(torch.zeros(2, dtype=torch.long))
     motion.mouth_open = torch.tensor([0.0, 1.0])
     motion.brow = torch.tensor([-1.0, 1.0])
-    face = place(identity, motion).face
+    face = place_points(identity, motion).face
     gap = (face[:, 66] - face[:, 62]).norm(dim=1)
     assert gap[1] > 3 * gap[0]
     brow_to_eye = (face[:, 19] - face[:, 37]).norm(dim=1)
@@ -168,7 +168,7 @@ def test_a_face_fills_a_portrait():
     identity = sample_identities(16, 32, generator, framing="portrait")
     motion = sample_motions(16, generator)
     motion.head_nod = torch.zeros(16)
-    face = place(identity, motion).face[..., 1]
+    face = place_points(identity, motion).face[..., 1]
     crown_to_chin = 2 * identity.head * identity.head_height * identity.camera[:, 0] / 32
     assert (crown_to_chin > 0.28).all() and (crown_to_chin < 0.55).all()
     assert ((face.amax(1) - face.amin(1)) / 32 > 0.18).all()
@@ -222,7 +222,7 @@ def test_an_arm_lies_before_or_behind_the_trunk(side, wrist):
 def test_arms_and_legs_cross_in_what_is_sampled():
     generator = torch.Generator().manual_seed(6)
     motion = sample_motions(400, generator)
-    body = place(sample_identities(400, 16, generator, framing="full"), motion).body
+    body = place_points(sample_identities(400, 16, generator, framing="full"), motion).body
     for side, wrist in ((0, 4), (1, 7)):
         x, y = body[:, wrist].unbind(1)
         over = (x > body[:, 2, 0]) & (x < body[:, 5, 0])
@@ -233,15 +233,15 @@ def test_arms_and_legs_cross_in_what_is_sampled():
 
 
 def test_animated_people_move_smoothly():
-    frames = 2 * KEY_EVERY + 1
+    frames = 2 * KEY_POSE_FRAMES + 1
     motion = animate_motions(3, frames, torch.Generator().manual_seed(0))
-    assert isinstance(motion, Motion) and motion.arm.shape == (3 * frames, 2)
+    assert isinstance(motion, DrawnMotion) and motion.arm.shape == (3 * frames, 2)
     arm = motion.arm.reshape(3, frames, 2)
-    leap = (arm[:, KEY_EVERY] - arm[:, 0]).abs().max()
+    leap = (arm[:, KEY_POSE_FRAMES] - arm[:, 0]).abs().max()
     assert 0 < arm.diff(dim=1).abs().max() < 0.2 * leap + 0.2
     front = motion.arm_in_front.reshape(3, frames, 2)
     assert (front == front[:, :1]).all()
-    rest = arm.diff(dim=1)[:, KEY_EVERY - 1 : KEY_EVERY + 1].abs().max()
+    rest = arm.diff(dim=1)[:, KEY_POSE_FRAMES - 1 : KEY_POSE_FRAMES + 1].abs().max()
     assert rest < 0.1 * leap  # slow where one pose is reached
 
 

@@ -7,7 +7,7 @@ import torch
 
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.casting import sample_identities
-from magicpose_cli.synthetic.people import TEST_SEEDS, Motion, render
+from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnMotion, render
 from magicpose_cli.warping.eyes import LEFT_EYE, RIGHT_EYE
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import CHEEK_POINTS, LOWER_LIP, UPPER_LIP
@@ -20,7 +20,7 @@ BROW_LINE = (234, 127, 162, 21, 54, 67, 109, 10, 338, 297, 284, 251, 389, 356, 4
 BRIDGE = (168, 6, 197, 195)
 
 
-def drawn(*motions: Motion, seed: int = 3, framing: str = "full") -> list[tuple]:
+def drawn(*motions: DrawnMotion, seed: int = 3, framing: str = "full") -> list[tuple]:
     """(picture (256, 256, 3) uint8, pose, who is there (256, 256) bool) for each motion."""
     generator = torch.Generator().manual_seed(TEST_SEEDS + seed)
     identity = sample_identities(1, SIZE, generator, framing=framing)

@@ -10,8 +10,8 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.retargeting.face_motion import retarget_face
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
 from magicpose_cli.synthetic.casting import animate_motions, sample_identities
-from magicpose_cli.synthetic.drawn_skeleton import place
-from magicpose_cli.synthetic.people import TEST_SEEDS, Identity, Motion
+from magicpose_cli.synthetic.drawn_skeleton import place_points
+from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnMotion, Identity
 
 SIZE, FRAMES, PAIRS = 512, 36, 6
 FRONTAL = {"head_turn": 0.0, "head_nod": 0.0, "head_tilt": 0.0, "lean": 0.0}
@@ -20,15 +20,15 @@ MILD = {"brow": 0.3, "smile": 0.4, "mouth_open": 0.2, "eye_open": 0.65}
 WIDTHS = ((0, 16), (4, 12), (36, 45), (69, 70))  # jaw at the ears, at the chin; eyes
 
 
-def held(motion: Motion, **values: float) -> Motion:
+def held(motion: DrawnMotion, **values: float) -> DrawnMotion:
     return replace(motion, **{k: torch.full_like(getattr(motion, k), v) for k, v in values.items()})
 
 
-def depth(identity: Identity, motion: Motion) -> np.ndarray:
+def depth(identity: Identity, motion: DrawnMotion) -> np.ndarray:
     """(N, 68) away from the camera: a head turned by a right angle shows it from the side."""
 
     def seen(axis: int, **turn: float) -> torch.Tensor:
-        return place(identity, held(motion, **{**FRONTAL, **turn})).face[..., axis]
+        return place_points(identity, held(motion, **{**FRONTAL, **turn})).face[..., axis]
 
     front = seen(0)
     middle = (front + seen(0, head_turn=np.pi)) / 2
@@ -39,8 +39,8 @@ def depth(identity: Identity, motion: Motion) -> np.ndarray:
     return (y * nod.sin() - z * nod.cos()).numpy()
 
 
-def drawn(identity: Identity, motion: Motion, *, deep: bool = False) -> list[Pose]:
-    points = place(identity, motion)
+def drawn(identity: Identity, motion: DrawnMotion, *, deep: bool = False) -> list[Pose]:
+    points = place_points(identity, motion)
     space = np.concatenate([points.face.numpy(), depth(identity, motion)[..., None]], axis=2)
 
     def scored(part: torch.Tensor) -> np.ndarray:
@@ -57,7 +57,7 @@ def offsets(poses: list[Pose]) -> np.ndarray:
     return points.astype(float) - points[:, 68:69]
 
 
-def pair(seed: int, frames: int = FRAMES) -> tuple[Identity, Identity, Motion]:
+def pair(seed: int, frames: int = FRAMES) -> tuple[Identity, Identity, DrawnMotion]:
     """The driver, the reference, each repeated for every frame, and how they move."""
     generator = torch.Generator().manual_seed(TEST_SEEDS + seed)
     both = sample_identities(2, 64, generator, framing="portrait")
@@ -66,7 +66,9 @@ def pair(seed: int, frames: int = FRAMES) -> tuple[Identity, Identity, Motion]:
     return both.rows(rows), both.rows(rows + 1), animate_motions(1, frames, generator)
 
 
-def picture(identity: Identity, motion: Motion, *, deep: bool = False, **values: float) -> Pose:
+def picture(
+    identity: Identity, motion: DrawnMotion, *, deep: bool = False, **values: float
+) -> Pose:
     first = slice(0, 1)
     return drawn(identity.rows(first), held(motion.rows(first), **values), deep=deep)[0]
 
