@@ -34,7 +34,7 @@ FILM_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv",
      ".ogv", ".3gp", ".gif")
 )  # fmt: skip
-Result = TypeVar("Result")
+FutureResult = TypeVar("FutureResult")
 
 
 def make_dataset(
@@ -183,6 +183,6 @@ def _processes(workers: int | None) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _finished(futures: Iterable[Future[Result]]) -> Iterator[Result]:
+def _finished(futures: Iterable[Future[FutureResult]]) -> Iterator[FutureResult]:
     for future in as_completed(futures):
         yield future.result()
