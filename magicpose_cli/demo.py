@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.animation import Result, animate
+from magicpose_cli.animation import animate
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.preflight import resolve_preset
+from magicpose_cli.run.run_record import RunRecord
 from magicpose_cli.video import check_output, probe, read_frames, write_picture, write_video
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def run_demo(
     seed: int = 0,
     overwrite: bool = False,
     on_progress: OnProgress = silent,
-) -> Result:
+) -> RunRecord:
     """Leave ref.png, driver.mp4, out.mp4 and the contact sheet out.png in a folder.
 
     The people are drawn from test seeds: the embedded model has not seen them in training.

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from magicpose_cli.config.preset import ModelSettings, Preset, load_preset
+from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
 from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
 from magicpose_cli.models import in_units
-from magicpose_cli.run.preflight import default_preset, warps
+from magicpose_cli.run.preflight import default_preset
 from magicpose_cli.run.temporary import check_temporary
 
 PROBES = {
@@ -83,14 +84,9 @@ def examine(preset: Preset | str | None = None) -> Examination:
 def _used(preset: Preset) -> Iterator[Finding]:
     """What a preset would use here. Raises one of BROKEN at the first thing that is not to be had,
     DeviceError where the memory does not do."""
-    from magicpose_cli.diffusion.checkpoint.loading import (
-        CHECKPOINTS,
-        default_dtype,
-        read_index,
-        resolve_model,
-    )
+    from magicpose_cli.diffusion.checkpoint.loading import CHECKPOINTS, read_index, resolve_model
     from magicpose_cli.pose.detection.detect import lacks, pick_detector
-    from magicpose_cli.rendering.local import pick_device
+    from magicpose_cli.rendering.local import pick_device_and_dtype
     from magicpose_cli.video.ffmpeg import run_ffmpeg
 
     check_temporary()
@@ -104,16 +100,14 @@ def _used(preset: Preset) -> Iterator[Finding]:
         return
     folder = resolve_model(model.name)
     yield Finding("model", str(folder))
-    device = pick_device(model.device)
-    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    device, dtype = pick_device_and_dtype(model)
     yield Finding("device, dtype", f"{device}, {dtype}", {"device": device, "dtype": dtype})
     index = read_index(folder)
-    warp = warps("video", preset, index)
     # of a square reference; the frames of others have its aspect, and as much more memory each
-    width, height = (index["sample_size"],) * 2 if warp else preset.size_for(index["sample_size"])
-    yield Finding("warp", "on" if warp else "off", {"on": warp})
-    steps = preset.steps_for(index["default_steps"])
-    guidance = sampling.guidance or index["default_guidance"]
+    resolved = resolve_settings(preset, ModelDefaults.of(index))
+    width, height = resolved.network_size
+    yield Finding("warp", "on" if resolved.warp else "off", {"on": resolved.warp})
+    steps, guidance = resolved.steps, resolved.guidance
     square = "" if "x" in str(preset.frame.size) else " of a square reference"
     yield Finding(
         "size, steps, guidance",

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
     import torch
 
-    from magicpose_cli.config.preset import Preset
+    from magicpose_cli.config.preset import ModelSettings, Preset
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 
@@ -38,7 +40,7 @@ class Renderer:
     """
 
     def __init__(
-        self, pipeline: MagicPosePipeline, reference: np.ndarray, preset: Preset, frames: int = 0
+        self, pipeline: MagicPosePipeline, reference: Picture, preset: Preset, frames: int = 0
     ):
         import torch
 
@@ -51,9 +53,8 @@ class Renderer:
         sampling = preset.sampling
         if sampling.scheduler is not None:
             pipeline.scheduler = scheduler_by_name(sampling.scheduler, pipeline.scheduler)
-        config = pipeline.config
-        self.steps = preset.steps_for(config.default_steps)
-        self.guidance = sampling.guidance or config.default_guidance
+        resolved = resolve_settings(preset, ModelDefaults.of(pipeline.config))
+        self.steps, self.guidance = resolved.steps, resolved.guidance
         self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short
@@ -90,11 +91,11 @@ class Renderer:
                 strength=strength,
             )
 
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
         """`make` for each of many batches, in order."""
         return map(self.make, batches)
 
-    def make(self, maps: np.ndarray) -> np.ndarray:
+    def make(self, maps: Pictures) -> Pictures:
         """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind.
 
         maps: may have six channels, the last three being the RGB pictures to begin from.
@@ -117,7 +118,7 @@ class Renderer:
                 start += len(part)
         return np.concatenate(frames)
 
-    def _try(self, maps: np.ndarray) -> np.ndarray | None:
+    def _try(self, maps: Pictures) -> Pictures | None:
         """The frames; None where the memory is short for several, but may do for fewer."""
         try:
             return self._make(maps)
@@ -128,7 +129,7 @@ class Renderer:
                 raise _no_room(error) from error
             return None
 
-    def _make(self, maps: np.ndarray) -> np.ndarray:
+    def _make(self, maps: Pictures) -> Pictures:
         start = None
         if self._reads_starts and maps.shape[-1] == 6:
             start = self._encoded(maps[..., 3:])
@@ -136,7 +137,7 @@ class Renderer:
         frames = self.pipeline.decode(latents, batch_size=DECODED_AT_ONCE)
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
-    def _encoded(self, pictures: np.ndarray) -> torch.Tensor:
+    def _encoded(self, pictures: Pictures) -> torch.Tensor:
         """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
         import torch
 
@@ -153,7 +154,7 @@ class LocalRenderer:
         self._pipeline = load_model(preset, self._loading_notes)
         self._scheduler = self._pipeline.scheduler
 
-    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
         """Dress in a reference; the model's own scheduler is back where none is asked for."""
         self._pipeline.scheduler = self._scheduler
         self._renderer = Renderer(self._pipeline, reference, preset, frames)
@@ -161,7 +162,7 @@ class LocalRenderer:
         self.notes += self._loading_notes
         return self._renderer.batch_size
 
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
         """`Renderer.render` of the reference it wears."""
         return self._renderer.render(batches)
 
@@ -188,34 +189,35 @@ def pick_device(name: str) -> str:
     return name
 
 
+def pick_device_and_dtype(model: ModelSettings) -> tuple[str, str]:
+    """The device and the number format with which a model runs here, as torch names them.
+
+    Raises:
+        ConfigError: The device that is asked for cannot be used.
+    """
+    from magicpose_cli.diffusion.checkpoint.loading import default_dtype
+
+    device = pick_device(model.device)
+    return device, default_dtype(device) if model.dtype == "auto" else model.dtype
+
+
 def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipeline:
     """The preset's pipeline on its device, quiet and as its settings of speed and memory ask.
 
     notes: takes lines for the user. Raises a MagicPoseError for what cannot be had here.
     """
     from magicpose_cli.diffusion.acceleration import apply_model_settings, loading_device
-    from magicpose_cli.diffusion.checkpoint.loading import (
-        default_dtype,
-        load_pipeline,
-        resolve_model,
-    )
+    from magicpose_cli.diffusion.checkpoint.loading import load_pipeline, resolve_model
 
     model = preset.model
-    device = pick_device(model.device)
-    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    device, dtype = pick_device_and_dtype(model)
     folder = resolve_model(model.name)
     pipeline = load_pipeline(folder, dtype, loading_device(device, model.offload))
     pipeline.set_progress_bar_config(disable=True)
     told = apply_model_settings(
         pipeline,
-        base=model.base,
-        vae=model.vae,
-        lora=model.lora,
-        embedding=model.embedding,
+        model,
         prompts=(preset.sampling.prompt, preset.sampling.negative_prompt),
-        quantize=model.quantize,
-        slicing=model.slicing,
-        offload=model.offload,
         device=device,
         size=preset.size_for(pipeline.config.sample_size),
     )
@@ -242,7 +244,7 @@ def frames_at_once(cells: float, free: int | None) -> int:
     return max(1, min(16, int(0.6 * free / (FRAME * cells / 4096))))
 
 
-def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
+def _to_tensor(pictures: Pictures) -> torch.Tensor:
     """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in 0..1"""
     import torch
 

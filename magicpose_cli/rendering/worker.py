@@ -6,8 +6,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import MagicPoseError
 
@@ -27,7 +26,7 @@ class Worker:
 
     def __init__(self, threads: int = 0):
         self._threads = threads
-        self._here: Any = None
+        self._renderer: Any = None
 
     def do(self, task: str, *arguments: Any) -> Reply:
         """Run one of the tasks below; never raises."""
@@ -38,7 +37,7 @@ class Worker:
         except BaseException:  # noqa: BLE001 - it is told to the parent, which raises it
             return Reply("failed", traceback.format_exc())
 
-    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
         """Dress in a reference; returns how many frames a batch may have here."""
         import torch
 
@@ -46,12 +45,12 @@ class Worker:
 
         if self._threads:
             torch.set_num_threads(self._threads)
-        if self._here is None:
-            self._here = LocalRenderer(preset)
-        return self._here.prepare(reference, preset, frames)
+        if self._renderer is None:
+            self._renderer = LocalRenderer(preset)
+        return self._renderer.set_reference(reference, preset, frames)
 
-    def make(self, maps: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    def make(self, maps: Pictures) -> tuple[Pictures, list[str]]:
         """Pose maps (n, H, W, 3) uint8, or (n, H, W, 6) with pictures to begin from -> as many
         frames, and what the user should know."""
-        [frames] = self._here.render([maps])
-        return frames, list(self._here.notes)
+        [frames] = self._renderer.render([maps])
+        return frames, list(self._renderer.notes)

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray, Picture, Pictures
 from magicpose_cli.errors import OutputError
 from magicpose_cli.files import write_bytes
 from magicpose_cli.run.lock import Lock, Locked
@@ -73,18 +74,20 @@ class ResumeFolder:
     the next run; where nothing is, nothing is left behind. Only `open` makes one.
     """
 
-    def __init__(self, output: Path, key: dict[str, Any], lock: Lock):
+    def __init__(self, output: Path, fingerprint: dict[str, Any], lock: Lock):
         self.path = work_path(output)
-        self.facts: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
         self._output = output
-        self._key = key
+        self._fingerprint = fingerprint
         self._lock: Lock | None = lock
         self._new_parents: list[Path] = []
         self._frames = self.path / FRAMES
 
     @classmethod
-    def open(cls, output: Path, key: dict[str, Any], *, resume: bool = True) -> ResumeFolder:
+    def open(
+        cls, output: Path, fingerprint: dict[str, Any], *, resume: bool = True
+    ) -> ResumeFolder:
         """Take possession of the output's work folder, which is made where it is missing.
 
         key: everything that decides the made frames, as JSON. A folder of another key is begun
@@ -104,7 +107,7 @@ class ResumeFolder:
             raise OutputError(
                 f"{output} cannot be written: {path}: {error.strerror}; choose another place"
             ) from error
-        work = cls(output, json.loads(json.dumps(key)), lock)
+        work = cls(output, json.loads(json.dumps(fingerprint)), lock)
         work._new_parents = new
         try:
             work._begin(resume)
@@ -115,11 +118,11 @@ class ResumeFolder:
 
     def _begin(self, resume: bool) -> None:
         former = self._read_journal()
-        if resume and former is not None and former["key"] == self._key:
-            self.facts = former["facts"]
+        if resume and former is not None and former["key"] == self._fingerprint:
+            self.metadata = former["facts"]
         else:
             if resume and former is not None:
-                names = ", ".join(_differences(former["key"], self._key))
+                names = ", ".join(_differences(former["key"], self._fingerprint))
                 self.notes = (f"{self.path} was of another job ({names}) and was begun anew",)
             with self._explained():
                 _empty(self.path)
@@ -138,21 +141,21 @@ class ResumeFolder:
     ) -> None:
         self._leave()
 
-    def remember(self, **facts: Any) -> None:
+    def remember(self, **metadata: Any) -> None:
         """Write these facts (JSON) into the journal, for this run's successors."""
-        if {**self.facts, **facts} != self.facts:
-            self.facts.update(facts)
+        if {**self.metadata, **metadata} != self.metadata:
+            self.metadata.update(metadata)
             with self._explained():
                 self._write_journal()
 
-    def save_motion(self, arrays: dict[str, np.ndarray], told: dict[str, Any]) -> None:
+    def save_motion(self, arrays: dict[str, AnyArray], told: dict[str, Any]) -> None:
         """Keep the motion: arrays of numbers, and what is told of them as JSON."""
         file = BytesIO()
         np.savez(file, **{**arrays, TOLD: np.frombuffer(json.dumps(told).encode(), np.uint8)})
         with self._explained():
             write_bytes(self.path / MOTION, file.getbuffer(), lasting=True)
 
-    def motion(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def motion(self) -> tuple[dict[str, AnyArray], dict[str, Any]] | None:
         """What `save_motion` kept, tuples as lists; None where there is none or it is damaged."""
         try:
             with zipfile.ZipFile(self.path / MOTION) as archive:
@@ -168,14 +171,14 @@ class ResumeFolder:
         """Whether this frame was kept; whether it is whole only loading it tells."""
         return self._frame(index).exists()
 
-    def save(self, index: int, frame: np.ndarray) -> None:
+    def save(self, index: int, frame: Picture) -> None:
         """Keep a frame, uint8 RGB (H, W, 3), all of one size.
 
         Raises OutputError where the disk is full: one line that says what is safe.
         """
         from PIL import Image
 
-        if "shape" not in self.facts:
+        if "shape" not in self.metadata:
             self.remember(shape=list(frame.shape))
         # Measured at 512x512: level 1 takes 18 ms and 240 kB, level 0 10 ms and 787 kB, and OpenCV
         # 12 ms and 236 kB, but it does not say why a file could not be written.
@@ -184,7 +187,7 @@ class ResumeFolder:
         with self._explained():
             write_bytes(self._frame(index), file.getbuffer())
 
-    def load(self, index: int) -> np.ndarray | None:
+    def load(self, index: int) -> Picture | None:
         """A frame that was kept; None where it is missing, damaged or of another size."""
         from PIL import Image
 
@@ -196,9 +199,9 @@ class ResumeFolder:
                 frame = np.asarray(picture)
         except DAMAGED:
             return None
-        return frame if list(frame.shape) == self.facts.get("shape") else None
+        return frame if list(frame.shape) == self.metadata.get("shape") else None
 
-    def load_all(self, indices: Sequence[int]) -> np.ndarray | None:
+    def load_all(self, indices: Sequence[int]) -> Pictures | None:
         """These frames, (n, H, W, 3); None where one of them is missing or damaged."""
         frames = []
         for index in indices:
@@ -256,7 +259,7 @@ class ResumeFolder:
             return None
 
     def _write_journal(self) -> None:
-        text = json.dumps({"key": self._key, "facts": self.facts}, indent=2).encode()
+        text = json.dumps({"key": self._fingerprint, "facts": self.metadata}, indent=2).encode()
         write_bytes(self.path / JOURNAL, text, lasting=True)
 
     @contextmanager

@@ -34,8 +34,8 @@ from magicpose_cli.motion.motion import (
     read_motion,
 )
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.run.preflight import poses_path
-from magicpose_cli.run_report.finished_run import Run, source_of
+from magicpose_cli.run.run_record import RunRecord, poses_path
+from magicpose_cli.run_report.finished_run import source_of
 from magicpose_cli.video import Clip, Sound, VideoWriter, probe, read_frames, read_picture
 
 MAX_HEIGHT, MAX_WIDTH = 512, 1024  # pixels of a film
@@ -66,7 +66,7 @@ class Footage:
 
 
 def make_footage(
-    run: Run, output: Path, folder: Path, most: int, on_progress: OnProgress = silent
+    run: RunRecord, output: Path, folder: Path, most: int, on_progress: OnProgress = silent
 ) -> Footage:
     """The result, the driver and the poses as films in `folder`, `most` frames of each, and the
     reference. Only the result must be there: InputError where it cannot be read."""
@@ -114,7 +114,7 @@ class _Studio:
     """Encodes films; all of them together are one stage of progress."""
 
     folder: Path
-    run: Run
+    run: RunRecord
     count: int
     on_progress: OnProgress
     done: int = 0
@@ -144,7 +144,7 @@ class _Studio:
 class _Sources:
     """What the run was given, as far as it is still there. All raise one of CANNOT."""
 
-    run: Run
+    run: RunRecord
     output: Path
     count: int
     on_progress: OnProgress

@@ -14,9 +14,10 @@ from magicpose_cli.errors import ConfigError
 from magicpose_cli.files import check_writable, fitting, whole_file
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.run.resume_folder import by_name
+from magicpose_cli.run.run_record import RunRecord
 from magicpose_cli.run.temporary import temporary_folder
 from magicpose_cli.run_report.films import Film, Footage, make_footage
-from magicpose_cli.run_report.finished_run import Gap, Run, gaps_of, read_run
+from magicpose_cli.run_report.finished_run import Gap, gaps_of, read_run
 
 MAX_SECONDS = 60.0
 LISTED = 200  # gaps one by one on the page
@@ -74,7 +75,7 @@ def write_page(
     return Page(str(target), target.stat().st_size, frames, films, tuple(notes))
 
 
-def _warnings(footage: Footage, run: Run, frames: int) -> Iterator[str]:
+def _warnings(footage: Footage, run: RunRecord, frames: int) -> Iterator[str]:
     if frames < run.frames:
         yield (
             f"The first {frames / run.plan.fps:g} of {run.frames / run.plan.fps:g} seconds are "
@@ -104,7 +105,7 @@ def _write(target: Path, facts: dict[str, Any], overwrite: bool) -> None:
         file.writelines(pieces)
 
 
-def _facts(run: Run, output: Path, footage: Footage, notes: list[str]) -> dict[str, Any]:
+def _facts(run: RunRecord, output: Path, footage: Footage, notes: list[str]) -> dict[str, Any]:
     """Everything that the template shows."""
     gaps = gaps_of(run)
     films = [_shown(footage.films[name]) for name in TITLES if name in footage.films]
@@ -161,7 +162,7 @@ def _told(gap: Gap, fps: float) -> dict[str, Any]:
     }
 
 
-def _made(run: Run) -> list[tuple[str, str]]:
+def _made(run: RunRecord) -> list[tuple[str, str]]:
     """What the run was given, and what it made of it."""
     plan = run.plan
     rows = [
@@ -182,7 +183,7 @@ def _made(run: Run) -> list[tuple[str, str]]:
     return rows
 
 
-def _warp(run: Run) -> str:
+def _warp(run: RunRecord) -> str:
     """What of the result are the reference's own pixels."""
     if not run.plan.warp:
         return "off: the network's frames"
@@ -191,7 +192,7 @@ def _warp(run: Run) -> str:
     return "on: the reference's own pixels, moved; the network's where it does not show enough"
 
 
-def _motion(run: Run) -> list[tuple[str, str]]:
+def _motion(run: RunRecord) -> list[tuple[str, str]]:
     """How the driver was read."""
     moved = run.motion
     rows = [("detector", moved.detector or "none"), ("retarget", moved.retarget)]

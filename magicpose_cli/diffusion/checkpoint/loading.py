@@ -16,10 +16,12 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicpose_cli import models
+from magicpose_cli.config.resolved import ModelDefaults
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.diffusion.checkpoint.configs import MOST, check_configs
 from magicpose_cli.errors import ModelError
@@ -52,14 +54,7 @@ CHECKPOINTS = (".th", ".pth", ".pt", ".ckpt", ".safetensors")
 TALKERS = ("torchao", "torch.utils._pytree")
 """Loggers that speak while diffusers imports torchao, where that is installed."""
 
-SETTINGS = {
-    "pose_canvas": 604,
-    "sample_size": 512,
-    "default_steps": 50,
-    "default_guidance": 7.0,
-    "keep_background": False,
-    "warp": False,
-}
+SETTINGS: dict[str, Any] = asdict(ModelDefaults())
 """Settings of the pipeline that a model's index may hold, and what they are where it does not."""
 
 
