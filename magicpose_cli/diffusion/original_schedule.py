@@ -47,7 +47,9 @@ def naive_denoise(
                     down, mid = pipeline.pose_controlnet(
                         noisy, t, text, controlnet_cond=pose_map, return_dict=False
                     )
-                    attention.bank = _read(pipeline, reference, t, text) if guided else None
+                    attention.features = (
+                        _reference_features(pipeline, reference, t, text) if guided else None
+                    )
                     passes.append(
                         unet(
                             noisy,
@@ -66,10 +68,10 @@ def naive_denoise(
     return torch.cat(done)
 
 
-def _read(
+def _reference_features(
     pipeline: MagicPosePipeline, reference: torch.Tensor, t: torch.Tensor, text: torch.Tensor
 ) -> dict:
     with ReferenceAttention(pipeline.appearance_unet) as attention:
-        attention.recording = {}
+        attention.recorded = {}
         pipeline.appearance_unet(reference, t, text, return_dict=False)
-    return attention.recording
+    return attention.recorded

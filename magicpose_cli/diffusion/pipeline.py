@@ -173,7 +173,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         *,
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_size: int | None = None,
-        shortcuts: Acceleration | None = None,
+        acceleration: Acceleration | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> torch.Tensor:
         """Sample the latents of F frames from noise.
@@ -201,7 +201,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             negative_prompt_embeds=negative_prompt_embeds,
             steps=config.default_steps if num_inference_steps is None else num_inference_steps,
             guidance=config.default_guidance if guidance_scale is None else guidance_scale,
-            shortcuts=shortcuts,
+            acceleration=acceleration,
         )
         frames = len(pose_maps)
         size = batch_size or frames

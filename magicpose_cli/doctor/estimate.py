@@ -36,7 +36,7 @@ class Need:
     CPU the same as device."""
 
     weights: int
-    bank: int
+    reference: int
     frame: int
     batch_size: int
     device: int
@@ -96,17 +96,17 @@ def estimate(
     own = unet["block_out_channels"][0] / WIDTH * latent[0] * latent[1]
     frame = int(FRAME * own / CELLS * width / 2)
     kept = 2 if offload == "none" else 1  # keys and values, or hidden states
-    bank = kept * steps * bank_elements(unet, latent) * width
+    reference = kept * steps * reference_elements(unet, latent) * width
     if batch_size is None:
-        room = 0.6 * max(0, free - weights - bank) / (FRAME * own / CELLS)
+        room = 0.6 * max(0, free - weights - reference) / (FRAME * own / CELLS)
         batch_size = max(1, min(MOST, int(4096 / own if on_cpu else room)))
-    held = weights + bank + (PROGRAM if on_cpu else 0)
+    held = weights + reference + (PROGRAM if on_cpu else 0)
     needed, least = int(held + batch_size * frame), int(held + frame)
     main = needed if on_cpu else int(PROGRAM + everything)
-    return Need(weights, bank, frame, batch_size, needed, least, main)
+    return Need(weights, reference, frame, batch_size, needed, least, main)
 
 
-def bank_elements(unet: dict[str, Any], latent: tuple[int, int]) -> int:
+def reference_elements(unet: dict[str, Any], latent: tuple[int, int]) -> int:
     """Numbers in the hidden states that enter all self-attentions of a UNet once."""
     channels, layers = unet["block_out_channels"], unet["layers_per_block"]
     last = len(channels) - 1

@@ -161,7 +161,7 @@ def _fit(need: Need, device: str, free: int, total: int) -> Iterator[Finding]:
         "memory",
         f"{'does not fit' if obstacle else 'fits'}, estimated: {in_units(need.device)} of "
         f"{in_units(free)} free on {device} (weights {in_units(need.weights)}, the reference "
-        f"{in_units(need.bank)}, a frame {in_units(need.frame)})",
+        f"{in_units(need.reference)}, a frame {in_units(need.frame)})",
         {"needed": need.device, "least": need.least, "main": need.main, "free": free},
         warning,
     )

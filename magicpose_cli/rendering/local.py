@@ -82,7 +82,7 @@ class Renderer:
                 negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
                 steps=self.steps,
                 guidance=self.guidance,
-                shortcuts=Acceleration(
+                acceleration=Acceleration(
                     guidance_from=sampling.guidance_from,
                     guidance_until=sampling.guidance_until,
                     cache_every=sampling.cache_every if self.steps >= CACHED_FROM else 1,
