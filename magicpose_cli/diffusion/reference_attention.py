@@ -95,12 +95,14 @@ class _ReferenceAttnProcessor:
                 bare = F.scaled_dot_product_attention(query[n:], key[n:], value[n:])
                 mixed = torch.cat([mixed, bare])
         mixed = mixed.transpose(1, 2).flatten(2)
-        return attn.to_out[1](attn.to_out[0](mixed))
+        out: torch.Tensor = attn.to_out[1](attn.to_out[0](mixed))
+        return out
 
 
 def _split_heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
     """Reshape (B, N, C) to (B, heads, N, C / heads)."""
-    return tokens.unflatten(2, (heads, -1)).transpose(1, 2)
+    batch, count, channels = tokens.shape
+    return tokens.view(batch, count, heads, channels // heads).transpose(1, 2)
 
 
 def _keys_and_values(attn: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

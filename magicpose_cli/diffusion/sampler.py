@@ -190,7 +190,8 @@ class Sampler:
                 x = scheduler.step(prediction, t, x, return_dict=False)[0]
                 if on_step is not None:
                     x = on_step(i, t, x)
-        return x
+        latents: torch.Tensor = x
+        return latents
 
     def _guide(self, prediction: torch.Tensor, guided: bool) -> torch.Tensor:
         """Image-CFG of the paper: away from the bare denoiser, which sees no reference or pose."""
@@ -275,7 +276,8 @@ class Sampler:
         hidden = self._last.layer(hidden, embedded)
         if attentions := getattr(block, "attentions", None):
             hidden = attentions[-1](hidden, encoder_hidden_states=text, return_dict=False)[0]
-        return unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+        prediction: torch.Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+        return prediction
 
     def _text(self, frames: int, guided: bool) -> torch.Tensor:
         texts = self._texts if guided else self._texts[:1]
@@ -381,4 +383,5 @@ class _InputRecorder(torch.nn.Module):
 
     def forward(self, hidden: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
         self.recorded = hidden
-        return self.layer(hidden, embedded)
+        out: torch.Tensor = self.layer(hidden, embedded)
+        return out

@@ -21,11 +21,11 @@ from magicpose_cli.run.temporary import check_temporary
 
 PROBES = {
     "program": (machine.program,),
-    "machine": (machine.torch_build, machine.memory),
+    "machine": (machine.torch_build, machine.memory_findings),
     "films": (machine.films,),
     "detectors": (machine.detectors, machine.segmentation),
-    "models": (places.models,),
-    "weights": (places.weights,),
+    "models": (places.model_findings,),
+    "weights": (places.weight_findings,),
     "folders": (places.folders,),
     "packages": (machine.packages,),
 }
@@ -33,8 +33,13 @@ PROBES = {
 
 @dataclass(frozen=True)
 class Examination:
-    """sections: findings by what they are about. obstacle: why the preset cannot run, "" where it
-    can."""
+    """What was found.
+
+    Attributes:
+        preset: Name of the preset.
+        sections: Findings by what they are about.
+        obstacle: Why the preset cannot run, "" where it can.
+    """
 
     preset: str
     sections: dict[str, list[Finding]] = field(default_factory=dict)
@@ -42,6 +47,7 @@ class Examination:
 
     @property
     def can_run(self) -> bool:
+        """Whether the preset can run here."""
         return not self.obstacle
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,8 +88,12 @@ def examine(preset: Preset | str | None = None) -> Examination:
 
 
 def _used(preset: Preset) -> Iterator[Finding]:
-    """What a preset would use here. Raises one of BROKEN at the first thing that is not to be had,
-    DeviceError where the memory does not do."""
+    """Find what a preset would use here.
+
+    Raises:
+        DeviceError: The memory does not do; or one of BROKEN at the first thing that is not to be
+            had.
+    """
     from magicpose_cli.diffusion.checkpoint.loading import CHECKPOINTS, read_index, resolve_model
     from magicpose_cli.pose.detection.detect import lacks, pick_detector
     from magicpose_cli.rendering.local import pick_device_and_dtype
@@ -126,10 +136,11 @@ def _used(preset: Preset) -> Iterator[Finding]:
     if lack := lacks(detector):
         raise ConfigError(f"detector: {detector!r} {lack}")
     run_ffmpeg("-version").check_returncode()
-    on_cpu, free, total = _memory_of(device)
+    free, total = _memory_of(device)
+    on_gpu = device.startswith("cuda")
     need = estimate(
-        folder, index, size=(width, height), steps=steps, dtype=dtype, on_cpu=on_cpu, free=free,
-        offload=model.offload if device.startswith("cuda") else "none",
+        folder, index, size=(width, height), steps=steps, dtype=dtype,
+        free=free if on_gpu else None, offload=model.offload if on_gpu else "none",
         quantize=model.quantize, batch_size=model.batch_size,
         vae=dict(files).get("vae"),
     )  # fmt: skip
@@ -169,20 +180,23 @@ def _fit(need: Need, device: str, free: int, total: int) -> Iterator[Finding]:
         raise DeviceError(obstacle)
 
 
-def _memory_of(device: str) -> tuple[bool, int, int]:
-    """Whether the device computes in main memory, and its bytes: free now, in total."""
+def _memory_of(device: str) -> tuple[int, int]:
+    """Bytes of memory that a device computes in: free now, in total."""
     if not device.startswith("cuda"):
         total, free = machine.memory_limits()
-        return True, free, total
+        return free, total
     import torch
 
     free, total = torch.cuda.mem_get_info(device)
-    return False, free, total
+    return free, total
 
 
 def _files(model: ModelSettings) -> list[tuple[str, Path]]:
-    """The files and folders beside the model itself that its settings name, with what they are.
-    Raises ModelError for one that is not there."""
+    """List the files and folders that a model's settings name beside the model, with their kind.
+
+    Raises:
+        ModelError: One of them is not there.
+    """
     if not (model.base or model.vae or model.lora or model.embedding):
         return []  # what follows imports diffusers, which takes seconds
     from magicpose_cli.diffusion.adapters.named import file_and_scale, file_and_word, place_of

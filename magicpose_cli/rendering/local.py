@@ -23,20 +23,25 @@ if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 
-COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
-CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
-FRAME = 0.75e9  # bytes of a frame of SD 1.5 at 512x512: two passes in half precision, with decoding
-DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
+_COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
+_CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
+FRAME_BYTES = 0.75e9  # of SD 1.5 at 512x512: two passes in half precision, with decoding
+FRAME_CELLS = 64 * 64  # latents of such a frame
+_MAX_FRAMES_AT_ONCE = 16
+_DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
 
 
 class Renderer:
-    """One reference, dressed for any number of pose maps.
-
-    pipeline: with a vae. reference: (H, W, 3) uint8 RGB of the network's size. frames: how many
-    there will be, which decides whether compiling pays. What all of them share is computed here.
+    """Draws one reference in any number of poses; what all frames share is computed once.
 
     With `sampling.start_from_warp` frames of batches that bring pictures to begin from begin there;
     without, such pictures are left unread. Frames of batches of pose maps alone begin from noise.
+
+    Args:
+        pipeline: A pipeline with an autoencoder.
+        reference: (H, W, 3) uint8 RGB of the network's size.
+        preset: All settings.
+        frames: How many frames there will be, which decides whether compiling pays.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class Renderer:
         pays = (
             device == "cuda"
             and preset.model.offload == "none"
-            and frames * self.steps >= COMPILED_FROM
+            and frames * self.steps >= _COMPILED_FROM
         )
         compiled = preset.model.compile
         with memory_explained():
@@ -85,7 +90,7 @@ class Renderer:
                 acceleration=Acceleration(
                     guidance_from=sampling.guidance_from,
                     guidance_until=sampling.guidance_until,
-                    cache_every=sampling.cache_every if self.steps >= CACHED_FROM else 1,
+                    cache_every=sampling.cache_every if self.steps >= _CACHED_FROM else 1,
                 ),
                 compiled=compiled == "on" or (compiled == "auto" and pays),
                 strength=strength,
@@ -96,11 +101,20 @@ class Renderer:
         return map(self.make, batches)
 
     def make(self, maps: Pictures) -> Pictures:
-        """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind.
+        """Draw a frame for each pose map.
 
-        maps: may have six channels, the last three being the RGB pictures to begin from.
         Where the device's memory is short, the frames are made in halves from then on; `notes`
-        says so. Raises DeviceError where not even one fits.
+        says so.
+
+        Args:
+            maps: Pose maps (n, H, W, 3) uint8 RGB; or (n, H, W, 6), the last three channels being
+                the RGB pictures to begin from.
+
+        Returns:
+            Frames (n, H, W, 3) uint8 RGB.
+
+        Raises:
+            DeviceError: Not even one frame fits the memory.
         """
         frames = []
         start = 0
@@ -134,19 +148,19 @@ class Renderer:
         if self._reads_starts and maps.shape[-1] == 6:
             start = self._encoded(maps[..., 3:])
         latents = self._sampler.sample(_to_tensor(maps[..., :3]), start=start)
-        frames = self.pipeline.decode(latents, batch_size=DECODED_AT_ONCE)
+        frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
     def _encoded(self, pictures: Pictures) -> torch.Tensor:
         """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
         import torch
 
-        parts = (_to_tensor(pictures) * 2 - 1).split(DECODED_AT_ONCE)
+        parts = torch.split(_to_tensor(pictures) * 2 - 1, _DECODED_AT_ONCE)
         return torch.cat([self.pipeline.encode_reference(part) for part in parts])
 
 
 class LocalRenderer:
-    """The frame maker of a single process: the model is loaded once for many references."""
+    """The renderer of a single process: the model is loaded once for many references."""
 
     def __init__(self, preset: Preset):
         self.notes: list[str] = []
@@ -155,7 +169,7 @@ class LocalRenderer:
         self._scheduler = self._pipeline.scheduler
 
     def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
-        """Dress in a reference; the model's own scheduler is back where none is asked for."""
+        """Take a reference; the model's own scheduler is back where none is asked for."""
         self._pipeline.scheduler = self._scheduler
         self._renderer = Renderer(self._pipeline, reference, preset, frames)
         self.notes = self._renderer.notes
@@ -163,7 +177,7 @@ class LocalRenderer:
         return self._renderer.batch_size
 
     def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
-        """`Renderer.render` of the reference it wears."""
+        """Draw the reference that was set, batch by batch, in order."""
         return self._renderer.render(batches)
 
     def close(self) -> None:
@@ -202,9 +216,14 @@ def pick_device_and_dtype(model: ModelSettings) -> tuple[str, str]:
 
 
 def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipeline:
-    """The preset's pipeline on its device, quiet and as its settings of speed and memory ask.
+    """Load the preset's pipeline on its device, as its settings of speed and memory ask.
 
-    notes: takes lines for the user. Raises a MagicPoseError for what cannot be had here.
+    Args:
+        preset: All settings; `frame.size` is the size of the network's frames.
+        notes: Takes lines for the user.
+
+    Raises:
+        MagicPoseError: Something that the settings ask for cannot be had here.
     """
     from magicpose_cli.diffusion.acceleration import apply_model_settings, loading_device
     from magicpose_cli.diffusion.checkpoint.loading import load_pipeline, resolve_model
@@ -238,14 +257,21 @@ def batch_size_for(pipeline: MagicPosePipeline, width: int, height: int) -> int:
 
 
 def frames_at_once(cells: float, free: int | None) -> int:
-    """cells: latents times the first block's width over 320; free: bytes on CUDA, else None."""
+    """Choose how many frames to denoise at once.
+
+    Args:
+        cells: Latents of a frame times the first block's channels over 320, which SD 1.5 has.
+        free: Free bytes of a CUDA device; None for a device that shares the main memory.
+    """
     if free is None:
-        return max(1, min(16, int(4096 / cells)))
-    return max(1, min(16, int(0.6 * free / (FRAME * cells / 4096))))
+        fitting = FRAME_CELLS / cells
+    else:
+        fitting = 0.6 * free / (FRAME_BYTES * cells / FRAME_CELLS)
+    return max(1, min(_MAX_FRAMES_AT_ONCE, int(fitting)))
 
 
 def _to_tensor(pictures: Pictures) -> torch.Tensor:
-    """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in 0..1"""
+    """Turn (n, H, W, 3) uint8 into (n, 3, H, W) float32 in 0..1."""
     import torch
 
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255

@@ -13,16 +13,21 @@ from magicpose_cli.errors import MagicPoseError
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of a task: "done" with its value, "refused" with a MagicPoseError, "failed" with
-    the traceback of a bug, or "lost" with its worker."""
+    """What became of a task.
+
+    It is "done" with its value, "refused" with a MagicPoseError, "failed" with the traceback of a
+    bug, or "lost" with its worker.
+    """
 
     kind: Literal["done", "refused", "failed", "lost"]
     value: Any = None
 
 
 class Worker:
-    """Loads the model when the first reference comes; the reference and the seed decide the noise,
-    so nothing else has to travel than batches (see `render`) and frames."""
+    """Loads the model when the first reference comes, and draws batches.
+
+    The reference and the seed decide the noise, so nothing has to travel but batches and frames.
+    """
 
     def __init__(self, threads: int = 0):
         self._threads = threads
@@ -38,7 +43,7 @@ class Worker:
             return Reply("failed", traceback.format_exc())
 
     def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
-        """Dress in a reference; returns how many frames a batch may have here."""
+        """Take a reference; returns how many frames a batch may have here."""
         import torch
 
         from magicpose_cli.rendering.local import LocalRenderer
@@ -47,10 +52,10 @@ class Worker:
             torch.set_num_threads(self._threads)
         if self._renderer is None:
             self._renderer = LocalRenderer(preset)
-        return self._renderer.set_reference(reference, preset, frames)
+        size: int = self._renderer.set_reference(reference, preset, frames)
+        return size
 
     def make(self, maps: Pictures) -> tuple[Pictures, list[str]]:
-        """Pose maps (n, H, W, 3) uint8, or (n, H, W, 6) with pictures to begin from -> as many
-        frames, and what the user should know."""
+        """Draw frames as `Renderer.make` does; also what the user should know."""
         [frames] = self._renderer.render([maps])
         return frames, list(self._renderer.notes)

@@ -23,17 +23,21 @@ class WorkerGroup(Protocol):
 
     size: int
 
-    def send(self, number: int, task: str, *arguments: Any) -> None: ...
+    def send(self, number: int, task: str, *arguments: Any) -> None:
+        """Give a worker without a task one; a lost worker says so in `wait`."""
 
-    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]: ...
+    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]:
+        """The replies of those of these workers that have ended their tasks, at least one."""
 
-    def restart(self, number: int) -> None: ...
+    def restart(self, number: int) -> None:
+        """Put a new worker in the place of a lost one."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End all workers, those at work as well."""
 
 
 class WorkerPool:
-    """`with WorkerPool(preset, count=2) as pool:` a frame maker (see `resources.FrameRenderer`).
+    """`with WorkerPool(preset, count=2) as pool:` a `run.resources.FrameRenderer`.
 
     count: processes on this machine; on CUDA they are spread over its GPUs, on the CPU they share
     its cores. devices: one process for each of these instead. ray: a cluster instead, see
@@ -96,8 +100,7 @@ class WorkerPool:
         return preset.model.batch_size or min(sizes.values())
 
     def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
-        """(n, H, W, 3) uint8 pose maps, or (n, H, W, 6) with pictures to begin from -> as many
-        frames, batch by batch, in order.
+        """Draw batches as `Renderer.make` takes them, in order.
 
         However long the film is, AHEAD batches a worker are held.
         """
@@ -134,7 +137,7 @@ class WorkerPool:
                     self.notes += [note for note in notes if note not in self.notes]
 
     def _replace(self, number: int, batch: int, deaths: int) -> None:
-        """A new worker, dressed like the lost one."""
+        """Put a new worker in the place of a lost one, with the same reference."""
         if deaths == _MAX_LOST_WORKERS:
             raise DeviceError(
                 f"batch {batch} of the frames has ended {deaths} workers (killed, or out of "

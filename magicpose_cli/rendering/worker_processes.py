@@ -69,7 +69,8 @@ class Processes:
 
 def _received(pipe: Any) -> Reply:
     try:
-        return pipe.recv()
+        reply: Reply = pipe.recv()
+        return reply
     except (EOFError, OSError):
         return Reply("lost")
 

@@ -33,7 +33,7 @@ from magicpose_cli.warping.secondary import (
 )
 from magicpose_cli.warping.warp import Driven, ReferenceWarp, Warped
 
-OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
+_OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
 
 
 class Finisher:
@@ -217,7 +217,7 @@ def _lacking(
     hands = [
         f"{side} hand"
         for side in reference.hidden_hands
-        if np.mean([pose.shows_hand(side) for pose in poses]) >= OFTEN
+        if np.mean([pose.shows_hand(side) for pose in poses]) >= _OFTEN
     ]
     if hands:
         how = "drawn by the model" if trusts_network or reference.skin is None else "made up"

@@ -7,8 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what disks say that have no locks
-FAR = 1 << 30  # Windows locks bytes for reading, too; this one lies behind the process id
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what disks say that have no locks
+_LOCKED_OFFSET = (
+    1 << 30
+)  # Windows locks bytes for reading, too; this one lies behind the process id
 
 
 class Locked(Exception):
@@ -68,7 +70,7 @@ def _lock(file: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        os.lseek(file, FAR, os.SEEK_SET)
+        os.lseek(file, _LOCKED_OFFSET, os.SEEK_SET)
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         except OSError as error:
@@ -81,7 +83,7 @@ def _lock(file: int) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in UNKNOWN:
+            if error.errno not in _NO_LOCKS:
                 raise
 
 

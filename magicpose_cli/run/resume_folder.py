@@ -38,18 +38,18 @@ from magicpose_cli.run.lock import Lock, Locked
 JOURNAL, MOTION, FRAMES, LOCK = "job.json", "motion.npz", "frames", "lock"
 # What a run leaves in the folder and among its frames, and what systems put into any folder;
 # whatever else is there is somebody's.
-SYSTEMS = r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
-UNFINISHED = r"\.partial-\w{8}\.tmp"  # as files.write_bytes names it
-OURS = re.compile(
-    rf"lock|frames|job\.json|motion\.npz|\.(job|motion){UNFINISHED}|\.?so-far.*|{SYSTEMS}"
+_SYSTEM_FILES = r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
+_UNFINISHED = r"\.partial-\w{8}\.tmp"  # as files.write_bytes names it
+_OUR_FILES = re.compile(
+    rf"lock|frames|job\.json|motion\.npz|\.(job|motion){_UNFINISHED}|\.?so-far.*|{_SYSTEM_FILES}"
 )
-OUR_FRAMES = re.compile(rf"\d{{6,}}\.png|\.\d{{6,}}{UNFINISHED}|{SYSTEMS}")
-DAMAGED = (
+_OUR_FRAMES = re.compile(rf"\d{{6,}}\.png|\.\d{{6,}}{_UNFINISHED}|{_SYSTEM_FILES}")
+_DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-TOLD = "told"  # the JSON that lies in motion.npz beside the arrays
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_METADATA = "told"  # the JSON that lies in motion.npz beside the arrays
 
 
 def work_path(output: Path) -> Path:
@@ -151,7 +151,7 @@ class ResumeFolder:
     def save_motion(self, arrays: dict[str, AnyArray], told: dict[str, Any]) -> None:
         """Keep the motion: arrays of numbers, and what is told of them as JSON."""
         file = BytesIO()
-        np.savez(file, **{**arrays, TOLD: np.frombuffer(json.dumps(told).encode(), np.uint8)})
+        np.savez(file, **{**arrays, _METADATA: np.frombuffer(json.dumps(told).encode(), np.uint8)})
         with self._explained():
             write_bytes(self.path / MOTION, file.getbuffer(), lasting=True)
 
@@ -163,8 +163,8 @@ class ResumeFolder:
                     return None
             with np.load(self.path / MOTION, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            return arrays, json.loads(arrays.pop(TOLD).tobytes())
-        except DAMAGED:
+            return arrays, json.loads(arrays.pop(_METADATA).tobytes())
+        except _DAMAGED:
             return None
 
     def has(self, index: int) -> bool:
@@ -197,7 +197,7 @@ class ResumeFolder:
                 picture.verify()
             with Image.open(file) as picture:
                 frame = np.asarray(picture)
-        except DAMAGED:
+        except _DAMAGED:
             return None
         return frame if list(frame.shape) == self.metadata.get("shape") else None
 
@@ -268,7 +268,7 @@ class ResumeFolder:
         try:
             yield
         except OSError as error:
-            mend = "free some room" if error.errno in NO_ROOM else "make it writable"
+            mend = "free some room" if error.errno in _NO_ROOM else "make it writable"
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}; {self._count()} finished frames "
                 f"are kept in it: {mend} and run the same command again"
@@ -304,12 +304,12 @@ def _take(path: Path) -> Lock:
 def _is_ours(path: Path) -> bool:
     """Whether a folder is empty, or holds what a run leaves and nothing else."""
     names = [entry.name for entry in path.iterdir()]
-    if not all(map(OURS.fullmatch, names)) or (names and LOCK not in names):
+    if not all(map(_OUR_FILES.fullmatch, names)) or (names and LOCK not in names):
         return False
     frames = path / FRAMES
     if FRAMES not in names:
         return True
-    return not frames.is_symlink() and all(OUR_FRAMES.fullmatch(f.name) for f in frames.iterdir())
+    return not frames.is_symlink() and all(_OUR_FRAMES.fullmatch(f.name) for f in frames.iterdir())
 
 
 def _settle(output: Path) -> None:

@@ -26,7 +26,7 @@ def read_run(output: Path) -> RunRecord:
     """The run that made this video or folder. Raises InputError, for too many frames as well."""
     run = read_run_record(output)
     missing = run.motion.track.missing if run.motion.track else ()
-    if max(run.frames, *missing) > MAX_SHOWN_FRAMES:
+    if max([run.frames, *missing]) > MAX_SHOWN_FRAMES:
         raise InputError(
             f"{sidecar_path(output)} tells of more than {MAX_SHOWN_FRAMES} frames, which is too "
             "many for a page"

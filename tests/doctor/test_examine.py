@@ -25,7 +25,7 @@ SECTIONS = ["program", "machine", "films", "detectors", "models", "weights", "fo
 
 
 def needed(folder=MINI, **options):
-    usual = {"size": (128, 128), "steps": 6, "dtype": "float32", "on_cpu": True, "free": 8 * 10**9}
+    usual = {"size": (128, 128), "steps": 6, "dtype": "float32", "free": None}
     return estimate(folder, read_index(folder), **usual | options)
 
 
@@ -67,7 +67,7 @@ def test_another_autoencoder_lies_beside_the_own(mini):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])
-def test_the_bank_is_what_the_appearance_network_says(tiny_model, size):
+def test_the_reference_features_are_those_of_the_appearance_network(tiny_model, size):
     pipeline = load_pipeline(tiny_model)
     pipeline.scheduler.set_timesteps(3)
     latents = torch.zeros(1, 4, size[1] // 8, size[0] // 8)
@@ -78,9 +78,8 @@ def test_the_bank_is_what_the_appearance_network_says(tiny_model, size):
     config = json.loads((tiny_model / "unet" / "config.json").read_text())
     assert reference_elements(config, (size[0] // 8, size[1] // 8)) == elements
     need = needed(tiny_model, size=size, steps=3, dtype="float16")
-    assert (
-        need.reference == len(all_features) * elements * 2 * 2
-    )  # keys and values, of two bytes each
+    two_bytes, keys_and_values = 2, 2
+    assert need.reference == len(all_features) * elements * two_bytes * keys_and_values
     assert needed(tiny_model, size=size, steps=3, offload="model").reference == 3 * elements * 4
 
 
@@ -91,9 +90,9 @@ def test_the_batch_is_the_one_that_a_run_takes(mini, size):
 
 
 def test_on_a_gpu_the_batch_is_what_fits_beside_the_weights():
-    few = needed(size=(512, 512), dtype="float16", on_cpu=False, free=10**9)
-    many = needed(size=(512, 512), dtype="float16", on_cpu=False, free=10**10)
-    none = needed(size=(512, 512), dtype="float16", on_cpu=False, free=0)
+    few = needed(size=(512, 512), dtype="float16", free=10**9)
+    many = needed(size=(512, 512), dtype="float16", free=10**10)
+    none = needed(size=(512, 512), dtype="float16", free=0)
     assert 1 < few.batch_size < many.batch_size == 16 and none.batch_size == 1
     assert few.device <= 10**9 < none.least + 10**9
     assert few.least == few.weights + few.reference + few.frame < few.main
