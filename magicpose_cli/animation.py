@@ -160,8 +160,10 @@ class _Job:
     def _renderer(
         self, motion: Motion, drawn: Sequence[int]
     ) -> tuple[FrameRenderer | None, list[Sequence[int]]]:
-        """Who makes these frames of the driver, with the reference set, and in which batches; of
-        no frames nobody, and the model is not loaded."""
+        """Find who draws these frames of the driver, and in which batches.
+
+        The reference is set. For no frames there is nobody, and the model is not loaded.
+        """
         self.on_progress(Progress("model", 0, 1))
         renderer, size = None, 0
         if drawn:
@@ -277,8 +279,11 @@ class _Job:
     def _drawn(
         self, motion: Motion, finisher: Finisher, batches: Sequence[Sequence[int]], size: int
     ) -> Iterator[Pictures]:
-        """(size, H, W, 3) pose maps, or 6 with what the frames begin from; the last batch is filled
-        up, so that all have one shape."""
+        """Draw batches of pose maps; the last one is filled up, so that all have one shape.
+
+        Returns:
+            (size, H, W, 3) uint8; or (size, H, W, 6) with what the frames begin from.
+        """
         indices = [i for batch in batches for i in batch]
         maps = self._maps(motion, indices)
         if self.preset.sampling.start_from_warp is not None:

@@ -26,8 +26,7 @@ _VERSIONED = (
 
 
 def run_fingerprint(plan: Plan, preset: Preset) -> dict[str, Any]:
-    """Everything that decides the made frames: of two runs with one fingerprint, one can end the
-    other.
+    """Collect everything that decides the frames: a run can end another of the same fingerprint.
 
     Returns:
         JSON: hashes as of `content_hashes`, sizes, steps, guidance, settings and versions.

@@ -39,9 +39,15 @@ _OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
 class Finisher:
     """Takes the network's frames in order and gives what is written.
 
-    sources: for each frame of the film, the one that is shown there. maps: the pose maps of all
-    frames, where they are shown. warp: of the reference, for a warped result. notes: what the user
-    should know, a line each.
+    Args:
+        plan: What the run will do.
+        preset: All settings.
+        picture: The whole reference, (H, W, 3) uint8 RGB.
+        motion: The motion on the reference.
+        sources: For each frame of the film the index of the driver's frame that is shown there.
+        maps: Pose maps of all frames, where they are shown.
+        warp: The moved reference, for a warped result.
+        timer: Takes the time of warping.
     """
 
     def __init__(
@@ -95,19 +101,29 @@ class Finisher:
             self._warped.close()
 
     def needed(self, indices: Sequence[int]) -> list[int]:
-        """Of these frames of the driver those of which the network's picture is shown at all."""
+        """Pick those of the driver's frames of which the network's picture is shown at all."""
         if self._needs_all:
             return list(indices)
         return [i for i in indices if self._fusion.needs(self._source.pose(i))]
 
     def starts(self, indices: Sequence[int]) -> Iterator[Picture]:
-        """The warped reference as the network's frames show it, (h, w, 3) uint8 RGB, for frames of
-        the driver with rising indices; only of a warped result."""
+        """The warped reference as the network's frames show it; only of a warped result.
+
+        Args:
+            indices: Rising indices of the driver's frames.
+
+        Returns:
+            (h, w, 3) uint8 RGB for each of them.
+        """
         return (self._fusion.for_network(frame.picture) for frame in self._source.frames(indices))
 
     def __call__(self, made: Picture | None, at: int) -> Picture:
-        """made: the network's frame, (h, w, 3) uint8 RGB, for the how many-th of the film; None
-        where it is not needed."""
+        """Finish one frame.
+
+        Args:
+            made: The network's frame, (h, w, 3) uint8 RGB; None where it is not needed.
+            at: Index of the frame in the film.
+        """
         return self._place(self._compose(made, at), made)
 
     def _kept(self, made: Picture | None, at: int) -> Picture:
@@ -143,9 +159,16 @@ class Finisher:
 class WarpedFrames:
     """The reference, moved as a driver moves.
 
-    wanted: rising indices of all the driver's frames that are shown. secondary: whether the
-    driver's own picture is tracked. trusts_network: whether the network draws what the reference
-    hides. notes: what the user should know, a line each.
+    Args:
+        reference: The reference, ready to be moved.
+        motion: The motion on the reference.
+        driver: The opened driver.
+        wanted: Rising indices of all the driver's frames that are shown.
+        secondary: Whether the driver's own picture is tracked, for hair and clothes.
+        trusts_network: Whether the network draws what the reference hides.
+
+    Attributes:
+        notes: What the user should know, a line each.
     """
 
     def __init__(

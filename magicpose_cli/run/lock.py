@@ -1,4 +1,10 @@
-"""One run at a time: a lock on a file, which the system releases however its holder ends."""
+"""One run at a time: a lock on a file, which the system releases however its holder ends.
+
+The package filelock, which comes with torch, does not do: it neither tells who holds a lock nor
+removes the file on POSIX, so that the process id and the race between removing and taking would
+stay here; on a disk without locks it goes over to files that a killed run leaves behind; and its
+older releases empty the file that another process holds.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,11 @@ _LOCKED_OFFSET = (
 
 
 class Locked(Exception):
-    """Another process holds the lock; owner: its id."""
+    """Another process holds the lock.
+
+    Attributes:
+        owner: Id of that process, "unknown" where it is not told.
+    """
 
     def __init__(self, owner: str):
         super().__init__(f"held by process {owner}")
@@ -24,8 +34,12 @@ class Locked(Exception):
 class Lock:
     """The lock on this file, which is made where it is missing, from now to `release` or `remove`.
 
-    A disk that knows no locks holds nobody off. Raises Locked where another holds it,
-    FileNotFoundError where the folder is missing, OSError where the file cannot be written.
+    A disk that knows no locks holds nobody off.
+
+    Raises:
+        Locked: Another process holds the lock.
+        FileNotFoundError: The folder is missing.
+        OSError: The file cannot be written.
     """
 
     def __init__(self, path: Path):

@@ -21,9 +21,11 @@ from magicpose_cli.video import check_output, read_picture
 
 
 def resolve_preset(preset: Preset | str | None, model: str | None = None) -> Preset:
-    """By default: `magicpose` where the released model is installed, else `mini`.
+    """Load a preset; by default `magicpose` where the released model is installed, else `mini`.
 
-    model: what is asked for by name; without a preset it is run as its own folder says.
+    Args:
+        preset: A preset, its name or its file.
+        model: Model that is asked for by name; without a preset it is run as its own folder says.
     """
     if isinstance(preset, Preset):
         return preset
@@ -155,8 +157,11 @@ def _check_driver(opened: Driver, driver: str | Path, preset: Preset) -> None:
 
 
 def _model(name: str, dry_run: bool, on_progress: OnProgress) -> tuple[Path, ModelDefaults]:
-    """The model's folder and defaults; in a dry run of a checkpoint that would have to be converted
-    first the file, and the defaults that its conversion would have."""
+    """Find the model's folder and defaults.
+
+    In a dry run of a checkpoint that would have to be converted first: the file, and the defaults
+    that its conversion would have.
+    """
     from magicpose_cli.diffusion.checkpoint.loading import read_index, resolve_model, unconverted
 
     if dry_run and (checkpoint := unconverted(name)):

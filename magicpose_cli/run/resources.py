@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Everybody in so many frames is remembered, about 2.5 kB a person and frame.
 _MAX_FRAMES_REMEMBERED = 200_000
-_UNTILED_PIXELS = 512 * 512  # of a frame, as in diffusion.options, whose import takes seconds
+_UNTILED_PIXELS = 512 * 512  # of a frame, as in diffusion.acceleration, whose import takes seconds
 _MAX_WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
 DETECTION_SETTINGS = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
 """The settings of motion that decide what is seen in a driver."""
@@ -37,16 +37,37 @@ class FrameRenderer(Protocol):
     notes: list[str]
 
     def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
-        """Dress in a reference (H, W, 3) uint8 RGB for so many frames; returns how many a batch
-        has at most."""
+        """Take a reference for the frames to come.
+
+        Args:
+            reference: (H, W, 3) uint8 RGB of the network's size.
+            preset: All settings; `frame.size` is the network's.
+            frames: How many frames there will be.
+
+        Returns:
+            How many frames a batch has at most.
+        """
 
     def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
-        """(n, H, W, 3) uint8 pose maps -> as many frames, batch by batch, in order."""
+        """Draw the reference for batches of pose maps, in order.
+
+        Args:
+            batches: (n, H, W, 3) uint8 pose maps, or (n, H, W, 6) with pictures to begin from.
+
+        Returns:
+            As many frames for each batch, (n, H, W, 3) uint8 RGB.
+        """
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """Over which workers the frames are spread; see `workers.pool.WorkerPool`."""
+    """Over which workers the frames are spread; see `rendering.worker_pool.WorkerPool`.
+
+    Attributes:
+        count: Number of workers.
+        devices: Devices of the workers, one process each.
+        ray: Address of a Ray cluster.
+    """
 
     count: int = 0
     devices: tuple[str, ...] = ()
@@ -146,10 +167,16 @@ class Resources:
     def reference_warp(
         self, path: Path, picture: Picture, motion: Motion, settings: MotionSettings
     ) -> ReferenceWarp:
-        """The reference of a motion, ready to be moved; of the last few that were asked for.
+        """Prepare the reference of a motion to be moved; the last few of them are remembered.
 
-        picture: what the path holds. Raises InputError where its person cannot be told from the
-        rest.
+        Args:
+            path: The reference's file.
+            picture: What the file holds.
+            motion: The motion on the reference.
+            settings: Of these the detector is used.
+
+        Raises:
+            InputError: The person cannot be told from the rest of the picture.
         """
         from magicpose_cli.warping.matte import find_matte
         from magicpose_cli.warping.warp import ReferenceWarp
@@ -184,8 +211,10 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 
 def _is_large(preset: Preset) -> bool:
-    """Whether its frames may make `options.slice_autoencoder` cut the autoencoder's work; all else
-    of a loaded model serves pictures of any size."""
+    """Whether frames are so large that `acceleration.slice_autoencoder` may cut the work.
+
+    All else of a loaded model serves pictures of any size.
+    """
     return math.prod(preset.size_for(0)) > _UNTILED_PIXELS
 
 

@@ -67,11 +67,15 @@ def by_name(output: Path) -> Path:
 
 
 class ResumeFolder:
-    """`with ResumeFolder.open(output, key) as work:` around a run that makes `output`.
+    """`with ResumeFolder.open(output, fingerprint) as folder:` around a run that makes `output`.
 
-    path: the folder. facts: what former runs of this job wrote down with `remember`. notes: what
-    the user should know, a line each. Leaving the block before `finish` keeps what is finished for
-    the next run; where nothing is, nothing is left behind. Only `open` makes one.
+    Leaving the block before `finish` keeps what is finished for the next run; where nothing is,
+    nothing is left behind. Only `open` makes one.
+
+    Attributes:
+        path: The folder.
+        metadata: What former runs of this job wrote down with `remember`.
+        notes: What the user should know, a line each.
     """
 
     def __init__(self, output: Path, fingerprint: dict[str, Any], lock: Lock):
@@ -90,9 +94,17 @@ class ResumeFolder:
     ) -> ResumeFolder:
         """Take possession of the output's work folder, which is made where it is missing.
 
-        key: everything that decides the made frames, as JSON. A folder of another key is begun
-        anew, which a note says; so is any without `resume`. Raises OutputError where another run
-        is at work on this output, or where the folder cannot be written or is not ours.
+        A folder of another fingerprint is begun anew, which a note says; so is any without
+        `resume`.
+
+        Args:
+            output: What the run makes.
+            fingerprint: Everything that decides the frames, as JSON.
+            resume: Whether to go on with what a former run has left.
+
+        Raises:
+            OutputError: Another run is at work on this output, or the folder cannot be written or
+                is not ours.
         """
         path = work_path(output)
         try:
@@ -107,14 +119,14 @@ class ResumeFolder:
             raise OutputError(
                 f"{output} cannot be written: {path}: {error.strerror}; choose another place"
             ) from error
-        work = cls(output, json.loads(json.dumps(fingerprint)), lock)
-        work._new_parents = new
+        folder = cls(output, json.loads(json.dumps(fingerprint)), lock)
+        folder._new_parents = new
         try:
-            work._begin(resume)
+            folder._begin(resume)
         except BaseException:
-            work._leave()
+            folder._leave()
             raise
-        return work
+        return folder
 
     def _begin(self, resume: bool) -> None:
         former = self._read_journal()
@@ -142,16 +154,18 @@ class ResumeFolder:
         self._leave()
 
     def remember(self, **metadata: Any) -> None:
-        """Write these facts (JSON) into the journal, for this run's successors."""
+        """Write these values (JSON) into the journal, for the runs that resume this one."""
         if {**self.metadata, **metadata} != self.metadata:
             self.metadata.update(metadata)
             with self._explained():
                 self._write_journal()
 
-    def save_motion(self, arrays: dict[str, AnyArray], told: dict[str, Any]) -> None:
-        """Keep the motion: arrays of numbers, and what is told of them as JSON."""
+    def save_motion(self, arrays: dict[str, AnyArray], report: dict[str, Any]) -> None:
+        """Keep the motion: its arrays of numbers, and its report as JSON."""
         file = BytesIO()
-        np.savez(file, **{**arrays, _METADATA: np.frombuffer(json.dumps(told).encode(), np.uint8)})
+        np.savez(
+            file, **{**arrays, _METADATA: np.frombuffer(json.dumps(report).encode(), np.uint8)}
+        )
         with self._explained():
             write_bytes(self.path / MOTION, file.getbuffer(), lasting=True)
 
@@ -196,7 +210,7 @@ class ResumeFolder:
             with Image.open(file) as picture:
                 picture.verify()
             with Image.open(file) as picture:
-                frame = np.asarray(picture)
+                frame: Picture = np.asarray(picture)
         except _DAMAGED:
             return None
         return frame if list(frame.shape) == self.metadata.get("shape") else None

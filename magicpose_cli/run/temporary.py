@@ -56,8 +56,11 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove a folder that is proven to be of a run that has ended: it bears our mark, with the
-    number of a process that is no more, in our own name, and nobody holds its lock."""
+    """Remove a folder that is proven to be of a run that has ended.
+
+    The folder is ours and bears our mark with the id of a process that is no more, and nobody holds
+    its lock.
+    """
     import psutil
 
     mark = folder / _MARK
