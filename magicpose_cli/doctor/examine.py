@@ -21,11 +21,11 @@ from magicpose_cli.run.temporary import check_temporary
 
 PROBES = {
     "program": (machine.program,),
-    "machine": (machine.torch_build, machine.memory_findings),
+    "machine": (machine.torch_build, machine.memory),
     "films": (machine.films,),
     "detectors": (machine.detectors, machine.segmentation),
-    "models": (places.model_findings,),
-    "weights": (places.weight_findings,),
+    "models": (places.models,),
+    "weights": (places.weights,),
     "folders": (places.folders,),
     "packages": (machine.packages,),
 }

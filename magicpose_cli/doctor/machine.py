@@ -95,7 +95,7 @@ def memory_limits() -> tuple[int, int]:
     return total, free
 
 
-def memory_findings() -> Iterator[Finding]:
+def memory() -> Iterator[Finding]:
     """Main memory."""
     total, free = memory_limits()
     yield Finding(

@@ -17,7 +17,7 @@ _WALK_LIMIT_S = 0.7  # for the files of one folder
 LITTLE = 2e9  # bytes of a disk that are soon full
 
 
-def model_findings() -> Iterator[Finding]:
+def models() -> Iterator[Finding]:
     """The installed ones; the default is the one that `animate` takes."""
     from magicpose_cli.diffusion.checkpoint.loading import (
         installed_models,
@@ -37,7 +37,7 @@ def model_findings() -> Iterator[Finding]:
             yield Finding(name, f"broken, {folder}", facts, str(error))
 
 
-def weight_findings() -> Iterator[Finding]:
+def weights() -> Iterator[Finding]:
     """What the catalog knows, and what of it is here."""
     for name, entry in CATALOG.items():
         here = not missing_files(name)

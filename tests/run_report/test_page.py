@@ -331,7 +331,7 @@ def test_files_are_found_from_wherever_the_page_is_made(run, tmp_path, monkeypat
     (started / "out").mkdir(parents=True)
     (started / "me.png").touch()
     (started / "out" / "a.mp4").touch()
-    told.plan.output = "out/a.mp4"
+    told = replace(told, plan=replace(told.plan, output="out/a.mp4"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "me.png").touch()  # another one of the same name
