@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from magicpose_cli.animation import Result, animate
+    from magicpose_cli.animation import animate
     from magicpose_cli.config.preset import load_preset
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
     from magicpose_cli.errors import MagicPoseError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from magicpose_cli.pose.files.clip import PoseClip
     from magicpose_cli.pose.keypoints import Pose
     from magicpose_cli.run.resources import Resources
+    from magicpose_cli.run.run_record import Result
 
     __version__: str
 
@@ -40,7 +41,7 @@ _MODULES = {
     "Pose": "magicpose_cli.pose.keypoints",
     "PoseClip": "magicpose_cli.pose.files.clip",
     "Resources": "magicpose_cli.run.resources",
-    "Result": "magicpose_cli.animation",
+    "Result": "magicpose_cli.run.run_record",
     "animate": "magicpose_cli.animation",
     "extract_poses": "magicpose_cli.motion.extract",
     "load_preset": "magicpose_cli.config.preset",

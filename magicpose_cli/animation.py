@@ -2,68 +2,39 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.errors import InputError, MagicPoseError, OutputError
-from magicpose_cli.files import content_hash, move_into_place, unwritable, write_json
+from magicpose_cli.errors import MagicPoseError, OutputError
+from magicpose_cli.files import content_hash
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.run.fingerprint import run_fingerprint
 from magicpose_cli.run.finishing import Finisher, WarpedFrames
-from magicpose_cli.run.preflight import Plan, make_plan, poses_path, resolve_preset, sidecar_path
+from magicpose_cli.run.preflight import make_plan, resolve_preset
 from magicpose_cli.run.resources import FrameRenderer, Resources
 from magicpose_cli.run.resume_folder import ResumeFolder
+from magicpose_cli.run.run_record import (
+    MotionRecord,
+    Plan,
+    Result,
+    place_beside_output,
+    poses_path,
+    write_run_record,
+)
 from magicpose_cli.run.stage_timer import StageTimer
-from magicpose_cli.run.threads import BackgroundWriter, ahead
+from magicpose_cli.run.threads import BackgroundWriter, prefetch
 from magicpose_cli.video import Sound, VideoWriter
 from magicpose_cli.video.write import PARTIAL_STEM
-
-VERSIONED = (
-    "magicpose",
-    "torch",
-    "diffusers",
-    "transformers",
-    "numpy",
-    "mediapipe",
-    "onnxruntime",
-    "rtmlib",
-)
-
-
-@dataclass
-class Result:
-    """What a run has made, and everything needed to make it again.
-
-    seconds: that each stage was at work; they overlap. resumed: frames that a former run had made.
-    files_sha256: of the files that the settings of the model name, see `content_hashes`.
-    """
-
-    plan: Plan
-    output: str
-    frames: int
-    motion: dict[str, Any]
-    seconds: dict[str, float]
-    preset: dict[str, Any]
-    versions: dict[str, str]
-    model_sha256: str
-    reference_sha256: str = ""
-    driver_sha256: str = ""
-    files_sha256: tuple[str, ...] = ()
-    output_sha256: str = ""
-    poses: str | None = None
-    resumed: int = 0
-    notes: tuple[str, ...] = ()
 
 
 def animate(
@@ -75,74 +46,48 @@ def animate(
     overwrite: bool = False,
     resume: bool = True,
     resources: Resources | None = None,
-    clock: StageTimer | None = None,
+    timer: StageTimer | None = None,
     on_progress: OnProgress = silent,
 ) -> Result:
     """Move the person of the reference picture like the person of the driver; write a video.
 
-    reference: any picture. driver: video, GIF, folder of pictures, pose file or pose maps.
-    output: .mp4, .webm, .mov, .gif or a folder for PNGs; REFERENCE_DRIVER.mp4 by default.
-    preset: a Preset, a preset's name or a TOML file; the best installed model's by default.
-    resume: go on where an interrupted run of the same job stopped (OUTPUT.part holds its frames).
-    resources: what former runs have loaded and seen. clock: to be read by the caller.
+    Args:
+        reference: Any picture.
+        driver: Video, GIF, folder of pictures, pose file or pose maps.
+        output: .mp4, .webm, .mov, .gif or a folder for PNGs; REFERENCE_DRIVER.mp4 by default.
+        preset: A Preset, a preset's name or a TOML file; the best installed model's by default.
+        overwrite: Replace what stands at the output.
+        resume: Go on where an interrupted run of the same job stopped (its frames: OUTPUT.part).
+        resources: What former runs have loaded and seen.
+        timer: Takes the time of the stages, to be read by the caller.
+        on_progress: Told of every step.
 
-    Raises a MagicPoseError for everything the user can mend; the finished frames are kept.
+    Returns:
+        What has been made, and everything needed to make it again.
+
+    Raises:
+        MagicPoseError: Something that the user can mend; the finished frames are kept.
     """
     preset = resolve_preset(preset)
     plan, picture, opened = make_plan(
         reference, driver, output, preset, overwrite=overwrite, on_progress=on_progress
     )
-    clock = clock or StageTimer()
+    output = Path(plan.output)
+    timer = timer or StageTimer()
     with nullcontext(resources) if resources else Resources(remember=False) as at_hand:
-        key = job_key(plan, preset)
-        with ResumeFolder.open(Path(plan.output), key, resume=resume) as work:
-            replaces = overwrite or bool(work.facts.get("replaces"))
-            if not replaces and Path(plan.output).exists():
-                raise OutputError(f"{plan.output} exists; choose another name or give --overwrite")
-            work.remember(replaces=replaces)
+        fingerprint = run_fingerprint(plan, preset)
+        with ResumeFolder.open(output, fingerprint, resume=resume) as folder:
+            replaces = overwrite or bool(folder.metadata.get("replaces"))
+            if not replaces and output.exists():
+                raise OutputError(f"{output} exists; choose another name or give --overwrite")
+            folder.remember(replaces=replaces)
             on_progress(Progress("plan", 1, 1, note=plan.model_line))
-            job = _Job(plan, preset, picture, opened, work, at_hand, clock, on_progress)
+            job = _Job(plan, preset, picture, opened, folder, at_hand, timer, on_progress)
             del opened  # the poses of a pose file; the job drops them once it has the motion
-            result = replace(
-                job.run(replaces),
-                **{name: key[name] for name in ("reference_sha256", "driver_sha256")},
-                files_sha256=tuple(key["files_sha256"]),
-                output_sha256=content_hash(Path(plan.output)),
-            )
-            write_sidecar(sidecar_path(Path(plan.output)), result, work.path)
-            work.finish()
-    return result
-
-
-def job_key(plan: Plan, preset: Preset) -> dict[str, Any]:
-    """Everything that decides the made frames: of two runs with one key, one can end the other."""
-    settings = preset.model_dump(exclude={"output": True, "description": True})
-    try:
-        hashes = content_hashes(plan.reference, plan.driver, plan.model, preset)
-    except OSError as error:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
-    settings["model"].pop("batch_size")  # rounding apart it changes nothing; the journal holds it
-    return {
-        **hashes,
-        "size": [plan.width, plan.height, plan.network_width, plan.network_height],
-        "steps": plan.steps,
-        "guidance": plan.guidance,
-        "settings": settings,
-        "versions": versions(),
-    }
-
-
-def content_hashes(reference: str, driver: str, model: str, preset: Preset) -> dict[str, Any]:
-    """Of everything that a run reads: SHA-256 by `reference_sha256` and so on, `files_sha256` of
-    what the preset's model settings name beside the model. Raises OSError for what is not there."""
-    from magicpose_cli.diffusion.adapters.named import files_of
-
-    return {
-        "reference_sha256": content_hash(Path(reference)),
-        "driver_sha256": content_hash(Path(driver)),
-        "model_sha256": model_hash_of(model),
-        "files_sha256": [content_hash(file) for file in files_of(preset.model) if file.exists()],
-    }
+            record = job.run(replaces, fingerprint)
+            write_run_record(record, folder.path)
+            folder.finish()
+    return record
 
 
 @dataclass
@@ -151,40 +96,41 @@ class _Job:
 
     plan: Plan
     preset: Preset
-    picture: np.ndarray
+    picture: Picture
     driver: Driver
-    work: ResumeFolder
+    folder: ResumeFolder
     resources: Resources
-    clock: StageTimer
+    timer: StageTimer
     on_progress: OnProgress
 
-    def run(self, replaces: bool) -> Result:
-        plan, preset, clock = self.plan, self.preset, self.clock
-        with clock("poses"):
+    def run(self, replaces: bool, fingerprint: dict[str, Any]) -> Result:
+        """Make the video. replaces: whether it may take the place of what stands there."""
+        plan, preset, timer = self.plan, self.preset, self.timer
+        with timer("poses"):
             motion = self._motion()
             self.driver = replace(self.driver, people=())
         sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
         wanted = sorted(set(sources))
-        with clock("reference"):
+        with timer("reference"):
             warp = self._warp(motion, wanted) if plan.warp else None
         finisher = Finisher(
             plan, preset, self.picture, motion, sources,
             maps=self._maps(motion, range(self.driver.frame_count)),
-            warp=warp, clock=clock,
+            warp=warp, timer=timer,
         )  # fmt: skip
-        maker, chunks = self._dressed(motion, finisher.needed(wanted))
+        renderer, batches = self._renderer(motion, finisher.needed(wanted))
         self.on_progress(Progress("render", 0, self.driver.frame_count))
         writer = VideoWriter(
             plan.output, self.driver.rate,
             sound=_sound(self.driver, preset) if plan.audio else None,
-            crf=preset.output.crf, overwrite=replaces, work=self.work.path,
+            crf=preset.output.crf, overwrite=replaces, work=self.folder.path,
         )  # fmt: skip
         try:
             with writer, closing(finisher):
-                resumed = self._write(writer, finisher, motion, sources, chunks, maker)
-                self.work.remember(replaces=True)  # if killed now, what stands there may be ours
+                resumed = self._write(writer, finisher, motion, sources, batches, renderer)
+                self.folder.remember(replaces=True)  # if killed now, what stands there may be ours
         except OutputError:
-            self.work.remember(replaces=replaces)
+            self.folder.remember(replaces=replaces)
             raise
         saves = preset.output.save_poses and self.driver.kind != "pose-maps"
         poses = self._save_poses(motion.poses) if saves else None
@@ -192,54 +138,56 @@ class _Job:
             plan=plan,
             output=plan.output,
             frames=writer.frame_count,
-            motion=motion.report(),
-            seconds=clock.seconds,
+            motion=MotionRecord.of(motion),
+            seconds=timer.seconds,
             preset=preset.model_dump(),
-            versions=versions(),
-            model_sha256=model_hash_of(plan.model),
+            versions=fingerprint["versions"],
+            model_sha256=fingerprint["model_sha256"],
+            reference_sha256=fingerprint["reference_sha256"],
+            driver_sha256=fingerprint["driver_sha256"],
+            files_sha256=tuple(fingerprint["files_sha256"]),
+            output_sha256=content_hash(Path(plan.output)),
             poses=str(poses) if poses else None,
             resumed=resumed,
             notes=(
-                *self.work.notes,
-                *(maker.notes if maker else ()),
+                *self.folder.notes,
+                *(renderer.notes if renderer else ()),
                 *(warp.notes if warp else ()),
                 *writer.notes,
             ),
         )
 
-    def _dressed(
+    def _renderer(
         self, motion: Motion, drawn: Sequence[int]
     ) -> tuple[FrameRenderer | None, list[Sequence[int]]]:
-        """Who makes these frames of the driver, ready for the reference, and in which batches; of
-        no frames nobody, and the model is not loaded."""
+        """Find who draws these frames of the driver, and in which batches.
+
+        The reference is set. For no frames there is nobody, and the model is not loaded.
+        """
         self.on_progress(Progress("model", 0, 1))
-        maker, size = None, 0
+        renderer, size = None, 0
         if drawn:
-            with self.clock("model"):
-                maker = self.resources.maker(self._network_preset).result()
-            with self.clock("reference"):
+            with self.timer("model"):
+                renderer = self.resources.renderer(self._network_preset).result()
+            with self.timer("reference"):
                 picture = motion.framing.picture(self.picture)
-                size = maker.prepare(picture, self._network_preset, len(drawn))
+                size = renderer.set_reference(picture, self._network_preset, len(drawn))
         self.on_progress(Progress("model", 1, 1))
-        return maker, self._chunks(drawn, size)
+        return renderer, self._batches_of(drawn, size)
 
     @property
     def _network_preset(self) -> Preset:
         """The settings as the network sees them: of its own frames' size."""
-        width, height = self._network_size
+        width, height = self.plan.network_size
         frame = self.preset.frame.model_copy(update={"size": f"{width}x{height}"})
         return self.preset.model_copy(update={"frame": frame})
 
-    @property
-    def _network_size(self) -> tuple[int, int]:
-        return self.plan.network_width, self.plan.network_height
-
     def _motion(self) -> Motion:
         """The motion that a former run of this job has found, else looked for now and kept."""
-        size = self._network_size
-        if kept := self.work.motion():
+        size = self.plan.network_size
+        if kept := self.folder.motion():
             return Motion.restored(*kept, size, (self.driver.clip.width, self.driver.clip.height))
-        target = seen = None
+        target = detections = None
         people: list[Pose] = []
         settings = self.preset.motion
         plan, moves = self.plan, needs_target(self.driver, self.preset)
@@ -251,30 +199,32 @@ class _Job:
             with suppress(MagicPoseError):  # then the window is in the middle
                 target = self.resources.people(Path(plan.reference), self.picture, settings)[0]
         if not plan.warp or plan.trusts_network or target is None or _lacks_wrist(target):
-            self.resources.maker(self._network_preset)  # loads while the driver is looked at
+            self.resources.renderer(self._network_preset)  # loads while the driver is looked at
         if self.driver.kind != "pose-maps":
-            seen = self.resources.seen(self.driver, settings, self.on_progress)
-        shown = (plan.width, plan.height) if plan.warp else None
-        motion = read_motion(self.driver, target, self.picture, size, self.preset, seen, shown)
+            detections = self.resources.detections(self.driver, settings, self.on_progress)
+        shown = plan.size if plan.warp else None
+        motion = read_motion(
+            self.driver, target, self.picture, size, self.preset, detections, shown
+        )
         if len(people) > 1:
             motion.notes += (f"{len(people)} people in the reference: only the largest is moved",)
         if target is not None:
             motion.still = motion.framing.pose(target)
-        self.work.save_motion(motion.arrays(), motion.report())
+        self.folder.save_motion(motion.arrays(), motion.report())
         return motion
 
-    def _chunks(self, wanted: Sequence[int], size: int) -> list[Sequence[int]]:
+    def _batches_of(self, wanted: Sequence[int], size: int) -> list[Sequence[int]]:
         """The frames to be made, batch by batch: of equal length, as little padded as can be.
 
         A resumed run takes the former's batches, so that the frames are the same to the last bit.
         """
         if not wanted:
             return []
-        if (kept := self.work.facts.get("batch_size")) is None:
+        if (length := self.folder.metadata.get("batch_size")) is None:
             batches = -(-len(wanted) // size)
-            kept = -(-len(wanted) // batches)
-            self.work.remember(batch_size=kept)
-        return [wanted[i : i + kept] for i in range(0, len(wanted), kept)]
+            length = -(-len(wanted) // batches)
+            self.folder.remember(batch_size=length)
+        return [wanted[i : i + length] for i in range(0, len(wanted), length)]
 
     def _write(
         self,
@@ -282,66 +232,69 @@ class _Job:
         finisher: Finisher,
         motion: Motion,
         sources: Sequence[int],
-        chunks: Sequence[Sequence[int]],
-        maker: FrameRenderer | None,
+        batches: Sequence[Sequence[int]],
+        renderer: FrameRenderer | None,
     ) -> int:
         """All frames in order to the writer; returns how many a former run had made.
 
-        Drawing runs in a thread ahead of the networks, keeping and encoding in one behind them.
+        Drawing runs in a thread ahead of the networks, saving and encoding in one behind them.
         """
-        clock, work = self.clock, self.work
+        timer, folder = self.timer, self.folder
         at = 0
 
-        def write(last: int, made: np.ndarray | None) -> None:
+        def write(last: int, made: Picture | None) -> None:
             """All up to a frame of the driver; made: what the network has drawn for that one."""
             nonlocal at
             while at < len(sources) and sources[at] <= last:
-                with clock("encode"):
+                with timer("encode"):
                     writer.write(finisher(made if sources[at] == last else None, at))
                 at += 1
                 self.on_progress(Progress("render", at, len(sources)))
 
-        def take(made: tuple[Sequence[int], np.ndarray, bool]) -> None:
+        def take(made: tuple[Sequence[int], Pictures, bool]) -> None:
             indices, frames, is_new = made
             if is_new:
-                with clock("keep"):
+                with timer("keep"):
                     for index, frame in zip(indices, frames, strict=False):
-                        work.save(index, frame)
+                        folder.save(index, frame)
             for index, frame in zip(indices, frames, strict=False):
                 write(index, frame)
 
-        stand = 0
+        done = 0
         with BackgroundWriter(take) as sink:
-            while stand < len(chunks) and (kept := work.load_all(chunks[stand])) is not None:
-                sink.put((chunks[stand], kept, False))
-                stand += 1
-            left = chunks[stand:]
-            if maker is not None and left:
-                drawn = self._batches(motion, finisher, left, len(chunks[0]))
-                batches = ahead(clock.each("draw", drawn))
+            while done < len(batches) and (kept := folder.load_all(batches[done])) is not None:
+                sink.put((batches[done], kept, False))
+                done += 1
+            left = batches[done:]
+            if renderer is not None and left:
+                drawn = self._drawn(motion, finisher, left, len(batches[0]))
+                ahead = prefetch(timer.each("draw", drawn))
                 for indices, frames in zip(
-                    left, clock.each("render", maker.render(batches)), strict=True
+                    left, timer.each("render", renderer.render(ahead)), strict=True
                 ):
                     sink.put((indices, frames, True))
         write(sources[-1], None)
-        return sum(map(len, chunks[:stand]))
+        return sum(map(len, batches[:done]))
 
-    def _batches(
-        self, motion: Motion, finisher: Finisher, chunks: Sequence[Sequence[int]], size: int
-    ) -> Iterator[np.ndarray]:
-        """(size, H, W, 3) pose maps, or 6 with what the frames begin from; the last batch is filled
-        up, so that all have one shape."""
-        indices = [i for chunk in chunks for i in chunk]
+    def _drawn(
+        self, motion: Motion, finisher: Finisher, batches: Sequence[Sequence[int]], size: int
+    ) -> Iterator[Pictures]:
+        """Draw batches of pose maps; the last one is filled up, so that all have one shape.
+
+        Returns:
+            (size, H, W, 3) uint8; or (size, H, W, 6) with what the frames begin from.
+        """
+        indices = [i for batch in batches for i in batch]
         maps = self._maps(motion, indices)
         if self.preset.sampling.start_from_warp is not None:
             starts = finisher.starts(indices)
             maps = (np.concatenate(pair, axis=2) for pair in zip(maps, starts, strict=True))
-        for chunk in chunks:
-            drawn = [next(maps) for _ in chunk]
+        for batch in batches:
+            drawn = [next(maps) for _ in batch]
             yield np.stack(drawn + drawn[-1:] * (size - len(drawn)))
 
-    def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[np.ndarray]:
-        size = self._network_size
+    def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[Picture]:
+        size = self.plan.network_size
         return draw_maps(self.driver, motion, self.plan.pose_canvas, size, self.preset, frames)
 
     def _warp(self, motion: Motion, wanted: Sequence[int]) -> WarpedFrames:
@@ -354,72 +307,21 @@ class _Job:
             secondary=secondary, trusts_network=self.plan.trusts_network,
         )  # fmt: skip
 
-    def _save_poses(self, poses: list) -> Path:
+    def _save_poses(self, poses: list[Pose]) -> Path:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
         from magicpose_cli.pose.files.openpose_json import write_poses
 
-        path, made = (
-            poses_path(Path(self.plan.output)),
-            self.work.path / f"{PARTIAL_STEM}.poses.json",
-        )
+        path = poses_path(Path(self.plan.output))
+        made = self.folder.path / f"{PARTIAL_STEM}.poses.json"
         write_poses(made, poses, float(self.driver.rate), overwrite=True)
-        _place(made, path)
+        place_beside_output(made, path)
         return path
-
-
-def write_sidecar(path: Path, result: Result, work: Path) -> None:
-    """Write the settings of a run in one step. work: where what a killed one leaves is cleared.
-
-    Raises OutputError.
-    """
-    made = work / f"{PARTIAL_STEM}.json"
-    try:
-        write_json(made, asdict(result))
-        _place(made, path)
-    except OutputError as error:
-        raise OutputError(
-            f"{error}; {result.output} is finished: mend this and run the same command again for "
-            "its settings"
-        ) from error
-
-
-def _place(made: Path, target: Path) -> None:
-    try:
-        move_into_place(made, target, overwrite=True)
-    except OSError as error:
-        made.unlink(missing_ok=True)
-        raise unwritable(target, error) from error
-
-
-def versions() -> dict[str, str]:
-    """Of the program, of Python and of what decides the result."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def model_hash_of(folder: str) -> str:
-    """The model's hash, computed once for as long as its files stay as they are."""
-    return _model_hash(
-        folder, max(file.stat().st_mtime_ns for file in Path(folder).rglob("*") if file.is_file())
-    )
-
-
-@lru_cache(maxsize=8)
-def _model_hash(folder: str, changed_ns: int) -> str:
-    from magicpose_cli.diffusion.checkpoint.loading import model_hash
-
-    return model_hash(Path(folder))
 
 
 def _lacks_wrist(pose: Pose) -> bool:
     """Whether a wrist of the reference is not seen: the network may have to draw a forearm."""
     wrists = [BODY_JOINTS.index(f"{side}_wrist") for side in ("right", "left")]
-    return not np.isfinite(pose.body[wrists]).all()
+    return not bool(np.isfinite(pose.body[wrists]).all())
 
 
 def _sound(driver: Driver, preset: Preset) -> Sound:

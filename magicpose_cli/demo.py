@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.animation import Result, animate
+from magicpose_cli.animation import animate
 from magicpose_cli.arrays import Floats, Picture, Pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.preflight import resolve_preset
+from magicpose_cli.run.run_record import Result
 from magicpose_cli.video import check_output, probe, read_frames, write_picture, write_video
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from magicpose_cli.config.preset import MotionSettings, Preset
 from magicpose_cli.errors import ConfigError, DetectionError, InputError, ModelError, OutputError
 from magicpose_cli.motion.extract import extract_poses
 from magicpose_cli.rendering.local import Renderer
-from magicpose_cli.run.preflight import make_plan, poses_path, sidecar_path
+from magicpose_cli.run.preflight import make_plan
+from magicpose_cli.run.run_record import poses_path, sidecar_path
 from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
 
 
@@ -30,8 +31,8 @@ def test_from_two_files_to_a_video(media, preset, tmp_path):
     result = animate(media / "ref.png", media / "dance.mp4", out, preset, on_progress=seen.append)
     clip = probe(out)
     assert (clip.frame_count, clip.width, clip.height, float(clip.rate)) == (8, 64, 64, 8.0)
-    assert result.frames == 8 and result.motion["track"]["missing"] == ()
-    assert (result.motion["detector"], result.motion["retarget"]) == ("mediapipe", "skeleton")
+    assert result.frames == 8 and result.motion.track.missing == ()
+    assert (result.motion.detector, result.motion.retarget) == ("mediapipe", "skeleton")
     assert [p.done for p in seen if p.stage == "render"] == list(range(9))
     stages = {"model", "reference", "poses", "draw", "render", "keep", "encode"}
     assert result.seconds.keys() == stages
@@ -88,7 +89,7 @@ def test_pasted_back_the_person_moves_inside_the_whole_picture(media, preset, tm
     write_picture(tmp_path / "wide.png", wide)
     preset = preset.with_options(frame__paste_back=True, motion__end_s=0.25)
     result = animate(tmp_path / "wide.png", media / "dance.mp4", tmp_path / "out", preset)
-    left, top, right, bottom = result.motion["window"]
+    left, top, right, bottom = result.motion.window
     made = next_picture(tmp_path / "out", 0)
     assert made.shape == wide.shape
     outside = np.ones(wide.shape[:2], bool)
@@ -118,7 +119,7 @@ def test_pose_maps_hold_no_poses_to_save(media, preset, tmp_path):
     out = tmp_path / "out.mp4"
     made = animate(media / "ref.png", media / "dance.mp4", out, preset)
     assert made.poses is None and not poses_path(out).exists()
-    assert "no poses to save" in str(made.motion["notes"])
+    assert "no poses to save" in str(made.motion.notes)
 
 
 def test_compared_and_pasted_back_all_are_as_large_as_the_picture(media, preset, tmp_path):
@@ -129,7 +130,7 @@ def test_compared_and_pasted_back_all_are_as_large_as_the_picture(media, preset,
     height, width = reference.shape[:2]
     assert first.shape == (height, 3 * width, 3)
     assert np.array_equal(first[:, :width], reference)
-    left, top, right, bottom = (round(side) for side in result.motion["window"])
+    left, top, right, bottom = (round(side) for side in result.motion.window)
     drawn = first[:, width : 2 * width].copy()
     assert drawn[top:bottom, left:right].any()
     drawn[top:bottom, left:right] = 0
@@ -215,7 +216,7 @@ def test_a_blank_frame_is_filled_and_reported(media, frames, preset, tmp_path):
     damaged[:2] = 80  # before the tracker has found anybody
     write_video(tmp_path / "gap.mp4", iter(damaged), 8)
     result = animate(media / "ref.png", tmp_path / "gap.mp4", tmp_path / "out.mp4", preset)
-    assert result.frames == 8 and result.motion["track"]["missing"] == (0, 1)
+    assert result.frames == 8 and result.motion.track.missing == (0, 1)
 
 
 def test_nothing_is_left_behind_by_what_cannot_be_used(media, preset, tmp_path):

@@ -12,7 +12,7 @@ def test_demo_leaves_its_four_files(tmp_path):
     names = sorted(path.name for path in (tmp_path / "demo").iterdir())
     assert names == ["driver.mp4", "out.mp4", "out.mp4.json", "out.png", "ref.png"]
     assert result.frames == probe(tmp_path / "demo" / "out.mp4").frame_count == 6
-    assert result.motion["track"]["missing"] == ()
+    assert result.motion.track.missing == ()
     assert read_picture(tmp_path / "demo" / "out.png").shape[0] == 384
 
 

@@ -16,8 +16,9 @@ from magicpose_cli.motion.extract import extract_poses
 from magicpose_cli.motion.motion import read_motion
 from magicpose_cli.pose.files.read_write import write_clip
 from magicpose_cli.run.finishing import WarpedFrames
-from magicpose_cli.run.preflight import make_plan, sidecar_path
+from magicpose_cli.run.preflight import make_plan
 from magicpose_cli.run.resources import Resources
+from magicpose_cli.run.run_record import sidecar_path
 from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
 from magicpose_cli.warping.warp_points import BODY_SIDES
 from tests.pose.drawn import at_rest
@@ -111,7 +112,7 @@ def test_a_size_that_is_asked_for(run, scene, size, expected, extent, network):
         "out", reference=scene / "wide.png", frame__size=size, motion__end_s=0.125
     )  # fmt: skip
     assert pictures.shape[1:3] == expected
-    left, top, right, bottom = made.motion["window"]
+    left, top, right, bottom = made.motion.window
     assert (right - left, bottom - top) == extent
     assert (made.plan.network_width, made.plan.network_height) == network
 
@@ -185,7 +186,7 @@ def test_frames_are_the_same_whatever_others_are_asked_for(
     picture = read_picture(scene / "ref.png")
     driver = open_driver(tmp_path / "fast.mp4", preset.motion)
     target = resources.people(scene / "ref.png", picture, preset.motion)[0]
-    seen = resources.seen(driver, preset.motion)
+    seen = resources.detections(driver, preset.motion)
     motion = read_motion(driver, target, picture, (64, 64), preset, seen, (256, 256))
     motion.still = motion.framing.pose(target)
     warp = resources.reference_warp(scene / "ref.png", picture, motion, preset.motion)
@@ -240,7 +241,7 @@ def test_pasted_back_it_is_exact_around_the_window(run, wave, tmp_path):
         "out", reference=tmp_path / "large.png", frame__paste_back=True, motion__end_s=0.375
     )
     assert pictures.shape[1:] == large.shape
-    left, top, right, bottom = (round(side) for side in made.motion["window"])
+    left, top, right, bottom = (round(side) for side in made.motion.window)
     outside = np.ones(large.shape[:2], bool)
     outside[top : bottom + 1, left : right + 1] = False
     assert 0.2 < outside.mean() < 0.9
@@ -338,5 +339,5 @@ def test_a_missing_person_is_held(run, wave, tmp_path):
     frames = [np.full_like(wave[0].picture, 80), *(one.picture for one in wave[:2])]
     write_video(tmp_path / "gap.mp4", iter(frames), 8)
     made, pictures = run("out", driver=tmp_path / "gap.mp4")
-    assert made.motion["track"]["missing"] == (0,) and len(pictures) == 3
+    assert made.motion.track.missing == (0,) and len(pictures) == 3
     assert quality(pictures[0], wave[0].picture) > 30

@@ -98,12 +98,12 @@ class BatchRun:
         """
 
         def make(job: Job, preset: Preset, outcome: Outcome) -> None:
-            result = animate(
+            record = animate(
                 job.reference, job.driver, job.output, preset,
                 overwrite=self._overwrite, resources=resources, on_progress=on_progress,
             )  # fmt: skip
-            outcome.status, outcome.frames = "done", result.frames
-            outcome.notes = (*result.motion["notes"], *result.notes)
+            outcome.status, outcome.frames = "done", record.frames
+            outcome.notes = (*record.motion.notes, *record.notes)
 
         if self._report is not None:
             check_writable(self._report, overwrite=True)

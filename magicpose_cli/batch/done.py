@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-from magicpose_cli.animation import content_hashes
 from magicpose_cli.batch.jobs import Job
 from magicpose_cli.config.preset import Preset
+from magicpose_cli.errors import InputError
 from magicpose_cli.files import content_hash
-from magicpose_cli.run.preflight import sidecar_path
+from magicpose_cli.run.fingerprint import content_hashes
 from magicpose_cli.run.resume_folder import work_path
+from magicpose_cli.run.run_record import read_run_record
 
 # Where and how fast it is made: rounding apart the same video.
 NEUTRAL = {"device", "batch_size", "offload", "slicing", "compile"}
@@ -33,15 +33,17 @@ def differences(job: Job, preset: Preset) -> list[str]:
 
     output = Path(job.output)
     try:
-        sidecar = json.loads(sidecar_path(output).read_text(encoding="utf-8"))
-        former = _decisive(Preset.model_validate(sidecar["preset"]))  # settings it lacks were off
-        files = {name: str(sidecar["plan"][name]) for name in ("reference", "driver", "model")}
-        hashes = {name: sidecar[f"{name}_sha256"] for name in (*files, "files", "output")}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        record = read_run_record(output)
+        former = _decisive(Preset.model_validate(record.preset))  # settings it lacks were off
+    except (InputError, ValueError):
+        return ["no readable settings beside it"]
+    if not record.output_sha256:  # made by a version that kept no hashes
         return ["no readable settings beside it"]
     if checkpoint := unconverted(preset.model.name):
-        return [f"model: {files['model']}, now {checkpoint}, which is not converted yet"]
+        return [f"model: {record.plan.model}, now {checkpoint}, which is not converted yet"]
     model = str(resolve_model(preset.model.name))
+    plan = record.plan
+    files = {"reference": plan.reference, "driver": plan.driver, "model": plan.model}
     asked_files = {"reference": job.reference, "driver": job.driver, "model": model}
     try:
         contents = content_hashes(job.reference, job.driver, model, preset)
@@ -51,11 +53,11 @@ def differences(job: Job, preset: Preset) -> list[str]:
     found = [
         f"{name}: {_change(was, asked_files[name])}"
         for name, was in files.items()
-        if hashes[name] != contents[f"{name}_sha256"]
+        if getattr(record, f"{name}_sha256") != contents[f"{name}_sha256"]
     ]
-    if hashes["files"] != contents["files_sha256"]:
+    if list(record.files_sha256) != contents["files_sha256"]:
         found.append("a file that the settings of the model name: changed since")
-    if hashes["output"] != made:
+    if record.output_sha256 != made:
         found.append("the video itself: changed since")
     asked = _decisive(preset)
     found += [

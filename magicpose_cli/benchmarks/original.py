@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 
 if TYPE_CHECKING:
     from magicpose_cli.config.preset import Preset
@@ -24,8 +25,8 @@ class NaiveRenderer:
 
         height, width = reference.shape[:2]
         self.pipeline = pipeline
-        self.steps = preset.steps_for(pipeline.config.default_steps)
-        self.guidance = preset.sampling.guidance or pipeline.config.default_guidance
+        resolved = resolve_settings(preset, ModelDefaults.of(pipeline.config))
+        self.steps, self.guidance = resolved.steps, resolved.guidance
         self.notes: list[str] = []
         self._size = {"height": height, "width": width}
         self._noise = pipeline.initial_noise(

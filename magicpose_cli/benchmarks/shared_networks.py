@@ -68,26 +68,15 @@ class Weights:
 def _random(name: str, preset: Preset) -> MagicPosePipeline:
     """Networks of a known size with random weights, on the preset's device."""
     from magicpose_cli.diffusion.acceleration import apply_model_settings, loading_device
-    from magicpose_cli.diffusion.checkpoint.loading import default_dtype, quiet
-    from magicpose_cli.rendering.local import pick_device
+    from magicpose_cli.diffusion.checkpoint.loading import quiet
+    from magicpose_cli.rendering.local import pick_device_and_dtype
 
     with quiet():
         from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
 
     model = preset.model
-    device = pick_device(model.device)
-    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    device, dtype = pick_device_and_dtype(model)
     pipeline = random_pipeline(name, dtype, loading_device(device, model.offload))
-    apply_model_settings(
-        pipeline,
-        base=model.base,
-        vae=model.vae,
-        lora=model.lora,
-        embedding=model.embedding,
-        quantize=model.quantize,
-        slicing=model.slicing,
-        offload=model.offload,
-        device=device,
-        size=preset.size_for(pipeline.config.sample_size),
-    )
+    size = preset.size_for(pipeline.config.sample_size)
+    apply_model_settings(pipeline, model, device=device, size=size)
     return pipeline

@@ -178,15 +178,15 @@ def timeline_command(
     from magicpose_cli.run.temporary import temporary_folder
 
     _check_plot(plot)
-    clock = StageTimer()
+    timer = StageTimer()
     settings = resolve_preset(preset).with_options(**typed)
     with temporary_folder() as folder, shown(quiet) as on_progress:
         out = folder / "out.mp4"
-        result = animate(reference, driver, out, settings, clock=clock, on_progress=on_progress)
-    plot_timeline(clock.spans, plot)
+        result = animate(reference, driver, out, settings, timer=timer, on_progress=on_progress)
+    plot_timeline(timer.spans, plot)
     if as_json:
         seconds, frames = result.seconds, result.frames
-        _print_json({"frames": frames, "seconds": seconds, "spans": clock.spans})
+        _print_json({"frames": frames, "seconds": seconds, "spans": timer.spans})
     elif not quiet:
         say(f"{plot}: who worked when, over {result.frames} frames")
 
@@ -263,7 +263,7 @@ def _print_json(measured: Any) -> None:
     import json
     from dataclasses import asdict, is_dataclass
 
-    from magicpose_cli.animation import versions
+    from magicpose_cli.run.fingerprint import versions
 
     numbers = asdict(measured) if is_dataclass(measured) else measured  # type: ignore[arg-type]
     typer.echo(json.dumps({**numbers, "versions": versions()}, indent=2))

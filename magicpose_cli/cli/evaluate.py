@@ -64,7 +64,6 @@ def command(
     import sys
     from contextlib import closing
 
-    from magicpose_cli.animation import versions
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.config.preset import Preset
     from magicpose_cli.evaluation.disentangling import check_grid
@@ -72,6 +71,7 @@ def command(
     from magicpose_cli.evaluation.evaluation_report import check_report, write_report
     from magicpose_cli.evaluation.strips import SampleGrid
     from magicpose_cli.files import check_writable, write_json
+    from magicpose_cli.run.fingerprint import versions
 
     _check_usage(result, truth, model, drawn, data, reference, grid)
     check_report(out, overwrite)

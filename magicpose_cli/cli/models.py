@@ -104,7 +104,7 @@ def fetch_command(
             raise ConfigError(f"nobody is there to be asked whether to fetch {name}; pass --yes")
         typer.confirm("Fetch them?", abort=True, err=True)
     with shown(quiet) as on_progress:
-        if name == install.NAME:
+        if name == install.RELEASED_MODEL:
             folder, told = install.install_released(
                 on_progress, entry=entry, dtype=dtype, free=free, overwrite=overwrite
             )

@@ -12,8 +12,7 @@ from magicpose_cli.cli.say import say
 from magicpose_cli.errors import printable
 
 if TYPE_CHECKING:
-    from magicpose_cli.animation import Result
-    from magicpose_cli.run.preflight import Plan
+    from magicpose_cli.run.run_record import Plan, Result
 
 WARPED_NOTE = (
     "made with mini: the reference's own pixels, moved; hands that they do not show are drawn by a "
@@ -44,9 +43,9 @@ def result(result: Result, as_json: bool, quiet: bool) -> None:
 
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())
     lines = [f"{result.output}: {result.frames} frames at {result.plan.fps:g} fps ({stages})"]
-    if detector := result.motion["detector"]:
-        lines[0] += f"; poses by {detector}, retarget {result.motion['retarget']}"
-    lines += [*result.motion["notes"], *result.notes]
+    if detector := result.motion.detector:
+        lines[0] += f"; poses by {detector}, retarget {result.motion.retarget}"
+    lines += [*result.motion.notes, *result.notes]
     if result.resumed:
         lines.append(f"{result.resumed} frames were kept from an interrupted run")
     if result.plan.model == str(MINI):

@@ -17,11 +17,12 @@ from magicpose_cli.diffusion.checkpoint.loading import quiet
 from magicpose_cli.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
+    from magicpose_cli.config.preset import ModelSettings
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
-NETWORKS = ("unet", "appearance_unet", "pose_controlnet")
-ROOMY = 16e9  # bytes of memory in which a picture of up to 1024x1024 is decoded whole
-FP8_SINCE = (8, 9)  # compute capability: Ada and Hopper
+_TRAINED_NETWORKS = ("unet", "appearance_unet", "pose_controlnet")
+_ROOMY_BYTES = 16e9  # bytes of memory in which a picture of up to 1024x1024 is decoded whole
+_FP8_CAPABILITY = (8, 9)  # compute capability: Ada and Hopper
 
 
 def loading_device(device: str, offload: str) -> str:
@@ -31,31 +32,65 @@ def loading_device(device: str, offload: str) -> str:
 
 def apply_model_settings(
     pipeline: MagicPosePipeline,
+    settings: ModelSettings,
     *,
-    base: str | None = None,
-    vae: str | None = None,
-    lora: Sequence[str] = (),
-    embedding: Sequence[str] = (),
     prompts: Sequence[str] | None = None,
-    quantize: str = "none",
-    slicing: str = "auto",
-    offload: str = "none",
     device: str,
     size: tuple[int, int],
 ) -> list[str]:
-    """Bring the settings of config.ModelSettings to a pipeline, once, before its first use.
+    """Bring a model's settings to its pipeline, once, before the pipeline's first use.
 
-    device: where it is to run; size: (width, height) in pixels of the largest picture. prompts: the
-    texts that it will be given. Returns lines to show the user: what is left out or cut off, which
-    words were learned, what has no effect here.
+    Args:
+        pipeline: As `load_pipeline` gives it.
+        settings: Of these everything but the device and the batch size is brought.
+        prompts: Texts that the pipeline will be given; None leaves them unchecked.
+        device: Where the pipeline is to run.
+        size: (width, height) in pixels of the largest picture.
 
-    Raises ModelError for files that do not fit, ConfigError for what this machine cannot do.
+    Returns:
+        Lines to show the user: what is left out or cut off, which words were learned, what has no
+        effect here.
+
+    Raises:
+        ModelError: A file does not fit.
+        ConfigError: This machine cannot do what is asked.
     """
     notes = []
-    if base is not None:
-        notes += swap_denoiser(pipeline, place_of(base))
-    words = []
-    for text in lora:
+    if settings.base is not None:
+        notes += swap_denoiser(pipeline, place_of(settings.base))
+    words, learned_notes = _learn(pipeline, settings.lora, settings.embedding)
+    notes += learned_notes
+    if prompts is not None:
+        notes += notes_on_prompts(pipeline, words, *prompts)
+    if settings.vae is not None:
+        swap_decoder(pipeline, place_of(settings.vae))
+    if device == "cpu":  # measured: 15 % faster than the default layout, 20 % in the autoencoder
+        for part in (*(getattr(pipeline, name) for name in _TRAINED_NETWORKS), pipeline.vae):
+            if part is not None:
+                part.to(memory_format=torch.channels_last)
+    quantize, offload = settings.quantize, settings.offload
+    if quantize != "none":
+        if offload == "sequential":
+            raise ConfigError(
+                f"model.quantize: {quantize} does not go with model.offload = sequential, which "
+                "takes weights apart; expected offload model or none"
+            )
+        quantize_linears(pipeline, quantize, device)
+    slice_autoencoder(pipeline, settings.slicing, offload, device, size)
+    if offload != "none" and not device.startswith("cuda"):
+        notes.append(f"model.offload = {offload} has no effect on {device}: it is for CUDA")
+    elif offload != "none":
+        offload_parts(pipeline, offload, device)
+    return notes
+
+
+def _learn(
+    pipeline: MagicPosePipeline, loras: Sequence[str], embeddings: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Fuse LoRAs and add textual inversions; the words that the prompt has more, and notes."""
+    words: list[str] = []
+    notes: list[str] = []
+    for text in loras:
         file, strength = file_and_scale(text)
         fused = fuse_lora(pipeline.unet, file, strength)
         notes += fused.notes
@@ -64,33 +99,13 @@ def apply_model_settings(
                 words.append(add_word(pipeline, vectors, word, f"LoRA {file.name}"))
             except ModelError as error:
                 notes.append(f"the word {word!r} is left out: {error}")
-    for text in embedding:
+    for text in embeddings:
         file, own = file_and_word(text)
         learned = add_embedding(pipeline, file, own)
         words += learned
         if learned != [own or file.stem]:
             notes.append(f"embedding {file.name}: {', '.join(map(repr, learned))} stands for it")
-    if prompts is not None:
-        notes += notes_on_prompts(pipeline, words, *prompts)
-    if vae is not None:
-        swap_decoder(pipeline, place_of(vae))
-    if device == "cpu":  # measured: 15 % faster than the default layout, 20 % in the autoencoder
-        for part in (*(getattr(pipeline, name) for name in NETWORKS), pipeline.vae):
-            if part is not None:
-                part.to(memory_format=torch.channels_last)
-    if quantize != "none":
-        if offload == "sequential":
-            raise ConfigError(
-                f"model.quantize: {quantize} does not go with model.offload = sequential, which "
-                "takes weights apart; expected offload model or none"
-            )
-        quantize_linears(pipeline, quantize, device)
-    slice_autoencoder(pipeline, slicing, offload, device, size)
-    if offload != "none" and not device.startswith("cuda"):
-        notes.append(f"model.offload = {offload} has no effect on {device}: it is for CUDA")
-    elif offload != "none":
-        offload_parts(pipeline, offload, device)
-    return notes
+    return words, notes
 
 
 def swap_decoder(pipeline: MagicPosePipeline, place: Path) -> None:
@@ -128,7 +143,7 @@ def quantize_linears(pipeline: MagicPosePipeline, kind: str, device: str) -> Non
         config = quantize.Float8DynamicActivationFloat8WeightConfig()
     else:
         config = quantize.Int8WeightOnlyConfig()
-    for name in NETWORKS:
+    for name in _TRAINED_NETWORKS:
         quantize.quantize_(getattr(pipeline, name), config)
 
 
@@ -173,14 +188,14 @@ def offload_parts(pipeline: MagicPosePipeline, kind: str, device: str) -> None:
 
 
 def _has_fp8(device: str) -> bool:
-    return device.startswith("cuda") and torch.cuda.get_device_capability(device) >= FP8_SINCE
+    return device.startswith("cuda") and torch.cuda.get_device_capability(device) >= _FP8_CAPABILITY
 
 
 def _is_small(device: str) -> bool:
     """Whether the device's memory is short for large pictures; shared memory is taken as short."""
     if not device.startswith("cuda"):
         return True
-    return torch.cuda.get_device_properties(device).total_memory < ROOMY
+    return torch.cuda.get_device_properties(device).total_memory < _ROOMY_BYTES
 
 
 def _torchao() -> Any:

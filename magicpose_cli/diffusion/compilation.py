@@ -33,10 +33,11 @@ def as_one_graph(function: Function) -> Function:
             "epilogue_fusion": False,
         }
     graph = torch.compile(function, options=options, dynamic=False)
+    compiler: Any = torch.compiler
 
     def run(*args: Any) -> Any:
         if torch.cuda.is_available():
-            torch.compiler.cudagraph_mark_step_begin()
+            compiler.cudagraph_mark_step_begin()
         with best_attention():
             return _copied(graph(*args))
 
@@ -53,7 +54,7 @@ def _keep_between_runs() -> None:
 
 
 def best_attention() -> Any:
-    """cuDNN's attention first on Hopper, where it is the fastest; elsewhere torch's own choice."""
+    """Prefer cuDNN's attention on Hopper, where it is the fastest; elsewhere torch's own choice."""
     if not torch.cuda.is_available() or torch.cuda.get_device_capability() != HOPPER:
         return nullcontext()
     from torch.nn.attention import SDPBackend, sdpa_kernel

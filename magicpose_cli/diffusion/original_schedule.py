@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from magicpose_cli.diffusion.reference_attention import ReferenceAttention
+from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
 
 if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -22,12 +22,23 @@ def naive_denoise(
     steps: int = 50,
     guidance: float = 7.0,
 ) -> torch.Tensor:
-    """What `Sampler` computes, (F, c, h, w) float32, the way the authors' program does.
+    """Compute what `Sampler` computes the way the authors' program does.
 
     One frame after the other; in each step the whole appearance network, whose hidden states the
     denoiser projects anew; the pose network for both passes, though the unconditional one does not
-    read it; the passes one after the other. Takes (1, c, h, w) unit noise, the clean reference,
-    (F, 3, 8h, 8w) maps in 0..1 and (1, 77, d) text.
+    read it; the passes one after the other.
+
+    Args:
+        pipeline: Networks and scheduler.
+        latents: (1, c, h, w) unit noise.
+        reference_latents: (1, c, h, w), clean.
+        pose_maps: (F, 3, 8h, 8w) RGB in 0..1.
+        prompt_embeds: (1, 77, d).
+        steps: Denoising steps.
+        guidance: Scale of the image guidance; 1 is none.
+
+    Returns:
+        Latents (F, c, h, w) float32.
     """
     unet, dtype, device = pipeline.unet, pipeline.unet.dtype, pipeline._execution_device
     scheduler = pipeline.scheduler
@@ -37,39 +48,42 @@ def naive_denoise(
     )
     done = []
     with ReferenceAttention(unet) as attention:
-        for pose_map in maps.split(1):
+
+        def predict(noisy: torch.Tensor, t: Any, pose_map: torch.Tensor, sees: bool) -> Any:
+            down, mid = pipeline.pose_controlnet(
+                noisy, t, text, controlnet_cond=pose_map, return_dict=False
+            )
+            attention.features = None
+            if sees:
+                attention.features = _reference_features(pipeline, reference, t, text)
+            return unet(
+                noisy,
+                t,
+                text,
+                down_block_additional_residuals=down if sees else None,
+                mid_block_additional_residual=mid if sees else None,
+                return_dict=False,
+            )[0].float()
+
+        for pose_map in maps[:, None]:
             scheduler.set_timesteps(steps, device=device)
             x = noise * scheduler.init_noise_sigma
             for t in scheduler.timesteps:
                 noisy = scheduler.scale_model_input(x, t).to(dtype)
-                passes = []
-                for guided in (True, False) if guidance != 1.0 else (True,):
-                    down, mid = pipeline.pose_controlnet(
-                        noisy, t, text, controlnet_cond=pose_map, return_dict=False
-                    )
-                    attention.bank = _read(pipeline, reference, t, text) if guided else None
-                    passes.append(
-                        unet(
-                            noisy,
-                            t,
-                            text,
-                            down_block_additional_residuals=down if guided else None,
-                            mid_block_additional_residual=mid if guided else None,
-                            return_dict=False,
-                        )[0].float()
-                    )
-                prediction = passes[0]
+                prediction = predict(noisy, t, pose_map, True)
                 if guidance != 1.0:
-                    prediction = passes[1] + guidance * (passes[0] - passes[1])
+                    bare = predict(noisy, t, pose_map, False)
+                    prediction = bare + guidance * (prediction - bare)
                 x = scheduler.step(prediction, t, x, return_dict=False)[0]
             done.append(x)
     return torch.cat(done)
 
 
-def _read(
+def _reference_features(
     pipeline: MagicPosePipeline, reference: torch.Tensor, t: torch.Tensor, text: torch.Tensor
-) -> dict:
+) -> ReferenceFeatures:
+    recorded: ReferenceFeatures = {}
     with ReferenceAttention(pipeline.appearance_unet) as attention:
-        attention.recording = {}
+        attention.recorded = recorded
         pipeline.appearance_unet(reference, t, text, return_dict=False)
-    return attention.recording
+    return recorded

@@ -1,7 +1,7 @@
 """MagicPosePipeline: one reference picture and a sequence of pose maps in, one frame a map out.
 
 The parts are stock diffusers classes; the only addition is the attention processor of
-`reference.py`, so a saved folder holds no custom code.
+`reference_attention.py`, so a saved folder holds no custom code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import PIL.Image
 import torch
 from diffusers import ControlNetModel, DiffusionPipeline, UNet2DConditionModel
@@ -20,37 +19,52 @@ from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_ids
 from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.errors import ModelError
 
-Picture = PIL.Image.Image | np.ndarray | torch.Tensor
-StepCallback = Callable[["MagicPosePipeline", int, Any, dict[str, torch.Tensor]], dict | None]
+PictureLike = PIL.Image.Image | Floats | torch.Tensor
+StepCallback = Callable[
+    ["MagicPosePipeline", int, Any, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None
+]
 
 
 @dataclass
 class MagicPosePipelineOutput(BaseOutput):
-    """images: list of PIL pictures, or (F, H, W, 3) numpy, or (F, 3, H, W) tensor, in 0..1."""
+    """What the pipeline returns.
 
-    images: list[PIL.Image.Image] | np.ndarray | torch.Tensor
+    Attributes:
+        images: List of PIL pictures, or (F, H, W, 3) array or (F, 3, H, W) tensor in 0..1.
+    """
+
+    images: list[PIL.Image.Image] | Floats | torch.Tensor
 
 
 class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
-    """MagicPose (Chang et al., ICML 2024): Stable Diffusion moved by pose, dressed by a reference.
+    """MagicPose (Chang et al., ICML 2024): a person moved by poses, their looks from a reference.
 
-    unet: the denoiser (SD 1.5 in the released model).
-    appearance_unet: a full copy of it that reads the clean reference latent.
-    pose_controlnet: reads the OpenPose-style picture.
-    scheduler: owns the step; any deterministic diffusers scheduler.
-    vae, text_encoder, tokenizer: optional. `denoise` needs none of them; without a text encoder
-        the empty prompt's embedding is zero and no other prompt is possible.
-    pose_canvas: short side in pixels of the canvas on which poses are drawn before the picture is
-        scaled to the network's size, as in the training data (it decides how thick the limbs are).
-    sample_size: side in pixels of the pictures the model was trained on.
-    default_steps, default_guidance: what the model looks best with, taken where none are asked for.
-    keep_background: whether callers do well to put the reference's background back into the frames.
-    warp: whether callers do well to move the reference's own pixels and take the frames for what
-        these do not show; for models too small to draw a likeness.
+    `denoise` needs neither autoencoder nor text encoder nor tokenizer; without a text encoder the
+    empty prompt's embedding is zero and no other prompt is possible.
+
+    Args:
+        unet: Denoiser (SD 1.5 in the released model).
+        appearance_unet: A full copy of the denoiser that reads the clean reference latent.
+        pose_controlnet: Reads the OpenPose-style picture.
+        scheduler: Owns the step; any deterministic diffusers scheduler.
+        vae: Autoencoder.
+        text_encoder: CLIP's text encoder.
+        tokenizer: CLIP's tokenizer.
+        pose_canvas: Short side in pixels of the canvas on which poses are drawn before the picture
+            is scaled to the network's size, as in the training data (it decides how thick the
+            limbs are).
+        sample_size: Side in pixels of the pictures that the model was trained on.
+        default_steps: Denoising steps where none are asked for.
+        default_guidance: Scale of the guidance where none is asked for.
+        keep_background: Whether callers do well to put the reference's background back into the
+            frames.
+        warp: Whether callers do well to move the reference's own pixels and take the frames for
+            what these do not show; for models too small to draw a likeness.
     """
 
     # pose_controlnet takes turns with unet at every step, so it stays on the device
@@ -100,13 +114,14 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     @property
     def vae_scale_factor(self) -> int:
         """Pixels a latent cell is wide: what the pose network's hint encoder shrinks by."""
-        return 2 ** (len(self.pose_controlnet.config.conditioning_embedding_out_channels) - 1)
+        channels = self.pose_controlnet.config.conditioning_embedding_out_channels
+        return int(2 ** (len(channels) - 1))
 
     @torch.no_grad()
     def __call__(
         self,
-        reference: Picture,
-        pose_maps: Picture | Sequence[PIL.Image.Image],
+        reference: PictureLike,
+        pose_maps: PictureLike | Sequence[PIL.Image.Image],
         prompt: str = "",
         negative_prompt: str | None = None,
         height: int | None = None,
@@ -120,20 +135,27 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
-    ) -> MagicPosePipelineOutput | tuple:
+    ) -> MagicPosePipelineOutput | tuple[Any]:
         """Draw the person of `reference` in each pose of `pose_maps`.
 
-        reference: PIL picture, or (H, W, 3) / (1, 3, H, W) in 0..1, RGB.
-        pose_maps: F pictures: a PIL picture or a list of them, (F, H, W, 3) or (F, 3, H, W), 0..1.
-        height, width: pixels of the result; the reference's own by default, a multiple of 8.
-        num_inference_steps, guidance_scale: the model's own (`default_steps`, `default_guidance`)
-            by default.
-        generator: seeds the one initial noise that all frames share.
-        latents: that noise instead, (1 or F, c, height / 8, width / 8).
-        batch_size: frames denoised at once; all by default. It never changes the result.
-        output_type: "pil", "np", "pt" or "latent".
-        callback_on_step_end: called as f(pipeline, step, timestep, {"latents": ...}) after every
-            step of every batch; the latents it returns are taken.
+        Args:
+            reference: PIL picture, or (H, W, 3) / (1, 3, H, W) in 0..1, RGB.
+            pose_maps: F pictures: a PIL picture or a list of them, (F, H, W, 3) or (F, 3, H, W) in
+                0..1, RGB.
+            prompt: Text; needs a text encoder.
+            negative_prompt: Text of the unconditional pass.
+            height: Pixels of the result, a multiple of 8; the reference's own by default.
+            width: As height.
+            num_inference_steps: The model's own by default.
+            guidance_scale: The model's own by default.
+            generator: Seeds the one initial noise that all frames share.
+            latents: That noise instead, (1 or F, c, height / 8, width / 8).
+            batch_size: Frames denoised at once, all by default; never changes the result.
+            output_type: "pil", "np", "pt" or "latent".
+            return_dict: Whether to return an object or a tuple.
+            callback_on_step_end: Called as f(pipeline, step, timestep, {"latents": ...}) after
+                every step of every batch; the latents that the call returns are taken.
+            callback_on_step_end_tensor_inputs: As in diffusers; only "latents" is known.
         """
         if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
             raise ValueError(f"callback_on_step_end_tensor_inputs: only latents, got {unknown}")
@@ -173,24 +195,26 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         *,
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_size: int | None = None,
-        shortcuts: Acceleration | None = None,
+        acceleration: Acceleration | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> torch.Tensor:
-        """Sample the latents of F frames from noise.
+        """Sample the latents of F frames from noise. Whoever has many batches keeps a Sampler.
 
-        latents: (F or 1, c, h, w) unit noise; one is shared by all frames.
-        reference_latents: (1, c, h, w), clean; or F of them.
-        pose_maps: (F, 3, 8h, 8w), RGB in 0..1.
-        prompt_embeds: (1, 77, d).
-        num_inference_steps: the model's own, `default_steps`, by default.
-        guidance_scale: `default_guidance` by default. Image-CFG of the paper: the unconditional
-            pass is the bare denoiser, with neither reference nor pose. 1 switches it off.
-        negative_prompt_embeds: text of the unconditional pass; prompt_embeds by default.
-        batch_size: frames denoised at once; never changes the result. Whoever has many batches
-            keeps a Sampler.
-        shortcuts: what to leave out for speed; nothing by default.
+        Args:
+            latents: (F or 1, c, h, w) unit noise; one is shared by all frames.
+            reference_latents: (1, c, h, w), clean; or F of them.
+            pose_maps: (F, 3, 8h, 8w), RGB in 0..1.
+            prompt_embeds: (1, 77, d).
+            num_inference_steps: The model's own, `default_steps`, by default.
+            guidance_scale: `default_guidance` by default. Image-CFG of the paper: the unconditional
+                pass is the bare denoiser, with neither reference nor pose. 1 switches it off.
+            negative_prompt_embeds: Text of the unconditional pass; prompt_embeds by default.
+            batch_size: Frames denoised at once; never changes the result.
+            acceleration: What to leave out for speed; nothing by default.
+            callback_on_step_end: As in a call of the pipeline.
 
-        Returns (F, c, h, w) float32. Guidance and the scheduler's step run in float32.
+        Returns:
+            (F, c, h, w) float32. Guidance and the scheduler's step run in float32.
         """
         config = self.config
         sampler = Sampler(
@@ -201,12 +225,11 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             negative_prompt_embeds=negative_prompt_embeds,
             steps=config.default_steps if num_inference_steps is None else num_inference_steps,
             guidance=config.default_guidance if guidance_scale is None else guidance_scale,
-            shortcuts=shortcuts,
+            acceleration=acceleration,
         )
-        frames = len(pose_maps)
-        size = batch_size or frames
-        steps = len(self.scheduler.timesteps) * -(-frames // size)
-        with self.progress_bar(total=steps) as progress:
+        size = batch_size or len(pose_maps)
+        starts = range(0, len(pose_maps), size)
+        with self.progress_bar(total=len(self.scheduler.timesteps) * len(starts)) as progress:
 
             def on_step(i: int, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
                 progress.update()
@@ -215,14 +238,10 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
                 taken = callback_on_step_end(self, i, t, {"latents": x})
                 return (taken or {}).get("latents", x)
 
-            done = [
-                sampler.sample(
-                    pose_maps[start : start + size],
-                    latents[start : start + size] if len(latents) > 1 else None,
-                    on_step,
-                )
-                for start in range(0, frames, size)
-            ]
+            done = []
+            for start in starts:
+                noise = latents[start : start + size] if len(latents) > 1 else None
+                done.append(sampler.sample(pose_maps[start : start + size], noise, on_step))
         return torch.cat(done)
 
     def initial_noise(
@@ -251,7 +270,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         else:
             ids = torch.tensor([token_ids(self.tokenizer, prompt)[0]])
         with torch.no_grad():
-            return self.text_encoder(ids.to(self._execution_device))[0]
+            hidden: torch.Tensor = self.text_encoder(ids.to(self._execution_device))[0]
+        return hidden
 
     @torch.no_grad()
     def encode_reference(self, image: torch.Tensor) -> torch.Tensor:
@@ -259,7 +279,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         vae = self._needed_vae()
         encoded = vae.encode(image.to(self._execution_device, vae.dtype))
         latents = encoded.latent_dist.mode() if "latent_dist" in encoded else encoded.latents
-        return (latents - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+        clean: torch.Tensor = latents - (vae.config.shift_factor or 0.0)
+        return clean * float(vae.config.scaling_factor)
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, batch_size: int | None = None) -> torch.Tensor:
@@ -269,9 +290,10 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         step = batch_size or len(latents)
         pictures = [
             vae.decode(part.to(self._execution_device, vae.dtype), return_dict=False)[0]
-            for part in latents.split(step)
+            for part in torch.split(latents, step)
         ]
-        return (torch.cat([p.float().cpu() for p in pictures]) / 2 + 0.5).clamp(0, 1)
+        whole = torch.cat([picture.float().cpu() for picture in pictures])
+        return (whole / 2 + 0.5).clamp(0, 1)
 
     def _needed_vae(self) -> Any:
         if self.vae is None:

@@ -16,32 +16,39 @@ from diffusers.models.attention import BasicTransformerBlock
 
 ReferenceFeatures = dict[str, torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
 """By the name of a transformer block, another network's hidden states (1 or B, tokens, channels),
-or the keys and values (1 or B, heads, tokens, channels / heads) that the reader makes of them."""
+or the keys and values (1 or B, heads, tokens, channels / heads) that the attending network makes of
+them."""
 
 
-def ready(unet: UNet2DConditionModel, bank: ReferenceFeatures) -> None:
-    """Turn a bank's hidden states into the keys and values of the UNet that is to read it."""
+def precompute_kv(unet: UNet2DConditionModel, features: ReferenceFeatures) -> None:
+    """Replace hidden states in place by the keys and values that a UNet makes of them.
+
+    Args:
+        unet: The network that is to attend to the features.
+        features: Hidden states of the appearance network.
+    """
     for name, attn in _self_attentions(unet).items():
-        hidden = bank[name]
+        hidden = features[name]
         if isinstance(hidden, torch.Tensor):
-            bank[name] = _keys_and_values(attn, hidden)
+            features[name] = _keys_and_values(attn, hidden)
 
 
 class ReferenceAttention:
-    """A context in which a UNet's self-attentions can be recorded or shown a bank.
-
-    recording: where to write the hidden states; None does not record.
-    bank: the tokens to attend to; None attends to the own tokens alone.
-    readers: how many leading samples of the batch see the bank (the others are unconditional);
-        None means all of them.
+    """A context in which a UNet's self-attentions record their inputs or attend to recorded ones.
 
     Leaving the context gives the UNet its former attention processors back.
+
+    Attributes:
+        recorded: Takes the hidden states that enter each self-attention; None does not record.
+        features: What to attend to beside the own tokens; None attends to the own tokens alone.
+        attending: How many leading samples of the batch attend to the features, the others being
+            unconditional; None means all of them.
     """
 
     def __init__(self, unet: UNet2DConditionModel):
-        self.recording: dict[str, Any] | None = None
-        self.bank: ReferenceFeatures | None = None
-        self.readers: int | None = None
+        self.recorded: dict[str, Any] | None = None
+        self.features: ReferenceFeatures | None = None
+        self.attending: int | None = None
         self._attentions = _self_attentions(unet)
 
     def __enter__(self) -> ReferenceAttention:
@@ -68,15 +75,15 @@ class _ReferenceAttnProcessor:
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         control = self.control
-        if control.recording is not None:
-            control.recording[self.name] = hidden_states
+        if control.recorded is not None:
+            control.recorded[self.name] = hidden_states
         query = _split_heads(attn.to_q(hidden_states), attn.heads)
         key, value = _keys_and_values(attn, hidden_states)
-        n = len(hidden_states) if control.readers is None else control.readers
-        if control.bank is None or n == 0:
+        n = len(hidden_states) if control.attending is None else control.attending
+        if control.features is None or n == 0:
             mixed = F.scaled_dot_product_attention(query, key, value)
         else:
-            extra = control.bank[self.name]
+            extra = control.features[self.name]
             if isinstance(extra, torch.Tensor):
                 extra = _keys_and_values(attn, extra)
             mixed = F.scaled_dot_product_attention(
@@ -88,12 +95,14 @@ class _ReferenceAttnProcessor:
                 bare = F.scaled_dot_product_attention(query[n:], key[n:], value[n:])
                 mixed = torch.cat([mixed, bare])
         mixed = mixed.transpose(1, 2).flatten(2)
-        return attn.to_out[1](attn.to_out[0](mixed))
+        out: torch.Tensor = attn.to_out[1](attn.to_out[0](mixed))
+        return out
 
 
 def _split_heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
-    """(B, N, C) -> (B, heads, N, C / heads)"""
-    return tokens.unflatten(2, (heads, -1)).transpose(1, 2)
+    """Reshape (B, N, C) to (B, heads, N, C / heads)."""
+    batch, count, channels = tokens.shape
+    return tokens.view(batch, count, heads, channels // heads).transpose(1, 2)
 
 
 def _keys_and_values(attn: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

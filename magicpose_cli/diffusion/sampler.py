@@ -2,11 +2,11 @@
 
 Shared by all frames of one reference, without changing them:
 
-- the appearance network's word on each timestep, as keys and values of the denoiser's own;
+- the reference features of each timestep, as keys and values of the denoiser's own;
 - the unconditional prediction of the first step, which starts from one noise;
 
 and by all steps of a frame: what the pose network's first layers see in the pose map. What can be
-left out at a cost stands in `Acceleration`.
+left out at a cost is listed in `Acceleration`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from magicpose_cli.diffusion.compilation import as_one_graph
-from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures, ready
+from magicpose_cli.diffusion.reference_attention import (
+    ReferenceAttention,
+    ReferenceFeatures,
+    precompute_kv,
+)
 from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_timesteps
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
-TIMESTEPS_AT_ONCE = 4  # that the appearance network reads in one batch
+_TIMESTEPS_PER_BATCH = 4  # that the appearance network reads in one batch
 OnStep = Callable[[int, Any, torch.Tensor], torch.Tensor]
 """(step, timestep, latents) -> the latents to go on with."""
 
@@ -36,11 +40,13 @@ OnStep = Callable[[int, Any, torch.Tensor], torch.Tensor]
 class Acceleration:
     """What is left out for speed; by default nothing.
 
-    guidance_from, guidance_until: shares of the steps between which there is guidance; outside,
-        the unconditional pass is left out (Kynkäänniemi et al., NeurIPS 2024).
-    cache_every: every Nth step runs whole. In the others the denoiser's first convolution and last
-        layer alone run, on what the last whole step had between them, and the pose network is left
-        out (after Ma et al., "DeepCache", CVPR 2024).
+    Attributes:
+        guidance_from: Share of the steps before which the unconditional pass is left out
+            (Kynkäänniemi et al., NeurIPS 2024).
+        guidance_until: Share of the steps from which on the unconditional pass is left out.
+        cache_every: Every Nth step runs whole. In the others the denoiser's first convolution and
+            last layer alone run, on the deep features of the last whole step, and the pose network
+            is left out (after Ma et al., "DeepCache", CVPR 2024).
     """
 
     guidance_from: float = 0.0
@@ -53,11 +59,12 @@ class Acceleration:
 
 
 @dataclass(frozen=True)
-class _Deep:
-    """What a whole step leaves for those after it.
+class _DeepFeatures:
+    """Cached deep features: what a whole step leaves for the steps after it.
 
-    hidden: what enters the denoiser's last layer, (F or 2F, c, h, w): conditional rows first.
-    pose: the pose network's word on the first convolution, (F, c, h, w).
+    Attributes:
+        hidden: Input of the denoiser's last layer, (F or 2F, c, h, w): conditional rows first.
+        pose: The pose network's residual for the first convolution, (F, c, h, w).
     """
 
     hidden: torch.Tensor
@@ -67,17 +74,24 @@ class _Deep:
 class Sampler:
     """Draws frames of one reference with one set of settings, batch after batch.
 
-    noise: unit noise, (1, c, h, w) for all frames or (F, c, h, w) for batches of F.
-    reference_latents: (1, c, h, w), clean; or one for each of F frames.
-    prompt_embeds: (1, 77, d); negative_prompt_embeds: of the unconditional pass, the same by
-    default. steps: of the pipeline's scheduler. guidance: 1 is none. compiled: torch.compile one
-    function with all networks of a step; batches should then have one shape. banks: filled with
-    what the appearance network says, or full of it from a Sampler of the same reference and text.
-    strength: the share of the steps that frames take which begin from a picture (as of img2img in
-    diffusers). The appearance network reads the timesteps of these steps here and those of others
-    when they are first needed.
+    The reference features of all timesteps that will be needed are computed here, those of others
+    when they are first needed. Guidance and the scheduler's step run in float32.
 
-    Guidance and the scheduler's step run in float32.
+    Args:
+        pipeline: Networks and scheduler.
+        noise: Unit noise, (1, c, h, w) for all frames or (F, c, h, w) for batches of F.
+        reference_latents: (1, c, h, w), clean; or one for each of F frames.
+        prompt_embeds: (1, 77, d).
+        negative_prompt_embeds: Of the unconditional pass; prompt_embeds by default.
+        steps: Denoising steps.
+        guidance: Scale of the image guidance; 1 is none.
+        acceleration: What to leave out for speed; nothing by default.
+        compiled: Compile one function with all networks of a step; batches should then have one
+            shape.
+        features: Reference features by timestep, which are filled here, or are full from a Sampler
+            of the same reference and text.
+        strength: Share of the steps that frames take which begin from a picture (as of img2img in
+            diffusers).
     """
 
     def __init__(
@@ -90,15 +104,15 @@ class Sampler:
         negative_prompt_embeds: torch.Tensor | None = None,
         steps: int = 50,
         guidance: float = 7.0,
-        shortcuts: Acceleration | None = None,
+        acceleration: Acceleration | None = None,
         compiled: bool = False,
-        banks: dict[float, ReferenceFeatures] | None = None,
+        features: dict[float, ReferenceFeatures] | None = None,
         strength: float = 1.0,
     ):
         self.steps = steps
         self.strength = strength
         self.guidance = guidance
-        self.shortcuts = shortcuts or Acceleration()
+        self.acceleration = acceleration or Acceleration()
         self._unet: UNet2DConditionModel = pipeline.unet
         self._pose_net: ControlNetModel = pipeline.pose_controlnet
         self._scheduler = pipeline.scheduler
@@ -111,13 +125,15 @@ class Sampler:
             text.to(self._device, self._dtype) for text in (prompt_embeds, negative_prompt_embeds)
         ]
         self._attention = ReferenceAttention(self._unet)
-        self._banks = {} if banks is None else banks
+        self._features = {} if features is None else features
         self._reference = (pipeline, reference_latents, prompt_embeds)
         self._scheduler.set_timesteps(steps, device=self._device)
-        self._read(self._scheduler.timesteps if strength == 1.0 else self._begin_late()[0])
-        self._passing = torch.nn.Identity()
-        self._alone: tuple[torch.Tensor, torch.Tensor | None] | None = None
-        self._last = _Watched(self._unet.up_blocks[-1].resnets[-1])
+        self._compute_features(
+            self._scheduler.timesteps if strength == 1.0 else self._begin_late()[0]
+        )
+        self._identity = torch.nn.Identity()
+        self._uncond_first: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self._last = _InputRecorder(self._unet.up_blocks[-1].resnets[-1])
         self._step = as_one_graph(self._whole) if compiled else self._whole
         # a first step of its own would be a second graph, which costs more than it saves
         self._shares_first = not compiled
@@ -130,11 +146,17 @@ class Sampler:
         on_step: OnStep | None = None,
         start: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """(F, 3, 8h, 8w) RGB in 0..1 -> latents (F, c, h, w) float32.
+        """Draw one frame for each pose map.
 
-        noise: (F, c, h, w) of these frames, in place of the one all share. start: clean latents
-        (F, c, h, w) of pictures to begin from; the noise is added to them, and the last `strength`
-        of the steps are taken (Meng et al., "SDEdit", ICLR 2022). on_step counts those taken.
+        Args:
+            pose_maps: (F, 3, 8h, 8w) RGB in 0..1.
+            noise: (F, c, h, w) of these frames, in place of the one that all share.
+            on_step: Called after each step that is taken.
+            start: Clean latents (F, c, h, w) of pictures to begin from; the noise is added to them,
+                and the last `strength` of the steps are taken (Meng et al., "SDEdit", ICLR 2022).
+
+        Returns:
+            Latents (F, c, h, w) float32.
         """
         noise = self._noise if noise is None else noise.to(self._device, torch.float32)
         if start is None:
@@ -147,18 +169,18 @@ class Sampler:
             timesteps, skipped = self._begin_late()
             start = start.to(self._device, torch.float32).expand(len(pose_maps), -1, -1, -1)
             x = scheduler.add_noise(start, noise, timesteps[:1])
-        self._read(timesteps)
+        self._compute_features(timesteps)
         count = skipped + len(timesteps)
         one_sample = start is None and len(noise) == 1
-        deep: _Deep | None = None
+        deep: _DeepFeatures | None = None
         maps = pose_maps.to(self._device, self._dtype)
-        with self._attention, self._last_layer_watched(), self._seen(maps) as hint:
+        with self._attention, self._last_input_recorded(), self._hint(maps) as hint:
             for i, t in enumerate(timesteps):
                 noisy = scheduler.scale_model_input(x, t).to(self._dtype)
-                guided = self.guidance != 1.0 and self.shortcuts.guided(skipped + i, count)
-                self._attention.bank = self._banks[float(t)]
+                guided = self.guidance != 1.0 and self.acceleration.guided(skipped + i, count)
+                self._attention.features = self._features[float(t)]
                 rows = len(x) * (2 if guided else 1)
-                if i % self.shortcuts.cache_every and deep and len(deep.hidden) >= rows:
+                if i % self.acceleration.cache_every and deep and len(deep.hidden) >= rows:
                     prediction = self._shallow(noisy, t, guided, deep)
                 elif guided and i == 0 and one_sample and self._shares_first:
                     prediction, deep = self._first(noisy, t, hint)
@@ -168,7 +190,8 @@ class Sampler:
                 x = scheduler.step(prediction, t, x, return_dict=False)[0]
                 if on_step is not None:
                     x = on_step(i, t, x)
-        return x
+        latents: torch.Tensor = x
+        return latents
 
     def _guide(self, prediction: torch.Tensor, guided: bool) -> torch.Tensor:
         """Image-CFG of the paper: away from the bare denoiser, which sees no reference or pose."""
@@ -179,9 +202,12 @@ class Sampler:
 
     def _whole(
         self, noisy: torch.Tensor, t: torch.Tensor, hint: torch.Tensor, guided: bool
-    ) -> tuple[torch.Tensor, _Deep | None]:
-        """All networks: the pose network for the frames, the denoiser for them and, where guided,
-        for the bare copies behind them in the same batch."""
+    ) -> tuple[torch.Tensor, _DeepFeatures | None]:
+        """Run all networks of a step.
+
+        The pose network runs for the frames, the denoiser for them and, where guided, for the bare
+        copies behind them in the same batch.
+        """
         frames = len(noisy)
         text = self._text(frames, guided)
         down, mid = self._pose_net(noisy, t, text[:frames], controlnet_cond=hint, return_dict=False)
@@ -189,24 +215,25 @@ class Sampler:
         if guided:
             noisy = torch.cat([noisy, noisy])
             down, mid = [_with_zeros(residual) for residual in down], _with_zeros(mid)
-        self._attention.readers = frames
+        self._attention.attending = frames
         prediction, hidden = self._denoise(noisy, t, text, down, mid)
-        return prediction, None if hidden is None else _Deep(hidden, pose)
+        return prediction, None if hidden is None else _DeepFeatures(hidden, pose)
 
     def _first(
         self, noisy: torch.Tensor, t: torch.Tensor, hint: torch.Tensor
-    ) -> tuple[torch.Tensor, _Deep | None]:
+    ) -> tuple[torch.Tensor, _DeepFeatures | None]:
         """The guided first step from one noise: its unconditional rows are all the same."""
-        if self._alone is None:
-            self._attention.readers = 0
-            self._alone = self._denoise(noisy[:1], t, self._texts[1][:1])
+        if self._uncond_first is None:
+            self._attention.attending = 0
+            self._uncond_first = self._denoise(noisy[:1], t, self._texts[1][:1])
         prediction, deep = self._step(noisy, t, hint, False)
         bare, bare_hidden = (
-            None if rows is None else rows.expand(len(noisy), -1, -1, -1) for rows in self._alone
+            None if rows is None else rows.expand(len(noisy), -1, -1, -1)
+            for rows in self._uncond_first
         )
         assert bare is not None
         if deep is not None and bare_hidden is not None:
-            deep = _Deep(torch.cat([deep.hidden, bare_hidden]), deep.pose)
+            deep = _DeepFeatures(torch.cat([deep.hidden, bare_hidden]), deep.pose)
         return torch.cat([prediction, bare]), deep
 
     def _denoise(
@@ -226,15 +253,15 @@ class Sampler:
             mid_block_additional_residual=mid,
             return_dict=False,
         )[0]
-        if self.shortcuts.cache_every == 1:
+        if self.acceleration.cache_every == 1:
             return prediction, None
         skip = self._unet.conv_in.out_channels  # the first convolution's output comes beside it
-        hidden, self._last.seen = self._last.seen, None
+        hidden, self._last.recorded = self._last.recorded, None
         assert hidden is not None
         return prediction, hidden[:, :-skip]
 
     def _shallow(
-        self, noisy: torch.Tensor, t: torch.Tensor, guided: bool, deep: _Deep
+        self, noisy: torch.Tensor, t: torch.Tensor, guided: bool, deep: _DeepFeatures
     ) -> torch.Tensor:
         """The first convolution and the last layer, with the deep features of a former step."""
         unet, frames = self._unet, len(noisy)
@@ -242,27 +269,28 @@ class Sampler:
         pose = deep.pose
         if guided:
             noisy, pose = torch.cat([noisy, noisy]), _with_zeros(pose)
-        self._attention.readers = frames
+        self._attention.attending = frames
         embedded = unet.time_embedding(unet.get_time_embed(noisy, t))
         block = unet.up_blocks[-1]
         hidden = torch.cat([deep.hidden[: len(noisy)], unet.conv_in(noisy) + pose], dim=1)
         hidden = self._last.layer(hidden, embedded)
         if attentions := getattr(block, "attentions", None):
             hidden = attentions[-1](hidden, encoder_hidden_states=text, return_dict=False)[0]
-        return unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+        prediction: torch.Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+        return prediction
 
     def _text(self, frames: int, guided: bool) -> torch.Tensor:
         texts = self._texts if guided else self._texts[:1]
         return torch.cat([text.expand(frames, -1, -1) for text in texts])
 
     @contextmanager
-    def _last_layer_watched(self) -> Iterator[None]:
-        """Where steps are cached, `_last` keeps what enters the denoiser's last layer.
+    def _last_input_recorded(self) -> Iterator[None]:
+        """Record what enters the denoiser's last layer, where steps are cached.
 
         Not by a hook: torch.compile would take each new one for a new network.
         """
         layers = self._unet.up_blocks[-1].resnets
-        if self.shortcuts.cache_every > 1:
+        if self.acceleration.cache_every > 1:
             layers[-1] = self._last
         try:
             yield
@@ -270,12 +298,12 @@ class Sampler:
             layers[-1] = self._last.layer
 
     @contextmanager
-    def _seen(self, pose_maps: torch.Tensor) -> Iterator[torch.Tensor]:
-        """What the pose network's first layers see; meanwhile it takes that in place of a map."""
+    def _hint(self, pose_maps: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Compute the pose network's hint; meanwhile the network takes it in place of a map."""
         net = self._pose_net
         layers = net.controlnet_cond_embedding
         hint = layers(pose_maps)
-        net.controlnet_cond_embedding = self._passing
+        net.controlnet_cond_embedding = self._identity
         try:
             yield hint
         finally:
@@ -285,48 +313,59 @@ class Sampler:
         """The timesteps of frames that begin from a picture, and how many before are left out."""
         return set_last_timesteps(self._late_scheduler, self.steps, self.strength, self._device)
 
-    def _read(self, timesteps: torch.Tensor) -> None:
-        """The banks of timesteps that have none yet. Where the denoiser is at hand they become keys
-        and values; where it waits in main memory they stay hidden states, half as large."""
+    def _compute_features(self, timesteps: torch.Tensor) -> None:
+        """Compute the reference features of timesteps that have none yet.
+
+        Where the denoiser is on the device they become keys and values; where it waits in main
+        memory they stay hidden states, half as large.
+        """
         times = dict.fromkeys(float(t) for t in timesteps)
-        missing = [t for t in times if t not in self._banks]
-        for t, bank in zip(missing, appearance(*self._reference, missing), strict=True):
+        missing = [t for t in times if t not in self._features]
+        for t, features in zip(missing, reference_features(*self._reference, missing), strict=True):
             if self._unet.device == self._device:
-                ready(self._unet, bank)
-            self._banks[t] = bank
+                precompute_kv(self._unet, features)
+            self._features[t] = features
 
 
 @torch.no_grad()
-def appearance(
+def reference_features(
     pipeline: MagicPosePipeline,
     latents: torch.Tensor,
     prompt_embeds: torch.Tensor,
     timesteps: Sequence[float],
 ) -> list[ReferenceFeatures]:
-    """What the appearance network says of references at each timestep: a bank each.
+    """Record the hidden states of the appearance network for references at each timestep.
 
-    latents: (R, c, h, w), clean: it depends on (reference, timestep, text), never on a frame.
-    prompt_embeds: (1 or R, 77, d). A bank holds (R, tokens, channels) for each self-attention.
+    They depend on the reference, the timestep and the text, never on a frame.
+
+    Args:
+        pipeline: Its appearance network is run.
+        latents: (R, c, h, w), clean.
+        prompt_embeds: (1 or R, 77, d).
+        timesteps: As the scheduler counts them.
+
+    Returns:
+        For each timestep (R, tokens, channels) for each self-attention.
     """
     unet, device = pipeline.appearance_unet, pipeline._execution_device
     latents, prompt = (tensor.to(device, unet.dtype) for tensor in (latents, prompt_embeds))
-    at_once = TIMESTEPS_AT_ONCE if len(latents) == 1 else 1
+    at_once = _TIMESTEPS_PER_BATCH if len(latents) == 1 else 1
     kind = pipeline.scheduler.timesteps.dtype
-    banks: list[ReferenceFeatures] = []
+    features: list[ReferenceFeatures] = []
     for start in range(0, len(timesteps), at_once):
         some = torch.tensor(timesteps[start : start + at_once], device=device, dtype=kind)
         rows = max(len(latents), len(some))
         with ReferenceAttention(unet) as attention:
-            attention.recording = {}
+            attention.recorded = {}
             unet(
                 latents.expand(rows, -1, -1, -1),
                 some,
                 prompt.expand(rows, -1, -1),
                 return_dict=False,
             )
-        parts = {name: hidden.chunk(len(some)) for name, hidden in attention.recording.items()}
-        banks += [{name: part[i] for name, part in parts.items()} for i in range(len(some))]
-    return banks
+        parts = {name: hidden.chunk(len(some)) for name, hidden in attention.recorded.items()}
+        features += [{name: part[i] for name, part in parts.items()} for i in range(len(some))]
+    return features
 
 
 def _with_zeros(rows: torch.Tensor) -> torch.Tensor:
@@ -334,14 +373,15 @@ def _with_zeros(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows, torch.zeros_like(rows)])
 
 
-class _Watched(torch.nn.Module):
+class _InputRecorder(torch.nn.Module):
     """A layer that keeps its input."""
 
     def __init__(self, layer: torch.nn.Module):
         super().__init__()
         self.layer = layer
-        self.seen: torch.Tensor | None = None
+        self.recorded: torch.Tensor | None = None
 
     def forward(self, hidden: torch.Tensor, embedded: torch.Tensor) -> torch.Tensor:
-        self.seen = hidden
-        return self.layer(hidden, embedded)
+        self.recorded = hidden
+        out: torch.Tensor = self.layer(hidden, embedded)
+        return out

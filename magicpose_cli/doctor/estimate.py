@@ -1,7 +1,7 @@
 """How much memory a preset needs, by arithmetic: nothing is loaded.
 
-Weights are counted from the files' headers, the bank from the denoiser's shape; what a frame takes
-beside them is the figure by which `render` chooses its batches.
+Weights are counted from the files' headers, the reference features from the denoiser's shape; what
+a frame takes beside them is the figure by which `rendering.local` chooses its batches.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-FRAME = 0.75e9  # bytes of a frame of SD 1.5 at 512x512 in half precision: two passes and decoding
-CELLS = 64 * 64  # latents of such a frame
-WIDTH = 320  # channels of SD 1.5's first block
-PROGRAM = 1.0e9  # bytes of main memory of Python, torch and a detector; measured
-QUANTIZED = ("unet", "appearance_unet", "pose_controlnet")
-STAYING = ("pose_controlnet", "vae")  # on the device with offload = model
-MOST = 16  # frames at once
+from magicpose_cli.rendering.local import FRAME_BYTES, FRAME_CELLS, frames_at_once
+
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_SD15_CHANNELS = 320  # of its first block
+_PROGRAM_BYTES = 1.0e9  # bytes of main memory of Python, torch and a detector; measured
+_QUANTIZED = ("unet", "appearance_unet", "pose_controlnet")
+_STAYING = ("pose_controlnet", "vae")  # on the device with offload = model
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkWeights:
     """A part's weights: how many, how many of them in linear layers, and its largest tensor."""
 
     count: int
@@ -32,11 +31,20 @@ class Network:
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes. device: with batch_size frames at once; least: with one; main: of main memory, on the
-    CPU the same as device."""
+    """What a run needs, in bytes.
+
+    Attributes:
+        weights: Weights that are on the device at once.
+        reference: Reference features of all steps.
+        frame: What each frame of a batch takes.
+        batch_size: Number of frames at once, which is no number of bytes.
+        device: Memory of the device with so many frames at once.
+        least: Memory of the device with one frame at once.
+        main: Main memory; on the CPU the same as `device`.
+    """
 
     weights: int
-    bank: int
+    reference: int
     frame: int
     batch_size: int
     device: int
@@ -44,7 +52,7 @@ class Need:
     main: int
 
 
-def network_of(folder: Path) -> Network:
+def network_of(folder: Path) -> NetworkWeights:
     """Counted from the headers of a part's safetensors. OSError or ValueError where they are bad.
 
     Of files in two precisions or in shards every tensor counts once.
@@ -54,7 +62,7 @@ def network_of(folder: Path) -> Network:
         shapes |= _shapes(file)
     counts = {name: _product(shape) for name, shape in shapes.items()}
     linear = sum(counts[name] for name, shape in shapes.items() if len(shape) == 2)
-    return Network(sum(counts.values()), linear, max(counts.values(), default=0))
+    return NetworkWeights(sum(counts.values()), linear, max(counts.values(), default=0))
 
 
 def estimate(
@@ -64,17 +72,29 @@ def estimate(
     size: tuple[int, int],
     steps: int,
     dtype: str,
-    on_cpu: bool,
-    free: int,
+    free: int | None,
     offload: str = "none",
     quantize: str = "none",
     batch_size: int | None = None,
     vae: Path | None = None,
 ) -> Need:
-    """What a model's folder needs for pictures of this size, (width, height) in pixels.
+    """Estimate what a model's folder needs.
 
-    free: bytes of the device's memory, from which the batch is chosen. vae: another autoencoder's
-    folder. Raises OSError, ValueError or LookupError for a folder that is incomplete.
+    Args:
+        folder: Folder of the model.
+        index: Its checked index.
+        size: (width, height) of the network's frames in pixels.
+        steps: Denoising steps.
+        dtype: Number format that the networks compute with.
+        free: Free bytes of the device's memory, from which the batch is chosen; None for a device
+            that computes in main memory.
+        offload: What waits in main memory.
+        quantize: Kind of quantized weights.
+        batch_size: Frames at once; None chooses as a run does.
+        vae: Folder of another autoencoder.
+
+    Raises:
+        OSError: The folder is incomplete; or ValueError or LookupError.
     """
     parts = {
         name: network_of(folder / name)
@@ -83,37 +103,37 @@ def estimate(
     }
     if vae is not None:
         parts["other vae"] = network_of(vae)
-    width = BYTES[dtype]
+    width = _BYTES[dtype]
     sizes = {name: part.count * width for name, part in parts.items()}
     if quantize != "none":
-        for name in QUANTIZED:
+        for name in _QUANTIZED:
             sizes[name] -= parts[name].linear * (width - 1)
     everything = sum(sizes.values())
     weights = _on_device(sizes, parts, width, offload)
     unet = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))
     factor = _factor(folder, parts)
     latent = (size[0] // factor, size[1] // factor)
-    own = unet["block_out_channels"][0] / WIDTH * latent[0] * latent[1]
-    frame = int(FRAME * own / CELLS * width / 2)
+    own = unet["block_out_channels"][0] / _SD15_CHANNELS * latent[0] * latent[1]
+    frame = int(FRAME_BYTES * own / FRAME_CELLS * width / 2)
     kept = 2 if offload == "none" else 1  # keys and values, or hidden states
-    bank = kept * steps * bank_elements(unet, latent) * width
+    reference = kept * steps * reference_elements(unet, latent) * width
     if batch_size is None:
-        room = 0.6 * max(0, free - weights - bank) / (FRAME * own / CELLS)
-        batch_size = max(1, min(MOST, int(4096 / own if on_cpu else room)))
-    held = weights + bank + (PROGRAM if on_cpu else 0)
+        left = None if free is None else max(0, free - weights - reference)
+        batch_size = frames_at_once(own, left)
+    held = weights + reference + (_PROGRAM_BYTES if free is None else 0)
     needed, least = int(held + batch_size * frame), int(held + frame)
-    main = needed if on_cpu else int(PROGRAM + everything)
-    return Need(weights, bank, frame, batch_size, needed, least, main)
+    main = needed if free is None else int(_PROGRAM_BYTES + everything)
+    return Need(weights, reference, frame, batch_size, needed, least, main)
 
 
-def bank_elements(unet: dict[str, Any], latent: tuple[int, int]) -> int:
+def reference_elements(unet: dict[str, Any], latent: tuple[int, int]) -> int:
     """Numbers in the hidden states that enter all self-attentions of a UNet once."""
     channels, layers = unet["block_out_channels"], unet["layers_per_block"]
     last = len(channels) - 1
     found = 0
 
     def at(level: int, blocks: int) -> int:
-        return blocks * channels[level] * (latent[0] >> level) * (latent[1] >> level)
+        return blocks * int(channels[level]) * (latent[0] >> level) * (latent[1] >> level)
 
     for level, kind in enumerate(unet["down_block_types"]):
         found += at(level, layers) if "Attn" in kind else 0
@@ -122,22 +142,25 @@ def bank_elements(unet: dict[str, Any], latent: tuple[int, int]) -> int:
     return found + at(last, 1)
 
 
-def _on_device(sizes: dict[str, int], parts: dict[str, Network], width: int, offload: str) -> int:
+def _on_device(
+    sizes: dict[str, int], parts: dict[str, NetworkWeights], width: int, offload: str
+) -> int:
     """Bytes of weights that are on the device at once."""
     if offload == "sequential":
         return max(part.largest for part in parts.values()) * width
     if offload == "model":
-        staying = sum(size for name, size in sizes.items() if name in (*STAYING, "other vae"))
-        return staying + max(size for name, size in sizes.items() if name not in STAYING)
+        staying = sum(size for name, size in sizes.items() if name in (*_STAYING, "other vae"))
+        return staying + max(size for name, size in sizes.items() if name not in _STAYING)
     return sum(sizes.values())
 
 
-def _factor(folder: Path, parts: dict[str, Network]) -> int:
+def _factor(folder: Path, parts: dict[str, NetworkWeights]) -> int:
     """Pixels that a latent is wide."""
     if "vae" not in parts:
         return 8
     config = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))
-    return 2 ** (len(config["block_out_channels"]) - 1)
+    levels = len(config["block_out_channels"])
+    return int(2 ** (levels - 1))
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:

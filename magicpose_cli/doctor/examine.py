@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from magicpose_cli.config.preset import ModelSettings, Preset, load_preset
+from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
 from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
 from magicpose_cli.models import in_units
-from magicpose_cli.run.preflight import default_preset, warps
+from magicpose_cli.run.preflight import default_preset
 from magicpose_cli.run.temporary import check_temporary
 
 PROBES = {
@@ -32,8 +33,13 @@ PROBES = {
 
 @dataclass(frozen=True)
 class Examination:
-    """sections: findings by what they are about. obstacle: why the preset cannot run, "" where it
-    can."""
+    """What was found.
+
+    Attributes:
+        preset: Name of the preset.
+        sections: Findings by what they are about.
+        obstacle: Why the preset cannot run, "" where it can.
+    """
 
     preset: str
     sections: dict[str, list[Finding]] = field(default_factory=dict)
@@ -41,6 +47,7 @@ class Examination:
 
     @property
     def can_run(self) -> bool:
+        """Whether the preset can run here."""
         return not self.obstacle
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,16 +88,15 @@ def examine(preset: Preset | str | None = None) -> Examination:
 
 
 def _used(preset: Preset) -> Iterator[Finding]:
-    """What a preset would use here. Raises one of BROKEN at the first thing that is not to be had,
-    DeviceError where the memory does not do."""
-    from magicpose_cli.diffusion.checkpoint.loading import (
-        CHECKPOINTS,
-        default_dtype,
-        read_index,
-        resolve_model,
-    )
+    """Find what a preset would use here.
+
+    Raises:
+        DeviceError: The memory does not do; or one of BROKEN at the first thing that is not to be
+            had.
+    """
+    from magicpose_cli.diffusion.checkpoint.loading import CHECKPOINTS, read_index, resolve_model
     from magicpose_cli.pose.detection.detect import lacks, pick_detector
-    from magicpose_cli.rendering.local import pick_device
+    from magicpose_cli.rendering.local import pick_device_and_dtype
     from magicpose_cli.video.ffmpeg import run_ffmpeg
 
     check_temporary()
@@ -104,16 +110,14 @@ def _used(preset: Preset) -> Iterator[Finding]:
         return
     folder = resolve_model(model.name)
     yield Finding("model", str(folder))
-    device = pick_device(model.device)
-    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    device, dtype = pick_device_and_dtype(model)
     yield Finding("device, dtype", f"{device}, {dtype}", {"device": device, "dtype": dtype})
     index = read_index(folder)
-    warp = warps("video", preset, index)
     # of a square reference; the frames of others have its aspect, and as much more memory each
-    width, height = (index["sample_size"],) * 2 if warp else preset.size_for(index["sample_size"])
-    yield Finding("warp", "on" if warp else "off", {"on": warp})
-    steps = preset.steps_for(index["default_steps"])
-    guidance = sampling.guidance or index["default_guidance"]
+    resolved = resolve_settings(preset, ModelDefaults.of(index))
+    width, height = resolved.network_size
+    yield Finding("warp", "on" if resolved.warp else "off", {"on": resolved.warp})
+    steps, guidance = resolved.steps, resolved.guidance
     square = "" if "x" in str(preset.frame.size) else " of a square reference"
     yield Finding(
         "size, steps, guidance",
@@ -132,10 +136,11 @@ def _used(preset: Preset) -> Iterator[Finding]:
     if lack := lacks(detector):
         raise ConfigError(f"detector: {detector!r} {lack}")
     run_ffmpeg("-version").check_returncode()
-    on_cpu, free, total = _memory_of(device)
+    free, total = _memory_of(device)
+    on_gpu = device.startswith("cuda")
     need = estimate(
-        folder, index, size=(width, height), steps=steps, dtype=dtype, on_cpu=on_cpu, free=free,
-        offload=model.offload if device.startswith("cuda") else "none",
+        folder, index, size=(width, height), steps=steps, dtype=dtype,
+        free=free if on_gpu else None, offload=model.offload if on_gpu else "none",
         quantize=model.quantize, batch_size=model.batch_size,
         vae=dict(files).get("vae"),
     )  # fmt: skip
@@ -167,7 +172,7 @@ def _fit(need: Need, device: str, free: int, total: int) -> Iterator[Finding]:
         "memory",
         f"{'does not fit' if obstacle else 'fits'}, estimated: {in_units(need.device)} of "
         f"{in_units(free)} free on {device} (weights {in_units(need.weights)}, the reference "
-        f"{in_units(need.bank)}, a frame {in_units(need.frame)})",
+        f"{in_units(need.reference)}, a frame {in_units(need.frame)})",
         {"needed": need.device, "least": need.least, "main": need.main, "free": free},
         warning,
     )
@@ -175,20 +180,23 @@ def _fit(need: Need, device: str, free: int, total: int) -> Iterator[Finding]:
         raise DeviceError(obstacle)
 
 
-def _memory_of(device: str) -> tuple[bool, int, int]:
-    """Whether the device computes in main memory, and its bytes: free now, in total."""
+def _memory_of(device: str) -> tuple[int, int]:
+    """Bytes of memory that a device computes in: free now, in total."""
     if not device.startswith("cuda"):
         total, free = machine.memory_limits()
-        return True, free, total
+        return free, total
     import torch
 
     free, total = torch.cuda.mem_get_info(device)
-    return False, free, total
+    return free, total
 
 
 def _files(model: ModelSettings) -> list[tuple[str, Path]]:
-    """The files and folders beside the model itself that its settings name, with what they are.
-    Raises ModelError for one that is not there."""
+    """List the files and folders that a model's settings name beside the model, with their kind.
+
+    Raises:
+        ModelError: One of them is not there.
+    """
     if not (model.base or model.vae or model.lora or model.embedding):
         return []  # what follows imports diffusers, which takes seconds
     from magicpose_cli.diffusion.adapters.named import file_and_scale, file_and_word, place_of

@@ -20,9 +20,9 @@ CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
-ENCODERS = {"libx264": ".mp4, .mov", "libx264rgb": ".gif", "libvpx-vp9": ".webm"}
+_ENCODERS = {"libx264": ".mp4, .mov", "libx264rgb": ".gif", "libvpx-vp9": ".webm"}
 SOUND_ENCODERS = {"aac": "sound in .mp4, .mov", "libopus": "sound in .webm"}
-PATIENCE_S = 3.0  # for another program's answer
+_PROBE_LIMIT_S = 3.0  # for another program's answer
 SEGMENTATION = "python/solutions/selfie_segmentation.py"  # in the wheels of mediapipe that have it
 
 
@@ -71,7 +71,9 @@ def _nvidia() -> str:
         return ""
     query = [tool, "--query-gpu=driver_version,name", "--format=csv,noheader"]
     try:
-        run = subprocess.run(query, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        run = subprocess.run(
+            query, capture_output=True, text=True, timeout=_PROBE_LIMIT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "; ".join(run.stdout.split("\n")).strip("; ") if run.returncode == 0 else ""
@@ -110,7 +112,7 @@ def films() -> Iterator[Finding]:
     yield Finding("ffmpeg", f"{version}, {ffmpeg_exe()}", {"version": version})
     listed = run_ffmpeg("-hide_banner", "-encoders").stdout.decode(errors="replace")
     known = set(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", listed, re.MULTILINE))
-    wanted = ENCODERS | SOUND_ENCODERS
+    wanted = _ENCODERS | SOUND_ENCODERS
     lacking = [f"{name} ({use})" for name, use in wanted.items() if name not in known]
     yield Finding(
         "encoders",

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from magicpose_cli.doctor.finding import Finding
 from magicpose_cli.errors import ModelError, OutputError
-from magicpose_cli.models import CATALOG, in_units, lacking, models_home
+from magicpose_cli.models import CATALOG, in_units, missing_files, models_home
 from magicpose_cli.run.temporary import check_temporary
 
-PATIENCE_S = 0.7  # for the files of one folder
+_WALK_LIMIT_S = 0.7  # for the files of one folder
 LITTLE = 2e9  # bytes of a disk that are soon full
 
 
@@ -40,7 +40,7 @@ def models() -> Iterator[Finding]:
 def weights() -> Iterator[Finding]:
     """What the catalog knows, and what of it is here."""
     for name, entry in CATALOG.items():
-        here = not lacking(name)
+        here = not missing_files(name)
         yield Finding(
             name, f"{'fetched' if here else 'not fetched'}, {entry.told_size}", {"here": here}
         )
@@ -82,9 +82,12 @@ def _with_room(name: str, value: str, folder: Path, facts: dict[str, object]) ->
 
 
 def size_of(folder: Path) -> tuple[int, bool]:
-    """Bytes of the files below a folder, links not followed; False where there was no time for
-    all of them."""
-    size, until = 0, time.monotonic() + PATIENCE_S
+    """Add up the files below a folder; links are not followed.
+
+    Returns:
+        Bytes, and whether there was time for all of the files.
+    """
+    size, until = 0, time.monotonic() + _WALK_LIMIT_S
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place, name)

@@ -11,6 +11,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.compositing.background import Background
+from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.evaluation.samples import Sample
 from magicpose_cli.evaluation.warped_samples import WarpedSamples
 
@@ -41,18 +42,18 @@ class ModelPredictor:
         self.name = name
         self.pipeline = load_model(preset)
         width, height = size
-        config, sampling = self.pipeline.config, preset.sampling
-        self._steps = preset.steps_for(config.default_steps)
-        self._guidance = sampling.guidance or config.default_guidance
+        # every picture begins from noise alone
+        sampling = preset.sampling.model_copy(update={"start_from_warp": None})
+        preset = preset.model_copy(update={"sampling": sampling})
+        resolved = resolve_settings(preset, ModelDefaults.of(self.pipeline.config))
+        self._steps, self._guidance = resolved.steps, resolved.guidance
         self._batch = preset.model.batch_size or batch_size_for(self.pipeline, width, height)
         self._noise = self.pipeline.initial_noise(
             height, width, torch.Generator().manual_seed(sampling.seed)
         )
-        keeps = preset.frame.keep_background
-        self._keeps = config.keep_background if keeps is None else keeps
-        warp, self._trusts_network = preset.frame.warp, not config.warp
+        self._keeps, self._trusts_network = resolved.keep_background, resolved.trusts_network
         self._warped = None
-        if warp == "on" or (warp == "auto" and config.warp):
+        if resolved.warp:
             self._warped = WarpedSamples(self._trusts_network, preset.frame.warp_strength)
         self._prompt = self.pipeline.encode_prompt(sampling.prompt)
         self.metadata: dict[str, Any] = {

@@ -14,7 +14,7 @@ from magicpose_cli.models.catalog import CATALOG, Entry, RemoteFile
 from magicpose_cli.models.installed import entry_of, is_hub_id, models_home
 from magicpose_cli.models.trust import Trusted, trusted
 
-PLAIN = (".json", ".txt", ".safetensors")  # data alone: neither code nor pickles
+_PLAIN = (".json", ".txt", ".safetensors")  # data alone: neither code nor pickles
 VARIANTS = (".fp16.", ".bf16.", ".non_ema.")  # of a file that is there without the mark, too
 
 
@@ -60,7 +60,7 @@ def _repository(name: str, known: dict[str, Trusted]) -> Entry:
 
 def _is_wanted(path: str, names: set[str], has_index: bool) -> bool:
     is_hidden = path.startswith(".") and not path.startswith("..")  # a way up is refused, and told
-    if PurePosixPath(path).suffix not in PLAIN or is_hidden:
+    if PurePosixPath(path).suffix not in _PLAIN or is_hidden:
         return False
     if any(mark in path and path.replace(mark, ".") in names for mark in VARIANTS):
         return False
@@ -126,11 +126,13 @@ def _listing(repository: str, revision: str) -> Any:
 @contextlib.contextmanager
 def told(what: str) -> Iterator[None]:
     """What goes wrong on the way here, in one line; what came so far is kept."""
-    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import errors
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    http_error: Any = vars(errors)["HTTPError"]  # of the client that the hub's library uses
     try:
         yield
-    except (OSError, HTTPException, HTTPError) as error:
+    except (OSError, HTTPException, http_error) as error:
         cause = error.__cause__ or error  # the hub's client guesses what it means
         reason = str(cause).partition("For more information")[0]
         reason = " ".join(reason.split())[:200] or type(cause).__name__

@@ -12,9 +12,9 @@ from magicpose_cli.config.user_home import expanded, user_home
 from magicpose_cli.errors import ConfigError, ModelError
 from magicpose_cli.models.catalog import CATALOG, Entry
 
-UNFINISHED = ".unfinished"  # folder beside the files, for what is still coming
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-INDEX = "model_index.json"
+UNFINISHED_FOLDER = ".unfinished"  # folder beside the files, for what is still coming
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_INDEX_FILE = "model_index.json"
 
 
 def models_home() -> Path:
@@ -32,7 +32,7 @@ def models_home() -> Path:
 
 def is_hub_id(name: str) -> bool:
     """Whether it looks like ORG/NAME."""
-    return HUB_ID.fullmatch(name) is not None
+    return _HUB_ID.fullmatch(name) is not None
 
 
 def entry_of(name: str) -> Entry:
@@ -50,7 +50,7 @@ def weights_folder(name: str) -> Path:
     return models_home() / (entry_of(name).folder or name)
 
 
-def lacking(name: str) -> list[Path]:
+def missing_files(name: str) -> list[Path]:
     """The files of an entry that are not there, or not of their size where that is known."""
     folder = weights_folder(name)
     return [
@@ -62,10 +62,10 @@ def lacking(name: str) -> list[Path]:
 
 
 def state_of(name: str) -> str:
-    """installed (a model that runs), fetched, interrupted or not fetched."""
-    if CATALOG[name].kind == "model" and (models_home() / name / INDEX).is_file():
+    """Say: installed (a model that runs), fetched, interrupted or not fetched."""
+    if CATALOG[name].kind == "model" and (models_home() / name / _INDEX_FILE).is_file():
         return "installed"
-    if not lacking(name):
+    if not missing_files(name):
         return "fetched"
     return "interrupted" if weights_folder(name).is_dir() else "not fetched"
 
@@ -77,7 +77,7 @@ def located(name: str) -> Path | None:
     under such an ORG/NAME. Raises ModelError for an entry that is not there.
     """
     if name in CATALOG:
-        if lacking(name):
+        if missing_files(name):
             raise ModelError(f"{name} is not fetched; run: magicpose models fetch {name}")
         folder = weights_folder(name)
         return folder / CATALOG[name].files[0].name if CATALOG[name].kind == "lora" else folder

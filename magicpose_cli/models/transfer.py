@@ -16,7 +16,7 @@ from magicpose_cli.files import content_hash
 from magicpose_cli.models.catalog import Entry, RemoteFile
 from magicpose_cli.models.hub import asked, told
 from magicpose_cli.models.installed import (
-    UNFINISHED,
+    UNFINISHED_FOLDER,
     entry_of,
     is_hub_id,
     models_home,
@@ -25,9 +25,9 @@ from magicpose_cli.models.installed import (
 from magicpose_cli.models.trust import Trusted, trust, trusted
 from magicpose_cli.progress import OnProgress, Progress, silent
 
-BLOCK = 1 << 20  # bytes read at a time
+_READ_BYTES = 1 << 20  # bytes read at a time
 TIMEOUT_S = 30.0  # without a single byte
-ROOM = 64 << 20  # bytes that a disk is to keep
+SPARE_BYTES = 64 << 20  # bytes that a disk is to keep
 
 
 def fetch(name: str, on_progress: OnProgress = silent, entry: Entry | None = None) -> Path:
@@ -39,7 +39,7 @@ def fetch(name: str, on_progress: OnProgress = silent, entry: Entry | None = Non
     Raises ModelError.
     """
     entry, folder = entry or asked(name), weights_folder(name)
-    unfinished = folder / UNFINISHED
+    unfinished = folder / UNFINISHED_FOLDER
     before = 0  # bytes of the files that are done
 
     def on_bytes(count: int) -> None:
@@ -125,9 +125,11 @@ def _check_room(entry: Entry, folder: Path) -> None:
     """Before the first byte, not after the last that fits."""
     needed = sum(
         file.size or 0 for file in entry.files if not (folder / file.name).is_file()
-    ) - sum(part.stat().st_size for part in (folder / UNFINISHED).rglob("*") if part.is_file())
+    ) - sum(
+        part.stat().st_size for part in (folder / UNFINISHED_FOLDER).rglob("*") if part.is_file()
+    )
     free = shutil.disk_usage(folder).free
-    if needed > 0 and needed + ROOM > free:
+    if needed > 0 and needed + SPARE_BYTES > free:
         raise ModelError(
             f"{folder}: {needed / 1e9:.1f} GB are to come and {free / 1e9:.1f} GB are free; make "
             "room, or name another disk with MAGICPOSE_HOME"
@@ -136,7 +138,9 @@ def _check_room(entry: Entry, folder: Path) -> None:
 
 def _from_hub(file: RemoteFile, folder: Path, on_bytes: Callable[[int], None]) -> Path:
     import huggingface_hub
-    from huggingface_hub.utils import logging
+    import huggingface_hub.utils
+
+    logging: Any = huggingface_hub.utils.logging
 
     class Bar(huggingface_hub.utils.tqdm):  # the hub's client tells its progress to a bar only
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -175,7 +179,7 @@ def _from_address(file: RemoteFile, folder: Path, on_bytes: Callable[[int], None
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         goes_on = answer.status == 206
         with part.open("ab" if goes_on else "wb") as data:
-            while data.tell() <= file.size and (block := answer.read(BLOCK)):
+            while data.tell() <= file.size and (block := answer.read(_READ_BYTES)):
                 data.write(block)
                 on_bytes(data.tell())
             if data.tell() < file.size:

@@ -12,33 +12,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
     import torch
 
-    from magicpose_cli.config.preset import Preset
+    from magicpose_cli.config.preset import ModelSettings, Preset
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 
-COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
-CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
-FRAME = 0.75e9  # bytes of a frame of SD 1.5 at 512x512: two passes in half precision, with decoding
-DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
+_COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
+_CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share anything
+FRAME_BYTES = 0.75e9  # of SD 1.5 at 512x512: two passes in half precision, with decoding
+FRAME_CELLS = 64 * 64  # latents of such a frame
+_MAX_FRAMES_AT_ONCE = 16
+_DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
 
 
 class Renderer:
-    """One reference, dressed for any number of pose maps.
-
-    pipeline: with a vae. reference: (H, W, 3) uint8 RGB of the network's size. frames: how many
-    there will be, which decides whether compiling pays. What all of them share is computed here.
+    """Draws one reference in any number of poses; what all frames share is computed once.
 
     With `sampling.start_from_warp` frames of batches that bring pictures to begin from begin there;
     without, such pictures are left unread. Frames of batches of pose maps alone begin from noise.
+
+    Args:
+        pipeline: A pipeline with an autoencoder.
+        reference: (H, W, 3) uint8 RGB of the network's size.
+        preset: All settings.
+        frames: How many frames there will be, which decides whether compiling pays.
     """
 
     def __init__(
-        self, pipeline: MagicPosePipeline, reference: np.ndarray, preset: Preset, frames: int = 0
+        self, pipeline: MagicPosePipeline, reference: Picture, preset: Preset, frames: int = 0
     ):
         import torch
 
@@ -51,9 +58,8 @@ class Renderer:
         sampling = preset.sampling
         if sampling.scheduler is not None:
             pipeline.scheduler = scheduler_by_name(sampling.scheduler, pipeline.scheduler)
-        config = pipeline.config
-        self.steps = preset.steps_for(config.default_steps)
-        self.guidance = sampling.guidance or config.default_guidance
+        resolved = resolve_settings(preset, ModelDefaults.of(pipeline.config))
+        self.steps, self.guidance = resolved.steps, resolved.guidance
         self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short
@@ -68,7 +74,7 @@ class Renderer:
         pays = (
             device == "cuda"
             and preset.model.offload == "none"
-            and frames * self.steps >= COMPILED_FROM
+            and frames * self.steps >= _COMPILED_FROM
         )
         compiled = preset.model.compile
         with memory_explained():
@@ -81,25 +87,34 @@ class Renderer:
                 negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
                 steps=self.steps,
                 guidance=self.guidance,
-                shortcuts=Acceleration(
+                acceleration=Acceleration(
                     guidance_from=sampling.guidance_from,
                     guidance_until=sampling.guidance_until,
-                    cache_every=sampling.cache_every if self.steps >= CACHED_FROM else 1,
+                    cache_every=sampling.cache_every if self.steps >= _CACHED_FROM else 1,
                 ),
                 compiled=compiled == "on" or (compiled == "auto" and pays),
                 strength=strength,
             )
 
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
         """`make` for each of many batches, in order."""
         return map(self.make, batches)
 
-    def make(self, maps: np.ndarray) -> np.ndarray:
-        """Pose maps (n, H, W, 3) uint8 RGB -> as many frames of the same kind.
+    def make(self, maps: Pictures) -> Pictures:
+        """Draw a frame for each pose map.
 
-        maps: may have six channels, the last three being the RGB pictures to begin from.
         Where the device's memory is short, the frames are made in halves from then on; `notes`
-        says so. Raises DeviceError where not even one fits.
+        says so.
+
+        Args:
+            maps: Pose maps (n, H, W, 3) uint8 RGB; or (n, H, W, 6), the last three channels being
+                the RGB pictures to begin from.
+
+        Returns:
+            Frames (n, H, W, 3) uint8 RGB.
+
+        Raises:
+            DeviceError: Not even one frame fits the memory.
         """
         frames = []
         start = 0
@@ -117,7 +132,7 @@ class Renderer:
                 start += len(part)
         return np.concatenate(frames)
 
-    def _try(self, maps: np.ndarray) -> np.ndarray | None:
+    def _try(self, maps: Pictures) -> Pictures | None:
         """The frames; None where the memory is short for several, but may do for fewer."""
         try:
             return self._make(maps)
@@ -128,24 +143,24 @@ class Renderer:
                 raise _no_room(error) from error
             return None
 
-    def _make(self, maps: np.ndarray) -> np.ndarray:
+    def _make(self, maps: Pictures) -> Pictures:
         start = None
         if self._reads_starts and maps.shape[-1] == 6:
             start = self._encoded(maps[..., 3:])
         latents = self._sampler.sample(_to_tensor(maps[..., :3]), start=start)
-        frames = self.pipeline.decode(latents, batch_size=DECODED_AT_ONCE)
+        frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
         return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
 
-    def _encoded(self, pictures: np.ndarray) -> torch.Tensor:
+    def _encoded(self, pictures: Pictures) -> torch.Tensor:
         """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
         import torch
 
-        parts = (_to_tensor(pictures) * 2 - 1).split(DECODED_AT_ONCE)
+        parts = torch.split(_to_tensor(pictures) * 2 - 1, _DECODED_AT_ONCE)
         return torch.cat([self.pipeline.encode_reference(part) for part in parts])
 
 
 class LocalRenderer:
-    """The frame maker of a single process: the model is loaded once for many references."""
+    """The renderer of a single process: the model is loaded once for many references."""
 
     def __init__(self, preset: Preset):
         self.notes: list[str] = []
@@ -153,16 +168,16 @@ class LocalRenderer:
         self._pipeline = load_model(preset, self._loading_notes)
         self._scheduler = self._pipeline.scheduler
 
-    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
-        """Dress in a reference; the model's own scheduler is back where none is asked for."""
+    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+        """Take a reference; the model's own scheduler is back where none is asked for."""
         self._pipeline.scheduler = self._scheduler
         self._renderer = Renderer(self._pipeline, reference, preset, frames)
         self.notes = self._renderer.notes
         self.notes += self._loading_notes
         return self._renderer.batch_size
 
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """`Renderer.render` of the reference it wears."""
+    def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
+        """Draw the reference that was set, batch by batch, in order."""
         return self._renderer.render(batches)
 
     def close(self) -> None:
@@ -188,34 +203,40 @@ def pick_device(name: str) -> str:
     return name
 
 
-def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipeline:
-    """The preset's pipeline on its device, quiet and as its settings of speed and memory ask.
+def pick_device_and_dtype(model: ModelSettings) -> tuple[str, str]:
+    """The device and the number format with which a model runs here, as torch names them.
 
-    notes: takes lines for the user. Raises a MagicPoseError for what cannot be had here.
+    Raises:
+        ConfigError: The device that is asked for cannot be used.
+    """
+    from magicpose_cli.diffusion.checkpoint.loading import default_dtype
+
+    device = pick_device(model.device)
+    return device, default_dtype(device) if model.dtype == "auto" else model.dtype
+
+
+def load_model(preset: Preset, notes: list[str] | None = None) -> MagicPosePipeline:
+    """Load the preset's pipeline on its device, as its settings of speed and memory ask.
+
+    Args:
+        preset: All settings; `frame.size` is the size of the network's frames.
+        notes: Takes lines for the user.
+
+    Raises:
+        MagicPoseError: Something that the settings ask for cannot be had here.
     """
     from magicpose_cli.diffusion.acceleration import apply_model_settings, loading_device
-    from magicpose_cli.diffusion.checkpoint.loading import (
-        default_dtype,
-        load_pipeline,
-        resolve_model,
-    )
+    from magicpose_cli.diffusion.checkpoint.loading import load_pipeline, resolve_model
 
     model = preset.model
-    device = pick_device(model.device)
-    dtype = default_dtype(device) if model.dtype == "auto" else model.dtype
+    device, dtype = pick_device_and_dtype(model)
     folder = resolve_model(model.name)
     pipeline = load_pipeline(folder, dtype, loading_device(device, model.offload))
     pipeline.set_progress_bar_config(disable=True)
     told = apply_model_settings(
         pipeline,
-        base=model.base,
-        vae=model.vae,
-        lora=model.lora,
-        embedding=model.embedding,
+        model,
         prompts=(preset.sampling.prompt, preset.sampling.negative_prompt),
-        quantize=model.quantize,
-        slicing=model.slicing,
-        offload=model.offload,
         device=device,
         size=preset.size_for(pipeline.config.sample_size),
     )
@@ -236,14 +257,21 @@ def batch_size_for(pipeline: MagicPosePipeline, width: int, height: int) -> int:
 
 
 def frames_at_once(cells: float, free: int | None) -> int:
-    """cells: latents times the first block's width over 320; free: bytes on CUDA, else None."""
+    """Choose how many frames to denoise at once.
+
+    Args:
+        cells: Latents of a frame times the first block's channels over 320, which SD 1.5 has.
+        free: Free bytes of a CUDA device; None for a device that shares the main memory.
+    """
     if free is None:
-        return max(1, min(16, int(4096 / cells)))
-    return max(1, min(16, int(0.6 * free / (FRAME * cells / 4096))))
+        fitting = FRAME_CELLS / cells
+    else:
+        fitting = 0.6 * free / (FRAME_BYTES * cells / FRAME_CELLS)
+    return max(1, min(_MAX_FRAMES_AT_ONCE, int(fitting)))
 
 
-def _to_tensor(pictures: np.ndarray) -> torch.Tensor:
-    """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in 0..1"""
+def _to_tensor(pictures: Pictures) -> torch.Tensor:
+    """Turn (n, H, W, 3) uint8 into (n, 3, H, W) float32 in 0..1."""
     import torch
 
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255

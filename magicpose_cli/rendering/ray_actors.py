@@ -61,7 +61,8 @@ class Actors:
         from ray.exceptions import RayActorError
 
         try:
-            return self._ray.get(task)
+            reply: Reply = self._ray.get(task)
+            return reply
         except RayActorError:
             return Reply("lost")
 

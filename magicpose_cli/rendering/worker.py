@@ -6,28 +6,32 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import MagicPoseError
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of a task: "done" with its value, "refused" with a MagicPoseError, "failed" with
-    the traceback of a bug, or "lost" with its worker."""
+    """What became of a task.
+
+    It is "done" with its value, "refused" with a MagicPoseError, "failed" with the traceback of a
+    bug, or "lost" with its worker.
+    """
 
     kind: Literal["done", "refused", "failed", "lost"]
     value: Any = None
 
 
 class Worker:
-    """Loads the model when the first reference comes; the reference and the seed decide the noise,
-    so nothing else has to travel than batches (see `render`) and frames."""
+    """Loads the model when the first reference comes, and draws batches.
+
+    The reference and the seed decide the noise, so nothing has to travel but batches and frames.
+    """
 
     def __init__(self, threads: int = 0):
         self._threads = threads
-        self._here: Any = None
+        self._renderer: Any = None
 
     def do(self, task: str, *arguments: Any) -> Reply:
         """Run one of the tasks below; never raises."""
@@ -38,20 +42,20 @@ class Worker:
         except BaseException:  # noqa: BLE001 - it is told to the parent, which raises it
             return Reply("failed", traceback.format_exc())
 
-    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
-        """Dress in a reference; returns how many frames a batch may have here."""
+    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+        """Take a reference; returns how many frames a batch may have here."""
         import torch
 
         from magicpose_cli.rendering.local import LocalRenderer
 
         if self._threads:
             torch.set_num_threads(self._threads)
-        if self._here is None:
-            self._here = LocalRenderer(preset)
-        return self._here.prepare(reference, preset, frames)
+        if self._renderer is None:
+            self._renderer = LocalRenderer(preset)
+        size: int = self._renderer.set_reference(reference, preset, frames)
+        return size
 
-    def make(self, maps: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Pose maps (n, H, W, 3) uint8, or (n, H, W, 6) with pictures to begin from -> as many
-        frames, and what the user should know."""
-        [frames] = self._here.render([maps])
-        return frames, list(self._here.notes)
+    def make(self, maps: Pictures) -> tuple[Pictures, list[str]]:
+        """Draw frames as `Renderer.make` does; also what the user should know."""
+        [frames] = self._renderer.render([maps])
+        return frames, list(self._renderer.notes)

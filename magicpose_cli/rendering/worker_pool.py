@@ -8,15 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError, DeviceError
 from magicpose_cli.rendering.worker import Reply
 from magicpose_cli.rendering.worker_processes import Processes
 
-DEATHS = 3  # workers that one batch may end
-AHEAD = 2  # batches a worker may be ahead of the oldest that is not ready
+_MAX_LOST_WORKERS = 3  # workers that one batch may end
+_BATCHES_AHEAD = 2  # batches a worker may be ahead of the oldest that is not ready
 
 
 class WorkerGroup(Protocol):
@@ -24,17 +23,21 @@ class WorkerGroup(Protocol):
 
     size: int
 
-    def send(self, number: int, task: str, *arguments: Any) -> None: ...
+    def send(self, number: int, task: str, *arguments: Any) -> None:
+        """Give a worker without a task one; a lost worker says so in `wait`."""
 
-    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]: ...
+    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]:
+        """The replies of those of these workers that have ended their tasks, at least one."""
 
-    def restart(self, number: int) -> None: ...
+    def restart(self, number: int) -> None:
+        """Put a new worker in the place of a lost one."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End all workers, those at work as well."""
 
 
 class WorkerPool:
-    """`with WorkerPool(preset, count=2) as pool:` a frame maker (see `resources.FrameRenderer`).
+    """`with WorkerPool(preset, count=2) as pool:` a `run.resources.FrameRenderer`.
 
     count: processes on this machine; on CUDA they are spread over its GPUs, on the CPU they share
     its cores. devices: one process for each of these instead. ray: a cluster instead, see
@@ -54,9 +57,9 @@ class WorkerPool:
         ray: str | None = None,
     ):
         self.notes: list[str] = []
-        self._crew, self._devices = _crew(preset, count, devices, ray)
-        self._dress: list[tuple[Any, ...]] = []
-        self._busy: dict[int, tuple[int, np.ndarray]] = {}
+        self._group, self._devices = _group(preset, count, devices, ray)
+        self._reference_tasks: list[tuple[Any, ...]] = []
+        self._busy: dict[int, tuple[int, Pictures]] = {}
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -67,44 +70,43 @@ class WorkerPool:
         raised: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._crew.close()
+        self._group.close()
 
-    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
+    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
         """Send the reference (H, W, 3) uint8 RGB to all; returns how many frames a batch has."""
         self._drain()
         self.notes = []
-        self._dress = [
+        self._reference_tasks = [
             (reference, preset.with_options(model__device=device), frames)
             for device in self._devices
         ]
-        for number in range(self._crew.size):
-            self._crew.send(number, "prepare", *self._dress[number])
+        for number in range(self._group.size):
+            self._group.send(number, "set_reference", *self._reference_tasks[number])
         sizes: dict[int, int] = {}
         deaths = 0
-        while waiting := [n for n in range(self._crew.size) if n not in sizes]:
-            for number, reply in self._crew.wait(waiting):
+        while waiting := [n for n in range(self._group.size) if n not in sizes]:
+            for number, reply in self._group.wait(waiting):
                 if reply.kind == "lost":
                     deaths += 1
-                    if deaths == DEATHS:
+                    if deaths == _MAX_LOST_WORKERS:
                         raise DeviceError(
                             f"a worker on {self._devices[number]} ends while it loads the model "
                             "(out of memory?); try fewer --workers"
                         )
-                    self._crew.restart(number)
-                    self._crew.send(number, "prepare", *self._dress[number])
+                    self._group.restart(number)
+                    self._group.send(number, "set_reference", *self._reference_tasks[number])
                 else:
                     sizes[number] = _value(reply)
         return preset.model.batch_size or min(sizes.values())
 
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """(n, H, W, 3) uint8 pose maps, or (n, H, W, 6) with pictures to begin from -> as many
-        frames, batch by batch, in order.
+    def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
+        """Draw batches as `Renderer.make` takes them, in order.
 
         However long the film is, AHEAD batches a worker are held.
         """
         source = enumerate(batches)
-        again: deque[tuple[int, np.ndarray]] = deque()
-        ready: dict[int, np.ndarray] = {}
+        again: deque[tuple[int, Pictures]] = deque()
+        ready: dict[int, Pictures] = {}
         deaths: dict[int, int] = {}
         following = 0
         newest = -1
@@ -112,19 +114,19 @@ class WorkerPool:
             while following in ready:
                 yield ready.pop(following)
                 following += 1
-            for number in range(self._crew.size):
+            for number in range(self._group.size):
                 if number in self._busy:
                     continue
-                if not again and newest + 1 < following + AHEAD * self._crew.size:
+                if not again and newest + 1 < following + _BATCHES_AHEAD * self._group.size:
                     again.extend(_one(source))
                 if again:
                     task = again.popleft()
                     newest = max(newest, task[0])
                     self._busy[number] = task
-                    self._crew.send(number, "make", task[1])
+                    self._group.send(number, "make", task[1])
             if not self._busy:
                 return
-            for number, reply in self._crew.wait(list(self._busy)):
+            for number, reply in self._group.wait(list(self._busy)):
                 index, maps = self._busy.pop(number)
                 if reply.kind == "lost":
                     deaths[index] = deaths.get(index, 0) + 1
@@ -135,16 +137,16 @@ class WorkerPool:
                     self.notes += [note for note in notes if note not in self.notes]
 
     def _replace(self, number: int, batch: int, deaths: int) -> None:
-        """A new worker, dressed like the lost one."""
-        if deaths == DEATHS:
+        """Put a new worker in the place of a lost one, with the same reference."""
+        if deaths == _MAX_LOST_WORKERS:
             raise DeviceError(
                 f"batch {batch} of the frames has ended {deaths} workers (killed, or out of "
                 "memory?); the frames before it are kept: try --batch-size 1 or fewer --workers"
             )
         self.notes.append(f"worker {number} was lost; its batch {batch} was made again")
-        self._crew.restart(number)
-        self._crew.send(number, "prepare", *self._dress[number])
-        [(_, reply)] = self._crew.wait([number])
+        self._group.restart(number)
+        self._group.send(number, "set_reference", *self._reference_tasks[number])
+        [(_, reply)] = self._group.wait([number])
         if reply.kind == "lost":
             self._replace(number, batch, deaths + 1)
         else:
@@ -153,13 +155,13 @@ class WorkerPool:
     def _drain(self) -> None:
         """Take the replies that a run which was stopped has not waited for."""
         while self._busy:
-            for number, reply in self._crew.wait(list(self._busy)):
+            for number, reply in self._group.wait(list(self._busy)):
                 del self._busy[number]
                 if reply.kind == "lost":
-                    self._crew.restart(number)
+                    self._group.restart(number)
 
 
-def _crew(
+def _group(
     preset: Preset, count: int, devices: Sequence[str], ray: str | None
 ) -> tuple[WorkerGroup, list[str]]:
     """The workers and the device of each."""
@@ -186,7 +188,7 @@ def _crew(
     return Processes(len(devices), threads), list(devices)
 
 
-def _one(source: Iterator[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
+def _one(source: Iterator[tuple[int, Pictures]]) -> list[tuple[int, Pictures]]:
     return [task for task in [next(source, None)] if task is not None]
 
 

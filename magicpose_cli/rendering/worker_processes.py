@@ -11,7 +11,7 @@ from typing import Any
 
 from magicpose_cli.rendering.worker import Reply, Worker
 
-ENDING_S = 5.0  # a worker that is told to end has this long
+_TERMINATION_S = 5.0  # a worker that is told to end has this long
 
 
 class Processes:
@@ -61,7 +61,7 @@ class Processes:
         for process, _ in self._workers:
             process.terminate()
         for process, _ in self._workers:
-            process.join(ENDING_S)
+            process.join(_TERMINATION_S)
             if process.is_alive():
                 process.kill()
                 process.join()
@@ -69,7 +69,8 @@ class Processes:
 
 def _received(pipe: Any) -> Reply:
     try:
-        return pipe.recv()
+        reply: Reply = pipe.recv()
+        return reply
     except (EOFError, OSError):
         return Reply("lost")
 

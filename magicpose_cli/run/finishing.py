@@ -12,6 +12,7 @@ from contextlib import closing
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.compositing.background import Background
 from magicpose_cli.compositing.paste_back import Paster
 from magicpose_cli.config.preset import Preset
@@ -19,9 +20,9 @@ from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion, picked
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.run.preflight import Plan
+from magicpose_cli.run.run_record import Plan
 from magicpose_cli.run.stage_timer import StageTimer
-from magicpose_cli.run.threads import ahead
+from magicpose_cli.run.threads import prefetch
 from magicpose_cli.warping.carried_hands import carry_hands
 from magicpose_cli.warping.fusion import Fusion
 from magicpose_cli.warping.secondary import (
@@ -32,28 +33,34 @@ from magicpose_cli.warping.secondary import (
 )
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, WarpedFrame
 
-OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
+_OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
 
 
 class Finisher:
     """Takes the network's frames in order and gives what is written.
 
-    sources: for each frame of the film, the one that is shown there. maps: the pose maps of all
-    frames, where they are shown. warp: of the reference, for a warped result. notes: what the user
-    should know, a line each.
+    Args:
+        plan: What the run will do.
+        preset: All settings.
+        picture: The whole reference, (H, W, 3) uint8 RGB.
+        motion: The motion on the reference.
+        sources: For each frame of the film the index of the driver's frame that is shown there.
+        maps: Pose maps of all frames, where they are shown.
+        warp: The moved reference, for a warped result.
+        timer: Takes the time of warping.
     """
 
     def __init__(
         self,
         plan: Plan,
         preset: Preset,
-        picture: np.ndarray,
+        picture: Picture,
         motion: Motion,
         sources: Sequence[int],
         *,
-        maps: Iterator[np.ndarray],
+        maps: Iterator[Picture],
         warp: WarpedFrames | None,
-        clock: StageTimer,
+        timer: StageTimer,
     ) -> None:
         self._motion, self._sources, self._maps = motion, sources, maps
         self._canvas = motion.result_framing.picture(picture)
@@ -71,11 +78,11 @@ class Finisher:
                 strength=preset.frame.warp_strength,
             )
             self._source = warp
-            self._warped = ahead(clock.each("warp", warp.frames(sorted(set(sources)))))
+            self._warped = prefetch(timer.each("warp", warp.frames(sorted(set(sources)))))
             self._compose = self._fused
         self._warps = warp is not None
         self._needs_all = warp is None or preset.output.compare
-        self._place: Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+        self._place: Callable[[Picture, Picture | None], Picture]
         self._place = lambda shown, made: shown
         if preset.frame.paste_back:
             paster = Paster(picture, motion.result_framing, preset.frame.feather)
@@ -94,43 +101,53 @@ class Finisher:
             self._warped.close()
 
     def needed(self, indices: Sequence[int]) -> list[int]:
-        """Of these frames of the driver those of which the network's picture is shown at all."""
+        """Pick those of the driver's frames of which the network's picture is shown at all."""
         if self._needs_all:
             return list(indices)
         return [i for i in indices if self._fusion.needs(self._source.pose(i))]
 
-    def starts(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
-        """The warped reference as the network's frames show it, (h, w, 3) uint8 RGB, for frames of
-        the driver with rising indices; only of a warped result."""
+    def starts(self, indices: Sequence[int]) -> Iterator[Picture]:
+        """The warped reference as the network's frames show it; only of a warped result.
+
+        Args:
+            indices: Rising indices of the driver's frames.
+
+        Returns:
+            (h, w, 3) uint8 RGB for each of them.
+        """
         return (self._fusion.for_network(frame.picture) for frame in self._source.frames(indices))
 
-    def __call__(self, made: np.ndarray | None, at: int) -> np.ndarray:
-        """made: the network's frame, (h, w, 3) uint8 RGB, for the how many-th of the film; None
-        where it is not needed."""
+    def __call__(self, made: Picture | None, at: int) -> Picture:
+        """Finish one frame.
+
+        Args:
+            made: The network's frame, (h, w, 3) uint8 RGB; None where it is not needed.
+            at: Index of the frame in the film.
+        """
         return self._place(self._compose(made, at), made)
 
-    def _kept(self, made: np.ndarray | None, at: int) -> np.ndarray:
+    def _kept(self, made: Picture | None, at: int) -> Picture:
         assert made is not None  # every frame is needed
         if self._background is None:
             return made
         return self._background.keep(made, self._motion.poses[self._sources[at]])
 
-    def _fused(self, made: np.ndarray | None, at: int) -> np.ndarray:
+    def _fused(self, made: Picture | None, at: int) -> Picture:
         if at == 0 or self._sources[at] != self._sources[at - 1]:
             self._frame = next(self._warped)
         return self._fusion(self._frame, None if made is None else self._kept(made, at))
 
-    def _compared(self, shown: np.ndarray, made: np.ndarray | None) -> np.ndarray:
+    def _compared(self, shown: Picture, made: Picture | None) -> Picture:
         return np.concatenate([self._canvas, next(self._maps), shown], axis=1)
 
-    def _compared_with_made(self, shown: np.ndarray, made: np.ndarray | None) -> np.ndarray:
+    def _compared_with_made(self, shown: Picture, made: Picture | None) -> Picture:
         assert made is not None
         drawn = (self._fusion.in_result(picture) for picture in (next(self._maps), made))
         return np.concatenate([self._canvas, *drawn, shown], axis=1)
 
     def _compared_pasted(
-        self, picture: np.ndarray, around: Paster, shown: np.ndarray, made: np.ndarray | None
-    ) -> np.ndarray:
+        self, picture: Picture, around: Paster, shown: Picture, made: Picture | None
+    ) -> Picture:
         """All as large as the whole picture; around: lays what fills the window on black."""
         drawn = [next(self._maps)]
         if self._warps:
@@ -142,9 +159,16 @@ class Finisher:
 class WarpedFrames:
     """The reference, moved as a driver moves.
 
-    wanted: rising indices of all the driver's frames that are shown. secondary: whether the
-    driver's own picture is tracked. trusts_network: whether the network draws what the reference
-    hides. notes: what the user should know, a line each.
+    Args:
+        reference: The reference, ready to be moved.
+        motion: The motion on the reference.
+        driver: The opened driver.
+        wanted: Rising indices of all the driver's frames that are shown.
+        secondary: Whether the driver's own picture is tracked, for hair and clothes.
+        trusts_network: Whether the network draws what the reference hides.
+
+    Attributes:
+        notes: What the user should know, a line each.
     """
 
     def __init__(
@@ -203,7 +227,7 @@ class WarpedFrames:
             (index, tracker.track(picture, self._motion.tracked[index]))
             for index, picture in zip(tracked, pictures, strict=True)
         )
-        with closing(ahead(found)) as looked_at:
+        with closing(prefetch(found)) as looked_at:
             for index, driven in steadied(looked_at, rate):
                 if index in asked:
                     yield driven
@@ -216,10 +240,10 @@ def _lacking(
     hands = [
         f"{side} hand"
         for side in reference.hidden_hands
-        if np.mean([pose.shows_hand(side) for pose in poses]) >= OFTEN
+        if np.mean([pose.shows_hand(side) for pose in poses]) >= _OFTEN
     ]
     if hands:
-        how = "drawn by the model" if trusts_network or reference.skin is None else "made up"
+        how = "drawn by the model" if trusts_network or reference.skin is None else "modeled"
         yield f"the reference does not show the {' and the '.join(hands)}: {how}"
     if "head" not in reference.parts:
         yield "no face was found in the reference: the head goes with the body"

@@ -1,4 +1,10 @@
-"""One run at a time: a lock on a file, which the system releases however its holder ends."""
+"""One run at a time: a lock on a file, which the system releases however its holder ends.
+
+The package filelock, which comes with torch, does not do: it neither tells who holds a lock nor
+removes the file on POSIX, so that the process id and the race between removing and taking would
+stay here; on a disk without locks it goes over to files that a killed run leaves behind; and its
+older releases empty the file that another process holds.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,18 @@ import os
 import sys
 from pathlib import Path
 
-UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what disks say that have no locks
-FAR = 1 << 30  # Windows locks bytes for reading, too; this one lies behind the process id
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what disks say that have no locks
+_LOCKED_OFFSET = (
+    1 << 30
+)  # Windows locks bytes for reading, too; this one lies behind the process id
 
 
 class Locked(Exception):
-    """Another process holds the lock; owner: its id."""
+    """Another process holds the lock.
+
+    Attributes:
+        owner: Id of that process, "unknown" where it is not told.
+    """
 
     def __init__(self, owner: str):
         super().__init__(f"held by process {owner}")
@@ -22,8 +34,12 @@ class Locked(Exception):
 class Lock:
     """The lock on this file, which is made where it is missing, from now to `release` or `remove`.
 
-    A disk that knows no locks holds nobody off. Raises Locked where another holds it,
-    FileNotFoundError where the folder is missing, OSError where the file cannot be written.
+    A disk that knows no locks holds nobody off.
+
+    Raises:
+        Locked: Another process holds the lock.
+        FileNotFoundError: The folder is missing.
+        OSError: The file cannot be written.
     """
 
     def __init__(self, path: Path):
@@ -68,7 +84,7 @@ def _lock(file: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        os.lseek(file, FAR, os.SEEK_SET)
+        os.lseek(file, _LOCKED_OFFSET, os.SEEK_SET)
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         except OSError as error:
@@ -81,7 +97,7 @@ def _lock(file: int) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in UNKNOWN:
+            if error.errno not in _NO_LOCKS:
                 raise
 
 

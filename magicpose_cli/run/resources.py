@@ -12,8 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import UNSLICED_PIXELS, MotionSettings, Preset
 from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.motion.driver import Detections, Driver, see
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
     from magicpose_cli.warping.warp import ReferenceWarp
 
 # Everybody in so many frames is remembered, about 2.5 kB a person and frame.
-FRAMES_REMEMBERED = 200_000
-WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
-READ_FROM_FILE = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
+_MAX_FRAMES_REMEMBERED = 200_000
+_MAX_WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
+DETECTION_SETTINGS = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
 """The settings of motion that decide what is seen in a driver."""
 
 
@@ -36,17 +35,38 @@ class FrameRenderer(Protocol):
 
     notes: list[str]
 
-    def prepare(self, reference: np.ndarray, preset: Preset, frames: int) -> int:
-        """Dress in a reference (H, W, 3) uint8 RGB for so many frames; returns how many a batch
-        has at most."""
+    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+        """Take a reference for the frames to come.
 
-    def render(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """(n, H, W, 3) uint8 pose maps -> as many frames, batch by batch, in order."""
+        Args:
+            reference: (H, W, 3) uint8 RGB of the network's size.
+            preset: All settings; `frame.size` is the network's.
+            frames: How many frames there will be.
+
+        Returns:
+            How many frames a batch has at most.
+        """
+
+    def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
+        """Draw the reference for batches of pose maps, in order.
+
+        Args:
+            batches: (n, H, W, 3) uint8 pose maps, or (n, H, W, 6) with pictures to begin from.
+
+        Returns:
+            As many frames for each batch, (n, H, W, 3) uint8 RGB.
+        """
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """Over which workers the frames are spread; see `workers.pool.WorkerPool`."""
+    """Over which workers the frames are spread; see `rendering.worker_pool.WorkerPool`.
+
+    Attributes:
+        count: Number of workers.
+        devices: Devices of the workers, one process each.
+        ray: Address of a Ray cluster.
+    """
 
     count: int = 0
     devices: tuple[str, ...] = ()
@@ -69,14 +89,14 @@ class Resources:
     `remember` says that there is one run only.
     """
 
-    def __init__(self, spread: WorkerConfig | None = None, *, remember: bool = True) -> None:
-        self._spread = spread or WorkerConfig()
+    def __init__(self, workers: WorkerConfig | None = None, *, remember: bool = True) -> None:
+        self._workers = workers or WorkerConfig()
         self._remember = remember
-        self._nobody: dict[Any, str] = {}
-        self._maker: tuple[Any, Future[FrameRenderer]] | None = None
+        self._without_people: dict[Any, str] = {}
+        self._loading: tuple[Any, Future[FrameRenderer]] | None = None
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._open = ExitStack()
-        self._seen: OrderedDict[Any, Detections] = OrderedDict()
+        self._detections: OrderedDict[Any, Detections] = OrderedDict()
         self._people: dict[Any, list[Pose]] = {}
         self._warps: OrderedDict[Any, ReferenceWarp] = OrderedDict()
 
@@ -92,16 +112,16 @@ class Resources:
         self._loader.shutdown(wait=True, cancel_futures=True)
         self._open.close()
 
-    def maker(self, preset: Preset) -> Future[FrameRenderer]:
+    def renderer(self, preset: Preset) -> Future[FrameRenderer]:
         """Who makes the frames: begins to load in a thread, unless it is loaded already."""
         key = f"{preset.model!r} {_is_large(preset)}"  # JSON takes no name that is no text
-        if self._maker is None or self._maker[0] != key or _failed(self._maker[1]):
+        if self._loading is None or self._loading[0] != key or _failed(self._loading[1]):
             self._open.close()
-            self._maker = (key, self._loader.submit(self._load, preset))
-        return self._maker[1]
+            self._loading = (key, self._loader.submit(self._load, preset))
+        return self._loading[1]
 
     def _load(self, preset: Preset) -> FrameRenderer:
-        if not self._spread:
+        if not self._workers:
             from magicpose_cli.rendering.local import LocalRenderer
 
             here = LocalRenderer(preset)
@@ -109,32 +129,32 @@ class Resources:
             return here
         from magicpose_cli.rendering.worker_pool import WorkerPool
 
-        spread = self._spread
+        workers = self._workers
         return self._open.enter_context(
-            WorkerPool(preset, count=spread.count, devices=spread.devices, ray=spread.ray)
+            WorkerPool(preset, count=workers.count, devices=workers.devices, ray=workers.ray)
         )
 
-    def seen(
+    def detections(
         self, driver: Driver, settings: MotionSettings, on_progress: OnProgress = silent
     ) -> Detections:
         """Everybody in every frame of a driver, looked for once. Raises as `driver.see` does."""
-        key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in READ_FROM_FILE))
+        key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in DETECTION_SETTINGS))
         if not self._remember:
             return see(driver, settings, on_progress)
-        if key in self._nobody:
-            raise DetectionError(self._nobody[key])
-        if key not in self._seen:
+        if key in self._without_people:
+            raise DetectionError(self._without_people[key])
+        if key not in self._detections:
             try:
-                self._seen[key] = see(driver, settings, on_progress)
+                self._detections[key] = see(driver, settings, on_progress)
             except DetectionError as error:
-                self._nobody[key] = str(error)
+                self._without_people[key] = str(error)
                 raise
-            while len(self._seen) > 1 and self._frames_held() > FRAMES_REMEMBERED:
-                self._seen.popitem(last=False)
-        self._seen.move_to_end(key)
-        return self._seen[key]
+            while len(self._detections) > 1 and self._frames_held() > _MAX_FRAMES_REMEMBERED:
+                self._detections.popitem(last=False)
+        self._detections.move_to_end(key)
+        return self._detections[key]
 
-    def people(self, path: Path, picture: np.ndarray, settings: MotionSettings) -> list[Pose]:
+    def people(self, path: Path, picture: Picture, settings: MotionSettings) -> list[Pose]:
         """Who is in a reference picture, looked for once. Raises as `motion.find_people`."""
         from magicpose_cli.motion.motion import find_people
 
@@ -144,12 +164,18 @@ class Resources:
         return self._people[key]
 
     def reference_warp(
-        self, path: Path, picture: np.ndarray, motion: Motion, settings: MotionSettings
+        self, path: Path, picture: Picture, motion: Motion, settings: MotionSettings
     ) -> ReferenceWarp:
-        """The reference of a motion, ready to be moved; of the last few that were asked for.
+        """Prepare the reference of a motion to be moved; the last few of them are remembered.
 
-        picture: what the path holds. Raises InputError where its person cannot be told from the
-        rest.
+        Args:
+            path: The reference's file.
+            picture: What the file holds.
+            motion: The motion on the reference.
+            settings: Of these the detector is used.
+
+        Raises:
+            InputError: The person cannot be told from the rest of the picture.
         """
         from magicpose_cli.warping.matte import find_matte
         from magicpose_cli.warping.warp import ReferenceWarp
@@ -168,13 +194,13 @@ class Resources:
                     "picture that shows them before something else, or pass --warp off"
                 )
             self._warps[key] = ReferenceWarp(shown, still, matte)
-            while len(self._warps) > WARPS_REMEMBERED:
+            while len(self._warps) > _MAX_WARPS_REMEMBERED:
                 self._warps.popitem(last=False)
         self._warps.move_to_end(key)
         return self._warps[key]
 
     def _frames_held(self) -> int:
-        return sum(len(seen.people) for seen in self._seen.values())
+        return sum(len(detections.people) for detections in self._detections.values())
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
@@ -184,8 +210,10 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 
 def _is_large(preset: Preset) -> bool:
-    """Whether its frames may make `options.slice_autoencoder` cut the autoencoder's work; all else
-    of a loaded model serves pictures of any size."""
+    """Whether frames are so large that `acceleration.slice_autoencoder` may cut the work.
+
+    All else of a loaded model serves pictures of any size.
+    """
     return math.prod(preset.size_for(0)) > UNSLICED_PIXELS
 
 

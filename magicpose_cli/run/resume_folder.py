@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray, Picture, Pictures
 from magicpose_cli.errors import OutputError
 from magicpose_cli.files import write_bytes
 from magicpose_cli.run.lock import Lock, Locked
@@ -37,18 +38,18 @@ from magicpose_cli.run.lock import Lock, Locked
 JOURNAL, MOTION, FRAMES, LOCK = "job.json", "motion.npz", "frames", "lock"
 # What a run leaves in the folder and among its frames, and what systems put into any folder;
 # whatever else is there is somebody's.
-SYSTEMS = r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
-UNFINISHED = r"\.partial-\w{8}\.tmp"  # as files.write_bytes names it
-OURS = re.compile(
-    rf"lock|frames|job\.json|motion\.npz|\.(job|motion){UNFINISHED}|\.?so-far.*|{SYSTEMS}"
+_SYSTEM_FILES = r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
+_UNFINISHED = r"\.partial-\w{8}\.tmp"  # as files.write_bytes names it
+_OUR_FILES = re.compile(
+    rf"lock|frames|job\.json|motion\.npz|\.(job|motion){_UNFINISHED}|\.?so-far.*|{_SYSTEM_FILES}"
 )
-OUR_FRAMES = re.compile(rf"\d{{6,}}\.png|\.\d{{6,}}{UNFINISHED}|{SYSTEMS}")
-DAMAGED = (
+_OUR_FRAMES = re.compile(rf"\d{{6,}}\.png|\.\d{{6,}}{_UNFINISHED}|{_SYSTEM_FILES}")
+_DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-TOLD = "told"  # the JSON that lies in motion.npz beside the arrays
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_METADATA = "told"  # the JSON that lies in motion.npz beside the arrays
 
 
 def work_path(output: Path) -> Path:
@@ -66,30 +67,44 @@ def by_name(output: Path) -> Path:
 
 
 class ResumeFolder:
-    """`with ResumeFolder.open(output, key) as work:` around a run that makes `output`.
+    """`with ResumeFolder.open(output, fingerprint) as folder:` around a run that makes `output`.
 
-    path: the folder. facts: what former runs of this job wrote down with `remember`. notes: what
-    the user should know, a line each. Leaving the block before `finish` keeps what is finished for
-    the next run; where nothing is, nothing is left behind. Only `open` makes one.
+    Leaving the block before `finish` keeps what is finished for the next run; where nothing is,
+    nothing is left behind. Only `open` makes one.
+
+    Attributes:
+        path: The folder.
+        metadata: What former runs of this job wrote down with `remember`.
+        notes: What the user should know, a line each.
     """
 
-    def __init__(self, output: Path, key: dict[str, Any], lock: Lock):
+    def __init__(self, output: Path, fingerprint: dict[str, Any], lock: Lock):
         self.path = work_path(output)
-        self.facts: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
         self._output = output
-        self._key = key
+        self._fingerprint = fingerprint
         self._lock: Lock | None = lock
         self._new_parents: list[Path] = []
         self._frames = self.path / FRAMES
 
     @classmethod
-    def open(cls, output: Path, key: dict[str, Any], *, resume: bool = True) -> ResumeFolder:
+    def open(
+        cls, output: Path, fingerprint: dict[str, Any], *, resume: bool = True
+    ) -> ResumeFolder:
         """Take possession of the output's work folder, which is made where it is missing.
 
-        key: everything that decides the made frames, as JSON. A folder of another key is begun
-        anew, which a note says; so is any without `resume`. Raises OutputError where another run
-        is at work on this output, or where the folder cannot be written or is not ours.
+        A folder of another fingerprint is begun anew, which a note says; so is any without
+        `resume`.
+
+        Args:
+            output: What the run makes.
+            fingerprint: Everything that decides the frames, as JSON.
+            resume: Whether to go on with what a former run has left.
+
+        Raises:
+            OutputError: Another run is at work on this output, or the folder cannot be written or
+                is not ours.
         """
         path = work_path(output)
         try:
@@ -104,22 +119,22 @@ class ResumeFolder:
             raise OutputError(
                 f"{output} cannot be written: {path}: {error.strerror}; choose another place"
             ) from error
-        work = cls(output, json.loads(json.dumps(key)), lock)
-        work._new_parents = new
+        folder = cls(output, json.loads(json.dumps(fingerprint)), lock)
+        folder._new_parents = new
         try:
-            work._begin(resume)
+            folder._begin(resume)
         except BaseException:
-            work._leave()
+            folder._leave()
             raise
-        return work
+        return folder
 
     def _begin(self, resume: bool) -> None:
         former = self._read_journal()
-        if resume and former is not None and former["key"] == self._key:
-            self.facts = former["facts"]
+        if resume and former is not None and former["key"] == self._fingerprint:
+            self.metadata = former["facts"]
         else:
             if resume and former is not None:
-                names = ", ".join(_differences(former["key"], self._key))
+                names = ", ".join(_differences(former["key"], self._fingerprint))
                 self.notes = (f"{self.path} was of another job ({names}) and was begun anew",)
             with self._explained():
                 _empty(self.path)
@@ -138,21 +153,23 @@ class ResumeFolder:
     ) -> None:
         self._leave()
 
-    def remember(self, **facts: Any) -> None:
-        """Write these facts (JSON) into the journal, for this run's successors."""
-        if {**self.facts, **facts} != self.facts:
-            self.facts.update(facts)
+    def remember(self, **metadata: Any) -> None:
+        """Write these values (JSON) into the journal, for the runs that resume this one."""
+        if {**self.metadata, **metadata} != self.metadata:
+            self.metadata.update(metadata)
             with self._explained():
                 self._write_journal()
 
-    def save_motion(self, arrays: dict[str, np.ndarray], told: dict[str, Any]) -> None:
-        """Keep the motion: arrays of numbers, and what is told of them as JSON."""
+    def save_motion(self, arrays: dict[str, AnyArray], report: dict[str, Any]) -> None:
+        """Keep the motion: its arrays of numbers, and its report as JSON."""
         file = BytesIO()
-        np.savez(file, **{**arrays, TOLD: np.frombuffer(json.dumps(told).encode(), np.uint8)})
+        np.savez(
+            file, **{**arrays, _METADATA: np.frombuffer(json.dumps(report).encode(), np.uint8)}
+        )
         with self._explained():
             write_bytes(self.path / MOTION, file.getbuffer(), lasting=True)
 
-    def motion(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    def motion(self) -> tuple[dict[str, AnyArray], dict[str, Any]] | None:
         """What `save_motion` kept, tuples as lists; None where there is none or it is damaged."""
         try:
             with zipfile.ZipFile(self.path / MOTION) as archive:
@@ -160,22 +177,22 @@ class ResumeFolder:
                     return None
             with np.load(self.path / MOTION, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            return arrays, json.loads(arrays.pop(TOLD).tobytes())
-        except DAMAGED:
+            return arrays, json.loads(arrays.pop(_METADATA).tobytes())
+        except _DAMAGED:
             return None
 
     def has(self, index: int) -> bool:
         """Whether this frame was kept; whether it is whole only loading it tells."""
         return self._frame(index).exists()
 
-    def save(self, index: int, frame: np.ndarray) -> None:
+    def save(self, index: int, frame: Picture) -> None:
         """Keep a frame, uint8 RGB (H, W, 3), all of one size.
 
         Raises OutputError where the disk is full: one line that says what is safe.
         """
         from PIL import Image
 
-        if "shape" not in self.facts:
+        if "shape" not in self.metadata:
             self.remember(shape=list(frame.shape))
         # Measured at 512x512: level 1 takes 18 ms and 240 kB, level 0 10 ms and 787 kB, and OpenCV
         # 12 ms and 236 kB, but it does not say why a file could not be written.
@@ -184,7 +201,7 @@ class ResumeFolder:
         with self._explained():
             write_bytes(self._frame(index), file.getbuffer())
 
-    def load(self, index: int) -> np.ndarray | None:
+    def load(self, index: int) -> Picture | None:
         """A frame that was kept; None where it is missing, damaged or of another size."""
         from PIL import Image
 
@@ -193,12 +210,12 @@ class ResumeFolder:
             with Image.open(file) as picture:
                 picture.verify()
             with Image.open(file) as picture:
-                frame = np.asarray(picture)
-        except DAMAGED:
+                frame: Picture = np.asarray(picture)
+        except _DAMAGED:
             return None
-        return frame if list(frame.shape) == self.facts.get("shape") else None
+        return frame if list(frame.shape) == self.metadata.get("shape") else None
 
-    def load_all(self, indices: Sequence[int]) -> np.ndarray | None:
+    def load_all(self, indices: Sequence[int]) -> Pictures | None:
         """These frames, (n, H, W, 3); None where one of them is missing or damaged."""
         frames = []
         for index in indices:
@@ -256,7 +273,7 @@ class ResumeFolder:
             return None
 
     def _write_journal(self) -> None:
-        text = json.dumps({"key": self._key, "facts": self.facts}, indent=2).encode()
+        text = json.dumps({"key": self._fingerprint, "facts": self.metadata}, indent=2).encode()
         write_bytes(self.path / JOURNAL, text, lasting=True)
 
     @contextmanager
@@ -265,7 +282,7 @@ class ResumeFolder:
         try:
             yield
         except OSError as error:
-            mend = "free some room" if error.errno in NO_ROOM else "make it writable"
+            mend = "free some room" if error.errno in _NO_ROOM else "make it writable"
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}; {self._count()} finished frames "
                 f"are kept in it: {mend} and run the same command again"
@@ -301,12 +318,12 @@ def _take(path: Path) -> Lock:
 def _is_ours(path: Path) -> bool:
     """Whether a folder is empty, or holds what a run leaves and nothing else."""
     names = [entry.name for entry in path.iterdir()]
-    if not all(map(OURS.fullmatch, names)) or (names and LOCK not in names):
+    if not all(map(_OUR_FILES.fullmatch, names)) or (names and LOCK not in names):
         return False
     frames = path / FRAMES
     if FRAMES not in names:
         return True
-    return not frames.is_symlink() and all(OUR_FRAMES.fullmatch(f.name) for f in frames.iterdir())
+    return not frames.is_symlink() and all(_OUR_FRAMES.fullmatch(f.name) for f in frames.iterdir())
 
 
 def _settle(output: Path) -> None:

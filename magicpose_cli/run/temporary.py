@@ -13,8 +13,8 @@ from pathlib import Path
 from magicpose_cli.errors import OutputError
 from magicpose_cli.run.lock import Lock, Locked
 
-PREFIX, MARK = "magicpose-", ".magicpose.lock"
-OURS = re.compile(rf"{PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp names it
+_PREFIX, _MARK = "magicpose-", ".magicpose.lock"
+_OUR_FOLDERS = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp names it
 
 
 def check_temporary() -> Path:
@@ -36,10 +36,10 @@ def temporary_folder() -> Iterator[Path]:
     Raises OutputError where none can be made.
     """
     place = check_temporary()
-    for folder in place.glob(f"{PREFIX}*"):
+    for folder in place.glob(f"{_PREFIX}*"):
         _remove_left(folder)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     except OSError as error:
         raise OutputError(
             f"{place}: no folder can be made in it ({error.strerror}); set TMPDIR to another"
@@ -47,7 +47,7 @@ def temporary_folder() -> Iterator[Path]:
     lock = None
     try:
         with suppress(OSError):  # a full disk: what is to come tells it better
-            lock = Lock(folder / MARK)
+            lock = Lock(folder / _MARK)
         yield folder
     finally:
         if lock is not None:
@@ -56,15 +56,23 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove a folder that is proven to be of a run that has ended: it bears our mark, with the
-    number of a process that is no more, in our own name, and nobody holds its lock."""
+    """Remove a folder that is proven to be of a run that has ended.
+
+    The folder is ours and bears our mark with the id of a process that is no more, and nobody holds
+    its lock.
+    """
     import psutil
 
-    mark = folder / MARK
+    mark = folder / _MARK
     with suppress(OSError, ValueError, Locked):
         state = folder.lstat()
         own = not hasattr(os, "getuid") or state.st_uid == os.getuid()
-        if not OURS.fullmatch(folder.name) or folder.is_symlink() or not own or mark.is_symlink():
+        if (
+            not _OUR_FOLDERS.fullmatch(folder.name)
+            or folder.is_symlink()
+            or not own
+            or mark.is_symlink()
+        ):
             return
         if psutil.pid_exists(int(mark.read_text())):
             return

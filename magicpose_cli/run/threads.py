@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 _END = object()
 
 
-def ahead(source: Iterable[Item], depth: int = 2) -> Generator[Item]:
+def prefetch(source: Iterable[Item], depth: int = 2) -> Generator[Item]:
     """The same items, made by a thread that is up to `depth` of them ahead.
 
     What `source` raises is raised here, in its place in the order. When the consumer stops, the
@@ -40,7 +40,7 @@ def ahead(source: Iterable[Item], depth: int = 2) -> Generator[Item]:
         else:
             put(_END)
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:

@@ -35,8 +35,8 @@ from magicpose_cli.motion.motion import (
     read_motion,
 )
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.run.preflight import poses_path
-from magicpose_cli.run_report.finished_run import Run, source_of
+from magicpose_cli.run.run_record import Result, poses_path
+from magicpose_cli.run_report.finished_run import source_of
 from magicpose_cli.video import Clip, Sound, VideoWriter, probe, read_frames, read_picture
 
 MAX_HEIGHT, MAX_WIDTH = 512, 1024  # pixels of a film
@@ -73,7 +73,7 @@ class PageMedia:
 
 
 def make_media(
-    run: Run, output: Path, folder: Path, most: int, on_progress: OnProgress = silent
+    run: Result, output: Path, folder: Path, most: int, on_progress: OnProgress = silent
 ) -> PageMedia:
     """Encode the result, the driver and the poses of a run as films, and its reference.
 
@@ -131,7 +131,7 @@ class _Studio:
     """Encodes films; all of them together are one stage of progress."""
 
     folder: Path
-    run: Run
+    run: Result
     count: int
     on_progress: OnProgress
     done: int = 0
@@ -163,7 +163,7 @@ class _Studio:
 class _Sources:
     """What the run was given, as far as it is still there. All raise one of CANNOT."""
 
-    run: Run
+    run: Result
     output: Path
     count: int
     on_progress: OnProgress

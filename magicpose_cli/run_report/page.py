@@ -14,9 +14,10 @@ from magicpose_cli.errors import ConfigError
 from magicpose_cli.files import check_writable, name_that_fits, whole_file
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.run.resume_folder import by_name
+from magicpose_cli.run.run_record import Result
 from magicpose_cli.run.temporary import temporary_folder
 from magicpose_cli.run_report.films import Film, PageMedia, make_media
-from magicpose_cli.run_report.finished_run import Gap, Run, gaps_of, read_run
+from magicpose_cli.run_report.finished_run import Gap, gaps_of, read_run
 
 MAX_SECONDS = 60.0
 LISTED = 200  # gaps one by one on the page
@@ -89,7 +90,7 @@ def write_page(
     return Page(str(target), target.stat().st_size, frames, films, tuple(notes))
 
 
-def _warnings(media: PageMedia, run: Run, frames: int) -> Iterator[str]:
+def _warnings(media: PageMedia, run: Result, frames: int) -> Iterator[str]:
     if frames < run.frames:
         yield (
             f"The first {frames / run.plan.fps:g} of {run.frames / run.plan.fps:g} seconds are "
@@ -119,7 +120,7 @@ def _write(target: Path, facts: dict[str, Any], overwrite: bool) -> None:
         file.writelines(pieces)
 
 
-def _facts(run: Run, output: Path, media: PageMedia, notes: list[str]) -> dict[str, Any]:
+def _facts(run: Result, output: Path, media: PageMedia, notes: list[str]) -> dict[str, Any]:
     """Collect everything that the template shows."""
     gaps = gaps_of(run)
     films = [_shown(media.films[name]) for name in TITLES if name in media.films]
@@ -176,7 +177,7 @@ def _told(gap: Gap, fps: float) -> dict[str, Any]:
     }
 
 
-def _made(run: Run) -> list[tuple[str, str]]:
+def _made(run: Result) -> list[tuple[str, str]]:
     """List the run's inputs and what it made of them."""
     plan = run.plan
     rows = [
@@ -197,7 +198,7 @@ def _made(run: Run) -> list[tuple[str, str]]:
     return rows
 
 
-def _warp(run: Run) -> str:
+def _warp(run: Result) -> str:
     """Say what part of the result are the reference's own pixels."""
     if not run.plan.warp:
         return "off: the network's frames"
@@ -206,7 +207,7 @@ def _warp(run: Run) -> str:
     return "on: the reference's own pixels, moved; the network's where it does not show enough"
 
 
-def _motion(run: Run) -> list[tuple[str, str]]:
+def _motion(run: Result) -> list[tuple[str, str]]:
     """List how the driver was read."""
     moved = run.motion
     rows = [("detector", moved.detector or "none"), ("retarget", moved.retarget)]

@@ -99,13 +99,13 @@ class Networks(nn.Module):
         """
         batch = len(noisy)
         residuals: dict[str, Any] = {}
-        self._reader.bank = None
+        self._reader.features = None
         if reference is not None and len(reference):
             bank: ReferenceFeatures = {}
-            self._writer.recording = bank
+            self._writer.recorded = bank
             some = len(reference)
             self.appearance_unet(reference, t[:some], self.text.expand(some, -1, -1))
-            self._reader.bank, self._reader.readers = dict(bank), some
+            self._reader.features, self._reader.attending = dict(bank), some
         if maps is not None and len(maps):
             some = len(maps)
             down, mid = self.pose_controlnet(
@@ -123,7 +123,7 @@ class Networks(nn.Module):
 
     def forget(self) -> None:
         """Drop the features of the reference that was read last, and the gradients' way to them."""
-        self._reader.bank = self._writer.recording = None
+        self._reader.features = self._writer.recorded = None
 
     def factors(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Tell how much of the latents and of the noise is in noisy latents.

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from safetensors.torch import load_file, save_file
 
-from magicpose_cli.config.preset import load_preset
+from magicpose_cli.config.preset import ModelSettings, load_preset
 from magicpose_cli.diffusion.acceleration import apply_model_settings, loading_device, offload_parts
 from magicpose_cli.diffusion.adapters.decoder import BorrowedDecoder
 from magicpose_cli.diffusion.checkpoint.random_weights import TINY_VAE, random_pipeline
@@ -33,8 +33,8 @@ def tiny_vae(folder, **config):
     return vae
 
 
-def apply(pipeline, **settings) -> list[str]:
-    return apply_model_settings(pipeline, **({"device": "cpu", "size": (64, 64)} | settings))
+def apply(pipeline, device="cpu", size=(64, 64), **settings) -> list[str]:
+    return apply_model_settings(pipeline, ModelSettings(**settings), device=device, size=size)
 
 
 def latents() -> torch.Tensor:
@@ -233,7 +233,7 @@ def test_the_released_size_fits_8_gb(offload, steps, record_property, capsys):
     torch.cuda.set_per_process_memory_fraction(min(1.0, LOWVRAM_CAP / total), device)
     try:
         pipeline = random_pipeline("magicpose", "float16", device)
-        apply_model_settings(pipeline, offload=offload, device=device, size=(512, 512))
+        apply(pipeline, device, (512, 512), offload=offload)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         frames = []

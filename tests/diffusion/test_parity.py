@@ -4,7 +4,7 @@ import torch
 
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention
-from magicpose_cli.diffusion.sampler import appearance
+from magicpose_cli.diffusion.sampler import reference_features
 
 BAR = 1e-5
 
@@ -21,10 +21,10 @@ def outputs_of_a_step(
     """What the networks say at timestep 481, from first layers to last."""
     t, x, maps = torch.tensor(481), inputs["x"], inputs["pose_map"]
     text = inputs["text_embedding"].expand(len(x), -1, -1)
-    [bank] = appearance(pipeline, inputs["reference_latent"], text[:1], [481])
+    [features] = reference_features(pipeline, inputs["reference_latent"], text[:1], [481])
     down, mid = pipeline.pose_controlnet(x, t, text, controlnet_cond=maps, return_dict=False)
     with ReferenceAttention(pipeline.unet) as attention:
-        attention.bank = bank
+        attention.features = features
         conditional = pipeline.unet(
             x,
             t,
@@ -33,9 +33,9 @@ def outputs_of_a_step(
             mid_block_additional_residual=mid,
         ).sample
     return {
-        "bank_first": bank["down_blocks.0.attentions.0.transformer_blocks.0"],
-        "bank_mid": bank["mid_block.attentions.0.transformer_blocks.0"],
-        "bank_last": bank["up_blocks.3.attentions.2.transformer_blocks.0"],
+        "bank_first": features["down_blocks.0.attentions.0.transformer_blocks.0"],
+        "bank_mid": features["mid_block.attentions.0.transformer_blocks.0"],
+        "bank_last": features["up_blocks.3.attentions.2.transformer_blocks.0"],
         "pose_residual_first": down[0],
         "pose_residual_mid": mid,
         "eps_cond_t481": conditional,

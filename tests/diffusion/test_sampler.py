@@ -87,9 +87,9 @@ def test_without_guidance(pipeline, inputs, maps):
 
 def test_a_bank_is_read_once_for_all_samplers_of_a_reference(pipeline, inputs, maps):
     read = calls(pipeline.appearance_unet)
-    banks = {}
-    first = Sampler(pipeline, **inputs, steps=2, banks=banks).sample(maps[:1])
-    second = Sampler(pipeline, **inputs, steps=2, banks=banks).sample(maps[:1])
+    features = {}
+    first = Sampler(pipeline, **inputs, steps=2, features=features).sample(maps[:1])
+    second = Sampler(pipeline, **inputs, steps=2, features=features).sample(maps[:1])
     assert read == [2]
     assert torch.equal(first, second)
 
@@ -141,11 +141,13 @@ def test_half_precision_is_near(pipeline, inputs, maps):
 
 def test_guidance_only_where_it_is_asked_for(pipeline, inputs, maps):
     denoiser = calls(pipeline.unet)
-    shortcuts = Acceleration(guidance_from=0.25, guidance_until=0.75)
-    some = Sampler(pipeline, **inputs, steps=4, guidance=7.0, shortcuts=shortcuts).sample(maps)
+    acceleration = Acceleration(guidance_from=0.25, guidance_until=0.75)
+    some = Sampler(pipeline, **inputs, steps=4, guidance=7.0, acceleration=acceleration).sample(
+        maps
+    )
     assert denoiser == [3, 6, 6, 3]
     none = Sampler(
-        pipeline, **inputs, steps=4, guidance=7.0, shortcuts=Acceleration(guidance_until=0.0)
+        pipeline, **inputs, steps=4, guidance=7.0, acceleration=Acceleration(guidance_until=0.0)
     ).sample(maps)
     assert error(none, naive(pipeline, inputs, maps, steps=4, guidance=1.0)) <= BAR
     assert error(some, none) > 0.01
@@ -159,13 +161,13 @@ def test_cached_steps_leave_out_the_deep_layers(pipeline, inputs, maps):
         "last": calls(pipeline.unet.up_blocks[-1].resnets[-1]),
     }
     sampler = Sampler(
-        pipeline, **inputs, steps=6, guidance=3.0, shortcuts=Acceleration(cache_every=2)
+        pipeline, **inputs, steps=6, guidance=3.0, acceleration=Acceleration(cache_every=2)
     )
     near = sampler.sample(maps)
     assert counted == {"pose": [3] * 3, "deep": [1, 3, 6, 6], "last": [1, 3, 6, 6, 6, 6, 6]}
     assert 1e-3 < error(near, exact) < 0.5
     rough = Sampler(
-        pipeline, **inputs, steps=6, guidance=3.0, shortcuts=Acceleration(cache_every=6)
+        pipeline, **inputs, steps=6, guidance=3.0, acceleration=Acceleration(cache_every=6)
     ).sample(maps)
     assert error(rough, exact) > error(near, exact)
 
@@ -173,13 +175,13 @@ def test_cached_steps_leave_out_the_deep_layers(pipeline, inputs, maps):
 def test_a_cached_step_on_its_own_features_is_the_whole_step(pipeline, inputs, maps):
     """With nothing changed in between, first convolution and last layer give the same."""
     sampler = Sampler(
-        pipeline, **inputs, steps=2, guidance=3.0, shortcuts=Acceleration(cache_every=2)
+        pipeline, **inputs, steps=2, guidance=3.0, acceleration=Acceleration(cache_every=2)
     )
     x = inputs["noise"].expand(3, -1, -1, -1)
     t = pipeline.scheduler.timesteps[0]
-    watched = sampler._last_layer_watched()
-    with torch.no_grad(), sampler._attention, watched, sampler._seen(maps) as hint:
-        sampler._attention.bank = sampler._banks[float(t)]
+    watched = sampler._last_input_recorded()
+    with torch.no_grad(), sampler._attention, watched, sampler._hint(maps) as hint:
+        sampler._attention.features = sampler._features[float(t)]
         whole, deep = sampler._whole(x, t, hint, True)
         assert error(sampler._shallow(x, t, True, deep), whole) <= BAR
         alone, deep = sampler._whole(x, t, hint, False)
@@ -187,8 +189,8 @@ def test_a_cached_step_on_its_own_features_is_the_whole_step(pipeline, inputs, m
 
 
 def test_both_shortcuts_together(pipeline, inputs, maps):
-    shortcuts = Acceleration(guidance_from=0.5, cache_every=2)
-    sampler = Sampler(pipeline, **inputs, steps=6, guidance=3.0, shortcuts=shortcuts)
+    acceleration = Acceleration(guidance_from=0.5, cache_every=2)
+    sampler = Sampler(pipeline, **inputs, steps=6, guidance=3.0, acceleration=acceleration)
     deep = calls(pipeline.unet.mid_block.resnets[0])
     assert torch.isfinite(sampler.sample(maps)).all()
     # step 3 is guided, but step 2 left nothing of the bare denoiser: it runs whole
@@ -228,7 +230,7 @@ def test_compiled_is_eager(tmp_path, monkeypatch):
         "reference_latents": torch.randn(1, 4, 8, 8, generator=generator),
         "prompt_embeds": pipeline.encode_prompt(),
     }
-    options = {"steps": 4, "guidance": 3.0, "shortcuts": Acceleration(cache_every=2)}
+    options = {"steps": 4, "guidance": 3.0, "acceleration": Acceleration(cache_every=2)}
     eager = Sampler(pipeline, **inputs, **options).sample(maps)
     graph = Sampler(pipeline, **inputs, **options, compiled=True)
     assert error(graph.sample(maps), eager) <= BAR
@@ -246,8 +248,8 @@ def test_one_graph_serves_all_steps_and_batches(pipeline, inputs, maps, monkeypa
         lambda function: torch.compile(function, backend=graphs, dynamic=False),
     )
     torch._dynamo.reset()
-    shortcuts = Acceleration(cache_every=2)
-    sampler = Sampler(pipeline, **inputs, steps=3, shortcuts=shortcuts, compiled=True)
+    acceleration = Acceleration(cache_every=2)
+    sampler = Sampler(pipeline, **inputs, steps=3, acceleration=acceleration, compiled=True)
     once = sampler.sample(maps)
     assert torch.equal(sampler.sample(maps), once)
     sampler.sample(maps, start=once)

@@ -90,7 +90,7 @@ def test_no_usable_scheduler_is_left_out_of_the_test_above(pipeline):
 def test_a_run_goes_on_from_its_own_middle(pipeline, inputs, maps, name):
     """Begun where a whole run was at its third step, without its history, it ends the same."""
     pipeline.scheduler = scheduler_by_name(name, pipeline.scheduler)
-    options = {"steps": 5, "guidance": 3.0, "shortcuts": Acceleration(guidance_until=0.7)}
+    options = {"steps": 5, "guidance": 3.0, "acceleration": Acceleration(guidance_until=0.7)}
     at = []
     whole = Sampler(pipeline, **inputs, **options).sample(
         maps, on_step=lambda i, t, x: at.append(x) or x
@@ -159,8 +159,8 @@ def test_only_the_last_steps_are_taken(pipeline, inputs, maps, start, name, step
 def test_guidance_windows_are_shares_of_all_steps(pipeline, inputs, maps, start):
     denoiser = sizes(pipeline.unet)
     for window, rows in [((0.0, 0.5), [2, 2]), ((0.75, 1.0), [2, 4]), ((0.25, 0.75), [4, 2])]:
-        shortcuts = Acceleration(*window)
-        Sampler(pipeline, **inputs, steps=4, shortcuts=shortcuts, strength=0.5).sample(
+        acceleration = Acceleration(*window)
+        Sampler(pipeline, **inputs, steps=4, acceleration=acceleration, strength=0.5).sample(
             maps, start=start
         )
         assert denoiser == rows
@@ -169,7 +169,7 @@ def test_guidance_windows_are_shares_of_all_steps(pipeline, inputs, maps, start)
 
 def test_the_first_step_taken_runs_whole_and_every_second_after_it(pipeline, inputs, maps, start):
     sampler = Sampler(
-        pipeline, **inputs, steps=6, shortcuts=Acceleration(cache_every=2), strength=0.5
+        pipeline, **inputs, steps=6, acceleration=Acceleration(cache_every=2), strength=0.5
     )
     pose, last = sizes(pipeline.pose_controlnet), sizes(pipeline.unet.up_blocks[-1].resnets[-1])
     sampler.sample(maps, start=start)

@@ -12,9 +12,9 @@ import torch
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline, read_index
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.sampler import appearance
+from magicpose_cli.diffusion.sampler import reference_features
 from magicpose_cli.doctor import machine
-from magicpose_cli.doctor.estimate import bank_elements, estimate, network_of
+from magicpose_cli.doctor.estimate import estimate, network_of, reference_elements
 from magicpose_cli.doctor.examine import examine
 from magicpose_cli.doctor.finding import without_home
 from magicpose_cli.models import in_units
@@ -25,7 +25,7 @@ SECTIONS = ["program", "machine", "films", "detectors", "models", "weights", "fo
 
 
 def needed(folder=MINI, **options):
-    usual = {"size": (128, 128), "steps": 6, "dtype": "float32", "on_cpu": True, "free": 8 * 10**9}
+    usual = {"size": (128, 128), "steps": 6, "dtype": "float32", "free": None}
     return estimate(folder, read_index(folder), **usual | options)
 
 
@@ -67,19 +67,20 @@ def test_another_autoencoder_lies_beside_the_own(mini):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])
-def test_the_bank_is_what_the_appearance_network_says(tiny_model, size):
+def test_the_reference_features_are_those_of_the_appearance_network(tiny_model, size):
     pipeline = load_pipeline(tiny_model)
     pipeline.scheduler.set_timesteps(3)
     latents = torch.zeros(1, 4, size[1] // 8, size[0] // 8)
     text = torch.zeros(1, 1, 8)
     times = [float(t) for t in pipeline.scheduler.timesteps]
-    [bank, *_] = banks = appearance(pipeline, latents, text, times)
-    elements = sum(hidden.numel() for hidden in bank.values())
+    [features, *_] = all_features = reference_features(pipeline, latents, text, times)
+    elements = sum(hidden.numel() for hidden in features.values())
     config = json.loads((tiny_model / "unet" / "config.json").read_text())
-    assert bank_elements(config, (size[0] // 8, size[1] // 8)) == elements
+    assert reference_elements(config, (size[0] // 8, size[1] // 8)) == elements
     need = needed(tiny_model, size=size, steps=3, dtype="float16")
-    assert need.bank == len(banks) * elements * 2 * 2  # keys and values, of two bytes each
-    assert needed(tiny_model, size=size, steps=3, offload="model").bank == 3 * elements * 4
+    two_bytes, keys_and_values = 2, 2
+    assert need.reference == len(all_features) * elements * two_bytes * keys_and_values
+    assert needed(tiny_model, size=size, steps=3, offload="model").reference == 3 * elements * 4
 
 
 @pytest.mark.parametrize("size", [128, 256, 512, 1024])
@@ -89,12 +90,12 @@ def test_the_batch_is_the_one_that_a_run_takes(mini, size):
 
 
 def test_on_a_gpu_the_batch_is_what_fits_beside_the_weights():
-    few = needed(size=(512, 512), dtype="float16", on_cpu=False, free=10**9)
-    many = needed(size=(512, 512), dtype="float16", on_cpu=False, free=10**10)
-    none = needed(size=(512, 512), dtype="float16", on_cpu=False, free=0)
+    few = needed(size=(512, 512), dtype="float16", free=10**9)
+    many = needed(size=(512, 512), dtype="float16", free=10**10)
+    none = needed(size=(512, 512), dtype="float16", free=0)
     assert 1 < few.batch_size < many.batch_size == 16 and none.batch_size == 1
     assert few.device <= 10**9 < none.least + 10**9
-    assert few.least == few.weights + few.bank + few.frame < few.main
+    assert few.least == few.weights + few.reference + few.frame < few.main
 
 
 def test_everything_is_examined_and_mini_can_run():

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from magicpose_cli.errors import ConfigError, ModelError
-from magicpose_cli.models import CATALOG, Entry, fetch, lacking, verify, weights_folder
+from magicpose_cli.models import CATALOG, Entry, fetch, missing_files, verify, weights_folder
 from tests.models.conftest import DATA
 from tests.models.loopback import REVISION
 
@@ -30,11 +30,11 @@ def put(hub, path, content):
 
 def test_files_come_and_stay(hub, tmp_path, capfd):
     said = []
-    assert len(lacking("toy")) == 2
+    assert len(missing_files("toy")) == 2
     folder = fetch("toy", said.append)
     assert folder == weights_folder("toy") == tmp_path / "models/toy"
     assert {name: (folder / name).read_bytes() for name in DATA} == DATA
-    assert files(folder) == ["one.onnx", "two.task"] and not lacking("toy")
+    assert files(folder) == ["one.onnx", "two.task"] and not missing_files("toy")
     assert said[-1].done == said[-1].total == 2 and said[-1].unit == "MB"
     assert [progress.done for progress in said] == sorted(progress.done for progress in said)
     asked = len(hub.asked)
@@ -47,7 +47,7 @@ def test_a_damaged_file_is_fetched_again(hub):
     folder = fetch("toy")
     (folder / "two.task").write_bytes(b"x" * len(DATA["two.task"]))
     (folder / "one.onnx").write_bytes(b"x")
-    assert lacking("toy") == [folder / "one.onnx"]
+    assert missing_files("toy") == [folder / "one.onnx"]
     fetch("toy")
     assert {name: (folder / name).read_bytes() for name in DATA} == DATA
 
@@ -62,10 +62,10 @@ def test_other_content_is_refused_and_deleted(hub, path, change):
         fetch("toy")
     folder = weights_folder("toy")
     assert files(folder) == ([] if path == HUB else ["one.onnx"])
-    assert folder / name in lacking("toy")
+    assert folder / name in missing_files("toy")
     put(hub, path, DATA[name])
     fetch("toy")
-    assert not lacking("toy")
+    assert not missing_files("toy")
 
 
 @pytest.mark.parametrize("path", [HUB, PLAIN])
@@ -91,7 +91,7 @@ def test_an_interrupted_plain_file_goes_on_where_it_ended(hub):
     with pytest.raises(ModelError, match=r"two\.task from .* cannot be fetched .*ended after"):
         fetch("toy")
     folder = weights_folder("toy")
-    assert lacking("toy") == [folder / "two.task"]
+    assert missing_files("toy") == [folder / "two.task"]
     hub.broken.clear()
     fetch("toy")
     assert (folder / "two.task").read_bytes() == DATA["two.task"]

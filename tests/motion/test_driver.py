@@ -5,8 +5,8 @@ import pytest
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.motion.driver import follow, open_driver, see
 from magicpose_cli.motion import driver as module
+from magicpose_cli.motion.driver import follow, open_driver, see
 from magicpose_cli.pose.detection import detect
 from magicpose_cli.pose.files.read_write import write_clip
 from magicpose_cli.pose.keypoints import Pose

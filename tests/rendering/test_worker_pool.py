@@ -58,7 +58,7 @@ def workers():
 
 
 def test_two_processes_make_what_one_makes(pool, preset, reference, batches, alone):
-    assert pool.prepare(reference, preset, 21) == SIZE
+    assert pool.set_reference(reference, preset, 21) == SIZE
     assert same(list(pool.render(batches)), alone)
     assert pool.notes == []
 
@@ -67,16 +67,16 @@ def test_pictures_to_begin_from_travel_with_the_maps(pool, preset, reference, ba
     preset = preset.with_options(sampling__start_from_warp=0.5)
     both = np.concatenate([batches[:3], batches[3:6]], axis=-1)
     truth = list(Renderer(load_model(preset), reference, preset).render(both))
-    pool.prepare(reference, preset, 9)
+    pool.set_reference(reference, preset, 9)
     assert same(list(pool.render(both)), truth)
     assert not same(truth, alone[:3])
 
 
 def test_another_reference_on_the_loaded_models(pool, preset, reference, batches, alone):
-    pool.prepare(255 - reference, preset, 3)
+    pool.set_reference(255 - reference, preset, 3)
     [other] = pool.render(batches[:1])
     assert not np.array_equal(other, alone[0])
-    pool.prepare(reference, preset, 21)
+    pool.set_reference(reference, preset, 21)
     assert same(list(pool.render(batches[:1])), alone[:1])
 
 
@@ -88,7 +88,7 @@ def test_the_source_is_read_as_it_is_needed(pool, preset, reference, batches):
             taken.append(i)
             yield batches[0]
 
-    pool.prepare(reference, preset, 300)
+    pool.set_reference(reference, preset, 300)
     frames = pool.render(source())
     next(frames)
     assert len(taken) <= 1 + 2 * 2 + 2
@@ -96,16 +96,16 @@ def test_the_source_is_read_as_it_is_needed(pool, preset, reference, batches):
 
 
 def test_a_stopped_run_does_not_mix_with_the_next(pool, preset, reference, batches, alone):
-    pool.prepare(reference, preset, 21)
+    pool.set_reference(reference, preset, 21)
     frames = pool.render(255 - batches)
     next(frames)
     frames.close()
-    pool.prepare(reference, preset, 21)
+    pool.set_reference(reference, preset, 21)
     assert same(list(pool.render(batches)), alone)
 
 
 def test_a_killed_worker_is_replaced(pool, preset, reference, batches, alone):
-    pool.prepare(reference, preset, 21)
+    pool.set_reference(reference, preset, 21)
 
     def source():
         for i, batch in enumerate(batches):
@@ -120,15 +120,15 @@ def test_a_killed_worker_is_replaced(pool, preset, reference, batches, alone):
 def test_a_batch_that_kills_its_workers_ends_the_run(preset, reference, batches, alone):
     """Everything before it comes; the line names it."""
     with WorkerPool(preset, count=1) as pool:
-        pool.prepare(reference, preset, 21)
-        send = pool._crew.send
+        pool.set_reference(reference, preset, 21)
+        send = pool._group.send
 
         def deadly(number, task, *arguments):
             send(number, task, *arguments)
             if task == "make" and np.array_equal(arguments[0], batches[2]):
                 os.kill(workers()[-1].pid, signal.SIGKILL)
 
-        pool._crew.send = deadly
+        pool._group.send = deadly
         made = []
         with pytest.raises(DeviceError, match="batch 2 of the frames has ended 3 workers"):
             made.extend(frames for frames in pool.render(batches))
@@ -137,12 +137,12 @@ def test_a_batch_that_kills_its_workers_ends_the_run(preset, reference, batches,
 
 
 def test_mistakes_reach_the_parent_as_they_are(pool, preset, reference, batches):
-    pool.prepare(reference, preset, 21)
+    pool.set_reference(reference, preset, 21)
     with pytest.raises(RuntimeError, match="Traceback"):
         list(pool.render([batches[0][:, :, :32]]))
     nowhere = preset.with_options(model__name="nowhere")
     with WorkerPool(nowhere, count=1) as other, pytest.raises(ModelError, match="nowhere"):
-        other.prepare(reference, nowhere, 3)
+        other.set_reference(reference, nowhere, 3)
     with pytest.raises(ConfigError, match="cuda:7"):
         WorkerPool(preset, devices=("cpu", "cuda:7"))
     with pytest.raises(ConfigError, match="exclude each other"):
@@ -156,7 +156,7 @@ def test_workers_end_with_a_parent_that_is_killed(preset):
         "from magicpose_cli.rendering.worker_pool import WorkerPool\n"
         "if __name__ == '__main__':\n"
         "    pool = WorkerPool(Preset().with_options(model__device='cpu'), count=1)\n"
-        "    print(pool._crew._workers[0][0].pid, flush=True)\n"
+        "    print(pool._group._workers[0][0].pid, flush=True)\n"
         "    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
@@ -179,12 +179,12 @@ def test_two_ray_actors_make_what_one_process_makes(preset, reference, batches, 
     )
     try:
         with WorkerPool(preset, count=2, ray="auto") as pool:
-            pool.prepare(reference, preset, 21)
+            pool.set_reference(reference, preset, 21)
 
             def source():
                 for i, batch in enumerate(batches):
                     if i == 3:
-                        ray.kill(pool._crew._workers[0])
+                        ray.kill(pool._group._workers[0])
                     yield batch
 
             assert same(list(pool.render(source())), alone)

@@ -63,15 +63,15 @@ def test_a_scheduler_of_one_run_is_not_the_next_ones(media, preset, tmp_path):
 
 def test_other_model_settings_load_anew(preset, loads):
     with Resources() as resources:
-        one = resources.maker(preset)
+        one = resources.renderer(preset)
         one.result()
-        assert resources.maker(preset) is one
-        other = resources.maker(preset.with_options(model__batch_size=2))
+        assert resources.renderer(preset) is one
+        other = resources.renderer(preset.with_options(model__batch_size=2))
         assert other is not one and other.result() is not one.result()
-        broken = resources.maker(preset.with_options(model__name="nowhere"))
+        broken = resources.renderer(preset.with_options(model__name="nowhere"))
         with pytest.raises(ModelError, match="nowhere"):
             broken.result()
-        assert resources.maker(preset.with_options(model__name="nowhere")) is not broken
+        assert resources.renderer(preset.with_options(model__name="nowhere")) is not broken
 
 
 def test_a_changed_file_is_looked_at_again(media, preset, tmp_path):
@@ -84,7 +84,7 @@ def test_a_changed_file_is_looked_at_again(media, preset, tmp_path):
         mirrored = resources.people(folder, read_picture(folder), preset.motion)
         assert not mirrored[0].equals(first[0])
         driver = open_driver(media / "dance.mp4", preset.motion)
-        seen = resources.seen(driver, preset.motion)
-        assert resources.seen(driver, preset.motion) is seen
+        seen = resources.detections(driver, preset.motion)
+        assert resources.detections(driver, preset.motion) is seen
         every = preset.motion.model_copy(update={"every": 2})
-        assert len(resources.seen(open_driver(media / "dance.mp4", every), every).people) == 1
+        assert len(resources.detections(open_driver(media / "dance.mp4", every), every).people) == 1

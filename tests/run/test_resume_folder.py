@@ -61,7 +61,7 @@ def test_a_run_goes_on_where_the_former_stopped(out):
         with pytest.raises(KeyError):  # what it is left by makes no difference
             raise KeyError
     with ResumeFolder.open(out, KEY) as work:
-        assert work.notes == () and work.facts["batch_size"] == 4
+        assert work.notes == () and work.metadata["batch_size"] == 4
         kept, kept_told = work.motion()
         assert kept_told == told and kept.keys() == arrays.keys()
         assert all(np.array_equal(kept[name], arrays[name]) for name in arrays)
@@ -97,7 +97,7 @@ def test_frames_of_another_job_are_never_mixed_in(out):
     with ResumeFolder.open(out, changed) as work:
         (note,) = work.notes
         assert "another job (model_sha256, settings.sampling.seed)" in note and "\n" not in note
-        assert not work.has(5) and work.motion() is None and work.facts == {}
+        assert not work.has(5) and work.motion() is None and work.metadata == {}
         assert left_in(work.path) == ["frames", "job.json", "lock"]
         work.save(1, picture())
     with ResumeFolder.open(out, changed, resume=False) as work:

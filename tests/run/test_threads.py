@@ -6,7 +6,7 @@ import time
 import pytest
 
 from magicpose_cli.run.stage_timer import StageTimer
-from magicpose_cli.run.threads import BackgroundWriter, ahead
+from magicpose_cli.run.threads import BackgroundWriter, prefetch
 
 
 def test_ahead_keeps_the_order_and_stays_near():
@@ -17,7 +17,7 @@ def test_ahead_keeps_the_order_and_stays_near():
             made.append(i)
             yield i
 
-    items = ahead(source(), depth=2)
+    items = prefetch(source(), depth=2)
     assert next(items) == 0
     time.sleep(0.3)
     assert len(made) <= 5  # one taken, two ready, one waiting to be put, one being made
@@ -29,14 +29,14 @@ def test_ahead_raises_in_its_place():
         yield 1
         raise KeyError("broken")
 
-    items = ahead(source())
+    items = prefetch(source())
     assert next(items) == 1
     with pytest.raises(KeyError, match="broken"):
         next(items)
 
 
 def test_ahead_ends_its_thread_when_nobody_listens():
-    items = ahead(iter(range(1000)), depth=1)
+    items = prefetch(iter(range(1000)), depth=1)
     next(items)
     items.close()
     time.sleep(0.5)
@@ -78,7 +78,7 @@ def test_stages_that_overlap_are_seen_to_overlap():
             yield i
 
     with BackgroundWriter(lambda item: time.sleep(0.03)) as sink:
-        for item in clock.each("make", ahead(clock.each("draw", slow(6)))):
+        for item in clock.each("make", prefetch(clock.each("draw", slow(6)))):
             sink.put(item)
     drawn = [span for span in clock.spans if span[0] == "draw"]
     made = [span for span in clock.spans if span[0] == "make"]

@@ -5,16 +5,23 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from magicpose_cli.animation import Result, write_sidecar
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.motion.motion import draw_maps, find_people, read_motion
-from magicpose_cli.run.preflight import make_plan, poses_path, sidecar_path
+from magicpose_cli.run.preflight import make_plan
+from magicpose_cli.run.run_record import (
+    MotionRecord,
+    Result,
+    poses_path,
+    sidecar_path,
+    write_run_record,
+)
 from magicpose_cli.run_report.finished_run import gaps_of, read_run, source_of
 from magicpose_cli.run_report.page import write_page
 from magicpose_cli.video import read_frames, read_picture, write_picture, write_video
@@ -52,18 +59,18 @@ def make_run(folder: Path, reference: Path, driver: Path, name="out.mp4", **opti
     if preset.output.save_poses:
         poses = str(poses_path(output))
         write_poses(poses_path(output), motion.poses, float(opened.rate))
-    result = Result(
+    record = Result(
         plan=plan,
         output=plan.output,
         frames=opened.frame_count,
-        motion=motion.report(),
+        motion=MotionRecord.of(motion),
         seconds={"poses": 1.5, "render": 3.25},
         preset=preset.model_dump(),
         versions={"magicpose": "0.1.0"},
         model_sha256="0" * 64,
         poses=poses,
     )
-    write_sidecar(sidecar_path(output), result, output.parent)
+    write_run_record(record, output.parent)
     return output
 
 
@@ -139,8 +146,8 @@ def test_gaps_are_marked_and_listed(run, page):
 
 def test_gaps_that_are_held_are_told_from_those_that_are_filled(run):
     told = read_run(run)
-    track = told.motion.track.model_copy(update={"missing": [1, 2, 5, 6, 7], "held": [(6, 7)]})
-    told.motion.track = track
+    track = replace(told.motion.track, missing=(1, 2, 5, 6, 7), held=((6, 7),))
+    told = replace(told, motion=replace(told.motion, track=track))
     assert [(gap.first, gap.last, gap.held) for gap in gaps_of(told)] == [
         (1, 2, False), (5, 5, False), (6, 7, True),
     ]  # fmt: skip
@@ -324,7 +331,7 @@ def test_files_are_found_from_wherever_the_page_is_made(run, tmp_path, monkeypat
     (started / "out").mkdir(parents=True)
     (started / "me.png").touch()
     (started / "out" / "a.mp4").touch()
-    told.plan.output = "out/a.mp4"
+    told = replace(told, plan=replace(told.plan, output="out/a.mp4"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "me.png").touch()  # another one of the same name

@@ -55,7 +55,7 @@ UNSERVED = {
 """Relatives that are refused by their names."""
 
 COMMON = {"alpha", "dora_scale", "magnitude", "bias_diff"}
-PLAIN = {"alpha", "on_input"}  # single values
+PLAIN_LAYERS = {"alpha", "on_input"}  # single values
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def changed_weight(
     form = form_of(parts)
     if form is None:
         return weight
-    parts = {name: part if name in PLAIN else part.float() for name, part in parts.items()}
+    parts = {name: part if name in PLAIN_LAYERS else part.float() for name, part in parts.items()}
     delta, rank = form.delta(parts, weight)
     if (len(delta), delta.numel()) != (len(weight), weight.numel()):
         told = [f"{t[0].numel()} to {len(t)}" if len(t) else "none" for t in (delta, weight)]
@@ -117,7 +117,7 @@ def changed_bias(bias: torch.Tensor, parts: Parts, strength: float, scale: Scale
 
 
 def _scale(parts: Parts, rank: int | None, scale: Scale) -> float:
-    """alpha / rank: the layer's own alpha, else what `scale` knows."""
+    """Give alpha / rank: the layer's own alpha, else what `scale` knows."""
     if "alpha" not in parts:
         own = scale(rank)
     else:
@@ -139,11 +139,12 @@ def _with_lengths(weight: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     if lengths.numel() != len(across):
         raise ValueError(f"{lengths.numel()} lengths for {len(across)} rows")
     sized = (lengths.flatten() / across.flatten(1).norm(dim=1)).view(-1, *[1] * (weight.ndim - 1))
-    return weight * (sized.transpose(0, 1) if by_column else sized)
+    scaled: torch.Tensor = weight * (sized.transpose(0, 1) if by_column else sized)
+    return scaled
 
 
 def _lora(parts: Parts, weight: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """up (o, r, ...) and down (r, i, ...); with a core `mid` (r, r, k, k) between them."""
+    """Multiply up (o, r, ...) and down (r, i, ...); with a core `mid` (r, r, k, k) between them."""
     up, down = parts["up"].flatten(1), parts["down"].flatten(1)
     if "mid" in parts:
         mid = parts["mid"]
@@ -175,7 +176,7 @@ def _lokr(parts: Parts, weight: torch.Tensor) -> tuple[torch.Tensor, int | None]
 
 
 def _product(parts: Parts, first: str, second: str, core: str) -> torch.Tensor:
-    """first (o, r) @ second (r, i); with a core (r, r, k, k) the first is (r, o)."""
+    """Multiply first (o, r) @ second (r, i); with a core (r, r, k, k) the first is (r, o)."""
     if core in parts:
         return torch.einsum("rs...,ro,si->oi...", parts[core], parts[first], parts[second])
     return parts[first] @ parts[second]
@@ -210,7 +211,9 @@ def _along(weight: torch.Tensor, factor: torch.Tensor, axis: int) -> torch.Tenso
     return factor.view([-1 if i == axis else 1 for i in range(weight.ndim)])
 
 
-def _form(name: str, needs: str, may_have: str, delta: Callable) -> Form:
+def _form(
+    name: str, needs: str, may_have: str, delta: Callable[..., tuple[torch.Tensor, int | None]]
+) -> Form:
     return Form(name, frozenset(needs.split()), frozenset(may_have.split()), delta)
 
 

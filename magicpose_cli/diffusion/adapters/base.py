@@ -21,8 +21,8 @@ from magicpose_cli.diffusion.checkpoint.loading import CHECKPOINTS, unreadable
 from magicpose_cli.diffusion.checkpoint.opening import fill, metadata_of, read_checkpoint
 from magicpose_cli.errors import ModelError
 
-SUFFIXES = (*CHECKPOINTS, ".bin")
-PREFERRED = tuple(
+_SUFFIXES = (*CHECKPOINTS, ".bin")
+_PREFERRED_FILES = tuple(
     f"diffusion_pytorch_model{kind}"
     for kind in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
 )
@@ -40,10 +40,10 @@ SCHEDULE = (
 UNTOLD = {"rescale_betas_zero_snr": False, "prediction_type": "epsilon"}
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 IS_V = re.compile(r"""^\s*parameterization:\s*["']?v["']?\s*(#.*)?$""", re.MULTILINE).search
-WANTED = "expected a checkpoint of Stable Diffusion 1.5 or one made from it"
+_EXPECTED = "expected a checkpoint of Stable Diffusion 1.5 or one made from it"
 SD15_WIDTH, SD2_WIDTH, SDXL_WIDTH, INPAINTING_CHANNELS = 768, 1024, 2048, 9
 FIRST = ("input_blocks.0.0.weight", "conv_in.weight")  # the denoiser's first convolution
-TRANSFORMERS = ("joint_blocks", "double_blocks", "transformer_blocks.0.attn.add_")
+_TRANSFORMERS = ("joint_blocks", "double_blocks", "transformer_blocks.0.attn.add_")
 
 
 def swap_denoiser(pipeline: Any, place: Path) -> list[str]:
@@ -59,11 +59,11 @@ def swap_denoiser(pipeline: Any, place: Path) -> list[str]:
     """
     if not place.exists():
         raise ModelError(
-            f"base {place}: neither a folder nor a {', '.join(SUFFIXES)} file; {WANTED}"
+            f"base {place}: neither a folder nor a {', '.join(_SUFFIXES)} file; {_EXPECTED}"
         )
     folder = place / "unet" if (place / "unet" / "config.json").is_file() else place
-    file = file_in(folder, "base", SUFFIXES, PREFERRED)
-    whole = read_checkpoint(file, WANTED, f"base {place}")
+    file = file_in(folder, "base", _SUFFIXES, _PREFERRED_FILES)
+    whole = read_checkpoint(file, _EXPECTED, f"base {place}")
     schedule = _schedule(place, file, whole)
     state = _in_diffusers_names(place, whole)
     _check_kind(place, state)
@@ -71,10 +71,10 @@ def swap_denoiser(pipeline: Any, place: Path) -> list[str]:
     if not state.keys() & unet.state_dict().keys():
         kind = kind_of(whole)
         if kind is not None and "--base" not in kind:
-            raise ModelError(f"base {place}: is {kind}; {WANTED}")
+            raise ModelError(f"base {place}: is {kind}; {_EXPECTED}")
     scheduler = _scheduled(pipeline.scheduler, schedule, place)
     size = "" if _is_full_size(unet) else " and a model of its size"
-    fill(unet, state, f"base {place}", "denoiser", lacking=WANTED, misfit=WANTED + size)
+    fill(unet, state, f"base {place}", "denoiser", lacking=_EXPECTED, misfit=_EXPECTED + size)
     if scheduler is None:
         return []
     pipeline.register_modules(scheduler=scheduler)
@@ -123,14 +123,14 @@ def _scheduled(scheduler: Any, schedule: Mapping[str, Any], place: Path) -> Any:
         told = ", ".join(f"{key} {value}"[:80] for key, value in other.items())
         raise ModelError(
             f"base {place}: its noise schedule ({told}) is not one that {type(scheduler).__name__} "
-            f"has; {WANTED}"
+            f"has; {_EXPECTED}"
         )
     try:
         return type(scheduler).from_config(scheduler.config, **other)
     except unreadable() as error:
         reason = " ".join(str(error).split())[:120]
         raise ModelError(
-            f"base {place}: its noise schedule cannot be used ({reason}); {WANTED}"
+            f"base {place}: its noise schedule cannot be used ({reason}); {_EXPECTED}"
         ) from error
 
 
@@ -148,7 +148,7 @@ def _in_diffusers_names(place: Path, state: Mapping[str, torch.Tensor]) -> dict[
         _check_kind(place, state)
         return {key.removeprefix("unet."): tensor for key, tensor in state.items()}
     _check_kind(place, state)
-    with layout.errors_of(f"base {place}", WANTED):
+    with layout.errors_of(f"base {place}", _EXPECTED):
         shape = layout.unet_shape(layout.Tensors(denoiser))
     modules = layout.unet_modules(shape)
     return layout.by_names_of_diffusers(denoiser, layout.DENOISER, modules)
@@ -159,13 +159,13 @@ def _check_kind(place: Path, state: Mapping[str, torch.Tensor]) -> None:
     if why := _known_stranger(state):
         raise ModelError(
             f"base {place}: is {why}; MagicPose's appearance and pose networks speak to Stable "
-            f"Diffusion 1.5 alone; {WANTED}"
+            f"Diffusion 1.5 alone; {_EXPECTED}"
         )
 
 
 def _known_stranger(state: Mapping[str, torch.Tensor]) -> str | None:
     """What a checkpoint is, by the traits that tell the families apart; None where it may fit."""
-    if any(trait in key for key in state for trait in TRANSFORMERS):
+    if any(trait in key for key in state for trait in _TRANSFORMERS):
         return "a diffusion transformer (Stable Diffusion 3, FLUX)"
     xl = ("conditioner.embedders.", "add_embedding.", "label_emb.")
     if any(key.removeprefix(layout.DENOISER).startswith(xl) for key in state):

@@ -20,14 +20,14 @@ from magicpose_cli.diffusion.checkpoint.loading import quiet, unreadable
 from magicpose_cli.diffusion.checkpoint.opening import fill, read_checkpoint
 from magicpose_cli.errors import ModelError
 
-KINDS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
-PREFERRED = tuple(
+_KINDS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
+_PREFERRED_FILES = tuple(
     f"diffusion_pytorch_model{kind}"
     for kind in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
 )
 XL_SCALE = 0.13025  # of its latents; the build is that of SD 1.5's, the latents are others
-WANTED = (
+_EXPECTED = (
     "expected an autoencoder of Stable Diffusion 1.5: a folder of an AutoencoderKL or "
     "AutoencoderTiny as diffusers saves it, or one file"
 )
@@ -53,13 +53,15 @@ class BorrowedDecoder(torch.nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of both."""
-        return self.other.dtype
+        """Number format of both autoencoders."""
+        dtype: torch.dtype = self.other.dtype
+        return dtype
 
     @property
     def device(self) -> torch.device:
-        """Of both."""
-        return self.other.device
+        """Device of both autoencoders."""
+        device: torch.device = self.other.device
+        return device
 
     @apply_forward_hook
     def encode(self, pictures: torch.Tensor) -> Any:
@@ -98,30 +100,30 @@ def load_autoencoder(
     """
     at = f"autoencoder {place}"
     if "sdxl" in place.name.lower():
-        raise ModelError(f"{at}: is by its name for Stable Diffusion XL; {WANTED}")
+        raise ModelError(f"{at}: is by its name for Stable Diffusion XL; {_EXPECTED}")
     has_config = (place / "config.json").is_file()
-    file = file_in(place, "autoencoder", SUFFIXES, PREFERRED)
-    state = autoencoder_state(read_checkpoint(file, WANTED, at), at)
+    file = file_in(place, "autoencoder", _SUFFIXES, _PREFERRED_FILES)
+    state = autoencoder_state(read_checkpoint(file, _EXPECTED, at), at)
     if not any(key.startswith("decoder.") for key in state):
         alone = any(key.startswith("encoder.") for key in state)
         kind = "an encoder alone" if alone else kind_of(state) or "something else"
-        raise ModelError(f"{at}: is {kind}; {WANTED}")
+        raise ModelError(f"{at}: is {kind}; {_EXPECTED}")
     try:
         check_configs(place)
         kind, config = _read_config(place) if has_config else _told_by(state, at)
-        if kind not in KINDS:
-            raise ModelError(f"{at}: is a {kind}; expected {' or '.join(sorted(KINDS))}")
+        if kind not in _KINDS:
+            raise ModelError(f"{at}: is a {kind}; expected {' or '.join(sorted(_KINDS))}")
         with quiet():
-            vae = KINDS[kind].from_config(config)
+            vae = _KINDS[kind].from_config(config)
         own_factor = 2 ** (len(vae.config.block_out_channels) - 1)
         scale, shift = float(vae.config.scaling_factor), float(vae.config.shift_factor or 0)
         if not (math.isfinite(shift) and 0 < scale < math.inf):
             raise ValueError(f"its scaling_factor is {scale}, its shift_factor {shift}")
     except unreadable() as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{at}: cannot be loaded ({reason}); {WANTED}") from error
+        raise ModelError(f"{at}: cannot be loaded ({reason}); {_EXPECTED}") from error
     if scale == XL_SCALE:
-        raise ModelError(f"{at}: is by its scale for Stable Diffusion XL; {WANTED}")
+        raise ModelError(f"{at}: is by its scale for Stable Diffusion XL; {_EXPECTED}")
     if (vae.config.latent_channels, own_factor) != (channels, factor):
         family = " (Stable Diffusion 3, FLUX)" if vae.config.latent_channels == 16 else ""
         raise ModelError(
@@ -133,7 +135,7 @@ def load_autoencoder(
         vae.encoder = torch.nn.Identity()
         if getattr(vae, "quant_conv", None) is not None:
             vae.quant_conv = None
-    fill(vae, state, at, "autoencoder", lacking=WANTED, misfit=WANTED)
+    fill(vae, state, at, "autoencoder", lacking=_EXPECTED, misfit=_EXPECTED)
     return vae.eval()
 
 
@@ -144,7 +146,7 @@ def autoencoder_state(state: Mapping[str, torch.Tensor], at: str) -> dict[str, t
             state = own
     if any(re.match(r"(encoder|decoder)\.(mid\.|down\.|up\.)", key) for key in state):
         original = layout.Tensors({f"{layout.VAE}{k}": t for k, t in state.items()})
-        with layout.errors_of(at, WANTED):
+        with layout.errors_of(at, _EXPECTED):
             config = layout.vae_config(original)
         return layout.by_names_of_diffusers(state, "", layout.vae_modules(config))
     if taesd := _taesd(state):
@@ -153,8 +155,11 @@ def autoencoder_state(state: Mapping[str, torch.Tensor], at: str) -> dict[str, t
 
 
 def _taesd(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The original TAESD's layers, which are numbered; its decoder counts a clamp that diffusers
-    does not. A file of one of its halves does not tell which: the first layer does."""
+    """Rename the layers of the original TAESD, which are numbered.
+
+    Its decoder counts a clamp that diffusers does not. A file of one of its halves does not tell
+    which: the first layer does.
+    """
     found = {re.fullmatch(r"((?:taesd_)?(?:en|de)coder\.)?(\d+)\.(.+)", key): key for key in state}
     if None in found or not found:
         return {}
@@ -177,5 +182,5 @@ def _told_by(state: Mapping[str, torch.Tensor], at: str) -> tuple[str, dict[str,
     """Class and arguments by the tensors: SD 1.5's scale, and TAESD's one build."""
     if any(key.startswith("decoder.layers.") for key in state):
         return "AutoencoderTiny", {}
-    with layout.errors_of(at, WANTED):
+    with layout.errors_of(at, _EXPECTED):
         return "AutoencoderKL", layout.vae_config_of_diffusers(layout.Tensors(state))

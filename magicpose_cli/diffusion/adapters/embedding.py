@@ -11,9 +11,9 @@ import torch
 from magicpose_cli.diffusion.checkpoint.kinds import file_in, kind_of
 from magicpose_cli.errors import ModelError
 
-SUFFIXES = (".safetensors", ".pt", ".bin")
-PICTURES = (".png", ".webp", ".avif", ".jxl")
-PREFERRED = ("learned_embeds.safetensors", "learned_embeds.bin")
+_SUFFIXES = (".safetensors", ".pt", ".bin")
+_PICTURE_SUFFIXES = (".png", ".webp", ".avif", ".jxl")
+_PREFERRED_FILES = ("learned_embeds.safetensors", "learned_embeds.bin")
 LAYOUTS = "expected a textual inversion for Stable Diffusion 1.5, as diffusers or A1111 saves it"
 NAMELESS = ("emb_params", "clip_l", "*")
 """Keys that name the layout and not the word."""
@@ -30,12 +30,12 @@ def add_embedding(pipeline: Any, place: Path, word: str | None = None) -> list[s
     Raises ModelError for a model without text, and for a file that is none or does not fit.
     """
     _require_text(pipeline, f"embedding {place}")
-    if place.suffix.lower() in PICTURES:
+    if place.suffix.lower() in _PICTURE_SUFFIXES:
         raise ModelError(
             f"embedding {place}: a picture; textual inversions inside pictures are not read; "
             f"{LAYOUTS}"
         )
-    file = file_in(place, "embedding", SUFFIXES, PREFERRED)
+    file = file_in(place, "embedding", _SUFFIXES, _PREFERRED_FILES)
     found = list(_read(file))
     if word is not None and len(found) > 1:
         raise ModelError(

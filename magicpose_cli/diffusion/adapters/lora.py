@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from magicpose_cli.diffusion.adapters.addends import (
-    PLAIN,
+    PLAIN_LAYERS,
     SPELLED,
     UNSERVED,
     Scale,
@@ -36,15 +36,15 @@ from magicpose_cli.diffusion.checkpoint.opening import (
 )
 from magicpose_cli.errors import ModelError
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-PREFERRED = tuple(
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+_PREFERRED_FILES = tuple(
     f"{name}{end}"
     for end in (".safetensors", ".bin")
     for name in ("pytorch_lora_weights", "adapter_model", "unet/adapter_model")
 )
 """What diffusers and peft call the weights in a folder."""
 
-WANTED = "expected a LoRA or one of its relatives for Stable Diffusion 1.5"
+_EXPECTED = "expected a LoRA or one of its relatives for Stable Diffusion 1.5"
 OF_OTHERS = re.compile(
     r"(lora_te|lycoris_te|text_encoder|te\.)|base_model\.model\.text_model\.|lora_text_model"
 )
@@ -55,7 +55,7 @@ MOST_LETTERS = 1000  # of a tensor's name
 PART = re.compile(
     "(.+?)(?:" + "|".join(f"(?P<{name}>{ends})" for name, ends in SPELLED.items()) + ")"
 )
-TRANSFORMERS = {
+_TRANSFORMERS = {
     r"double_blocks|single_blocks|single_transformer_blocks": "FLUX",
     r"joint_blocks|^(lora_)?transformer[._]": "a diffusion transformer",
 }
@@ -65,8 +65,12 @@ WIDTHS = {1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
 
 @dataclass
 class Fused:
-    """What became of a file. notes: lines for the user, of what is left out. words: textual
-    inversions that came with it, name -> vectors."""
+    """What became of a LoRA's file.
+
+    Attributes:
+        notes: Lines for the user, of what is left out.
+        words: Vectors of textual inversions that came with the LoRA, by word.
+    """
 
     notes: list[str] = field(default_factory=list)
     words: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -82,7 +86,7 @@ def fuse_lora(unet: Any, place: Path, scale: float = 1.0) -> Fused:
 
     Raises ModelError for a file that cannot be read, is none or does not fit.
     """
-    file = file_in(place, "LoRA", SUFFIXES, PREFERRED)
+    file = file_in(place, "LoRA", _SUFFIXES, _PREFERRED_FILES)
     tensors, config = _read(file)
     layers = {name: module for name, module in unet.named_modules() if hasattr(module, "weight")}
     fused, groups, foreign = Fused(), defaultdict[str, dict[str, torch.Tensor]](dict), set()
@@ -98,7 +102,7 @@ def fuse_lora(unet: Any, place: Path, scale: float = 1.0) -> Fused:
             layer, name = spellings[part[1]], str(part.lastgroup)
             if name in groups[layer] and name not in UNSERVED:
                 raise ModelError(
-                    f"LoRA {file}: holds {name} of {layer} twice, by two names; {WANTED}"
+                    f"LoRA {file}: holds {name} of {layer} twice, by two names; {_EXPECTED}"
                 )
             groups[layer][name] = tensor
         else:
@@ -110,7 +114,7 @@ def fuse_lora(unet: Any, place: Path, scale: float = 1.0) -> Fused:
             _check_fits(file, layers[name], parts, config.scale(name))
         except unreadable() as error:
             raise ModelError(
-                f"LoRA {file}: what it holds for {name} cannot be added ({error}); {WANTED}"
+                f"LoRA {file}: what it holds for {name} cannot be added ({error}); {_EXPECTED}"
             ) from error
     for name, parts in groups.items():
         _add(layers[name], parts, scale, config.scale(name), f"LoRA {file}: {name}")
@@ -131,7 +135,7 @@ class _Config:
     told: Mapping[str, Any]
 
     def scale(self, layer: str) -> Scale:
-        """alpha / rank of a layer; where nothing is told the product is added as it is.
+        """Give alpha / rank of a layer; where nothing is told the product is added as it is.
 
         Layers are told by the ends of their names. peft takes any regular expression, too, of which
         a stranger's can take forever: ValueError.
@@ -158,22 +162,22 @@ class _Config:
 
 def _read(file: Path) -> tuple[dict[str, torch.Tensor], _Config]:
     """Tensors, and what diffusers (flat: "unet.lora_alpha": 8, ...) or peft wrote of scales."""
-    state = read_plain(file, WANTED, f"LoRA {file}")
+    state = read_plain(file, _EXPECTED, f"LoRA {file}")
     if isinstance(state, list) and any(isinstance(part, torch.Tensor) for part in state):
         raise ModelError(
-            f"LoRA {file}: is a list of matrices without names (cloneofsimo's lora); {WANTED}, "
+            f"LoRA {file}: is a list of matrices without names (cloneofsimo's lora); {_EXPECTED}, "
             "with named layers"
         )
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict):
-        raise ModelError(f"LoRA {file}: holds a {type(state).__name__}; {WANTED}")
+        raise ModelError(f"LoRA {file}: holds a {type(state).__name__}; {_EXPECTED}")
     tensors = {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
     if not tensors and state:
-        raise ModelError(f"LoRA {file}: is {kind_of(state) or 'something else'}; {WANTED}")
-    check_tensors(file, tensors, WANTED)
+        raise ModelError(f"LoRA {file}: is {kind_of(state) or 'something else'}; {_EXPECTED}")
+    check_tensors(file, tensors, _EXPECTED)
     if any(len(key) > MOST_LETTERS for key in tensors):  # no layer's, and slow to look at
-        raise ModelError(f"LoRA {file}: has names of over {MOST_LETTERS} letters; {WANTED}")
+        raise ModelError(f"LoRA {file}: has names of over {MOST_LETTERS} letters; {_EXPECTED}")
     beside = file.with_name(PEFT_CONFIG)
     try:
         if beside.is_file() and any(key.startswith("base_model.model.") for key in tensors):
@@ -187,7 +191,9 @@ def _read(file: Path) -> tuple[dict[str, torch.Tensor], _Config]:
         ) from error
     kind = told.get("peft_type", "LORA")
     if kind not in SERVED_BY_PEFT:
-        raise ModelError(f"LoRA {file}: is peft's {str(kind)[:40]}, which is not applied; {WANTED}")
+        raise ModelError(
+            f"LoRA {file}: is peft's {str(kind)[:40]}, which is not applied; {_EXPECTED}"
+        )
     return tensors, _Config(told)
 
 
@@ -219,25 +225,25 @@ def _check_kind(
 ) -> None:
     """ModelError, with its name where it is known, for a file that is not for this denoiser."""
     if why := _known_stranger(tensors, unet):
-        raise ModelError(f"LoRA {file}: is for {why}; {WANTED}")
+        raise ModelError(f"LoRA {file}: is for {why}; {_EXPECTED}")
     if fitting > len(foreign):
         return
     kind = kind_of(tensors)
     if kind is not None and "LoRA or" not in kind:
-        raise ModelError(f"LoRA {file}: is {kind}; {WANTED}")
+        raise ModelError(f"LoRA {file}: is {kind}; {_EXPECTED}")
     if fitting:
         raise ModelError(
             f"LoRA {file}: {len(foreign)} of its {fitting + len(foreign)} layers are none of the "
-            f"denoiser's ({min(foreign)}, ...); {WANTED}"
+            f"denoiser's ({min(foreign)}, ...); {_EXPECTED}"
         )
     if tensors and all(OF_OTHERS.match(key) for key in tensors):
         raise ModelError(
             f"LoRA {file}: is for the text encoder alone, and the denoiser takes none of it; "
-            f"{WANTED}"
+            f"{_EXPECTED}"
         )
     raise ModelError(
         f"LoRA {file}: fits no layer of the denoiser (its first keys are: "
-        f"{', '.join(sorted(tensors)[:3]) or 'none at all'}); {WANTED}"
+        f"{', '.join(sorted(tensors)[:3]) or 'none at all'}); {_EXPECTED}"
     )
 
 
@@ -245,7 +251,7 @@ def _known_stranger(tensors: Mapping[str, torch.Tensor], unet: Any) -> str | Non
     """The family that a LoRA is for, by its names and its text's width; None where it may fit."""
     if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in tensors):
         return "Stable Diffusion XL"
-    for trait, family in TRANSFORMERS.items():
+    for trait, family in _TRANSFORMERS.items():
         if any(re.search(trait, key) for key in tensors):
             return family
     for key, tensor in tensors.items():
@@ -259,10 +265,10 @@ def _known_stranger(tensors: Mapping[str, torch.Tensor], unet: Any) -> str | Non
 def _check_fits(file: Path, layer: Any, parts: Mapping[str, torch.Tensor], scale: Scale) -> None:
     """ValueError, or what torch raises, unless it can be added; on shapes alone, without memory."""
     for name, part in parts.items():
-        if name not in PLAIN and not part.is_floating_point():
+        if name not in PLAIN_LAYERS and not part.is_floating_point():
             raise ValueError(f"{part.dtype} for {name}")
         require_finite(f"LoRA {file}", name, part)
-    shapes = {name: p if name in PLAIN else p.to("meta") for name, p in parts.items()}
+    shapes = {name: p if name in PLAIN_LAYERS else p.to("meta") for name, p in parts.items()}
     changed_weight(layer.weight.to("meta"), shapes, 1.0, scale)
     if "bias_diff" in parts or "up_bias" in parts:
         if getattr(layer, "bias", None) is None:
@@ -275,7 +281,7 @@ def _add(
     layer: Any, parts: Mapping[str, torch.Tensor], strength: float, scale: Scale, place: str
 ) -> None:
     """In float32, whatever the weight's own precision. place: of the layer, for a message."""
-    here = {n: p if n in PLAIN else p.to(layer.weight.device) for n, p in parts.items()}
+    here = {n: p if n in PLAIN_LAYERS else p.to(layer.weight.device) for n, p in parts.items()}
     changed = {layer.weight: changed_weight(layer.weight, here, strength, scale)}
     if "bias_diff" in parts or "up_bias" in parts:
         changed[layer.bias] = changed_bias(layer.bias, here, strength, scale)

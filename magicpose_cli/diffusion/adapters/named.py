@@ -51,7 +51,7 @@ def file_and_word(text: str) -> tuple[Path, str | None]:
 
 
 def _cut(text: str) -> tuple[Path, str | None]:
-    """At the last colon, but not at a drive's (C:\\...) or in the name of a file that is there."""
+    """Cut at the last colon, but not at a drive's (`C:`) or in the name of a file that is there."""
     name, colon, rest = text.rpartition(":")
     if not colon or len(name) < 2 or "/" in rest or "\\" in rest or Path(text).exists():
         return place_of(text), None
@@ -59,9 +59,11 @@ def _cut(text: str) -> tuple[Path, str | None]:
 
 
 def files_of(model: ModelSettings) -> list[Path]:
-    """Every file beside the model itself that its settings name, and what lies beside such a file
-    and tells how it is meant: a base's YAML, the scales of a LoRA of peft. Of a folder, what may be
-    of a model: it might be any folder."""
+    """List every file beside the model itself that its settings name.
+
+    What lies beside such a file and tells how it is meant belongs to it: a base's YAML, the scales
+    of a LoRA of peft. Of a folder, which might be any, only what may be of a model is listed.
+    """
     plain = [place_of(text) for text in (model.base, model.vae) if text is not None]
     named = plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
     files = []

@@ -7,11 +7,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-MOST = 10**6  # of any number in a configuration: CLIP's vocabulary has 49408 words
-MOST_LAYERS = 100  # at a level
-MOST_ENTRIES = 1000  # of a list, such as a schedule's betas
-TABLES = ("config.json", "generation_config.json", "model_index.json", "scheduler_config.json",
-          "tokenizer_config.json")  # fmt: skip
+MAX_CONFIG_NUMBER = 10**6  # of any number in a configuration: CLIP's vocabulary has 49408 words
+MAX_CONFIG_LAYERS = 100  # at a level
+MAX_CONFIG_ENTRIES = 1000  # of a list, such as a schedule's betas
+CONFIG_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model_index.json",
+    "scheduler_config.json",
+    "tokenizer_config.json",
+)
 ATTENTION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
 OWN_ATTENTION = (None, "eager", "sdpa")  # all others are packages, or kernels of the hub
 FOREIGN_CODE = re.compile(
@@ -29,7 +34,7 @@ def check_configs(folder: Path) -> None:
     for file in (folder / ADAPTER, *sorted(folder.glob(f"*/{ADAPTER}"))):
         if file.is_file():
             raise ValueError(f"{file.parent.name}/{ADAPTER}: an adapter of another model")
-    for name in TABLES:
+    for name in CONFIG_FILES:
         for file in (folder / name, *sorted(folder.glob(f"*/{name}"))):
             if file.is_file():
                 told = json.loads(file.read_text(encoding="utf-8"))
@@ -65,11 +70,13 @@ def _check(place: str, key: str, value: Any) -> None:
         for name, inner in value.items():
             _check(place, name, inner)
     elif isinstance(value, list):
-        if len(value) > MOST_ENTRIES:
-            raise ValueError(f"{place}: {key} has {len(value)} entries, at most {MOST_ENTRIES} fit")
+        if len(value) > MAX_CONFIG_ENTRIES:
+            raise ValueError(
+                f"{place}: {key} has {len(value)} entries, at most {MAX_CONFIG_ENTRIES} fit"
+            )
         for inner in value:
             _check(place, key, inner)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        most = MOST_LAYERS if "layers" in key or "blocks" in key else MOST
+        most = MAX_CONFIG_LAYERS if "layers" in key or "blocks" in key else MAX_CONFIG_NUMBER
         if not abs(value) <= most:
             raise ValueError(f"{place}: {key} is {value:.6g}, at most {most} fits")

@@ -25,7 +25,12 @@ from magicpose_cli.diffusion.checkpoint import layout
 from magicpose_cli.diffusion.checkpoint.configs import check_configs
 from magicpose_cli.diffusion.checkpoint.loading import DTYPES, offline, quiet, unreadable
 from magicpose_cli.diffusion.checkpoint.opening import read_checkpoint
-from magicpose_cli.diffusion.checkpoint.tensor_plan import Part, Plan, plan_conversion, portable_key
+from magicpose_cli.diffusion.checkpoint.tensor_plan import (
+    ConversionPlan,
+    PlannedPart,
+    plan_conversion,
+    portable_key,
+)
 from magicpose_cli.errors import ModelError, OutputError
 from magicpose_cli.files import new_folder
 
@@ -47,7 +52,7 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
 )
 
-Progress = Callable[[str, int, int], None]
+OnPart = Callable[[str, int, int], None]
 """Called as f(part, done, total) before each part is written, and once more at the end."""
 
 
@@ -85,7 +90,7 @@ def convert_checkpoint(
     base: Path | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: OnPart | None = None,
 ) -> ConversionReport:
     """Turn a released checkpoint into a folder for `MagicPosePipeline.from_pretrained`.
 
@@ -140,7 +145,7 @@ def check_checkpoint(source: Path) -> None:
     _planned(source)
 
 
-def _planned(source: Path) -> tuple[Mapping[str, torch.Tensor], Plan]:
+def _planned(source: Path) -> tuple[Mapping[str, torch.Tensor], ConversionPlan]:
     state = read_checkpoint(source)
     try:
         return state, plan_conversion(state)
@@ -149,7 +154,7 @@ def _planned(source: Path) -> tuple[Mapping[str, torch.Tensor], Plan]:
 
 
 def _write_part(
-    part: Part, state: Mapping[str, torch.Tensor], folder: Path, dtype: torch.dtype | None
+    part: PlannedPart, state: Mapping[str, torch.Tensor], folder: Path, dtype: torch.dtype | None
 ) -> None:
     """One part's configuration and weights, under the names that from_pretrained looks for."""
     folder.mkdir()
@@ -169,7 +174,7 @@ def _write_part(
 
 
 def _parts_of_base(
-    base: Path, names: list[str], plan: Plan, dtype: torch.dtype | None
+    base: Path, names: list[str], plan: ConversionPlan, dtype: torch.dtype | None
 ) -> dict[str, Any]:
     """The named parts of a Stable Diffusion folder, checked against the networks."""
     unet = plan.parts["unet"].model.config
@@ -217,7 +222,7 @@ def _write_index(folder: Path) -> None:
         "pose_canvas": POSE_CANVAS,
         "sample_size": SAMPLE_SIZE,
     }
-    for name, (library, kind) in layout.PARTS.items():
+    for name, (library, kind) in layout.PART_CLASSES.items():
         there = (folder / name).is_dir()
         index[name] = [library, kind] if there else [None, None]
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")

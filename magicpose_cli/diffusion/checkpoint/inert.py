@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-OBJECTS = {
+OBJECT_CLASSES = {
     "argparse": "Namespace",
     "datetime": "datetime date timedelta",
     "lightning.pytorch.callbacks.early_stopping": "EarlyStopping",
@@ -34,7 +34,7 @@ OBJECTS = {
     "types": "SimpleNamespace",
     "typing": "Any",
 }
-TABLES = {
+DICT_CLASSES = {
     "collections": "defaultdict",
     "lightning.fabric.utilities.data": "AttributeDict",
     "lightning.pytorch.utilities.parsing": "AttributeDict",
@@ -42,7 +42,7 @@ TABLES = {
     "pytorch_lightning.utilities.parsing": "AttributeDict",
 }
 """Classes by module: those with a state of their own, and those that are filled like a dict."""
-NUMBERS = ("bool", "dict", "float", "int", "list", "object", "str", "tuple")
+BUILTIN_NAMES = ("bool", "dict", "float", "int", "list", "object", "str", "tuple")
 """Builtins that are named by such objects as types; they are not called either."""
 
 
@@ -76,23 +76,23 @@ class _Table:
         return {}
 
 
-def _stand_ins() -> list[Callable]:
+def _stand_ins() -> list[Callable[..., Any]]:
     """One class each: torch takes them by module and name."""
-    made: list[Callable] = [
+    made: list[Callable[..., Any]] = [
         type(name, (kind,), {"__module__": module, "__qualname__": name})
-        for table, kind in ((OBJECTS, _Inert), (TABLES, _Table))
+        for table, kind in ((OBJECT_CLASSES, _Inert), (DICT_CLASSES, _Table))
         for module, names in table.items()
         for name in names.split()
     ]
-    made += [type(name, (_Inert,), {"__module__": "builtins"}) for name in NUMBERS]
+    made += [type(name, (_Inert,), {"__module__": "builtins"}) for name in BUILTIN_NAMES]
     return [*made, Parameters]
 
 
 Parameters.__module__, Parameters.__qualname__ = "torch.nn.modules.container", "ParameterDict"
-STAND_INS = _stand_ins()
+INERT_CLASSES = _stand_ins()
 
 
-def harmless_allowed() -> AbstractContextManager:
+def harmless_allowed() -> AbstractContextManager[None]:
     """While it lasts, torch reads these names as stand-ins; releases before 2.5 refuse them."""
     allowed = getattr(torch.serialization, "safe_globals", None)
-    return nullcontext() if allowed is None else allowed(STAND_INS)
+    return nullcontext() if allowed is None else allowed(INERT_CLASSES)

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from magicpose_cli import models as catalog
+from magicpose_cli.diffusion.checkpoint.loading import RELEASED_MODEL
 from magicpose_cli.errors import ModelError
 from magicpose_cli.progress import OnProgress, Progress, silent
 
-NAME = "magicpose"
 HALF = 0.55  # of the source's size: what the half-precision folder takes, and a little
 
 
@@ -29,11 +29,11 @@ def install_released(
     Returns the model's folder and what the conversion says of it. Raises a MagicPoseError; what was
     fetched stays, so that the next try converts it at once.
     """
-    folder = catalog.models_home() / NAME
+    folder = catalog.models_home() / RELEASED_MODEL
     if (folder / "model_index.json").is_file() and not overwrite:
-        raise ModelError(f"{NAME} is installed in {folder}; --overwrite makes it anew")
-    source = catalog.fetch(NAME, on_progress, entry)
-    checkpoint = source / catalog.CATALOG[NAME].files[0].name
+        raise ModelError(f"{RELEASED_MODEL} is installed in {folder}; --overwrite makes it anew")
+    source = catalog.fetch(RELEASED_MODEL, on_progress, entry)
+    checkpoint = source / catalog.CATALOG[RELEASED_MODEL].files[0].name
     room, needed = shutil.disk_usage(source).free, HALF * checkpoint.stat().st_size
     if needed > room:
         raise ModelError(
@@ -51,5 +51,5 @@ def install_released(
             checkpoint, folder, base=source, dtype=dtype, overwrite=overwrite, progress=tell
         )
     if free:
-        catalog.remove_weights(NAME)
+        catalog.remove_weights(RELEASED_MODEL)
     return folder, report.summary()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from magicpose_cli.errors import ModelError
 
-KINDS = (
+CHECKPOINT_KINDS = (
     ("an AnimateDiff motion module or motion LoRA", r"motion_modules\."),
     ("a ControlNet", r"^(control_model|lllite|lora_controlnet)|controlnet_|input_hint_block"),
     ("an IP-Adapter", r"^(image_proj|ip_adapter)\."),
@@ -28,7 +28,8 @@ def kind_of(keys: Iterable[object]) -> str | None:
     """The kind by its name, with the option that takes it where one does; None if unknown."""
     names = [str(key) for key in keys]
     return next(
-        (kind for kind, trait in KINDS if any(re.search(trait, name) for name in names)), None
+        (kind for kind, trait in CHECKPOINT_KINDS if any(re.search(trait, name) for name in names)),
+        None,
     )
 
 

@@ -24,9 +24,9 @@ POSE = "pose_control_model."
 VAE = "first_stage_model."
 TEXT = "cond_stage_model.transformer."
 
-NETWORKS = (DENOISER, APPEARANCE, POSE)
+CHECKPOINT_NETWORKS = (DENOISER, APPEARANCE, POSE)
 
-PARTS = {
+PART_CLASSES = {
     "unet": ("diffusers", "UNet2DConditionModel"),
     "appearance_unet": ("diffusers", "UNet2DConditionModel"),
     "pose_controlnet": ("diffusers", "ControlNetModel"),
@@ -78,7 +78,7 @@ TEXT_MODULES = {"text_model": "text_model"} | {
 }
 """Newer transformers dropped the level `text_model.`; they read files that still have it."""
 
-GROUPS = 32  # of every group norm in SD 1.5; the tensors do not tell
+NORM_GROUPS = 32  # of every group norm in SD 1.5; the tensors do not tell
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class UNetShape:
                 "CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in self.attention
             ),
             "attention_head_dim": 8,  # diffusers' name for the number of heads: eight everywhere
-            "norm_num_groups": GROUPS,
+            "norm_num_groups": NORM_GROUPS,
         }
 
     def unet_config(self) -> dict[str, Any]:
@@ -185,10 +185,10 @@ def unet_shape(tensors: Tensors) -> UNetShape:
             break
     depths = [len(level) for level in levels]
     widths = [width for level in levels for width, _ in level]
-    if 0 in depths or any(width % GROUPS for width in [top, *widths]):
+    if 0 in depths or any(width % NORM_GROUPS for width in [top, *widths]):
         raise ModelError(
             f"{DENOISER}input_blocks.* are {widths or 'no blocks'} channels wide in {len(levels)} "
-            f"levels; expected multiples of {GROUPS} in at least one block each"
+            f"levels; expected multiples of {NORM_GROUPS} in at least one block each"
         )
     middle = f"{DENOISER}middle_block.1.transformer_blocks.0.attn2.to_k.weight"
     return UNetShape(
@@ -275,9 +275,10 @@ def vae_config(tensors: Tensors) -> dict[str, Any]:
     resnet = encoder + "down.{}.block.0.conv1.weight"
     levels = tensors.count(resnet)
     channels = tuple(tensors.shape(resnet.format(i), 4)[0] for i in range(levels))
-    if not channels or any(width % GROUPS for width in channels):
+    if not channels or any(width % NORM_GROUPS for width in channels):
         raise ModelError(
-            f"{encoder}down.* are {list(channels)} channels wide; expected multiples of {GROUPS}"
+            f"{encoder}down.* are {list(channels)} channels wide; expected multiples of "
+            f"{NORM_GROUPS}"
         )
     return {
         "in_channels": tensors.shape(f"{encoder}conv_in.weight", 4)[1],
@@ -287,7 +288,7 @@ def vae_config(tensors: Tensors) -> dict[str, Any]:
         "layers_per_block": tensors.count(encoder + "down.0.block.{}.conv1.weight"),
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "norm_num_groups": GROUPS,
+        "norm_num_groups": NORM_GROUPS,
         "sample_size": 512,
         "scaling_factor": 0.18215,
     }
@@ -339,7 +340,7 @@ def vae_config_of_diffusers(tensors: Tensors) -> dict[str, Any]:
         "layers_per_block": tensors.count("decoder.up_blocks.0.resnets.{}.conv1.weight") - 1,
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "norm_num_groups": GROUPS,
+        "norm_num_groups": NORM_GROUPS,
         "scaling_factor": 0.18215,
     }
 

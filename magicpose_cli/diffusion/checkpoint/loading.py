@@ -16,12 +16,14 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicpose_cli import models
+from magicpose_cli.config.resolved import ModelDefaults
 from magicpose_cli.config.user_home import expanded
-from magicpose_cli.diffusion.checkpoint.configs import MOST, check_configs
+from magicpose_cli.diffusion.checkpoint.configs import MAX_CONFIG_NUMBER, check_configs
 from magicpose_cli.errors import ModelError
 from magicpose_cli.files import content_hash, name_that_fits
 from magicpose_cli.models import is_hub_id, located, models_home
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 MINI = Path(models.__file__).parent / "mini"
-RELEASED = "magicpose"
-PIPELINE = "MagicPosePipeline"
+RELEASED_MODEL = "magicpose"
+PIPELINE_CLASS = "MagicPosePipeline"
 DTYPES = ("float32", "float16", "bfloat16")
-CONVERT = "`magicpose models convert model_state-110000.th {}` makes one"
-NETWORKS = ("unet", "appearance_unet", "pose_controlnet", "scheduler")
-CLASSES = {
+CONVERT_HINT = "`magicpose models convert model_state-110000.th {}` makes one"
+NEEDED_PARTS = ("unet", "appearance_unet", "pose_controlnet", "scheduler")
+PART_KINDS = {
     "unet": ("diffusers", {"UNet2DConditionModel"}),
     "appearance_unet": ("diffusers", {"UNet2DConditionModel"}),
     "pose_controlnet": ("diffusers", {"ControlNetModel"}),
@@ -49,17 +51,10 @@ CLASSES = {
 CHECKPOINTS = (".th", ".pth", ".pt", ".ckpt", ".safetensors")
 """Files that may hold a released checkpoint."""
 
-TALKERS = ("torchao", "torch.utils._pytree")
+NOISY_LOGGERS = ("torchao", "torch.utils._pytree")
 """Loggers that speak while diffusers imports torchao, where that is installed."""
 
-SETTINGS = {
-    "pose_canvas": 604,
-    "sample_size": 512,
-    "default_steps": 50,
-    "default_guidance": 7.0,
-    "keep_background": False,
-    "warp": False,
-}
+MODEL_SETTINGS: dict[str, Any] = asdict(ModelDefaults())
 """Settings of the pipeline that a model's index may hold, and what they are where it does not."""
 
 
@@ -98,21 +93,26 @@ def _is_magicpose(index: Path) -> bool:
         told = json.loads(index.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return True  # what is damaged is listed; that it is damaged is said when it is used
-    kind = told.get("_class_name", PIPELINE) if isinstance(told, dict) else PIPELINE
-    return kind == PIPELINE
+    kind = told.get("_class_name", PIPELINE_CLASS) if isinstance(told, dict) else PIPELINE_CLASS
+    return kind == PIPELINE_CLASS
 
 
 def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
-    """The folder of a model: an installed name, a folder, a released checkpoint, a repository of
-    the hub that has been fetched, or None / "auto" for the best installed.
+    """Find the folder of a model.
 
-    A bare name is looked for among the installed models first, then as a folder here. A checkpoint
-    is converted once, into the home, which takes a minute: `on_progress` is told. Raises ModelError
-    where there is none or the folder is no MagicPose model.
+    Args:
+        name: An installed name, a folder, a released checkpoint, a repository of the hub that has
+            been fetched, or None or "auto" for the best installed. A bare name is looked for among
+            the installed models first, then as a folder here. A checkpoint is converted once, into
+            the home, which takes a minute.
+        on_progress: Told of a conversion.
+
+    Raises:
+        ModelError: There is none, or the folder is no MagicPose model.
     """
     if name is None or name == "auto":
-        installed = (models_home() / RELEASED / "model_index.json").is_file()
-        name = RELEASED if installed else "mini"
+        installed = (models_home() / RELEASED_MODEL / "model_index.json").is_file()
+        name = RELEASED_MODEL if installed else "mini"
     if Path(name).suffix.lower() in CHECKPOINTS and expanded(name).is_file():
         return converted(expanded(name), on_progress)
     folder = found_folder(name)
@@ -121,7 +121,7 @@ def resolve_model(name: str | None, on_progress: OnProgress = silent) -> Path:
         brings = f"`magicpose models fetch {name}` brings it from the hub"
         raise ModelError(
             f"model {name!r}: no folder {folder}; expected a folder or one of the installed "
-            f"models ({known}); {brings if is_hub_id(name) else CONVERT.format(name)}"
+            f"models ({known}); {brings if is_hub_id(name) else CONVERT_HINT.format(name)}"
         )
     read_index(folder)
     return folder
@@ -196,7 +196,8 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
             raise ModelError(
                 f"model {folder}: cannot be loaded ({reason}); convert or copy it again"
             ) from error
-        return pipeline.to(device)
+        loaded: MagicPosePipeline = pipeline.to(device)
+        return loaded
 
 
 def unreadable() -> tuple[type[Exception], ...]:
@@ -223,27 +224,29 @@ def read_index(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"model {folder}: no readable model_index.json in it; expected a folder as "
-            f"{CONVERT.format('NAME_OR_DIR')}"
+            f"{CONVERT_HINT.format('NAME_OR_DIR')}"
         ) from error
-    if not isinstance(index, dict) or index.get("_class_name") != PIPELINE:
+    if not isinstance(index, dict) or index.get("_class_name") != PIPELINE_CLASS:
         raise ModelError(
             f"model {folder}: model_index.json is not of a MagicPosePipeline; expected a folder "
-            f"as {CONVERT.format('NAME_OR_DIR')}"
+            f"as {CONVERT_HINT.format('NAME_OR_DIR')}"
         )
     for name, part in index.items():
-        if name in SETTINGS:
-            is_flag = isinstance(SETTINGS[name], bool)
-            if type(part) is not type(SETTINGS[name]) or not (is_flag or 0 < part <= MOST):
+        if name in MODEL_SETTINGS:
+            is_flag = isinstance(MODEL_SETTINGS[name], bool)
+            if type(part) is not type(MODEL_SETTINGS[name]) or not (
+                is_flag or 0 < part <= MAX_CONFIG_NUMBER
+            ):
                 expected = "true or false" if is_flag else "a number above 0"
                 raise ModelError(f"model {folder}: {name} is {part!r}; expected {expected}")
         elif not name.startswith("_") and part != [None, None]:
             _check_class(folder, name, part)
-    for name in NETWORKS:
+    for name in NEEDED_PARTS:
         if index.get(name) in (None, [None, None]):
             raise ModelError(f"model {folder}: model_index.json names no {name}; convert it again")
     if code := next(folder.rglob("*.py"), None):
         raise ModelError(f"model {folder}: holds code ({code.name}); a model is data only")
-    return SETTINGS | index
+    return MODEL_SETTINGS | index
 
 
 def _check_class(folder: Path, name: str, part: object) -> None:
@@ -253,9 +256,9 @@ def _check_class(folder: Path, name: str, part: object) -> None:
         known = library == "diffusers" and re.fullmatch(r"[A-Za-z0-9]+Scheduler", kind) is not None
         expected = "a scheduler of diffusers"
     else:
-        home, classes = CLASSES.get(name, ("", set()))
+        home, classes = PART_KINDS.get(name, ("", set()))
         known = library == home and kind in classes
-        expected = " or ".join(sorted(classes)) or f"only the parts {', '.join(CLASSES)}"
+        expected = " or ".join(sorted(classes)) or f"only the parts {', '.join(PART_KINDS)}"
     if not known:
         raise ModelError(f"model {folder}: {name} is {library}.{kind}; expected {expected}")
 
@@ -311,7 +314,7 @@ def quiet() -> Iterator[None]:
     """Keep the libraries' advice and loading bars off stderr while a model is loaded."""
     former = os.environ.get("TRANSFORMERS_VERBOSITY")
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # some is said while transformers is imported
-    talkers = [logging.getLogger(name) for name in TALKERS]
+    talkers = [logging.getLogger(name) for name in NOISY_LOGGERS]
     levels = [talker.level for talker in talkers]
     for talker in talkers:
         talker.setLevel(logging.ERROR)

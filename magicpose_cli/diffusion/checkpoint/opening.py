@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from magicpose_cli.diffusion.checkpoint.inert import harmless_allowed
 from magicpose_cli.diffusion.checkpoint.loading import unreadable
-from magicpose_cli.diffusion.checkpoint.tensor_plan import EXPECTED
+from magicpose_cli.diffusion.checkpoint.tensor_plan import EXPECTED_CHECKPOINT
 from magicpose_cli.errors import ModelError
 
 LEGACY_PICKLES = 4  # magic number, version, system, then what was saved
@@ -31,7 +31,7 @@ ALLOCATORS = ("bytearray",)  # what torch lets a pickle call that fills as much 
 
 
 def read_checkpoint(
-    source: Path, expected: str = f"expected {EXPECTED}", place: str | None = None
+    source: Path, expected: str = f"expected {EXPECTED_CHECKPOINT}", place: str | None = None
 ) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint by key, mapped from the file where its format allows.
 

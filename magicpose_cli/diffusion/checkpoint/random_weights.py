@@ -19,11 +19,17 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from magicpose_cli.diffusion.checkpoint.conversion import SCHEDULER
 from magicpose_cli.diffusion.checkpoint.layout import UNetShape
-from magicpose_cli.diffusion.checkpoint.loading import DTYPES, MINI, SETTINGS, quiet, read_index
+from magicpose_cli.diffusion.checkpoint.loading import (
+    DTYPES,
+    MINI,
+    MODEL_SETTINGS,
+    quiet,
+    read_index,
+)
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.errors import ModelError
 
-SD15 = UNetShape(
+SD15_SHAPE = UNetShape(
     in_channels=4,
     out_channels=4,
     channels=(320, 640, 1280, 1280),
@@ -104,7 +110,7 @@ def random_pipeline(
 
 def _released() -> dict[str, Any]:
     return {
-        **_networks(SD15, (16, 32, 96, 256)),
+        **_networks(SD15_SHAPE, (16, 32, 96, 256)),
         "vae": AutoencoderKL(**SD15_VAE),
         "text_encoder": CLIPTextModel(CLIPTextConfig(**SD15_TEXT)),
         "scheduler": DDIMScheduler(**SCHEDULER),
@@ -136,7 +142,7 @@ def _embedded() -> dict[str, Any]:
     parts = {
         part: kind.from_config(kind.load_config(MINI / part)) for part, kind in classes.items()
     }
-    return parts | {setting: index[setting] for setting in SETTINGS}
+    return parts | {setting: index[setting] for setting in MODEL_SETTINGS}
 
 
 def _networks(shape: UNetShape, hint: tuple[int, ...]) -> dict[str, Any]:

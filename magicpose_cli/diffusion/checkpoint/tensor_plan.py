@@ -18,11 +18,11 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from magicpose_cli.diffusion.checkpoint import layout
 from magicpose_cli.errors import ModelError
 
-EXPECTED = "a MagicPose checkpoint such as model_state-110000.th"
+EXPECTED_CHECKPOINT = "a MagicPose checkpoint such as model_state-110000.th"
 
 
 @dataclass(frozen=True)
-class Part:
+class PlannedPart:
     """One part of the target folder.
 
     model: the part's real class on the meta device: its configuration, keys and shapes.
@@ -37,27 +37,28 @@ class Part:
 
     @property
     def parameters(self) -> int:
+        """Number of weights."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConversionPlan:
     """parts: what is written. dropped: source keys that no part needs, with the reason."""
 
-    parts: dict[str, Part]
+    parts: dict[str, PlannedPart]
     dropped: dict[str, str]
 
 
-def plan_conversion(state: Mapping[str, torch.Tensor]) -> Plan:
+def plan_conversion(state: Mapping[str, torch.Tensor]) -> ConversionPlan:
     """Where each tensor goes. Looks at keys, shapes and dtypes only (meta tensors will do).
 
     Raises ModelError naming the first keys that do not fit.
     """
-    lacking = [p for p in layout.NETWORKS if not any(key.startswith(p) for key in state)]
+    lacking = [p for p in layout.CHECKPOINT_NETWORKS if not any(key.startswith(p) for key in state)]
     if lacking:
         raise ModelError(
             f"no key begins with {' or '.join(lacking)} (the first keys are: "
-            f"{', '.join(list(state)[:3]) or 'none at all'}); expected {EXPECTED}"
+            f"{', '.join(list(state)[:3]) or 'none at all'}); expected {EXPECTED_CHECKPOINT}"
         )
     dropped = {
         key: why
@@ -76,8 +77,10 @@ def plan_conversion(state: Mapping[str, torch.Tensor]) -> Plan:
     misfits += [f"{key} belongs to no part" for key in sorted(used.keys() - set(known))]
     if misfits:
         more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
-        raise ModelError(f"keys do not fit: {'; '.join(misfits[:3])}{more}; expected {EXPECTED}")
-    return Plan(parts, dropped)
+        raise ModelError(
+            f"keys do not fit: {'; '.join(misfits[:3])}{more}; expected {EXPECTED_CHECKPOINT}"
+        )
+    return ConversionPlan(parts, dropped)
 
 
 def _empty_parts(
@@ -117,7 +120,7 @@ def _plan_part(
     modules: Mapping[str, str],
     state: Mapping[str, torch.Tensor],
     keys: list[str],
-) -> tuple[Part, list[str]]:
+) -> tuple[PlannedPart, list[str]]:
     """The part, and what is wrong with it: keys unknown, of a wrong shape, or lacking."""
     shapes = {
         portable_key(name, target): tensor.shape for target, tensor in model.state_dict().items()
@@ -144,7 +147,7 @@ def _plan_part(
                     filled[target] = key
     lacking = shapes.keys() - sources.keys() - filled.keys()
     wrong += [f"{name} gets nothing for {target}" for target in sorted(lacking)]
-    return Part(name, model, sources | filled, filled), wrong
+    return PlannedPart(name, model, sources | filled, filled), wrong
 
 
 def portable_key(part: str, target: str) -> str:

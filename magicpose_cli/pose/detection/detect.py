@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.models import lacking
+from magicpose_cli.models import missing_files
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
 
@@ -153,7 +153,7 @@ def lacks(name: str) -> str:
                 f"needs the package {path!r}, which is not installed; "
                 f"run: pip install {backend.install}"
             )
-    missing = lacking(backend.weights) if backend.weights else []
+    missing = missing_files(backend.weights) if backend.weights else []
     if missing:
         return (
             f"needs weights that are not there ({missing[0]}); "

@@ -9,6 +9,7 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
 
+from magicpose_cli.config.preset import ModelSettings
 from magicpose_cli.diffusion.acceleration import apply_model_settings
 from magicpose_cli.diffusion.adapters.base import swap_denoiser
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -108,7 +109,8 @@ def test_a_frame_is_what_a_pipeline_of_these_parts_makes(pipeline, other, golden
     wanted = by_hand.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
     former = pipeline.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
     other.save_pretrained(tmp_path / "base" / "unet")
-    apply_model_settings(pipeline, base=str(tmp_path / "base"), device="cpu", size=(64, 64))
+    settings = ModelSettings(base=str(tmp_path / "base"))
+    apply_model_settings(pipeline, settings, device="cpu", size=(64, 64))
     found = pipeline.denoise(*inputs, num_inference_steps=2, guidance_scale=3.0)
     assert (found - wanted).norm() / wanted.norm() < 1e-5
     assert (found - former).norm() / former.norm() > 1e-2

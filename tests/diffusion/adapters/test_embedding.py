@@ -75,9 +75,8 @@ def test_a_word_stands_for_its_vectors(speaking, tmp_path, kind):
 
 def test_a_word_of_ones_own(speaking, tmp_path):
     file = saved("A1111", tmp_path)
-    apply_model_settings(
-        speaking, embedding=[str(file), f"{file}:<mine>"], device="cpu", size=(64, 64)
-    )
+    settings = ModelSettings(embedding=[str(file), f"{file}:<mine>"])
+    apply_model_settings(speaking, settings, device="cpu", size=(64, 64))
     vocabulary = speaking.tokenizer.get_vocab()
     assert "<ink>" in vocabulary and "<mine>" in vocabulary
     one, other = speaking.encode_prompt("<ink>"), speaking.encode_prompt("<mine>")
@@ -185,13 +184,14 @@ def test_a_word_is_not_taken_for_a_vector_of_another(speaking, tmp_path):
 
 def test_what_was_learned_and_what_is_cut_is_told(speaking, tmp_path):
     file = saved("A1111", tmp_path)
-    given = {"embedding": [str(file)], "device": "cpu", "size": (64, 64)}
-    assert apply_model_settings(speaking, **given, prompts=("style", "a " * 74 + "<ink> c")) == [
+    usual = {"device": "cpu", "size": (64, 64)}
+    own, renamed = (ModelSettings(embedding=[name]) for name in (str(file), f"{file}:<other>"))
+    prompts = ("style", "a " * 74 + "<ink> c")
+    assert apply_model_settings(speaking, own, **usual, prompts=prompts) == [
         "embedding style.pt: '<ink>' stands for it",
         f"prompt {'a ' * 12!r}...: its last 2 tokens are cut off, the text encoder takes 75",
     ]
-    given["embedding"] = [f"{file}:<other>"]
-    assert apply_model_settings(speaking, **given, prompts=("<ink>", "")) == [
+    assert apply_model_settings(speaking, renamed, **usual, prompts=("<ink>", "")) == [
         "no prompt holds the word '<other>': it changes nothing"
     ]
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from magicpose_cli.config.preset import ModelSettings
 from magicpose_cli.diffusion.acceleration import apply_model_settings
 from magicpose_cli.diffusion.adapters.lora import fuse_lora
 from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
@@ -94,8 +95,8 @@ def test_what_is_left_out_is_told(tmp_path):
     pipeline = random_pipeline("tiny")
     tensors, _ = in_naming("kohya", pipeline.unet)
     save_file(tensors, tmp_path / "few.safetensors")
-    given = {"lora": [f"{tmp_path / 'few.safetensors'}:0.5"], "device": "cpu", "size": (64, 64)}
-    assert apply_model_settings(pipeline, **given) == [
+    settings = ModelSettings(lora=[f"{tmp_path / 'few.safetensors'}:0.5"])
+    assert apply_model_settings(pipeline, settings, device="cpu", size=(64, 64)) == [
         "LoRA few.safetensors: what it holds for the text encoder is left out"
     ]
 
@@ -307,8 +308,8 @@ def test_a_foreign_layer_and_bundled_words_are_told(unet, tmp_path):
         "LoRA few.safetensors: 1 of its layers are none of the denoiser's and are left out "
         "(lora_unet_some_layer)"
     ]
-    given = {"lora": [str(tmp_path / "few.safetensors")], "device": "cpu", "size": (64, 64)}
-    told = apply_model_settings(random_pipeline("tiny"), **given)
+    settings = ModelSettings(lora=[str(tmp_path / "few.safetensors")])
+    told = apply_model_settings(random_pipeline("tiny"), settings, device="cpu", size=(64, 64))
     assert any(
         "word 'ink' is left out: LoRA few.safetensors: this model has no text" in t for t in told
     )

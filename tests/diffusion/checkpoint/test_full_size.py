@@ -25,7 +25,7 @@ from diffusers import DDIMScheduler
 from safetensors.torch import load_file, save_file
 
 from magicpose_cli.diffusion.checkpoint.conversion import SCHEDULER
-from magicpose_cli.diffusion.checkpoint.layout import NETWORKS, TEXT, VAE
+from magicpose_cli.diffusion.checkpoint.layout import CHECKPOINT_NETWORKS, TEXT, VAE
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.diffusion.checkpoint.tensor_plan import plan_conversion, portable_key
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -42,7 +42,7 @@ MOST_MEMORY = 24 * GIB
 
 def small(key: str, shape: list[int]) -> tuple[int, ...]:
     """A tensor's shape in the small checkpoint, of which all parts fit together."""
-    if key.startswith(NETWORKS):
+    if key.startswith(CHECKPOINT_NETWORKS):
         return small_shape(key, shape)
     whole, part = {VAE: (128, 32), TEXT: (768, 64)}.get(key[: len(_root(key))], (0, 0))
     words = {49408: 100}

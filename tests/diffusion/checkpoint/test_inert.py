@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpose_cli.diffusion.checkpoint.inert import STAND_INS
+from magicpose_cli.diffusion.checkpoint.inert import INERT_CLASSES
 from magicpose_cli.diffusion.checkpoint.opening import read_checkpoint, read_plain
 from magicpose_cli.errors import ModelError
 
@@ -74,8 +74,8 @@ def test_a_checkpoint_of_lightning(lightning, tmp_path, monkeypatch):
 
 
 def test_nothing_of_the_list_is_the_real_thing():
-    named = {f"{each.__module__}.{each.__qualname__}": each for each in STAND_INS}
-    assert len(named) == len(STAND_INS)
+    named = {f"{each.__module__}.{each.__qualname__}": each for each in INERT_CLASSES}
+    assert len(named) == len(INERT_CLASSES)
     for name in ("pathlib.PosixPath", "numpy.core.multiarray.scalar", "builtins.list"):
         assert named[name]("a", 1) is not None
         assert named[name].__mro__[-2].__module__ in (

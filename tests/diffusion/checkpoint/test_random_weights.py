@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from magicpose_cli.diffusion.checkpoint.loading import MINI, SETTINGS, load_pipeline
+from magicpose_cli.diffusion.checkpoint.loading import MINI, MODEL_SETTINGS, load_pipeline
 from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
 from magicpose_cli.errors import ModelError
 
@@ -59,7 +59,7 @@ def test_the_embedded_models_shapes():
     assert {k: t.shape for k, t in tensors(ours).items()} == {
         k: t.shape for k, t in tensors(stored).items()
     }
-    for setting in SETTINGS:
+    for setting in MODEL_SETTINGS:
         assert ours.config[setting] == stored.config[setting]
     assert ours.vae.config.scaling_factor == stored.vae.config.scaling_factor
 

@@ -52,7 +52,7 @@ def task_files(tmp_path_factory):
 def load(request, monkeypatch):
     """Loads the detector, or skips where its packages or weights are not here."""
     name = request.param
-    if name == "mediapipe-tasks" and catalog.lacking(name):
+    if name == "mediapipe-tasks" and catalog.missing_files(name):
         home = request.getfixturevalue("task_files")
         monkeypatch.setenv("MAGICPOSE_HOME", str(home))
         files = tuple(
