@@ -151,7 +151,7 @@ def test_a_disk_that_fills_up_meanwhile(hub, tmp_path, monkeypatch):
         pytest.skip("mounting is not permitted here")
     try:
         monkeypatch.setenv("MAGICPOSE_HOME", str(disk))
-        monkeypatch.setattr("magicpose_cli.models.transfer.ROOM", -(1 << 30))  # let it begin
+        monkeypatch.setattr("magicpose_cli.models.transfer.SPARE_BYTES", -(1 << 30))  # let it begin
         with pytest.raises(ModelError, match="No space left on device") as error:
             fetch("toy")
         assert "\n" not in str(error.value)
