@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,11 @@ def plant(
 
 
 def compare(
-    truth: list[Pose], found: list[Pose], tracked: list[Pose], height: float, report: TrackReport
+    truth: list[Pose],
+    found: list[Pose],
+    tracked: Sequence[Pose],
+    height: float,
+    report: TrackReport,
 ) -> dict[str, float]:
     """The numbers of one clip, see `measure_tracking`."""
     exact, before, after = (_points(poses) for poses in (truth, found, tracked))
@@ -158,7 +163,7 @@ def _swap(parts: dict[str, np.ndarray], what: str) -> None:
         parts["left_hand"], parts["right_hand"] = parts["right_hand"], parts["left_hand"]
 
 
-def _points(poses: list[Pose]) -> np.ndarray:
+def _points(poses: Sequence[Pose]) -> np.ndarray:
     """(frames, 128, 2) float64."""
     return np.stack([np.concatenate([getattr(p, part) for part in PARTS]) for p in poses]).astype(
         np.float64

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from magicpose_cli.arrays import Floats, Mask, Picture, Points
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 Box = tuple[float, float, float, float]
@@ -46,7 +48,7 @@ class Framing:
     width: int
     height: int
 
-    def picture(self, picture: np.ndarray, resample: int = Image.Resampling.LANCZOS) -> np.ndarray:
+    def picture(self, picture: Picture, resample: int = Image.Resampling.LANCZOS) -> Picture:
         """(h, w, 3) uint8 -> (height, width, 3); what lies beyond the source is black."""
         source = Image.fromarray(picture)
         left, top, right, bottom = self.window
@@ -64,11 +66,18 @@ class Framing:
 
     def pose(self, pose: Pose) -> Pose:
         """The same window laid over the pose's points."""
+        return pose.map_points(self._mapped, self.width, self.height)
+
+    def clip(self, clip: PoseClip) -> PoseClip:
+        """The same window laid over the points of all frames."""
+        return clip.map_points(self._mapped, self.width, self.height)
+
+    def _mapped(self, points: Floats) -> Floats:
         left, top, right, bottom = self.window
         scale = np.array([self.width / (right - left), self.height / (bottom - top)])
-        return pose.map_points(lambda p: (p - (left, top)) * scale, self.width, self.height)
+        return (points - (left, top)) * scale
 
-    def shows(self, points: np.ndarray) -> np.ndarray:
+    def shows(self, points: Floats) -> Mask:
         """(...,) bool: which of (..., 2) pixels of the source, NaN where unseen, are in it."""
         left, top, right, bottom = self.window
         return ((points >= (left, top)) & (points <= (right, bottom))).all(axis=-1)
@@ -234,7 +243,8 @@ def extent(poses: Sequence[Pose]) -> Extent | None:
     if not poses:
         return None
     dropped = math.ceil(MISTAKES * len(poses)) if len(poses) >= MIN_FRAMES else 0
-    ends = {part: _ends([getattr(pose, part) for pose in poses], dropped) for part in PARTS}
+    clip = PoseClip.of(poses)
+    ends = {part: _ends(clip.part(part), dropped) for part in PARTS}
     lows, highs = (np.concatenate([ends[part][k] for part in PARTS]) for k in (0, 1))
     seen = np.isfinite(lows[:, 0])
     if not seen.any():
@@ -243,7 +253,7 @@ def extent(poses: Sequence[Pose]) -> Extent | None:
     margin = MARGIN * (bottom - top)
     head = np.append(ends["body"][0][HEAD_JOINTS, 1], ends["face"][0][:, 1])
     head = head[np.isfinite(head)]
-    crown = float(head.min()) - _head_room(poses, margin) if len(head) else top - margin
+    crown = float(head.min()) - _head_room(clip, margin) if len(head) else top - margin
     return Extent(left - margin, min(top - margin, crown), right + margin, bottom + margin, crown)
 
 
@@ -253,7 +263,7 @@ class DrawnExtent:
     def __init__(self) -> None:
         self._boxes: list[Box] = []
 
-    def add(self, picture: np.ndarray) -> None:
+    def add(self, picture: Picture) -> None:
         """(H, W, 3) uint8; its ground is the color that most of its border has."""
         step = max(1, min(picture.shape[:2]) // DRAWN_SIDE)
         small = picture[::step, ::step].astype(np.int16)
@@ -276,19 +286,19 @@ class DrawnExtent:
         return Extent(left - margin, top, right + margin, bottom + margin, head=top)
 
 
-def _ends(points: Sequence[np.ndarray], dropped: int) -> tuple[np.ndarray, np.ndarray]:
+def _ends(points: Points, dropped: int) -> tuple[Floats, Floats]:
     """(n, 2) points a frame -> the lowest and the highest (n, 2) of each without so many at either
     end; NaN where too few are seen."""
-    ways = np.sort(np.stack(points), axis=0).astype(np.float64)  # NaN comes last
+    ways = np.sort(points, axis=0).astype(np.float64)  # NaN comes last
     seen = (~np.isnan(ways)).sum(axis=0)
     last = np.take_along_axis(ways, np.maximum(seen - 1 - dropped, 0)[None], axis=0)[0]
     often = seen > 2 * dropped
     return np.where(often, ways[dropped], np.nan), np.where(often, last, np.nan)
 
 
-def _head_room(poses: Sequence[Pose], default: float) -> float:
+def _head_room(clip: PoseClip, default: float) -> float:
     """Pixels from the topmost point of the head to above the hair, else `default`."""
-    body = np.stack([pose.body for pose in poses]).astype(np.float64)
+    body = clip.part("body").astype(np.float64)
     rooms = []
     for one, other, share in HEAD_ROOM:
         apart = body[:, BODY_JOINTS.index(one)] - body[:, BODY_JOINTS.index(other)]

@@ -8,6 +8,7 @@ from itertools import product
 import cv2
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Integers, Picture
 from magicpose_cli.pose.height import BONE_SHARES, body_height
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
@@ -32,7 +33,7 @@ LEGS = ("right_hip", "right_knee", "left_hip", "left_knee")
 HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 
 
-def person_region(pose: Pose, widths: float = 1.0) -> np.ndarray:
+def person_region(pose: Pose, widths: float = 1.0) -> Picture:
     """(height, width) uint8, 1 where the person of `pose` may be; all 1 where nothing is known.
 
     What lies below the last joint that is seen counts as theirs, as clothes hide joints.
@@ -63,7 +64,7 @@ def person_region(pose: Pose, widths: float = 1.0) -> np.ndarray:
     return region
 
 
-def _joints(pose: Pose, height: float) -> dict[str, np.ndarray]:
+def _joints(pose: Pose, height: float) -> dict[str, Floats]:
     """Seen joints by name, and those below them that are not."""
     joints = {
         name: point
@@ -77,11 +78,11 @@ def _joints(pose: Pose, height: float) -> dict[str, np.ndarray]:
     return joints
 
 
-def _line(region: np.ndarray, start: np.ndarray, end: np.ndarray, half_width: float) -> None:
+def _line(region: Integers, start: Floats, end: Floats, half_width: float) -> None:
     cv2.line(region, _pixel(start), _pixel(end), (1,), max(1, round(2 * half_width)))
 
 
-def fill_hull(region: np.ndarray, points: Sequence[np.ndarray] | np.ndarray, margin: float) -> None:
+def fill_hull(region: Integers, points: Sequence[Floats] | Floats, margin: float) -> None:
     """Set what lies inside the points' hull, and `margin` pixels around it, to 1, in place."""
     if len(points) < 3:
         return
@@ -91,7 +92,7 @@ def fill_hull(region: np.ndarray, points: Sequence[np.ndarray] | np.ndarray, mar
         cv2.polylines(region, [hull], True, (1,), max(1, round(2 * margin)))
 
 
-def _pixel(point: np.ndarray) -> tuple[int, int]:
+def _pixel(point: Floats) -> tuple[int, int]:
     """Whole pixels; far outside of the picture is near enough."""
     x, y = np.rint(np.clip(point, -4096, 8192)).astype(int).tolist()
     return x, y

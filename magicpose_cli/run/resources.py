@@ -16,7 +16,8 @@ import numpy as np
 
 from magicpose_cli.config.preset import MotionSettings, Preset
 from magicpose_cli.errors import DetectionError, InputError
-from magicpose_cli.motion.driver import Detections, Driver, see
+from magicpose_cli.motion.detections import Detections, detect_people
+from magicpose_cli.motion.driver import Driver
 from magicpose_cli.progress import OnProgress, silent
 
 if TYPE_CHECKING:
@@ -118,15 +119,15 @@ class Resources:
     def seen(
         self, driver: Driver, settings: MotionSettings, on_progress: OnProgress = silent
     ) -> Detections:
-        """Everybody in every frame of a driver, looked for once. Raises as `driver.see` does."""
+        """Everybody in every frame of a driver, looked for once; see `detect_people`."""
         key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in READ_FROM_FILE))
         if not self._remember:
-            return see(driver, settings, on_progress)
+            return detect_people(driver, settings, on_progress)
         if key in self._nobody:
             raise DetectionError(self._nobody[key])
         if key not in self._seen:
             try:
-                self._seen[key] = see(driver, settings, on_progress)
+                self._seen[key] = detect_people(driver, settings, on_progress)
             except DetectionError as error:
                 self._nobody[key] = str(error)
                 raise
@@ -136,8 +137,8 @@ class Resources:
         return self._seen[key]
 
     def people(self, path: Path, picture: np.ndarray, settings: MotionSettings) -> list[Pose]:
-        """Who is in a reference picture, looked for once. Raises as `motion.find_people`."""
-        from magicpose_cli.motion.motion import find_people
+        """Who is in a reference picture, looked for once. Raises as `find_people`."""
+        from magicpose_cli.motion.detections import find_people
 
         key = (_stamp(path), settings.detector)
         if key not in self._people:
@@ -156,8 +157,8 @@ class Resources:
         from magicpose_cli.warping.warp import ReferenceWarp
 
         framing = motion.result_framing
-        assert motion.still is not None
-        still = motion.in_result(motion.still)
+        assert motion.reference_pose is not None
+        still = motion.in_result(motion.reference_pose)
         key = (_stamp(path), framing, still.body.tobytes(), still.face.tobytes())
         if key not in self._warps:
             shown = framing.picture(picture)

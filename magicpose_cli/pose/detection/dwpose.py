@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.models import weights_folder
 from magicpose_cli.pose.detection.detect import largest_first
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
@@ -62,7 +63,7 @@ class DWPose:
                 str(folder / READER), model_input_size=READER_SIZE, device=device
             )
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody; points may lie outside of the picture, where the network puts them."""
         height, width = frame.shape[:2]
         if max(height, width) > max(FINDER_SIZE) * min(height, width):
@@ -79,7 +80,7 @@ class DWPose:
     def close(self) -> None:
         del self._finder, self._reader
 
-    def _read(self, frame: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, frame: Picture, boxes: Floats) -> tuple[Floats, Floats]:
         """(n, 133, 2) pixels and (n, 133) scores of the people in (n, 4) boxes."""
         crops, centers, sizes = zip(
             *(self._reader.preprocess(frame, box) for box in boxes), strict=True
@@ -97,7 +98,7 @@ class DWPose:
         return self._reader.postprocess(answer, center, size)
 
 
-def pose_from_133(width: int, height: int, points: np.ndarray, scores: np.ndarray) -> Pose:
+def pose_from_133(width: int, height: int, points: Floats, scores: Floats) -> Pose:
     """A person's (133, 2) pixels and (133,) scores in the order of COCO-WholeBody as a Pose.
 
     The neck is the middle of the shoulders, and seen where both are.

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
 from magicpose_cli.pose.detection.mediapipe_points import MIN_VISIBILITY, Landmarks, points_of
 
@@ -72,7 +73,7 @@ class HandFinder:
 
     def find(
         self,
-        picture: np.ndarray,
+        picture: Picture,
         side: float,
         parts: dict[str, Landmarks],
         before: dict[str, Region],
@@ -112,10 +113,10 @@ class HandFinder:
 
     def _take(
         self,
-        picture: np.ndarray,
+        picture: Picture,
         side: float,
         parts: dict[str, Landmarks],
-        missing: dict[str, np.ndarray],
+        missing: dict[str, Floats],
         found: dict[str, Region],
         part: str,
         region: Region,
@@ -138,7 +139,7 @@ class HandFinder:
         parts[part], found[part] = hand, following
         del missing[part]
 
-    def _palms(self, picture: np.ndarray, center: np.ndarray, length: float) -> Iterator[Region]:
+    def _palms(self, picture: Picture, center: Floats, length: float) -> Iterator[Region]:
         """The hands in a square around a point, by their palms, the surest first."""
         left, top = (max(int(value), 0) for value in center - length / 2)
         right, bottom = (center + length / 2).astype(int)
@@ -155,7 +156,7 @@ class HandFinder:
             y = top + (box.ymin + box.height / 2) * high - HAND_SHIFT * side * math.cos(turn)
             yield Region(x, y, HAND_SCALE * side, turn)
 
-    def _read(self, picture: np.ndarray, region: Region) -> tuple[Landmarks | None, Any]:
+    def _read(self, picture: Picture, region: Region) -> tuple[Landmarks | None, Any]:
         """The hand in a region and where it is next; None, None where there is none."""
         height, width = picture.shape[:2]
         read = self._reader.process({"image": picture, "region": region.rect(width, height)})

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.pose.detection.detect import box_of, largest_first
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
 from magicpose_cli.pose.detection.mediapipe_hands import WRISTS, HandFinder
@@ -145,7 +146,7 @@ class MediaPipeHolistic:
             self._find(nothing, MIN_SCORE)
             self._read(nothing, Region(32, 32, 64, 0))
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody; a point outside of the picture is unseen.
 
         A single picture where nobody is found is searched again in parts for the surest person, and
@@ -167,7 +168,7 @@ class MediaPipeHolistic:
         self._reader.close()
         self._hands.close()
 
-    def _look(self, picture: np.ndarray, followed: list[Person]) -> list[Person]:
+    def _look(self, picture: Picture, followed: list[Person]) -> list[Person]:
         """Who is found, and who is not found but still where they were about to be."""
         people: list[Person] = []
         lost = list(followed)
@@ -189,7 +190,7 @@ class MediaPipeHolistic:
             self._look_beside(picture, people)
         return [self._with_hands(picture, person, before.get(person)) for person in people]
 
-    def _look_beside(self, picture: np.ndarray, people: list[Person]) -> None:
+    def _look_beside(self, picture: Picture, people: list[Person]) -> None:
         """Add who is found once the others are painted over, until nobody more is."""
         rest, known = picture.copy(), 0
         color = picture.mean(axis=(0, 1))
@@ -200,7 +201,7 @@ class MediaPipeHolistic:
             for find in self._find(rest, MIN_SCORE):
                 _add(people, self._read(picture, find.region))
 
-    def _look_closer(self, picture: np.ndarray) -> list[Person]:
+    def _look_closer(self, picture: Picture) -> list[Person]:
         """The surest person in parts of the picture, in which they are larger: where somebody was
         last and, now and then, everywhere."""
         height, width = picture.shape[:2]
@@ -224,10 +225,10 @@ class MediaPipeHolistic:
                     people.append(person)
         return sorted(people, key=lambda person: -confidence(person.pose))[:1]
 
-    def _poses_in(self, picture: np.ndarray) -> list[Pose]:
+    def _poses_in(self, picture: Picture) -> list[Pose]:
         return [person.pose for person in self._look(picture, [])]
 
-    def _find(self, picture: np.ndarray, min_score: float) -> list[Find]:
+    def _find(self, picture: Picture, min_score: float) -> list[Find]:
         """The people in the picture, the surest first."""
         height, width = picture.shape[:2]
         finds = []
@@ -241,7 +242,7 @@ class MediaPipeHolistic:
                 finds.append(Find(Region(x, y, side, math.atan2(dx, -dy)), found.score[0]))
         return finds
 
-    def _read_find(self, picture: np.ndarray, find: Find, before: Person | None) -> Person | None:
+    def _read_find(self, picture: Picture, find: Find, before: Person | None) -> Person | None:
         """Who is at a find; before: the person who was there in the last frame.
 
         One that is not sure and stands the other way up than that person, or on its head where
@@ -271,7 +272,7 @@ class MediaPipeHolistic:
 
         return max((p for p in read if p and not turned_over(p)), key=surety, default=None)
 
-    def _read(self, picture: np.ndarray, region: Region) -> Person | None:
+    def _read(self, picture: Picture, region: Region) -> Person | None:
         """The person in the region; None where nobody is."""
         height, width = picture.shape[:2]
         # The C++ side has one more thing to say when it finds its first person.
@@ -292,7 +293,7 @@ class MediaPipeHolistic:
         }
         return Person(pose, Region.of(found.next_region, width, height), landmarks, hands)
 
-    def _with_hands(self, picture: np.ndarray, person: Person, before: Person | None) -> Person:
+    def _with_hands(self, picture: Picture, person: Person, before: Person | None) -> Person:
         """The same, with the hands that are found around the wrists."""
         found = self._hands.find(
             picture,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.models import weights_folder
 from magicpose_cli.pose.detection.detect import largest_first
 from magicpose_cli.pose.detection.mediapipe_points import Landmarks, pose_of
@@ -71,7 +72,7 @@ class MediaPipeTasks:
                 ),
             }
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody up to MAX_PEOPLE; a point outside of the picture is unseen.
 
         A single picture where nobody is found is searched again in parts for the surest person.
@@ -85,7 +86,7 @@ class MediaPipeTasks:
         for task in self._tasks.values():
             task.close()
 
-    def _look(self, picture: np.ndarray) -> list[Pose]:
+    def _look(self, picture: Picture) -> list[Pose]:
         height, width = picture.shape[:2]
         found = self._ask("pose", picture)
         poses = []
@@ -106,9 +107,9 @@ class MediaPipeTasks:
         self,
         task: str,
         anchor: int,
-        picture: np.ndarray,
-        center: np.ndarray,
-        expected: np.ndarray,
+        picture: Picture,
+        center: Floats,
+        expected: Floats,
         side: float,
     ) -> Landmarks | None:
         """The face or hand whose point `anchor` is nearest to where it is expected, in a square."""
@@ -135,7 +136,7 @@ class MediaPipeTasks:
             for p in nearest
         ]
 
-    def _ask(self, task: str, picture: np.ndarray) -> Any:
+    def _ask(self, task: str, picture: Picture) -> Any:
         from mediapipe import Image, ImageFormat
 
         image = Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(picture))

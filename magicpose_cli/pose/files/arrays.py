@@ -13,6 +13,7 @@ from typing import IO
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import whole_file
 
@@ -31,7 +32,7 @@ DAMAGED = (
 )  # fmt: skip
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, AnyArray]:
     """The arrays of a .npz by name, or the one of a .npy as "": numbers and truth values alone.
 
     Sizes are checked against the file's before anything is unpacked, and pickles are never opened.
@@ -55,19 +56,19 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     raise InputError(f"{path}: is no NumPy file; expected an archive (.npz) or an array (.npy)")
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, overwrite: bool = False) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, AnyArray], *, overwrite: bool = False) -> None:
     """Write a compressed .npz in one step. Errors: OutputError."""
     with whole_file(path, overwrite) as hidden, hidden.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
-def save_array(path: Path, array: np.ndarray, *, overwrite: bool = False) -> None:
+def save_array(path: Path, array: AnyArray, *, overwrite: bool = False) -> None:
     """Write a .npy in one step. Errors: OutputError."""
     with whole_file(path, overwrite) as hidden, hidden.open("wb") as file:
         np.save(file, array, allow_pickle=False)
 
 
-def _members(path: Path, file: IO[bytes]) -> dict[str, np.ndarray]:
+def _members(path: Path, file: IO[bytes]) -> dict[str, AnyArray]:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if not 1 <= len(members) <= MAX_ARRAYS:
@@ -91,7 +92,7 @@ def _check_total(path: Path, size: int) -> None:
         )
 
 
-def _read(where: str, stream: IO[bytes], size: int) -> np.ndarray:
+def _read(where: str, stream: IO[bytes], size: int) -> AnyArray:
     """An array from a stream that claims to hold `size` bytes, as its header describes it."""
     data = stream.read(size)
     if len(data) != size:

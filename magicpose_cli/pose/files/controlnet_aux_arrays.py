@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.arrays import save_arrays
-from magicpose_cli.pose.files.clip import Person, PoseClip, Told
+from magicpose_cli.pose.files.clip import Person, Told
 from magicpose_cli.pose.files.dwpose_arrays import (
     check_frames,
     rows_of,
@@ -37,7 +39,7 @@ PARTS_REACH = 20.0
 JOINTS, FACE, HAND = len(BODY_JOINTS), PARTS["face"], PARTS["left_hand"]
 
 
-def told_by_dictionary(path: Path, arrays: dict[str, np.ndarray]) -> Told:
+def told_by_dictionary(path: Path, arrays: dict[str, AnyArray]) -> Told:
     """What a file's arrays say. Errors: InputError naming the array that does not fit."""
     told, fps = size_and_rate(path, arrays)
     named = {n: arrays[n] for n in (MARK, "subset", *(s for s in _shapes(0))) if n in arrays}
@@ -55,7 +57,7 @@ def told_by_dictionary(path: Path, arrays: dict[str, np.ndarray]) -> Told:
     return Told(people, size=told, fps=fps, in_pixels=in_pixels)
 
 
-def write_dictionary(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_dictionary(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """All frames stacked, float64, with scores, canvas and rate. Errors: OutputError."""
     frames, most = len(clip.people), max(1, *(len(people) for people in clip.people))
     parts = {part: np.zeros((frames, most, n, 3)) for part, n in PARTS.items()}
@@ -93,7 +95,7 @@ def _shapes(people: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _check(path: Path, named: dict[str, np.ndarray]) -> None:
+def _check(path: Path, named: dict[str, AnyArray]) -> None:
     """That all arrays, stacked, are of the same frames and people."""
     candidate, subset = named[MARK], named.get("subset")
     if candidate.ndim != 3 or candidate.shape[2] not in (2, 3, 4):
@@ -119,7 +121,7 @@ def _check(path: Path, named: dict[str, np.ndarray]) -> None:
             )
 
 
-def _people(path: Path, frame: dict[str, np.ndarray]) -> list[Person]:
+def _people(path: Path, frame: dict[str, AnyArray]) -> list[Person]:
     """Everybody in the arrays of one frame."""
     candidate = np.asarray(frame[MARK], dtype=np.float64)[:, :2]
     rows = frame["subset"][:, :JOINTS].astype(np.int64)

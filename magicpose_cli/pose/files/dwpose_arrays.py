@@ -25,7 +25,9 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.arrays import save_array
 from magicpose_cli.pose.files.clip import (
     MAX_COORDINATE,
@@ -34,7 +36,6 @@ from magicpose_cli.pose.files.clip import (
     MAX_SIDE,
     MIN_FPS,
     Person,
-    PoseClip,
     Size,
     Told,
     seen_rows,
@@ -66,7 +67,7 @@ SCORES_NAMES = ("scores", "keypoint_scores", "score", "arr_1")
 ABOUT = ("width", "height", "size", "fps")
 
 
-def told_by_points(path: Path, arrays: dict[str, np.ndarray], *, one_frame: bool = False) -> Told:
+def told_by_points(path: Path, arrays: dict[str, AnyArray], *, one_frame: bool = False) -> Told:
     """What a file's arrays say. Errors: InputError naming the array that does not fit.
 
     one_frame: of a folder with a file a frame, so that several rows are several people.
@@ -104,7 +105,7 @@ def told_by_points(path: Path, arrays: dict[str, np.ndarray], *, one_frame: bool
 
 
 def _people(
-    where: str, points: np.ndarray, scores: np.ndarray | None, order: Sequence[str] | None
+    where: str, points: AnyArray, scores: AnyArray | None, order: Sequence[str] | None
 ) -> tuple[list[list[Person]], list[str]]:
     """Everybody in (frames, people or none, points, columns), and what was taken of their order."""
     if points.ndim == 3:
@@ -128,7 +129,7 @@ def _people(
     return [[parts_of(person, order) for person in frame] for frame in rows], notes
 
 
-def write_npy(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_npy(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """DWPose's 134 points in pixels: (frames, 134, 3), or (frames, people, 134, 3) where a frame
     shows several; neither the canvas nor the frame rate is kept. Errors: OutputError."""
     most = max(1, *(len(people) for people in clip.people))
@@ -139,7 +140,7 @@ def write_npy(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
     save_array(path, data[:, 0] if most == 1 else data, overwrite=overwrite)
 
 
-def rows_of(pose: Pose) -> dict[str, np.ndarray]:
+def rows_of(pose: Pose) -> dict[str, AnyArray]:
     """(n, 3) x, y, score by part, with a score above SEEN; zero where unseen."""
     parts = {part: seen_rows(pose, part) for part in PARTS}
     for rows in parts.values():
@@ -147,7 +148,7 @@ def rows_of(pose: Pose) -> dict[str, np.ndarray]:
     return parts
 
 
-def scored(where: str, points: np.ndarray, scores: np.ndarray | None, least: float) -> np.ndarray:
+def scored(where: str, points: AnyArray, scores: AnyArray | None, least: float) -> AnyArray:
     """(..., 3) float64 x, y, score of (..., 2 or 3) points; zero where unseen, up to `least`."""
     data = np.ones((*points.shape[:-1], 3))
     data[..., : points.shape[-1]] = points
@@ -164,7 +165,7 @@ def scored(where: str, points: np.ndarray, scores: np.ndarray | None, least: flo
     return data
 
 
-def size_and_rate(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Size | None, float | None]:
+def size_and_rate(path: Path, arrays: dict[str, AnyArray]) -> tuple[Size | None, float | None]:
     """What a file says of its canvas and its frames a second."""
     sides = arrays.get("size", np.zeros(0)).ravel()
     if len(sides) not in (0, 2):
@@ -184,7 +185,7 @@ def check_frames(where: str, count: int) -> None:
         raise InputError(f"{where}: expected 1 to {MAX_FRAMES} frames, got {count}")
 
 
-def _check_points(where: str, points: np.ndarray) -> None:
+def _check_points(where: str, points: AnyArray) -> None:
     columns = (2, 3, 4, 5) if points.shape[-2:-1] == (MEDIAPIPE,) else (2, 3)
     if points.ndim not in (2, 3, 4) or points.shape[-1] not in columns:
         raise InputError(
@@ -198,7 +199,7 @@ def _check_points(where: str, points: np.ndarray) -> None:
         )
 
 
-def _number(path: Path, name: str, value: np.ndarray, low: float, high: float) -> float:
+def _number(path: Path, name: str, value: AnyArray, low: float, high: float) -> float:
     if value.size != 1 or not low <= value.item() <= high:
         raise InputError(f"{path}: {name}: expected one number from {low:g} to {high:g}")
     return float(value.item())

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.clip import Person
 from magicpose_cli.pose.files.json_values import numbers, objects, refuse, rows
@@ -85,7 +86,7 @@ def frames_of(
 
 def order_of_unnamed(
     where: str,
-    people: Sequence[np.ndarray],
+    people: Sequence[AnyArray],
     notes: list[str],
     *,
     likely: Sequence[str] | None = None,
@@ -113,7 +114,7 @@ def named_order(where: str, names: Sequence[str]) -> tuple[str, ...]:
     return order
 
 
-def check_scores(where: str, scores: np.ndarray) -> None:
+def check_scores(where: str, scores: AnyArray) -> None:
     """Raise InputError where a third column is no score."""
     if np.nanmin(scores, initial=0.0) < DEPTH:
         raise InputError(
@@ -122,13 +123,13 @@ def check_scores(where: str, scores: np.ndarray) -> None:
         )
 
 
-def seen_points(points: np.ndarray, least: float) -> np.ndarray:
+def seen_points(points: AnyArray, least: float) -> AnyArray:
     """(..., 3) x, y, score; zero where unseen: not finite, or scored up to `least`."""
     seen = np.isfinite(points).all(axis=-1) & (points[..., 2] > least)
     return np.where(seen[..., None], points, 0.0)
 
 
-def _points(where: str, instance: dict[str, Any]) -> tuple[np.ndarray, list[str] | None]:
+def _points(where: str, instance: dict[str, Any]) -> tuple[AnyArray, list[str] | None]:
     """(n, 3) x, y, score, zero where unseen, and the names that the points carry themselves."""
     value, own = instance[MARK], None
     scores = next((instance[key] for key in SCORES if isinstance(instance.get(key), list)), None)
@@ -174,7 +175,7 @@ def _of_objects(where: str, value: list[Any]) -> tuple[list[list[Any]], list[str
 
 def _parts(
     where: str,
-    points: np.ndarray,
+    points: AnyArray,
     order: Sequence[str] | None,
     unnamed: Sequence[str],
 ) -> Person:

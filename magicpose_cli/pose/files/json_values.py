@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.clip import MAX_COORDINATE, MAX_FPS, MAX_SIDE, MIN_FPS, Size
 
@@ -75,7 +76,7 @@ def objects(where: str, key: str, value: Any) -> list[dict[str, Any]]:
     return value
 
 
-def numbers(where: str, key: str, values: Sequence[Any]) -> np.ndarray:
+def numbers(where: str, key: str, values: Sequence[Any]) -> AnyArray:
     """(n,) float64 of finite numbers up to MAX_COORDINATE. Errors: InputError."""
     if not set(map(type, values)) <= {int, float}:  # bool is a subclass of int
         odd = next(value for value in values if type(value) not in (int, float))
@@ -86,7 +87,7 @@ def numbers(where: str, key: str, values: Sequence[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64)
 
 
-def flat_rows(where: str, key: str, value: Any, counts: Sequence[int], columns: int) -> np.ndarray:
+def flat_rows(where: str, key: str, value: Any, counts: Sequence[int], columns: int) -> AnyArray:
     """(n, columns) float64 of a flat list of numbers, n one of `counts`. Errors: InputError."""
     if not isinstance(value, list) or len(value) not in [columns * n for n in counts]:
         told = " or ".join(f"{columns * n} numbers ({n} points)" for n in counts)
@@ -94,7 +95,7 @@ def flat_rows(where: str, key: str, value: Any, counts: Sequence[int], columns: 
     return numbers(where, key, value).reshape(-1, columns)
 
 
-def rows(where: str, key: str, value: list[Any], lengths: Sequence[int]) -> np.ndarray:
+def rows(where: str, key: str, value: list[Any], lengths: Sequence[int]) -> AnyArray:
     """(n, columns) float64 of a list of lists of one of these lengths; null, and rows of null,
     stand for NaN. Errors: InputError."""
     columns = next((len(row) for row in value if isinstance(row, list)), lengths[0])

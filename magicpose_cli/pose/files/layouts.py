@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
 
 COCO_17 = (
@@ -64,7 +65,7 @@ def least_of(count: int) -> float:
     return 0.0 if count in OPENPOSE_ORDERS else SEEN
 
 
-def body_of(points: np.ndarray, order: Sequence[str] | None = None) -> np.ndarray:
+def body_of(points: AnyArray, order: Sequence[str] | None = None) -> AnyArray:
     """Our 18 joints of a body in one of BODY_ORDERS, or in the order of these names: (n, columns),
     the last column the score."""
     order = BODY_ORDERS[len(points)] if order is None else order
@@ -77,7 +78,7 @@ def body_of(points: np.ndarray, order: Sequence[str] | None = None) -> np.ndarra
     return body
 
 
-def parts_of(points: np.ndarray, order: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def parts_of(points: AnyArray, order: Sequence[str] | None = None) -> dict[str, AnyArray]:
     """Our parts of a body in one of BODY_ORDERS or in the order of these names, or of a whole
     person of 133, 134 or 136 points (named otherwise, only the body)."""
     names = BODIES_OF_WHOLE.get(len(points), ())
@@ -104,7 +105,7 @@ def order_of_names(names: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(order) if set(COCO_17[5:]) <= set(order) else None
 
 
-def order_of_17(people: Iterable[np.ndarray]) -> tuple[str, ...]:
+def order_of_17(people: Iterable[AnyArray]) -> tuple[str, ...]:
     """COCO_17, or HUMAN36M_17 where its limbs are the much shorter ones: (17, 3) a person.
 
     An order that is not the points' own joins shoulders with heads and hips with elbows.
@@ -120,14 +121,14 @@ def order_of_17(people: Iterable[np.ndarray]) -> tuple[str, ...]:
     return HUMAN36M_17 if 0 < human36m < ANOTHER * coco else COCO_17
 
 
-def whole_of(parts: dict[str, np.ndarray]) -> np.ndarray:
+def whole_of(parts: dict[str, AnyArray]) -> AnyArray:
     """DWPose's 134 points of our parts, (n, 3) each; the feet are zero."""
     return np.concatenate(
         [parts["body"], np.zeros((FEET, 3)), parts["face"], parts["left_hand"], parts["right_hand"]]
     )
 
 
-def body_25_of(body: np.ndarray) -> np.ndarray:
+def body_25_of(body: AnyArray) -> AnyArray:
     """OpenPose's 25 joints of our 18, (18, 3) each; the feet are zero."""
     points = np.zeros((len(BODY_25), 3))
     for point, name in zip(points, BODY_25, strict=True):
@@ -137,7 +138,7 @@ def body_25_of(body: np.ndarray) -> np.ndarray:
     return points
 
 
-def _middle(body: np.ndarray, one: str, other: str) -> np.ndarray:
+def _middle(body: AnyArray, one: str, other: str) -> AnyArray:
     """Between two joints, with the lower score; zero where one of them is unseen."""
     ends = body[[BODY_JOINTS.index(one), BODY_JOINTS.index(other)]]
     score = ends[:, -1].min()

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.pose.files.clip import Person
 from magicpose_cli.pose.files.json_values import flat_rows
 from magicpose_cli.pose.files.layouts import BODY_25, COCO_17, body_of
@@ -58,7 +59,7 @@ ANCHORS = {
 REACH = 0.5  # of a body's size: a part that lies farther from where it belongs is another's
 SIDES = ("left_hand", "right_hand")
 
-Part = tuple[str, np.ndarray]
+Part = tuple[str, AnyArray]
 """"body", "face", "left_hand", "right_hand" or "hand", and its (n, 3) x, y, score."""
 
 
@@ -112,7 +113,7 @@ def attach(people: Sequence[Person], loose: Sequence[Part]) -> list[Person]:
     return [*bodies, *left]
 
 
-def _give(people: Sequence[Person], part: str, points: np.ndarray) -> bool:
+def _give(people: Sequence[Person], part: str, points: AnyArray) -> bool:
     """Whether somebody lacked it: the nearest of them, at REACH of their size at most."""
     seen = points[points[:, 2] > 0, :2]
     if not len(seen):
@@ -141,7 +142,7 @@ def _size(person: Person) -> float:
     return float(np.hypot(*np.ptp(body[body[:, 2] > 0, :2], axis=0)))
 
 
-def _anchor(person: Person, part: str) -> np.ndarray | None:
+def _anchor(person: Person, part: str) -> AnyArray | None:
     for joint in ANCHORS[part]:
         place = person["body"][BODY_JOINTS.index(joint)]
         if place[2] > 0:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.detection.mediapipe_points import (
     BODY_FROM_33,
@@ -76,7 +77,7 @@ def is_mediapipe(content: Any) -> bool:
 def read_mediapipe(where: str, documents: Sequence[Document]) -> Told:
     """What files of its landmarks say, one after another. Errors: InputError."""
     notes: list[str] = []
-    by_name: dict[Name, list[dict[str, np.ndarray]]] = {}
+    by_name: dict[Name, list[dict[str, AnyArray]]] = {}
     entries: list[Any] = []
     about: dict[str, Any] = {}
     for path, content in documents:
@@ -98,7 +99,7 @@ def read_mediapipe(where: str, documents: Sequence[Document]) -> Told:
     )
 
 
-def read_holistic(where: str, numbers: np.ndarray) -> Told:
+def read_holistic(where: str, numbers: AnyArray) -> Told:
     """What rows of 1662 numbers say, (1662,) or (frames, 1662); a part of zeros is unseen."""
     sizes = (33 * 4, 468 * 3, 21 * 3, 21 * 3)
     frames = []
@@ -111,12 +112,12 @@ def read_holistic(where: str, numbers: np.ndarray) -> Told:
     return Told(frames, in_pixels=False)
 
 
-def is_in_pixels(points: np.ndarray) -> bool:
+def is_in_pixels(points: AnyArray) -> bool:
     """True where (..., columns) x, y, ... can be no parts of a picture."""
     return bool(np.nanmax(np.abs(points[..., :2]), initial=0.0) > PIXELS)
 
 
-def person_of(where: str, parts: dict[str, np.ndarray], *, in_pixels: bool) -> Person:
+def person_of(where: str, parts: dict[str, AnyArray], *, in_pixels: bool) -> Person:
     """Our parts of (n, columns) x, y, z, visibility; see the module."""
     person: Person = {}
     joints = np.zeros((len(BODY_FROM_33), 3))
@@ -149,13 +150,13 @@ def person_of(where: str, parts: dict[str, np.ndarray], *, in_pixels: bool) -> P
     return person
 
 
-def _flat(points: np.ndarray, seen: bool = False) -> np.ndarray:
+def _flat(points: AnyArray, seen: bool = False) -> AnyArray:
     """(n, 3) x, y and the visibility, 1 where none is told or all are `seen`."""
     told = points.shape[1] > 3 and not seen
     return np.column_stack([points[:, :2], points[:, 3] if told else np.ones(len(points))])
 
 
-def _in_picture(points: np.ndarray, in_pixels: bool) -> np.ndarray:
+def _in_picture(points: AnyArray, in_pixels: bool) -> AnyArray:
     inside = np.isfinite(points).all(axis=1)
     if not in_pixels:
         inside &= ((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1)
@@ -201,13 +202,13 @@ def _parts(entry: Any) -> dict[str, Any]:
     return found
 
 
-def _people(where: str, entry: Any) -> list[dict[str, np.ndarray]]:
+def _people(where: str, entry: Any) -> list[dict[str, AnyArray]]:
     """Everybody in a frame, (n, columns) x, y, z, visibility by part; [] where nobody is."""
     parts = _parts(entry)
     if not parts and entry is not None and not isinstance(entry, list | dict):
         refuse(where, "", "an object with landmarks", entry)
     told = {part: _each(value) for part, value in parts.items()}
-    people: list[dict[str, np.ndarray]] = []
+    people: list[dict[str, AnyArray]] = []
     for number in range(max(map(len, told.values()), default=0)):
         place = f"{where}, person {number}"
         person = {
@@ -240,7 +241,7 @@ def _unwrapped(value: Any) -> Any:
     return value
 
 
-def _points(where: str, value: Any, counts: tuple[int, ...]) -> np.ndarray:
+def _points(where: str, value: Any, counts: tuple[int, ...]) -> AnyArray:
     if not isinstance(value, list) or len(value) not in counts:
         refuse(where, "", f"{' or '.join(map(str, counts))} landmarks", value)
     points = [

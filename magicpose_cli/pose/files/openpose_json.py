@@ -32,16 +32,11 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import natural, whole_file, whole_folder
-from magicpose_cli.pose.files.clip import (
-    Person,
-    PoseClip,
-    Size,
-    Told,
-    seen_rows,
-    settle,
-)
+from magicpose_cli.pose.clip import PeopleClip, PoseClip
+from magicpose_cli.pose.files.clip import Person, Size, Told, seen_rows, settle
 from magicpose_cli.pose.files.json_values import (
     Document,
     flat_rows,
@@ -75,13 +70,13 @@ def write_poses(
     _write_list(Path(path), frames, fps, overwrite)
 
 
-def write_clip_list(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_clip_list(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody as one list of frames; see write_poses."""
     size = (clip.width, clip.height)
     _write_list(Path(path), ((people, size) for people in clip.people), clip.fps, overwrite)
 
 
-def write_clip_folder(folder: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_clip_folder(folder: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody as OpenPose does, one file a frame, with the canvas and times added.
 
     Errors: OutputError, also where the folder holds anything else.
@@ -97,7 +92,7 @@ def write_clip_folder(folder: Path, clip: PoseClip, *, overwrite: bool = False) 
             (hidden / name).write_text(json.dumps(entry, allow_nan=False), encoding="utf-8")
 
 
-def read_poses(path: Path) -> tuple[list[Pose], float | None]:
+def read_poses(path: Path) -> tuple[PoseClip, float | None]:
     """Read (one pose a frame, frames per second); the rate is None where it is not told.
 
     Of several people in a frame the largest is taken. Errors: InputError naming the file, the
@@ -107,7 +102,7 @@ def read_poses(path: Path) -> tuple[list[Pose], float | None]:
     return clip.largest, clip.fps
 
 
-def read_openpose(path: Path, *, canvas: Size | None = None) -> PoseClip:
+def read_openpose(path: Path, *, canvas: Size | None = None) -> PeopleClip:
     """Read a file of one frame or of a list of them, or a folder of such files, with everybody.
 
     canvas: its size, for files that do not tell. Errors: InputError, as read_poses.
@@ -294,7 +289,7 @@ def _openpose_person(pose: Pose) -> dict[str, Any]:
     return person
 
 
-def _space(pose: Pose, part: str) -> np.ndarray | None:
+def _space(pose: Pose, part: str) -> AnyArray | None:
     """(n, 4) x, y, z, 1; zero where unknown. None where nothing is known."""
     space = getattr(pose, f"{part}_3d")
     known = None if space is None else np.isfinite(space).all(axis=1)
@@ -303,6 +298,6 @@ def _space(pose: Pose, part: str) -> np.ndarray | None:
     return np.where(known[:, None], np.column_stack([space, np.ones(len(space))]), 0.0)
 
 
-def _shortest(data: np.ndarray) -> list[float]:
+def _shortest(data: AnyArray) -> list[float]:
     """The shortest decimal of a float32: small files that read back bit for bit."""
     return [float(str(value)) for value in data.astype(np.float32).ravel()]

@@ -19,6 +19,7 @@ from typing import Any
 
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable, natural
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files import (
     coco_json,
     controlnet_aux_arrays,
@@ -30,7 +31,7 @@ from magicpose_cli.pose.files import (
 )
 from magicpose_cli.pose.files.arrays import load_arrays
 from magicpose_cli.pose.files.beside import PICTURES, RENDERED, Measure, find_beside
-from magicpose_cli.pose.files.clip import PoseClip, Size, Told, settle
+from magicpose_cli.pose.files.clip import Size, Told, settle
 from magicpose_cli.pose.files.json_values import Document, load_json, refuse
 from magicpose_cli.pose.files.numbering import in_order
 from magicpose_cli.pose.keypoints import Pose
@@ -74,7 +75,7 @@ def is_pose_file(path: Path) -> bool:
 
 def read_clip(
     path: str | Path, *, canvas: Size | None = None, measure: Measure | None = None
-) -> PoseClip:
+) -> PeopleClip:
     """Everybody in every frame of a pose file or a folder of them.
 
     canvas: width and height for files that do not tell theirs. measure: looks at a film or picture
@@ -95,7 +96,7 @@ def read_clip(
         told = _told_by_folder(path, files)
     else:
         told = _told_by_json(path)
-    if isinstance(told, PoseClip):
+    if isinstance(told, PeopleClip):
         return told
     beside = None
     if measure is not None and told.size is None and canvas is None:
@@ -123,7 +124,7 @@ def _numbered(path: Path, files: Sequence[Path], told: Told) -> Told:
     return told
 
 
-def _told_by_arrays(path: Path, *, one_frame: bool = False) -> Told | PoseClip:
+def _told_by_arrays(path: Path, *, one_frame: bool = False) -> Told | PeopleClip:
     arrays = load_arrays(path)
     if npz.MARK in arrays:
         return npz.clip_of_arrays(path, arrays)
@@ -144,14 +145,14 @@ def _array_files(folder: Path) -> list[Path]:
     return sorted(arrays, key=lambda file: (natural(file.name), file.name))
 
 
-def _told_by_folder(path: Path, files: Sequence[Path]) -> Told | PoseClip:
+def _told_by_folder(path: Path, files: Sequence[Path]) -> Told | PeopleClip:
     """What arrays say of a frame each; a folder of one file is that file."""
     if len(files) == 1:
         return _told_by_arrays(files[0])
     told: list[Told] = []
     for file in files:
         one = _told_by_arrays(file, one_frame=True)
-        if isinstance(one, PoseClip) or len(one.frames) != 1:
+        if isinstance(one, PeopleClip) or len(one.frames) != 1:
             raise InputError(
                 f"{file}: holds a clip; expected a folder with a file a frame, or give one file"
             )
@@ -174,10 +175,10 @@ def write_clip(
     path: str | Path, poses: Sequence[Pose], fps: float | None, *, overwrite: bool = False
 ) -> None:
     """Write one pose a frame; see write_people."""
-    write_people(path, PoseClip.of(poses, fps), overwrite=overwrite)
+    write_people(path, PeopleClip.of(poses, fps), overwrite=overwrite)
 
 
-def write_people(path: str | Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_people(path: str | Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody; the suffix tells the kind, a name without one is a folder of OpenPose's.
 
     Errors: OutputError for another suffix, for what exists (without `overwrite`), and where it

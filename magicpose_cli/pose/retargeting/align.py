@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.retargeting.points import FACE, INDEX, NAMES, named_points
@@ -33,17 +34,30 @@ def align(
     frame: int,
     *,
     bust: bool = False,
-) -> np.ndarray:
-    """The driver's clip at the reference's size, its frame `frame` on the person of the reference.
+) -> Floats:
+    """Lay the driver's clip, at the reference's size, onto the reference's person.
 
-    ratios: reference over driver as `compare` gives it. bust: of a driver who is mostly face; the
-    head takes its own size, neck and shoulders that of the shoulders, for a near camera enlarges
-    what is nearest, and hips at the picture's edge are guesses. Returns (frames, points, 2) of
-    NAMES in the reference's pixels. Head and body are laid on each by itself, for two people's
-    necks differ. Errors: DetectionError where the two share no two points.
+    Head and body are laid on each by itself, for two people's necks differ.
+
+    Args:
+        poses: the driver's person.
+        target: the reference's person.
+        ratios: reference over driver as `compare_proportions` gives it.
+        frame: of the clip, that lies on the reference.
+        bust: of a driver who is mostly face; the head takes its own size, neck and shoulders that
+            of the shoulders, for a near camera enlarges what is nearest, and hips at the picture's
+            edge are guesses.
+
+    Returns:
+        (frames, points, 2) of NAMES in the reference's pixels.
+
+    Raises:
+        DetectionError: where the two share no two points.
     """
     reference, driver = named_points([target])[0], named_points(poses)
-    scale = ratios.whole if ratios else _scale_of_pieces(reference[:_COUNT], driver[:, :_COUNT])
+    scale = (
+        ratios.body_scale if ratios else _scale_of_pieces(reference[:_COUNT], driver[:, :_COUNT])
+    )
     moved = driver * (ratios["shoulders"] if bust and ratios else scale)
     if bust and ratios:
         middle = _middles(driver[:, HEAD])
@@ -62,9 +76,7 @@ def align(
     return moved
 
 
-def shift_at(
-    reference: np.ndarray, moved: np.ndarray, frame: int, group: Sequence[int]
-) -> np.ndarray | None:
+def shift_at(reference: Floats, moved: Floats, frame: int, group: Sequence[int]) -> Floats | None:
     """(2,) pixels from the anchor's points to the reference's: the median over a group of them.
 
     reference: (points, 2); moved: (frames, points, 2). Where the anchor shows none of them, or lies
@@ -87,19 +99,19 @@ def shift_at(
     return typical
 
 
-def _middles(head: np.ndarray) -> np.ndarray:
+def _middles(head: Floats) -> Floats:
     """(frames, 1, 2): the nose, the first of (frames, n, 2), else the middle of what is seen."""
     seen = np.isfinite(head)
     mean = np.where(seen, head, 0).sum(axis=1) / seen.sum(axis=1).clip(1)
     return np.where(seen[:, 0], head[:, 0], mean)[:, None]
 
 
-def _frames_seen(points: np.ndarray) -> int:
+def _frames_seen(points: Floats) -> int:
     """In how many frames the point is seen that is seen most often."""
     return int(np.isfinite(points).all(axis=2).sum(axis=0).max(initial=0))
 
 
-def _scale_of_pieces(reference: np.ndarray, driver: np.ndarray) -> float:
+def _scale_of_pieces(reference: Floats, driver: Floats) -> float:
     """Reference over driver for odd pieces of a body: the median over whatever two points both
     show."""
     common = np.flatnonzero(np.isfinite(reference).all(1) & np.isfinite(driver).all(2).any(0))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.points import FACE, HANDS, INDEX, named_points
 
 # Joint, and the joint nearer to the neck; outward, so that what follows a lost joint is lost.
-OUTWARD = tuple(
+KINEMATIC_CHAIN = tuple(
     (f"{side}_{joint}", "neck" if parent == "neck" else f"{side}_{parent}")
     for joint, parent in (
         ("shoulder", "neck"), ("elbow", "shoulder"), ("wrist", "elbow"),
@@ -20,7 +21,7 @@ HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 LENGTH_PERCENTILE = 90.0
 
 
-def lacking(target: Pose, driver: np.ndarray, scale: float) -> tuple[tuple[str, ...], list[int]]:
+def missing_parts(target: Pose, driver: Floats, scale: float) -> tuple[tuple[str, ...], list[int]]:
     """Names of the parts to drop, such as "knees", and the indices of their points in NAMES.
 
     A joint that the reference does not show is taken to hang straight down from the last one that
@@ -31,7 +32,7 @@ def lacking(target: Pose, driver: np.ndarray, scale: float) -> tuple[tuple[str, 
     reference = named_points([target])[0]
     place = {"neck": _neck(reference, scale * _length(driver, "nose", "neck"))}
     lost: dict[str, list[int]] = {}
-    for joint, parent in OUTWARD:
+    for joint, parent in KINEMATIC_CHAIN:
         index, above = INDEX[joint], place[parent]
         place[joint] = reference[index]
         if np.isfinite(reference[index]).all():
@@ -53,7 +54,7 @@ def lacking(target: Pose, driver: np.ndarray, scale: float) -> tuple[tuple[str, 
     return names, [index for indices in lost.values() for index in indices]
 
 
-def _neck(reference: np.ndarray, length: float) -> np.ndarray:
+def _neck(reference: Floats, length: float) -> Floats:
     """The neck, or where it must be for what is seen."""
     for name in ("neck", "right_shoulder", "left_shoulder"):
         if np.isfinite(reference[INDEX[name]]).all():
@@ -65,7 +66,7 @@ def _neck(reference: np.ndarray, length: float) -> np.ndarray:
     return reference[np.isfinite(reference).all(axis=1)].mean(axis=0)
 
 
-def _length(driver: np.ndarray, joint: str, parent: str) -> float:
+def _length(driver: Floats, joint: str, parent: str) -> float:
     """Of the bone in the driver's pixels; 0 where the driver does not show it either."""
     length = np.linalg.norm(driver[:, INDEX[joint]] - driver[:, INDEX[parent]], axis=1)
     length = length[np.isfinite(length)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.points import BODY, FACE, HANDS, INDEX, named_points
 from magicpose_cli.pose.retargeting.proportions import Ratios
@@ -50,7 +51,7 @@ def find_root(target: Pose, poses: Sequence[Pose]) -> str | None:
 
 def on_bones(
     poses: Sequence[Pose], target: Pose, ratios: Ratios, root: str, frame: int, alike: bool
-) -> np.ndarray:
+) -> Floats:
     """(frames, points, 2) of NAMES in the reference's picture; joints are also told where the
     driver hides them for a while.
 
@@ -63,7 +64,7 @@ def on_bones(
     driver = _imputed(seen, root)
     moved = np.full_like(driver, np.nan)
     has_feet = np.isfinite(driver[:, ANKLES]).all()
-    stride = (ratios["thigh"] + ratios["shin"]) / 2 if has_feet else ratios.whole
+    stride = (ratios["thigh"] + ratios["shin"]) / 2 if has_feet else ratios.body_scale
     moved[:, INDEX[root]] = stride * driver[:, INDEX[root]]
     _hang(moved, driver, root, ratios)
     if has_feet:
@@ -92,7 +93,7 @@ def _tree(root: str) -> Iterator[tuple[str, str, str]]:
         yield joint, parent, measure
 
 
-def _imputed(points: np.ndarray, root: str) -> np.ndarray:
+def _imputed(points: Floats, root: str) -> Floats:
     """The points with the body's joints carried through the frames that do not show them.
 
     A missing joint keeps its place relative to the joint it hangs on, between the frames before
@@ -110,7 +111,7 @@ def _imputed(points: np.ndarray, root: str) -> np.ndarray:
     return points
 
 
-def _follow(points: np.ndarray, joint: int, leader: np.ndarray) -> None:
+def _follow(points: Floats, joint: int, leader: Floats) -> None:
     """Fill `joint` where it is missing and the leader (frames, 2) is not, in place: their offset is
     carried through time."""
     offset = points[:, joint] - leader
@@ -123,7 +124,7 @@ def _follow(points: np.ndarray, joint: int, leader: np.ndarray) -> None:
             points[missing, joint, axis] = leader[missing, axis] + carried
 
 
-def _hang(moved: np.ndarray, driver: np.ndarray, root: str, ratios: Ratios) -> None:
+def _hang(moved: Floats, driver: Floats, root: str, ratios: Ratios) -> None:
     """Place joint after joint in `moved`, in place: each on the nearest joint toward the root that
     the driver shows."""
     # The joint to hang on, and the ratios of the bones up to it.
@@ -139,15 +140,13 @@ def _hang(moved: np.ndarray, driver: np.ndarray, root: str, ratios: Ratios) -> N
             nearest[joint] = (leader, bones)
 
 
-def _attach(moved: np.ndarray, driver: np.ndarray, joint: str, part: slice, ratio: float) -> None:
+def _attach(moved: Floats, driver: Floats, joint: str, part: slice, ratio: float) -> None:
     """Place a face or a hand in `moved`, in place: it goes with its joint, at its own size."""
     offset = driver[:, part] - driver[:, None, INDEX[joint]]
     moved[:, part] = moved[:, None, INDEX[joint]] + ratio * offset
 
 
-def _feet_held(
-    moved: np.ndarray, driver: np.ndarray, seen: np.ndarray, stride: float
-) -> np.ndarray:
+def _feet_held(moved: Floats, driver: Floats, seen: Floats, stride: float) -> Floats:
     """(frames, 2) to add, so that the foot that carries the person moves as far as the driver's, in
     legs.
 

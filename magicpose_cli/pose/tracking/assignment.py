@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 
-def assign(cost: np.ndarray, refusal: float) -> list[tuple[int, int]]:
+
+def assign(cost: Floats, refusal: float) -> list[tuple[int, int]]:
     """Pairs (row, column) that make the sum of costs least, where leaving both alone costs
     `refusal`; rows and columns are used once.
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, has_mesh
+from magicpose_cli.arrays import Floats
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip, has_mesh
 
 # Standard deviations of the widest windows in seconds, for a strength of 1; faces and hands are
 # quick and small.
@@ -27,28 +28,26 @@ LEAST_SPREAD = 1e-3  # of the sightings in a window in time, below which no para
 _BLOCK = 16  # columns worked on at a time: an hour of film then takes some hundred megabytes
 
 
-def smooth(stack: Stack, size: float, fps: float, strength: float) -> None:
+def smooth_shot(clip: PoseClip, size: float, fps: float, strength: float) -> None:
     """Smooth in place every point of one shot, the face's mesh like the face's points; unseen
     points stay unseen, scores stay as they are.
 
     size: of the person, pixels. strength: 0 leaves the points alone, 1 is usual; windows widen
     with it.
     """
-    if strength <= 0 or len(stack) < 3:
+    if strength <= 0 or len(clip) < 3:
         return
     most_noise = MOST_NOISE * size
-    for part, columns in COLUMNS.items():
+    for part, columns in PART_COLUMNS.items():
         width = strength * WIDTHS_S[part] * fps
-        _smooth_columns(stack.points[:, columns], stack.scores[:, columns], width, most_noise)
-    if stack.mesh is not None:
+        _smooth_columns(clip.points[:, columns], clip.scores[:, columns], width, most_noise)
+    if clip.face_mesh is not None:
         width = strength * WIDTHS_S["face"] * fps
-        there = np.broadcast_to(has_mesh(stack.mesh)[:, None], stack.mesh.shape[:2])
-        _smooth_columns(stack.mesh, there, width, most_noise)
+        there = np.broadcast_to(has_mesh(clip.face_mesh)[:, None], clip.face_mesh.shape[:2])
+        _smooth_columns(clip.face_mesh, there, width, most_noise)
 
 
-def _smooth_columns(
-    points: np.ndarray, scores: np.ndarray, width: float, most_noise: float
-) -> None:
+def _smooth_columns(points: Floats, scores: Floats, width: float, most_noise: float) -> None:
     """Smooth in place, a block of columns after the other; see `_smoothed`."""
     for start in range(0, points.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -61,9 +60,7 @@ def _smooth_columns(
             )
 
 
-def _smoothed(
-    points: np.ndarray, scores: np.ndarray, width: float, most_noise: float
-) -> np.ndarray:
+def _smoothed(points: Floats, scores: Floats, width: float, most_noise: float) -> Floats:
     """points (frames, n, 2 or 3), scores (frames, n); width in frames; most_noise in pixels.
 
     How they move in the picture, by x and y, tells how much a third coordinate is smoothed too.
@@ -81,7 +78,7 @@ def _smoothed(
     return current
 
 
-def _noise(points: np.ndarray) -> np.ndarray:
+def _noise(points: Floats) -> Floats:
     """(n,) pixels: standard deviation of a coordinate's noise, from third differences, in which
     a steady motion cancels out; never 0."""
     if len(points) < 4:
@@ -96,7 +93,7 @@ def _noise(points: np.ndarray) -> np.ndarray:
     return typical
 
 
-def _window_mean(values: np.ndarray) -> np.ndarray:
+def _window_mean(values: Floats) -> Floats:
     """(frames, n) averaged over the frames around each; NaN does not count."""
     around = np.pad(values, ((SPREAD_FRAMES, SPREAD_FRAMES), (0, 0)), constant_values=np.nan)
     shifted = np.stack([around[k : k + len(values)] for k in range(2 * SPREAD_FRAMES + 1)])
@@ -104,7 +101,7 @@ def _window_mean(values: np.ndarray) -> np.ndarray:
     return np.where(known, shifted, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
 
-def _fitted(points: np.ndarray, scores: np.ndarray, width: float) -> np.ndarray:
+def _fitted(points: Floats, scores: Floats, width: float) -> Floats:
     """The value at each frame of the parabola around it; the point itself where too little is seen
     around it for one."""
     frames, columns, axes = points.shape

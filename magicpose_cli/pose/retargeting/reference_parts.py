@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.pose.retargeting.missing_parts import OUTWARD, names_of
+from magicpose_cli.arrays import Floats, Mask
+from magicpose_cli.pose.retargeting.missing_parts import KINEMATIC_CHAIN, names_of
 from magicpose_cli.pose.retargeting.points import HANDS, INDEX
 
 SELDOM = 0.1  # of the frames: what is seen in fewer is a guess at what lies outside of the picture
@@ -13,7 +14,7 @@ SELDOM = 0.1  # of the frames: what is seen in fewer is a guess at what lies out
 SWAY = 0.3
 
 
-def hold_rest(moved: np.ndarray, reference: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+def keep_reference_parts(moved: Floats, reference: Floats) -> tuple[tuple[str, ...], Mask]:
     """Fill `moved`, in place, with the reference's joints that the driver shows hardly ever.
 
     moved: (frames, points, 2) of NAMES in the reference's picture, NaN where the driver shows none.
@@ -25,7 +26,7 @@ def hold_rest(moved: np.ndarray, reference: np.ndarray) -> tuple[tuple[str, ...]
     held = np.zeros(len(reference), dtype=bool)
     lost = set()
     stands = _stands(moved, reference)
-    for joint, parent in (("neck", None), *OUTWARD):
+    for joint, parent in (("neck", None), *KINEMATIC_CHAIN):
         index = INDEX[joint]
         # Shoulders without a neck are one shoulder in a corner of the picture.
         shown = share[index] >= SELDOM and not (parent == "neck" and held[INDEX["neck"]])
@@ -47,7 +48,7 @@ def hold_rest(moved: np.ndarray, reference: np.ndarray) -> tuple[tuple[str, ...]
     return names_of(lost), held
 
 
-def _stands(moved: np.ndarray, reference: np.ndarray) -> bool:
+def _stands(moved: Floats, reference: Floats) -> bool:
     """Whether the neck stays so near that the legs need not follow."""
     neck = moved[:, INDEX["neck"]]
     neck = neck[np.isfinite(neck).all(axis=1)]
