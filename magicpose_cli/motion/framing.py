@@ -75,12 +75,14 @@ class Framing:
     def _mapped(self, points: Floats) -> Floats:
         left, top, right, bottom = self.window
         scale = np.array([self.width / (right - left), self.height / (bottom - top)])
-        return (points - (left, top)) * scale
+        mapped: Floats = (points - (left, top)) * scale
+        return mapped
 
     def shows(self, points: Floats) -> Mask:
         """(...,) bool: which of (..., 2) pixels of the source, NaN where unseen, are in it."""
         left, top, right, bottom = self.window
-        return ((points >= (left, top)) & (points <= (right, bottom))).all(axis=-1)
+        inside: Mask = ((points >= (left, top)) & (points <= (right, bottom))).all(axis=-1)
+        return inside
 
     def between(self, other: Framing) -> Framing:
         """What `other`, a framing of the same picture, shows, in pixels of this one's result."""
@@ -287,8 +289,10 @@ class DrawnExtent:
 
 
 def _ends(points: Points, dropped: int) -> tuple[Floats, Floats]:
-    """(n, 2) points a frame -> the lowest and the highest (n, 2) of each without so many at either
-    end; NaN where too few are seen."""
+    """The lowest and the highest (n, 2) of each point's way, without so many at either end.
+
+    NaN where too few are seen.
+    """
     ways = np.sort(points, axis=0).astype(np.float64)  # NaN comes last
     seen = (~np.isnan(ways)).sum(axis=0)
     last = np.take_along_axis(ways, np.maximum(seen - 1 - dropped, 0)[None], axis=0)[0]

@@ -39,8 +39,10 @@ def needs_target(driver: Driver, preset: Preset) -> bool:
 
 
 def lacks_person(driver: Driver, preset: Preset, picture: Picture, size: Size) -> bool:
-    """Whether the reference's person should be looked for although nothing is laid onto them: a
-    window of another shape than the picture has to know where they are."""
+    """Whether the reference's person should be looked for although nothing is laid onto them.
+
+    A window of another shape than the picture has to know where they are.
+    """
     whole = (picture.shape[1], picture.shape[0])
     crops = preset.frame.fit == "crop" and not same_shape(whole, size)
     return crops and not needs_target(driver, preset)
@@ -184,8 +186,10 @@ def _shown(
     target: Pose | None,
     poses: PoseClip,
 ) -> Framing:
-    """The part of the reference that a warped result shows: all of it, or the window that is pasted
-    back into it, or what another aspect cuts out."""
+    """The part of the reference that a warped result shows.
+
+    All of it, or the window that is pasted back into it, or what another aspect cuts out.
+    """
     if preset.frame.paste_back:
         left, top, right, bottom = framing.window
         wide, high = right - left, bottom - top

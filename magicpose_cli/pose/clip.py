@@ -216,7 +216,8 @@ class PeopleClip:
 
 def has_mesh(meshes: Points) -> Mask:
     """Whether there is a mesh in each frame: (frames,) of (frames, 478, 3); one is whole or NaN."""
-    return np.isfinite(meshes[:, 0, 0])
+    there: Mask = np.isfinite(meshes[:, 0, 0])
+    return there
 
 
 def _stacked(rows: Sequence[AnyArray | None], name: str) -> Points | None:

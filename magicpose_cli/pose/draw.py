@@ -119,8 +119,11 @@ def _draw_onto(picture: Picture, pose: Pose, thickness: float = 1.0) -> None:
 
 
 def _drawable(points: Floats) -> list[tuple[int, int] | None]:
-    """Whole pixels of hand or face points; None for the unseen and for those left of or above the
-    second column or row, which the annotators take for "not found" and leave out."""
+    """Whole pixels of hand or face points; None for the unseen.
+
+    Points left of or above the second column or row are left out as well: the annotators take them
+    for "not found".
+    """
     return [
         (int(x), int(y)) if x >= 1 and y >= 1 else None  # NaN compares false
         for x, y in points.tolist()

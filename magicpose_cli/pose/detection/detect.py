@@ -124,7 +124,8 @@ def load_detector(name: str = "auto", *, still: bool = False) -> PoseDetector:
     if lack := lacks(chosen):
         raise ConfigError(f"detector: {chosen!r} {lack}")
     module_name, class_name = DETECTORS[chosen].place.split(":")
-    return getattr(importlib.import_module(module_name), class_name)(still=still)
+    detector: PoseDetector = getattr(importlib.import_module(module_name), class_name)(still=still)
+    return detector
 
 
 def largest_first(people: Iterable[Pose]) -> list[Pose]:

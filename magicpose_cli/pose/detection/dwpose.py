@@ -78,6 +78,7 @@ class DWPose:
         )
 
     def close(self) -> None:
+        """Give the models back."""
         del self._finder, self._reader
 
     def _read(self, frame: Picture, boxes: Floats) -> tuple[Floats, Floats]:
@@ -95,7 +96,8 @@ class DWPose:
         ]
         answer = [np.concatenate(part) for part in zip(*answers, strict=True)]
         center, size = np.stack(centers)[:, None], np.stack(sizes)[:, None]
-        return self._reader.postprocess(answer, center, size)
+        answered: tuple[Floats, Floats] = self._reader.postprocess(answer, center, size)
+        return answered
 
 
 def pose_from_133(width: int, height: int, points: Floats, scores: Floats) -> Pose:

@@ -42,6 +42,7 @@ class DWPoseMM:
         )
 
     def close(self) -> None:
+        """Give the models back."""
         del self._estimator
 
 

@@ -68,6 +68,7 @@ class HandFinder:
         self._read(nothing, Region(32, 32, 64, 0))
 
     def close(self) -> None:
+        """Give the models back."""
         self._finder.close()
         self._reader.close()
 

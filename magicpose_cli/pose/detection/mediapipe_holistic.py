@@ -112,6 +112,7 @@ class Find:
     score: float
 
     def moved(self, dx: float, dy: float) -> Find:
+        """The same find so many pixels to the right and down."""
         region = replace(self.region, x=self.region.x + dx, y=self.region.y + dy)
         return Find(region, self.score)
 
@@ -164,6 +165,7 @@ class MediaPipeHolistic:
         return largest_first(person.pose for person in self._people)
 
     def close(self) -> None:
+        """Give the models back."""
         self._finder.close()
         self._reader.close()
         self._hands.close()
@@ -202,8 +204,10 @@ class MediaPipeHolistic:
                 _add(people, self._read(picture, find.region))
 
     def _look_closer(self, picture: Picture) -> list[Person]:
-        """The surest person in parts of the picture, in which they are larger: where somebody was
-        last and, now and then, everywhere."""
+        """The surest person in parts of the picture, in which they are larger.
+
+        The parts are where somebody was last and, now and then, everywhere.
+        """
         height, width = picture.shape[:2]
         boxes: list[tuple[float, ...]] = []
         if self._last is not None:
@@ -314,8 +318,10 @@ class MediaPipeHolistic:
 
 
 def _add(people: list[Person], new: Person | None) -> bool:
-    """Unless it is somebody who is there already: two regions can run into one person. Returns
-    whether they are new."""
+    """Add a person unless they are there already; returns whether they are new.
+
+    Two regions can run into one person.
+    """
     if new is None or any(_same_pose(new, other) for other in people):
         return False
     people.append(new)

@@ -83,6 +83,7 @@ class MediaPipeTasks:
         return largest_first(poses)
 
     def close(self) -> None:
+        """Give the models back."""
         for task in self._tasks.values():
             task.close()
 

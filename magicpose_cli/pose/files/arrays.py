@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,9 +21,10 @@ MAX_BYTES = 1 << 29  # of all arrays, unpacked: three hours of one person at 30 
 MAX_ARRAYS = 64
 MAGIC = b"\x93NUMPY"
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # of an archive and of an empty one
+_FORMAT: Any = np.lib.format  # whose functions have no types
 HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
+    (1, 0): _FORMAT.read_array_header_1_0,
+    (2, 0): _FORMAT.read_array_header_2_0,
 }
 # What zipfile and NumPy's header raise on files that are damaged by accident or on purpose.
 DAMAGED = (
@@ -98,7 +99,7 @@ def _read(where: str, stream: IO[bytes], size: int) -> AnyArray:
     if len(data) != size:
         raise InputError(f"{where}: is cut off, {len(data)} of {size} bytes are there")
     header = io.BytesIO(data)
-    version = np.lib.format.read_magic(header)
+    version = _FORMAT.read_magic(header)
     if version not in HEADERS:
         raise InputError(f"{where}: is of version {version} of NumPy's format; expected 1.0 or 2.0")
     shape, by_columns, dtype = HEADERS[version](header)

@@ -133,8 +133,10 @@ def _pose(person: Person, size: Size, scale: Size) -> Pose:
 
 
 def _are_parts_of_canvas(where: str, seen: Mask) -> bool:
-    """True where the seen points (n, 2) could be nobody in pixels; a little beyond 0..1 is a point
-    beyond the picture's border."""
+    """Whether the seen points (n, 2) could be nobody in pixels.
+
+    A little beyond 0 to 1 is a point beyond the picture's border.
+    """
     if len(seen) < 2 or seen.min() < -1 or seen.max() > 2:
         return False
     if seen.min() < -0.5 and seen.max() <= 1:

@@ -130,8 +130,13 @@ def _people(
 
 
 def write_npy(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
-    """DWPose's 134 points in pixels: (frames, 134, 3), or (frames, people, 134, 3) where a frame
-    shows several; neither the canvas nor the frame rate is kept. Errors: OutputError."""
+    """Write DWPose's 134 points in pixels; neither the canvas nor the frame rate is kept.
+
+    The array is (frames, 134, 3), or (frames, people, 134, 3) where a frame shows several.
+
+    Raises:
+        OutputError: where the file cannot be written.
+    """
     most = max(1, *(len(people) for people in clip.people))
     data = np.zeros((len(clip.people), most, DWPOSE, 3), np.float32)
     for row, people in zip(data, clip.people, strict=True):

@@ -96,8 +96,13 @@ def flat_rows(where: str, key: str, value: Any, counts: Sequence[int], columns: 
 
 
 def rows(where: str, key: str, value: list[Any], lengths: Sequence[int]) -> AnyArray:
-    """(n, columns) float64 of a list of lists of one of these lengths; null, and rows of null,
-    stand for NaN. Errors: InputError."""
+    """(n, columns) float64 of a list of lists of one of these lengths.
+
+    Null, and rows of null, stand for NaN.
+
+    Raises:
+        InputError: for anything else.
+    """
     columns = next((len(row) for row in value if isinstance(row, list)), lengths[0])
     full = [[None] * columns if row is None else row for row in value]
     for row in full:
@@ -147,8 +152,10 @@ def rate_of_times(where: str, times: Sequence[float]) -> float | None:
 
 
 def rate_in_times(entries: Sequence[Any], frames: int) -> float | None:
-    """Frames a second where the first and the last of some entries tell their times, of so many
-    frames from the one to the other; None where they do not, or no film has such a rate."""
+    """Frames a second, told from the times of the first and the last of some entries.
+
+    None where they do not tell their times, or no film has such a rate.
+    """
     if len(entries) < 2 or not all(isinstance(entries[end], dict) for end in (0, -1)):
         return None
     for key, unit in TIMES.items():
@@ -156,7 +163,8 @@ def rate_in_times(entries: Sequence[Any], frames: int) -> float | None:
         if {type(first), type(last)} <= {int, float} and abs(first) + abs(last) < MAX_TIME:
             apart = (last - first) * unit
             if apart > 0 and 1 <= (frames - 1) / apart <= MAX_FPS:
-                return round((frames - 1) / apart, 6)
+                rate: float | None = round((frames - 1) / apart, 6)
+                return rate
     return None
 
 

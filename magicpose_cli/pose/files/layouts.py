@@ -66,8 +66,10 @@ def least_of(count: int) -> float:
 
 
 def body_of(points: AnyArray, order: Sequence[str] | None = None) -> AnyArray:
-    """Our 18 joints of a body in one of BODY_ORDERS, or in the order of these names: (n, columns),
-    the last column the score."""
+    """Our 18 joints of a body in one of BODY_ORDERS, or in the order of these names.
+
+    Rows are (n, columns), the last column the score.
+    """
     order = BODY_ORDERS[len(points)] if order is None else order
     body = np.zeros((len(BODY_JOINTS), points.shape[1]))
     for joint, name in zip(body, BODY_JOINTS, strict=True):
@@ -79,8 +81,10 @@ def body_of(points: AnyArray, order: Sequence[str] | None = None) -> AnyArray:
 
 
 def parts_of(points: AnyArray, order: Sequence[str] | None = None) -> dict[str, AnyArray]:
-    """Our parts of a body in one of BODY_ORDERS or in the order of these names, or of a whole
-    person of 133, 134 or 136 points (named otherwise, only the body)."""
+    """Our parts of a body in one of BODY_ORDERS, in the order of these names, or of a whole person.
+
+    A whole person has 133, 134 or 136 points; named otherwise, only the body is taken.
+    """
     names = BODIES_OF_WHOLE.get(len(points), ())
     joints = [number for number, name in enumerate(names) if name in BODY_JOINTS]
     if not joints or (order and any(order[joint] != names[joint] for joint in joints)):

@@ -90,8 +90,11 @@ def part_of(where: str, key: str, part: str, value: Any) -> Part:
 
 
 def attach(people: Sequence[Person], loose: Sequence[Part]) -> list[Person]:
-    """Everybody, each loose part with the nearest who lacks it and is near; other parts stay
-    together, as somebody without a body. Parts of people without a body are loose as well."""
+    """Everybody, each loose part with the nearest who lacks it and is near.
+
+    Other parts stay together, as somebody without a body. Parts of people without a body are loose
+    as well.
+    """
     bodies = [dict(person) for person in people if _has(person, "body")]
     bodies += [{"body": points} for part, points in loose if part == "body"]
     left: list[Person] = []
@@ -146,7 +149,8 @@ def _anchor(person: Person, part: str) -> AnyArray | None:
     for joint in ANCHORS[part]:
         place = person["body"][BODY_JOINTS.index(joint)]
         if place[2] > 0:
-            return place[:2]
+            place_in_picture: AnyArray | None = place[:2]
+            return place_in_picture
     return None
 
 

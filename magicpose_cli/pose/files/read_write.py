@@ -59,8 +59,11 @@ WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
 
 
 def is_pose_file(path: Path) -> bool:
-    """True for a file of poses by its suffix, and for a folder of such files: of OpenPose's
-    whatever else it holds, of others where no pictures lie beside them."""
+    """Whether a path is a file of poses by its suffix, or a folder of such files.
+
+    A folder of OpenPose's files is one whatever else it holds, of others where no pictures lie
+    beside them.
+    """
     try:
         if not path.is_dir():
             return path.suffix.lower() in (".json", *ARRAYS, *PICKLES)

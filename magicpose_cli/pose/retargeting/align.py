@@ -90,9 +90,9 @@ def shift_at(reference: Floats, moved: Floats, frame: int, group: Sequence[int])
     if not len(near):
         near = seen[np.argsort(np.abs(seen - frame), kind="stable")[: NEAR + 1]]
     shifts = np.array([np.nanmedian(apart[index], axis=0) for index in near])
-    typical = np.median(shifts, axis=0)
+    typical: Floats = np.median(shifts, axis=0)
     if frame in near:
-        shift = shifts[near.tolist().index(frame)]
+        shift: Floats = shifts[near.tolist().index(frame)]
         shown = reference[np.isfinite(reference).all(1)]
         if np.linalg.norm(shift - typical) <= WILD * np.linalg.norm(np.ptp(shown, axis=0)):
             return shift
@@ -112,8 +112,10 @@ def _frames_seen(points: Floats) -> int:
 
 
 def _scale_of_pieces(reference: Floats, driver: Floats) -> float:
-    """Reference over driver for odd pieces of a body: the median over whatever two points both
-    show."""
+    """Reference over driver for odd pieces of a body.
+
+    The median over whatever two points both show.
+    """
     common = np.flatnonzero(np.isfinite(reference).all(1) & np.isfinite(driver).all(2).any(0))
     ratios = []
     for a, b in combinations(common, 2):

@@ -95,12 +95,16 @@ def stance_differences(poses: Sequence[Pose], target: Pose) -> Floats:
             apart = np.abs(_expression(mesh) - wanted) @ EXPRESSION_WEIGHTS
             face[index] = apart + TURN_WEIGHT * turn_between(mesh, target.face_mesh)
     carriage = np.minimum(1, body / SAME_STANCE) * _bowed(clip, driver, target)
-    return body + FACE_WEIGHT * face + CARRIAGE_WEIGHT * carriage
+    differences: Floats = body + FACE_WEIGHT * face + CARRIAGE_WEIGHT * carriage
+    return differences
 
 
 def _bowed(clip: PoseClip, driver: Floats, target: Pose) -> Floats:
-    """(frames,) how far the eyes are from where they usually are over the neck, as the logarithm of
-    a ratio; less as the reference's own head nods from how the driver usually holds theirs."""
+    """(frames,) how far the eyes are from where they usually are over the neck.
+
+    The logarithm of a ratio; less as the reference's own head nods from how the driver usually
+    holds theirs.
+    """
     eyes = (driver[:, INDEX["right_eye"]] + driver[:, INDEX["left_eye"]]) / 2
     height = np.linalg.norm(eyes - driver[:, INDEX["neck"]], axis=1) / sizes_of(driver)
     known = height > 0  # NaN compares false
@@ -117,26 +121,32 @@ def _bowed(clip: PoseClip, driver: Floats, target: Pose) -> Floats:
 
 
 def _expression(mesh: Floats) -> Floats:
-    """(7,) of a dense face in space, whatever its turn and size: how far mouth and eyes are open,
-    how wide the mouth is, how high the brows are."""
+    """(7,) how far mouth and eyes are open, how wide the mouth is, how high the brows are.
+
+    Of a dense face in space, whatever its turn and size.
+    """
     ends = mesh[np.array(EXPRESSION)]  # (7, 2 lines, 2 ends, 3)
     lengths = np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=2)
-    return lengths[:, 0] / np.maximum(lengths[:, 1], 1e-6)
+    measures: Floats = lengths[:, 0] / np.maximum(lengths[:, 1], 1e-6)
+    return measures
 
 
 def _difference(reference: Floats, driver: Floats) -> Floats:
-    """Mean distance (frames,) of the vectors of (1 or frames, n, 2) and (frames, n, 2), each in
-    sizes of what both show."""
+    """(frames,) mean distance of vectors, each in sizes of what both show.
+
+    reference: (1 or frames, n, 2); driver: (frames, n, 2).
+    """
     reference = np.broadcast_to(reference, driver.shape)
     wanted = np.isfinite(reference).all(axis=2)
     both = wanted & np.isfinite(driver).all(axis=2)
     scaled = [vectors / _size(vectors, both) for vectors in (reference, driver)]
     distance = np.where(both, np.linalg.norm(scaled[0] - scaled[1], axis=2), UNSEEN)
-    return np.where(wanted, distance, 0).sum(axis=1) / wanted.sum(axis=1).clip(1)
+    mean_distance: Floats = np.where(wanted, distance, 0).sum(axis=1) / wanted.sum(axis=1).clip(1)
+    return mean_distance
 
 
 def _lines(points: Floats) -> Floats:
-    """(frames, LINES, 2)"""
+    """(frames, LINES, 2) from the start to the end of each line."""
     starts, ends = ([INDEX[line[k]] for line in LINES] for k in (0, 1))
     return points[:, ends] - points[:, starts]
 
@@ -157,4 +167,5 @@ def _size(vectors: Floats, chosen: Mask) -> Floats:
     """(frames, 1, 1): root mean square length of the chosen ones; 1 where there are none."""
     squares = np.where(chosen, (vectors**2).sum(axis=2), 0).sum(axis=1)
     mean = squares / chosen.sum(axis=1).clip(1)
-    return np.sqrt(np.where(mean > 0, mean, 1.0))[:, None, None]
+    root: Floats = np.sqrt(np.where(mean > 0, mean, 1.0))[:, None, None]
+    return root

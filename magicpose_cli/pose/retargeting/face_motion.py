@@ -105,8 +105,11 @@ def _reference(
 
 
 def _same_picture(wanted: Floats, points: Floats) -> tuple[int, HeadPoses] | None:
-    """The frame whose points lie as the target's but for their size, place and turn in the plane,
-    and the way from there to the target; None where there is no such frame."""
+    """The frame whose points lie as the target's; None where there is no such frame.
+
+    They may differ in size, place and turn in the plane: the way from there to the target is
+    returned as well.
+    """
     seen = np.isfinite(points[..., 0]) & np.isfinite(wanted[..., 0])
     count = np.maximum(seen.sum(axis=1), 1)[:, None]
     a, b = (

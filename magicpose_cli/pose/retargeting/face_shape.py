@@ -130,7 +130,8 @@ def lift_face(points: Floats, other: Face) -> tuple[Floats, HeadPoses]:
 
 def _filled(points: Floats, heads: HeadPoses, shape: Floats) -> Floats:
     """What is known of a single picture in the face's own axes, (73, 3), the rest from `shape`."""
-    return heads.unproject(np.where(np.isfinite(points), points, heads.project(shape)))[0]
+    known: Floats = heads.unproject(np.where(np.isfinite(points), points, heads.project(shape)))[0]
+    return known
 
 
 def mouth_gap(points: Floats, heads: HeadPoses) -> Floats:
@@ -138,7 +139,8 @@ def mouth_gap(points: Floats, heads: HeadPoses) -> Floats:
     apart = points[:, list(LOWER_LIP), :2] - points[:, list(UPPER_LIP), :2]
     down = heads.rotation[:, :2, 1] * heads.scale[:, None]
     gap = (apart.mean(axis=1) * down).sum(axis=1) / np.square(down).sum(axis=1)
-    return np.maximum(np.nan_to_num(gap), 0.0)
+    opened: Floats = np.maximum(np.nan_to_num(gap), 0.0)
+    return opened
 
 
 def leveled(face: Face) -> Face:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from magicpose_cli.arrays import AnyArray, Floats, Mask
+from magicpose_cli.arrays import Floats, Mask
 
 TOGETHER = 512  # frames fitted at once: 40 kB each
 MIN_POINTS = 3  # two would leave the turn to the prior alone
@@ -34,11 +35,15 @@ class HeadPoses:
     def project(self, shape: Floats) -> Floats:
         """Where a shape (73, 3) or (T, 73, 3) is seen: (T, 73, 3)."""
         turned = shape @ np.swapaxes(self.rotation, 1, 2)
-        return self.scale[:, None, None] * turned + self.shift[:, None]
+        seen: Floats = self.scale[:, None, None] * turned + self.shift[:, None]
+        return seen
 
     def unproject(self, seen: Floats) -> Floats:
         """(T, 73, 3) of the picture in the face's own axes."""
-        return ((seen - self.shift[:, None]) / self.scale[:, None, None]) @ self.rotation
+        in_own_axes: Floats = (
+            (seen - self.shift[:, None]) / self.scale[:, None, None]
+        ) @ self.rotation
+        return in_own_axes
 
     def after(self, first: HeadPoses) -> HeadPoses:
         """The poses that do first `first` (one row), then these."""
@@ -79,24 +84,17 @@ def fit_heads(points: Floats, shape: Floats, spread: Floats) -> HeadPoses:
 
 
 def rotation_vectors(rotation: Floats) -> Floats:
-    """(T, 3, 3) rotations as axis times angle (T, 3), in radians up to pi."""
-    return np.array([_axis_angle(matrix) for matrix in rotation]).reshape(-1, 3)
+    """(T, 3, 3) rotations as axis times angle (T, 3), in radians up to pi; NaN stays NaN."""
+    vectors = np.full((len(rotation), 3), np.nan)
+    known = np.isfinite(rotation).all(axis=(1, 2))
+    if known.any():
+        vectors[known] = Rotation.from_matrix(rotation[known]).as_rotvec()
+    return vectors
 
 
 def rotations(vectors: Floats) -> Floats:
     """Axis times angle (T, 3) as rotations (T, 3, 3)."""
-    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
-    cross = _cross(vectors / np.maximum(angle[:, 0], 1e-300))
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
-
-
-def _axis_angle(matrix: Floats) -> Floats:
-    import cv2
-
-    if not np.isfinite(matrix).all():
-        return np.full(3, np.nan)
-    vector: AnyArray = cv2.Rodrigues(matrix)[0]
-    return vector[:, 0]
+    return np.asarray(Rotation.from_rotvec(vectors).as_matrix())
 
 
 def _cross(vectors: Floats) -> Floats:
@@ -172,7 +170,8 @@ def _weights(wrong: Floats, rotation: Floats, spread: Floats, seen: Mask, deep: 
     covariance[..., 2, 2] += np.where(deep, 0.0, _UNKNOWN)
     weight = np.linalg.inv(covariance)
     distance = np.einsum("tni,tnij,tnj->tn", wrong, weight, wrong) / TOLERATED**2
-    return weight * (seen / (1 + distance))[..., None, None]
+    robust: Floats = weight * (seen / (1 + distance))[..., None, None]
+    return robust
 
 
 def _step(

@@ -107,8 +107,10 @@ def _turn_and_scale(source: Floats, target: Floats) -> tuple[Rotation, float]:
 
 
 def _strayed(clip: PoseClip, moved: Floats, start: int, index: int, size: float) -> Floats:
-    """(2,) how much further than the driver's the face has gone on the reference since `start`, as
-    longer legs or a shorter neck take it."""
+    """(2,) how much further than the driver's the face has gone on the reference since `start`.
+
+    Longer legs or a shorter neck take it there.
+    """
     face = clip.part("face")
     own = face[index].astype(np.float64) - face[start]
     return _middle_step(moved[index, FACE] - moved[start, FACE] - size * own)

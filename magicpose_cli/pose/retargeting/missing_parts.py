@@ -56,14 +56,17 @@ def missing_parts(target: Pose, driver: Floats, scale: float) -> tuple[tuple[str
 
 def _neck(reference: Floats, length: float) -> Floats:
     """The neck, or where it must be for what is seen."""
+    place: Floats
     for name in ("neck", "right_shoulder", "left_shoulder"):
-        if np.isfinite(reference[INDEX[name]]).all():
-            return reference[INDEX[name]]
+        place = reference[INDEX[name]]
+        if np.isfinite(place).all():
+            return place
     head = reference[[INDEX[name] for name in HEAD] + list(range(FACE.start, FACE.stop))]
     head = head[np.isfinite(head).all(axis=1)]
     if len(head):
         return np.add(head.mean(axis=0), (0.0, length))
-    return reference[np.isfinite(reference).all(axis=1)].mean(axis=0)
+    place = reference[np.isfinite(reference).all(axis=1)].mean(axis=0)
+    return place
 
 
 def _length(driver: Floats, joint: str, parent: str) -> float:

@@ -52,4 +52,5 @@ def foreshortenings(poses: Sequence[Pose], pairs: Sequence[tuple[str, str]]) -> 
     true = np.linalg.norm(lines, axis=2)
     true[true == 0] = np.nan
     apparent: Floats = np.linalg.norm(lines[..., :2], axis=2)
-    return apparent / true
+    shares: Floats = apparent / true
+    return shares

@@ -87,8 +87,10 @@ class Ratios:
 
 
 def compare_proportions(target: Pose, poses: Sequence[Pose], anchor: int) -> Ratios | None:
-    """How much larger the reference's bones are than the driver's at frame `anchor`; None where
-    they show no group in common."""
+    """How much larger the reference's bones are than the driver's at frame `anchor`.
+
+    None where they show no limb group in common.
+    """
     reference = _line_lengths(named_points([target]))[0]
     apparent = _line_lengths(named_points(poses))
     straight = reference / _known(foreshortenings([target], PAIRS))[0]
@@ -131,8 +133,10 @@ def true_lengths(apparent: Floats, shares: Floats, anchor: int) -> Floats:
 
 
 def sizes_of(points: Floats) -> Floats:
-    """(frames,): how large the person of (frames, points, 2) looks in each frame, up to a factor
-    that all frames have in common."""
+    """(frames,) how large the person of (frames, points, 2) looks in each frame.
+
+    The sizes are known up to a factor that all frames have in common.
+    """
     apparent = _line_lengths(points)
     lengths = np.where(apparent > 0, apparent, np.nan)
     return _settled(lengths, LENGTH_PERCENTILE, SIZE_QUANTILE)[0]
@@ -168,7 +172,8 @@ def _sizes(lengths: Floats, longest: Floats, quantile: float) -> Floats:
 def _line_lengths(points: Floats) -> Floats:
     """(frames, points, 2) -> (frames, PAIRS) pixels; NaN where one end is unseen."""
     starts, ends = ([INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
-    return np.linalg.norm(points[:, starts] - points[:, ends], axis=2)
+    lengths: Floats = np.linalg.norm(points[:, starts] - points[:, ends], axis=2)
+    return lengths
 
 
 def _known(shares: Floats) -> Floats:
@@ -201,8 +206,11 @@ def _of_two_sides(lengths: Floats) -> float:
 
 
 def _believed(name: str, ratio: float, whole: float, reference: Floats) -> float:
-    """The ratio within what bodies can be: a reference may show an arm that points at the camera,
-    and nobody's arms are half as long as they should be."""
+    """The ratio within what bodies can be.
+
+    A reference may show an arm that points at the camera, and nobody's arms are half as long as
+    they should be.
+    """
     group = LIMB_GROUPS[name]
     low, high = group.low, group.high
     sides = reference[_columns(name)]
@@ -212,8 +220,10 @@ def _believed(name: str, ratio: float, whole: float, reference: Floats) -> float
 
 
 def alike_lines(target: Pose, pose: Pose) -> Mask:
-    """(PAIRS,) bool: lines that lie the same way in both; all False where the two do not stand
-    alike as a whole."""
+    """(PAIRS,) the lines that lie the same way in both.
+
+    All are False where the two do not stand alike as a whole.
+    """
     points = named_points([target, pose])
     starts, ends = ([INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
     one, other = points[:, ends] - points[:, starts]
@@ -222,12 +232,15 @@ def alike_lines(target: Pose, pose: Pose) -> Mask:
     seen = np.isfinite(angle)
     if not seen.any() or np.average(angle[seen], weights=_PAIR_WEIGHTS[seen] + 1e-3) > SAME_POSE:
         return np.zeros(len(PAIRS), dtype=bool)
-    return angle < SAME_BONE  # NaN compares false
+    alike: Mask = angle < SAME_BONE  # NaN compares false
+    return alike
 
 
 def _direct(name: str, reference: Floats, driver: Floats, alike: Mask) -> float | None:
-    """Reference over driver from the one frame in which both stand alike, and are foreshortened
-    alike; None where they do not."""
+    """Reference over driver from the one frame in which both stand alike; None where they do not.
+
+    There both are foreshortened alike.
+    """
     columns = [k for k in _columns(name) if alike[k]]
     wanted, has = reference[columns].sum(), driver[columns].sum()
     return float(wanted / has) if columns and wanted > 0 and has > 0 else None

@@ -179,8 +179,10 @@ def _is_close(clip: PoseClip) -> bool:
 
 
 def _shift_onto(moved: Floats, reference: Floats, frame: int) -> None:
-    """Body and head of `moved` (frames, points, 2) onto the reference's in a frame that stands as
-    it does, in place: no bone's length is known to the pixel."""
+    """Shift body and head, in place, onto the reference's in a frame that stands as it does.
+
+    No bone's length is known to the pixel. moved: (frames, points, 2) of NAMES.
+    """
     for group, goes_along in ((BELOW_HEAD, list(range(len(NAMES)))), (HEAD, HEAD)):
         shift = shift_at(reference, moved, frame, group)
         if shift is not None:

@@ -52,12 +52,20 @@ def find_root(target: Pose, poses: Sequence[Pose]) -> str | None:
 def on_bones(
     poses: Sequence[Pose], target: Pose, ratios: Ratios, root: str, frame: int, alike: bool
 ) -> Floats:
-    """(frames, points, 2) of NAMES in the reference's picture; joints are also told where the
-    driver hides them for a while.
+    """The driver's motion with the reference's bones, in the reference's picture.
 
-    frame: where the root is laid onto the reference's. alike: whether the driver stands as the
-    reference does there, so that the lower foot is laid on its ground; else that is done with the
-    ground that the feet come down to in the whole clip.
+    Args:
+        poses: the driver's person.
+        target: the reference's person.
+        ratios: reference over driver of each limb group.
+        root: the joint that the rest hangs on.
+        frame: where the root is laid onto the reference's.
+        alike: whether the driver stands as the reference does there, so that the lower foot is laid
+            on its ground; else that is done with the ground that the feet come down to in the whole
+            clip.
+
+    Returns:
+        (frames, points, 2) of NAMES; joints are also told where the driver hides them for a while.
     """
     reference = named_points([target])[0]
     seen = named_points(poses)
@@ -77,7 +85,8 @@ def on_bones(
     if np.isfinite(ground).any() and has_feet:
         lower = feet[frame] if alike else np.percentile(feet, GROUND_PERCENTILE)
         shift[1] = np.nanmax(ground) - lower
-    return moved + shift
+    placed: Floats = moved + shift
+    return placed
 
 
 def _tree(root: str) -> Iterator[tuple[str, str, str]]:
@@ -112,8 +121,10 @@ def _imputed(points: Floats, root: str) -> Floats:
 
 
 def _follow(points: Floats, joint: int, leader: Floats) -> None:
-    """Fill `joint` where it is missing and the leader (frames, 2) is not, in place: their offset is
-    carried through time."""
+    """Fill `joint` in place where it is missing and the leader (frames, 2) is not.
+
+    Their offset is carried through time.
+    """
     offset = points[:, joint] - leader
     known = np.isfinite(offset).all(axis=1)
     missing = ~np.isfinite(points[:, joint]).all(axis=1)
@@ -125,8 +136,10 @@ def _follow(points: Floats, joint: int, leader: Floats) -> None:
 
 
 def _hang(moved: Floats, driver: Floats, root: str, ratios: Ratios) -> None:
-    """Place joint after joint in `moved`, in place: each on the nearest joint toward the root that
-    the driver shows."""
+    """Place joint after joint in `moved`, in place.
+
+    Each hangs on the nearest joint toward the root that the driver shows.
+    """
     # The joint to hang on, and the ratios of the bones up to it.
     nearest: dict[str, tuple[str, list[float]]] = {root: (root, [])}
     for joint, parent, measure in _tree(root):
@@ -147,11 +160,10 @@ def _attach(moved: Floats, driver: Floats, joint: str, part: slice, ratio: float
 
 
 def _feet_held(moved: Floats, driver: Floats, seen: Floats, stride: float) -> Floats:
-    """(frames, 2) to add, so that the foot that carries the person moves as far as the driver's, in
-    legs.
+    """(frames, 2) to add, so that the foot that carries the person moves as far as the driver's.
 
-    Thighs and shins of different ratios would otherwise let a standing foot slide as the knee
-    bends.
+    Lengths are measured in legs. Thighs and shins of different ratios would otherwise let a
+    standing foot slide as the knee bends.
     """
     shown = np.flatnonzero(np.isfinite(seen[:, ANKLES]).all(axis=(1, 2)))
     if not len(shown):

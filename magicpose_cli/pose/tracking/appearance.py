@@ -71,7 +71,9 @@ def appearance_distance(one: AnyArray, other: AnyArray) -> Floats:
     common = (a * b).sum(axis=-1)
     weight = REGION_WEIGHTS * (a.any(axis=-1) & b.any(axis=-1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = (weight * np.sqrt(np.clip(1 - common, 0, 1))).sum(axis=-1) / weight.sum(axis=-1)
+        apart: Floats = (weight * np.sqrt(np.clip(1 - common, 0, 1))).sum(axis=-1) / weight.sum(
+            axis=-1
+        )
     return apart
 
 
@@ -87,7 +89,8 @@ def _torso(body: Floats) -> Floats:
         right_hip, left_hip = right + down, left + down
     top = right + _ACROSS[:, None] * across
     bottom = right_hip + _ACROSS[:, None] * (left_hip - right_hip)
-    return top + _DOWN[:, None] * (bottom - top)
+    grid: Floats = top + _DOWN[:, None] * (bottom - top)
+    return grid
 
 
 def _limbs(body: Floats, bones: tuple[tuple[int, int], ...]) -> Floats:

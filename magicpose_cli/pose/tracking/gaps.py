@@ -20,10 +20,10 @@ SLOPE_TRUST = 0.8
 
 
 def fill_from_guesses(clip: PoseClip) -> None:
-    """Give, in place, a joint that is seen half of the time its place just outside of the picture,
-    where the detector guesses it surely: else it would come and go with each step over the edge.
+    """Place, in place, joints just outside of the picture where the detector guesses them surely.
 
-    The points' scores are lower, as of all that is filled.
+    Of joints that are seen half of the time: else they would come and go with each step over the
+    edge. The points' scores are lower, as of all that is filled.
     """
     if clip.body_guess is None:
         return
@@ -42,10 +42,12 @@ def fill_from_guesses(clip: PoseClip) -> None:
 
 
 def interpolate_gaps(clip: PoseClip, max_gap_frames: int) -> None:
-    """Fill in place the points unseen for at most `max_gap_frames` frames, from the sightings
-    before and after: on a curve that keeps the speed at both ends (cubic Hermite). Faces and hands
-    move with their joint where it is known all the way. Filled points have lower scores. The
-    mesh of a face that is filled in goes the straight way."""
+    """Fill in place the points unseen for at most `max_gap_frames` frames.
+
+    They go on a curve between the detections before and after that keeps the speed at both ends
+    (cubic Hermite). Faces and hands move with their joint where it is known all the way. Filled
+    points have lower scores. The mesh of a face that is filled in goes the straight way.
+    """
     faceless = ~clip.seen[:, PART_COLUMNS["face"]].any(axis=1)
     for part, columns in PART_COLUMNS.items():  # the body first: the others are anchored to it
         points, scores = clip.points[:, columns], clip.scores[:, columns]
@@ -60,11 +62,13 @@ def interpolate_gaps(clip: PoseClip, max_gap_frames: int) -> None:
 
 
 def hold_last(clip: PoseClip) -> Mask:
-    """Give frames that are still empty, in place, the last person before them (at the start, the
-    first one), with lower scores. Returns which frames, (frames,) bool.
+    """Give frames that are still empty, in place, the last person before them, with lower scores.
 
-    Of a person who leaves the picture the last that is seen is an arm; they are held as they were
-    when most of them was seen.
+    At the start they get the first one. Of a person who leaves the picture the last that is seen is
+    an arm; they are held as they were when most of them was seen.
+
+    Returns:
+        (frames,) which frames were filled.
     """
     somebody = clip.seen.any(axis=1)
     empty = np.flatnonzero(~somebody)
@@ -76,7 +80,8 @@ def hold_last(clip: PoseClip) -> Mask:
         clip.scores[empty] = FILLED_SCORE * clip.scores[source]
         if clip.face_mesh is not None:
             clip.face_mesh[empty] = clip.face_mesh[source]
-    return ~somebody
+    held: Mask = ~somebody
+    return held
 
 
 def nobody_seen(frame_count: int) -> DetectionError:
@@ -117,8 +122,10 @@ def _interpolate_alike(
 
 
 def _interpolate_mesh(meshes: Floats, chosen: Mask, max_gap_frames: int) -> None:
-    """Fill in place the meshes (frames, 478, 3) of the `chosen` frames (frames,) bool, as shares of
-    those before and after, where at most `max_gap_frames` lie between these."""
+    """Fill in place the meshes of the `chosen` frames, as shares of those before and after.
+
+    meshes: (frames, 478, 3); between two that are known at most `max_gap_frames` may lie.
+    """
     frames = np.flatnonzero(has_mesh(meshes))
     missing = np.flatnonzero(chosen & ~has_mesh(meshes))
     after = np.searchsorted(frames, missing)
@@ -131,8 +138,10 @@ def _interpolate_mesh(meshes: Floats, chosen: Mask, max_gap_frames: int) -> None
 
 
 def _curve(path: Floats, frames: Integers, missing: Integers, which: Integers) -> Floats:
-    """(missing, columns, 2) on the way from sighting `which` to the next one, of the path
-    (sightings, columns, 2) that is seen in `frames`."""
+    """(missing, columns, 2) on the way from detection `which` to the next one.
+
+    path: (detections, columns, 2), seen in `frames`.
+    """
     before, after = _slopes(path, frames)
     length = np.diff(frames)[which][:, None, None].astype(np.float64)
     share = (missing - frames[which])[:, None, None] / length
@@ -141,7 +150,8 @@ def _curve(path: Floats, frames: Integers, missing: Integers, which: Integers) -
     leaving = _bending(before[which], chord, length)
     arriving = _bending(after[which + 1], chord, length)
     bend = share * (1 - share) * ((1 - share) * leaving - share * arriving)
-    return path[which] + share * chord + bend
+    filled: Floats = path[which] + share * chord + bend
+    return filled
 
 
 def _bending(slope: Floats, chord: Floats, length: Floats) -> Floats:
@@ -150,8 +160,10 @@ def _bending(slope: Floats, chord: Floats, length: Floats) -> Floats:
 
 
 def _slopes(path: Floats, frames: Integers) -> tuple[Floats, Floats]:
-    """Speeds a frame at each sighting, told from those before it and from those after it: least
-    squares over SLOPE_POINTS neighboring frames; NaN where these are not all there."""
+    """Speeds a frame at each detection, told from those before it and from those after it.
+
+    Least squares over SLOPE_POINTS neighboring frames; NaN where these are not all there.
+    """
     before = np.full_like(path, np.nan)
     after = np.full_like(path, np.nan)
     if len(frames) >= SLOPE_POINTS:

@@ -183,7 +183,8 @@ def _crowded(boxes: Floats) -> Floats:
     covered = np.maximum(high - low, 0.0).prod(axis=2)
     np.fill_diagonal(covered, 0.0)
     area = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-6)
-    return covered.max(axis=1) > CROWDED * area
+    crowded: Floats = covered.max(axis=1) > CROWDED * area
+    return crowded
 
 
 def _begin(

@@ -107,7 +107,8 @@ def _box(pose: Pose) -> Floats:
     body = pose.body[np.isfinite(pose.body).all(axis=1)]
     if not len(body):
         return np.full(4, np.nan)
-    return np.concatenate([body.min(axis=0), body.max(axis=0)]).astype(np.float64)
+    box: Floats = np.concatenate([body.min(axis=0), body.max(axis=0)]).astype(np.float64)
+    return box
 
 
 def _height(heights: Floats, fps: float) -> Floats:

@@ -95,12 +95,16 @@ def remove_flicker(clip: PoseClip, fps: float, max_gap_s: float) -> int:
 
 def _from_edge(points: Floats, picture: tuple[int, int]) -> Floats:
     """(...,) of (..., 2) pixels from the nearest edge of the picture; negative outside of it."""
-    return np.minimum(points, np.array(picture) - points).min(axis=-1)
+    distance: Floats = np.minimum(points, np.array(picture) - points).min(axis=-1)
+    return distance
 
 
 def shot_bounds(clip: PoseClip, size: Floats, fps: float) -> list[int]:
-    """Frames with which a new shot begins, or the person is back at another place: there nothing
-    may be bridged nor smoothed across. [0, ..., frames]: the bounds of what belongs together."""
+    """Frames with which a new shot begins, or the person is back at another place.
+
+    There nothing may be interpolated nor smoothed across. The bounds of what belongs together are
+    [0, ..., frames].
+    """
     frames = np.flatnonzero(clip.seen.any(axis=1))
     if len(frames) < 2:
         return [0, len(clip)]
@@ -157,8 +161,12 @@ def _off_path(path: Floats, frames: Integers, size: Floats, longest: int, fps: f
 
 
 def _deviations(path: Floats, frames: Integers, length: int) -> Floats:
-    """(length, n - length - 1, columns): how far each point of a run of `length` points is from the
-    straight line between the one before the run and the one after it."""
+    """How far each point of a run of `length` points is from the straight line across the run.
+
+    Returns:
+        (length, n - length - 1, columns); the line goes from the point before the run to the one
+        after it.
+    """
     before, after = path[: -length - 1], path[length + 1 :]
     start, end = frames[: -length - 1], frames[length + 1 :]
     away = []

@@ -110,8 +110,10 @@ def _boxes(
 
 
 def _at_point(boxes: list[tuple[Integers, Floats]], point: Floats) -> int:
-    """Who is the first whose box holds the point (of several the one whose middle is nearest to
-    it), else whose box comes nearest."""
+    """Who is the first whose box holds the point, else whose box comes nearest.
+
+    Of several who hold it at once the one whose middle is nearest to it.
+    """
     ranks = []
     for frames, box in boxes:
         outside = np.maximum(np.maximum(box[:, :2] - point, point - box[:, 2:]), 0.0)

@@ -42,4 +42,5 @@ def box_diagonals(points: Floats) -> Floats:
 def _diagonal(points: Floats) -> Floats:
     low = np.nan_to_num(points, nan=np.inf).min(axis=1)
     high = np.nan_to_num(points, nan=-np.inf).max(axis=1)
-    return np.hypot(*np.maximum(high - low, 0.0).T.astype(np.float64))
+    diagonal: Floats = np.hypot(*np.maximum(high - low, 0.0).T.astype(np.float64))
+    return diagonal

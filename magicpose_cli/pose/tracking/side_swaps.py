@@ -88,12 +88,15 @@ def _swapped_frames(clip: PoseClip, pairs: Integers, size: Floats, fps: float) -
 
 
 def _transition_costs(points: Floats, steps: Floats, size: Floats) -> Floats:
-    """(n - 1, 2, 2) of going on from each frame to the next one, by whether the sides are exchanged
-    between the two, and between the two before.
+    """(n - 1, 2, 2) costs of going on from each frame to the next one.
 
-    points: (n, pairs, 2 sides, 2) pixels; steps: (n - 1,) frames between them; size: (n - 1,)
-    pixels. Half of a cost is how far a joint moves, half how far it is from where its speed would
-    have brought it.
+    They go by whether the sides are exchanged between the two, and between the two before. Half of
+    a cost is how far a joint moves, half how far it is from where its speed would have brought it.
+
+    Args:
+        points: (n, pairs, 2 sides, 2) pixels.
+        steps: (n - 1,) frames between them.
+        size: (n - 1,) of the person, pixels.
     """
     before, after = points[:-1], points[1:]
     costs = np.empty((len(steps), 2, 2))
@@ -114,7 +117,8 @@ def _moved(before: Floats, after: Floats, size: Floats) -> Floats:
     one, both = np.isfinite(before[..., 0]), np.isfinite(distance)
     other = np.isfinite(after[..., 0])
     cost = np.where(both, np.minimum(distance, FARTHEST), APPEARING * (one ^ other))
-    return cost.sum(axis=(1, 2)) / np.maximum((one | other).sum(axis=(1, 2)), 1)
+    mean_cost: Floats = cost.sum(axis=(1, 2)) / np.maximum((one | other).sum(axis=(1, 2)), 1)
+    return mean_cost
 
 
 def _cheapest_path(costs: Floats, lasting: Floats) -> Mask:

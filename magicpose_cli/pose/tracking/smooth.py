@@ -29,11 +29,15 @@ _BLOCK = 16  # columns worked on at a time: an hour of film then takes some hund
 
 
 def smooth_shot(clip: PoseClip, size: float, fps: float, strength: float) -> None:
-    """Smooth in place every point of one shot, the face's mesh like the face's points; unseen
-    points stay unseen, scores stay as they are.
+    """Smooth in place every point of one shot, the face's mesh like the face's points.
 
-    size: of the person, pixels. strength: 0 leaves the points alone, 1 is usual; windows widen
-    with it.
+    Unseen points stay unseen, scores stay as they are.
+
+    Args:
+        clip: the shot.
+        size: of the person, pixels.
+        fps: frames a second.
+        strength: 0 leaves the points alone, 1 is usual; windows widen with it.
     """
     if strength <= 0 or len(clip) < 3:
         return
@@ -61,9 +65,10 @@ def _smooth_columns(points: Floats, scores: Floats, width: float, most_noise: fl
 
 
 def _smoothed(points: Floats, scores: Floats, width: float, most_noise: float) -> Floats:
-    """points (frames, n, 2 or 3), scores (frames, n); width in frames; most_noise in pixels.
+    """The points smoothed with windows of several widths.
 
-    How they move in the picture, by x and y, tells how much a third coordinate is smoothed too.
+    points: (frames, n, 2 or 3); scores: (frames, n); width in frames; most_noise in pixels. How
+    they move in the picture, by x and y, tells how much a third coordinate is smoothed too.
     """
     noise = np.minimum(_noise(points[..., :2]), most_noise)
     current = points
@@ -79,8 +84,10 @@ def _smoothed(points: Floats, scores: Floats, width: float, most_noise: float) -
 
 
 def _noise(points: Floats) -> Floats:
-    """(n,) pixels: standard deviation of a coordinate's noise, from third differences, in which
-    a steady motion cancels out; never 0."""
+    """(n,) pixels: standard deviation of a coordinate's noise; never 0.
+
+    Told from third differences, in which a steady motion cancels out.
+    """
     if len(points) < 4:
         return np.full(points.shape[1], 1e-3)
     third = np.abs(np.diff(points, 3, axis=0)).reshape(-1, points.shape[1], 2)
@@ -98,12 +105,15 @@ def _window_mean(values: Floats) -> Floats:
     around = np.pad(values, ((SPREAD_FRAMES, SPREAD_FRAMES), (0, 0)), constant_values=np.nan)
     shifted = np.stack([around[k : k + len(values)] for k in range(2 * SPREAD_FRAMES + 1)])
     known = np.isfinite(shifted)
-    return np.where(known, shifted, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    mean: Floats = np.where(known, shifted, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return mean
 
 
 def _fitted(points: Floats, scores: Floats, width: float) -> Floats:
-    """The value at each frame of the parabola around it; the point itself where too little is seen
-    around it for one."""
+    """The value at each frame of the parabola around it.
+
+    The point itself where too little is seen around it for one.
+    """
     frames, columns, axes = points.shape
     reach = min(int(CUTOFF * width), frames - 1)
     if reach < 1:

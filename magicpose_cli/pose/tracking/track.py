@@ -185,8 +185,11 @@ def _parts(believed: Mask, interpolated: Mask, shown: Mask) -> dict[str, dict[st
 
 
 def _jitter(clip: PoseClip, seen: Mask, size: Floats) -> float:
-    """Mean length of the joints' second differences in % of the person's size, over frames that
-    are `seen` with both neighbors; 0 where there are none."""
+    """Mean length of the joints' second differences in % of the person's size; 0 where none is
+    known.
+
+    Over frames that are `seen` with both neighbors.
+    """
     body = clip.points[:, PART_COLUMNS["body"]]
     bend = np.hypot(*np.moveaxis(np.diff(body, 2, axis=0), 2, 0))[seen[:-2] & seen[1:-1] & seen[2:]]
     bend = 100 * bend / size[1:-1][seen[:-2] & seen[1:-1] & seen[2:], None]

@@ -41,8 +41,10 @@ def remove_upside_down(clip: PoseClip, size: Floats, fps: float) -> int:
 
 
 def _up(clip: PoseClip) -> Floats:
-    """(frames, 2) from the middle of the hips to the neck; from the neck to the nose where no hip
-    is seen, NaN where that is unknown, too."""
+    """(frames, 2) from the middle of the hips to the neck.
+
+    From the neck to the nose where no hip is seen; NaN where that is unknown, too.
+    """
     hips = np.stack([clip.joint("right_hip"), clip.joint("left_hip")])
     seen = np.isfinite(hips).all(axis=2, keepdims=True)
     middle = np.where(seen, hips, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
