@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from magicpose_cli.motion.framing import FADE, Framing
+from magicpose_cli.motion.framing import WINDOW_FADE, Framing
 
 
 class Paster:
@@ -18,7 +18,7 @@ class Paster:
     edge, or beyond it, does not fade.
     """
 
-    def __init__(self, picture: np.ndarray, framing: Framing, feather: float = FADE) -> None:
+    def __init__(self, picture: np.ndarray, framing: Framing, feather: float = WINDOW_FADE) -> None:
         self._picture = Image.fromarray(picture)
         self._framing = framing
         left, top, right, bottom = framing.window

@@ -19,7 +19,9 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels."""
 
-MARGIN = 0.10  # around a person, of their height: for clothes and for what the points do not show
+PERSON_MARGIN = (
+    0.10  # around a person, of their height: for clothes and for what the points do not show
+)
 # From the topmost point of the head (brows or eyes) to above the hair, in lengths between
 # these joints. The longest of them counts, for what points at the camera looks shorter. Of 95 drawn
 # people, 9 in 10 need less than 0.35, 0.85 and 1.7.
@@ -28,13 +30,15 @@ HEAD_ROOM = (
     ("nose", "neck", 0.9),
     ("right_eye", "left_eye", 2.2),
 )
-HEAD_JOINTS = [BODY_JOINTS.index(j) for j in ("nose", "right_eye", "left_eye")]
-LENGTH_PERCENTILE = 90.0  # of a length over a clip: the longest may be a mistake
+UPPER_HEAD_JOINTS = [BODY_JOINTS.index(j) for j in ("nose", "right_eye", "left_eye")]
+HEAD_LENGTH_PERCENTILE = 90.0  # of a length over a clip: the longest may be a mistake
 # At each end of a point's way through a clip, this share of the frames may be mistakes; of fewer
 # frames than MIN_FRAMES none is left out.
 MISTAKES = 0.01
 MIN_FRAMES = 21
-FADE = 0.05  # of a zoomed window's short side, around the person: there, what is pasted back fades
+WINDOW_FADE = (
+    0.05  # of a zoomed window's short side, around the person: there, what is pasted back fades
+)
 DRAWN = 48  # levels from the ground on, which what compressing leaves around lines does not reach
 DRAWN_SIDE = 256  # pixels of a short side that are enough to see where something is drawn
 MAX_ENLARGEMENT = 4.0  # of a small person: beyond, the network would see nothing but blur
@@ -121,7 +125,7 @@ def frame_clip(
     poses: Sequence[Pose],
     *,
     zoom: bool = False,
-    fade: float = FADE,
+    fade: float = WINDOW_FADE,
 ) -> Framing:
     """One framing for a whole clip: of the reference picture and of everything moved onto it.
 
@@ -147,7 +151,7 @@ def frame_both(
     moving: Extent | None,
     *,
     zoom: bool = False,
-    fade: float = FADE,
+    fade: float = WINDOW_FADE,
 ) -> Framing:
     """The crop of `frame_clip`, of where the person is in the reference and where they move."""
     (w, h), (width, height) = source, target
@@ -252,8 +256,8 @@ def extent(poses: Sequence[Pose]) -> Extent | None:
     if not seen.any():
         return None
     (left, top), (right, bottom) = lows[seen].min(0).tolist(), highs[seen].max(0).tolist()
-    margin = MARGIN * (bottom - top)
-    head = np.append(ends["body"][0][HEAD_JOINTS, 1], ends["face"][0][:, 1])
+    margin = PERSON_MARGIN * (bottom - top)
+    head = np.append(ends["body"][0][UPPER_HEAD_JOINTS, 1], ends["face"][0][:, 1])
     head = head[np.isfinite(head)]
     crown = float(head.min()) - _head_room(clip, margin) if len(head) else top - margin
     return Extent(left - margin, min(top - margin, crown), right + margin, bottom + margin, crown)
@@ -283,7 +287,7 @@ class DrawnExtent:
         ways = np.sort(self._boxes, axis=0)
         dropped = math.ceil(MISTAKES * len(ways)) if len(ways) >= MIN_FRAMES else 0
         (left, top), (right, bottom) = ways[dropped, :2], ways[-1 - dropped, 2:]
-        margin = MARGIN * (bottom - top)
+        margin = PERSON_MARGIN * (bottom - top)
         top = top - margin
         return Extent(left - margin, top, right + margin, bottom + margin, head=top)
 
@@ -309,7 +313,7 @@ def _head_room(clip: PoseClip, default: float) -> float:
         lengths = np.hypot(*apart.T)
         lengths = lengths[np.isfinite(lengths)]
         if len(lengths):
-            rooms.append(share * float(np.percentile(lengths, LENGTH_PERCENTILE)))
+            rooms.append(share * float(np.percentile(lengths, HEAD_LENGTH_PERCENTILE)))
     return max(rooms, default=default)
 
 

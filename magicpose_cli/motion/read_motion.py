@@ -29,7 +29,7 @@ from magicpose_cli.pose.retargeting.missing_parts import names_of
 from magicpose_cli.pose.retargeting.retarget import Retargeted
 
 GONE = 1 / 3  # of the joints outside of the picture: the person leaves it, not a raised hand
-Size = tuple[int, int]
+FrameSize = tuple[int, int]
 """Width, height in pixels."""
 
 
@@ -38,7 +38,7 @@ def needs_target(driver: Driver, preset: Preset) -> bool:
     return driver.kind != "pose-maps" and preset.motion.retarget != "none"
 
 
-def lacks_person(driver: Driver, preset: Preset, picture: Picture, size: Size) -> bool:
+def lacks_person(driver: Driver, preset: Preset, picture: Picture, size: FrameSize) -> bool:
     """Whether the reference's person should be looked for although nothing is laid onto them.
 
     A window of another shape than the picture has to know where they are.
@@ -52,10 +52,10 @@ def read_motion(
     driver: Driver,
     target: Pose | None,
     picture: Picture,
-    size: Size,
+    size: FrameSize,
     preset: Preset,
     detections: Detections | None = None,
-    shown_size: Size | None = None,
+    shown_size: FrameSize | None = None,
 ) -> Motion:
     """The driver's motion in the network's frame, moved onto the reference's body.
 
@@ -98,7 +98,7 @@ def read_motion(
 
 
 def _drawn_motion(
-    driver: Driver, target: Pose | None, whole: Size, size: Size, preset: Preset
+    driver: Driver, target: Pose | None, whole: FrameSize, size: FrameSize, preset: Preset
 ) -> Motion:
     """Of ready-drawn maps: where they are placed."""
     own, fit = (driver.clip.width, driver.clip.height), preset.frame.fit
@@ -111,7 +111,12 @@ def _drawn_motion(
 
 
 def _framings(
-    driver: Driver, moved: Retargeted, target: Pose | None, whole: Size, size: Size, preset: Preset
+    driver: Driver,
+    moved: Retargeted,
+    target: Pose | None,
+    whole: FrameSize,
+    size: FrameSize,
+    preset: Preset,
 ) -> tuple[Framing, Framing]:
     """Of the reference's picture and of the poses, which differ where these keep their place."""
     frames, own = preset.frame, (driver.clip.width, driver.clip.height)
@@ -124,7 +129,12 @@ def _framings(
 
 
 def _in_place(
-    whole: Size, own: Size, size: Size, fit: str, person: Pose | None, held: Extent | None
+    whole: FrameSize,
+    own: FrameSize,
+    size: FrameSize,
+    fit: str,
+    person: Pose | None,
+    held: Extent | None,
 ) -> tuple[Framing, Framing]:
     """The framings of the reference and of poses that keep their place in pictures of size `own`.
 
@@ -179,8 +189,8 @@ def _leaving(window: Framing, poses: PoseClip, followed: bool) -> Iterator[str]:
 
 
 def _shown(
-    whole: Size,
-    size: Size,
+    whole: FrameSize,
+    size: FrameSize,
     preset: Preset,
     framing: Framing,
     target: Pose | None,

@@ -22,7 +22,7 @@ PART_COLORS = {
     "left_hand": "#009E73",
     "right_hand": "#CC79A7",
 }
-JOINT_COLORS = {
+PLOTTED_JOINT_COLORS = {
     "nose": "#000000",
     "right_wrist": "#CC79A7",
     "left_wrist": "#009E73",
@@ -127,7 +127,7 @@ def _draw_seen(axes: Any, clip: PoseClip, times: Floats, step: float) -> None:
 
 
 def _draw_joints(axes: Any, clip: PoseClip, times: Floats, axis: int, label: str) -> None:
-    for joint, color in JOINT_COLORS.items():
+    for joint, color in PLOTTED_JOINT_COLORS.items():
         axes.plot(times, clip.joint(joint)[:, axis], color=color, lw=1.2, zorder=2,
                   marker="." if len(times) == 1 else None, label=_named(joint))  # fmt: skip
     axes.set_ylabel(label, fontsize=9)
@@ -135,7 +135,8 @@ def _draw_joints(axes: Any, clip: PoseClip, times: Floats, axis: int, label: str
         axes.invert_yaxis()
     else:
         axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.01, 0.95), ncols=len(JOINT_COLORS), fontsize=8.5,
+            loc="lower left", bbox_to_anchor=(-0.01, 0.95), ncols=len(PLOTTED_JOINT_COLORS),
+            fontsize=8.5,
             frameon=False, handlelength=1.2, columnspacing=1.2,
         )  # fmt: skip
     axes.grid(axis="y", color="#EEEEEE", zorder=0)
@@ -155,7 +156,7 @@ def _draw_scores(axes: Any, clip: PoseClip, times: Floats) -> None:
 
 def _draw_paths(axes: Any, clip: PoseClip) -> None:
     """Where the joints go in the picture."""
-    for joint, color in JOINT_COLORS.items():
+    for joint, color in PLOTTED_JOINT_COLORS.items():
         axes.plot(*clip.joint(joint).T, ".-", color=color, lw=0.9, ms=1.5, alpha=0.8)
     axes.set_xlim(0, clip.width)
     axes.set_ylim(clip.height, 0)

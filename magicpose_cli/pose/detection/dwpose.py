@@ -32,12 +32,12 @@ READER_SIZE = (288, 384)  # width, height
 MIN_PERSON_SCORE = 0.3
 MAX_OVERLAP = 0.45  # of two boxes, intersection over union; the less sure one is dropped
 PERSON = 0  # of COCO's classes
-MIN_SCORE = 0.3  # a point is seen above it
+MIN_DWPOSE_SCORE = 0.3  # a point is seen above it
 # The 133 points of COCO-WholeBody: 17 of the body, 6 of the feet (no part of a Pose), 68 of the
 # face, 21 of the person's own left hand, 21 of the right.
 BODY_FROM_133 = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)  # -1: the neck
-NECK = BODY_JOINTS.index("neck")
-SHOULDERS = [5, 6]
+NECK_JOINT = BODY_JOINTS.index("neck")
+SHOULDER_JOINTS = [5, 6]
 FACE, LEFT_HAND, RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
 
 
@@ -105,10 +105,10 @@ def pose_from_133(width: int, height: int, points: Floats, scores: Floats) -> Po
 
     The neck is the middle of the shoulders, and seen where both are.
     """
-    scored = np.column_stack([points, np.where(scores > MIN_SCORE, scores, 0.0)])
+    scored = np.column_stack([points, np.where(scores > MIN_DWPOSE_SCORE, scores, 0.0)])
     body = scored[list(BODY_FROM_133)]
-    shoulders = scored[SHOULDERS]
-    body[NECK] = *shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()
+    shoulders = scored[SHOULDER_JOINTS]
+    body[NECK_JOINT] = *shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()
     return Pose.of(
         width,
         height,

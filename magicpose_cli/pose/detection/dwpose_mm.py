@@ -11,7 +11,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.detection.detect import largest_first
-from magicpose_cli.pose.detection.dwpose import MIN_SCORE
+from magicpose_cli.pose.detection.dwpose import MIN_DWPOSE_SCORE
 from magicpose_cli.pose.keypoints import Pose
 
 # controlnet_aux puts the neck in and the body in OpenPose's order; 18 to 23 are the feet.
@@ -48,6 +48,6 @@ class DWPoseMM:
 
 def pose_from_134(width: int, height: int, points: Floats, scores: Floats) -> Pose:
     """A person's (134, 2) pixels and (134,) scores as controlnet_aux gives them."""
-    scored = np.column_stack([points, np.where(scores > MIN_SCORE, scores, 0.0)])
+    scored = np.column_stack([points, np.where(scores > MIN_DWPOSE_SCORE, scores, 0.0)])
     parts = {part: scored[where] for part, where in PARTS_OF_134.items()}
     return Pose.of(width, height, **parts)

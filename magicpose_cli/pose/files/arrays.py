@@ -27,7 +27,7 @@ HEADERS = {
     (2, 0): _FORMAT.read_array_header_2_0,
 }
 # What zipfile and NumPy's header raise on files that are damaged by accident or on purpose.
-DAMAGED = (
+DAMAGED_ARRAYS = (
     zipfile.BadZipFile, zlib.error, EOFError, ValueError, SyntaxError, TypeError, OverflowError,
     MemoryError, RecursionError, NotImplementedError, RuntimeError, tokenize.TokenError,
 )  # fmt: skip
@@ -51,7 +51,7 @@ def load_arrays(path: Path) -> dict[str, AnyArray]:
                 return _members(path, file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except DAMAGED as error:
+    except DAMAGED_ARRAYS as error:
         said = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: is a damaged NumPy file ({said})") from error
     raise InputError(f"{path}: is no NumPy file; expected an archive (.npz) or an array (.npy)")

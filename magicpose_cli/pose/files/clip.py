@@ -13,16 +13,16 @@ from magicpose_cli.pose.detection.detect import largest_first
 from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
 from magicpose_cli.pose.keypoints import MESH_POINTS, PARTS, Pose
 
-Person = dict[str, AnyArray]
+PersonPoints = dict[str, AnyArray]
 """What a file says of somebody in a frame: (n, 3) x, y, score by part; body_3d and face_3d, too,
 and as mesh MediaPipe's face, (468 or 478, 3), whose z is in the unit of x."""
-Size = tuple[int, int]
+CanvasSize = tuple[int, int]
 """Width and height in pixels."""
 
 MAX_SIDE = 16384  # pixels of a canvas
 MAX_COORDINATE = 1e6  # pixels; points lie near their canvas
 MIN_FPS, MAX_FPS = 0.001, 1000.0
-MAX_FRAMES = 2_000_000  # 18 hours at 30 frames a second
+MAX_CLIP_FRAMES = 2_000_000  # 18 hours at 30 frames a second
 SIDE_STEP = 8  # a canvas made up from the points' extent has such sides
 
 
@@ -43,8 +43,8 @@ class Told:
     pictures: names of the pictures of which the poses are.
     """
 
-    frames: list[list[Person]]
-    size: Size | None = None
+    frames: list[list[PersonPoints]]
+    size: CanvasSize | None = None
     fps: float | None = None
     in_pixels: bool | None = None
     notes: list[str] = field(default_factory=list)
@@ -67,13 +67,13 @@ class Beside:
     """A film or a picture that lies beside a pose file and is what its poses are of."""
 
     name: str
-    size: Size
+    size: CanvasSize
     fps: float | None = None
     frame_count: int = 1
 
 
 def settle(
-    where: str, told: Told, *, asked: Size | None = None, beside: Beside | None = None
+    where: str, told: Told, *, asked: CanvasSize | None = None, beside: Beside | None = None
 ) -> PeopleClip:
     """The clip of what a file says, its coordinates in pixels of a canvas.
 
@@ -120,7 +120,7 @@ def settle(
     return PeopleClip(everybody, *size, fps=fps, notes=notes)
 
 
-def _pose(person: Person, size: Size, scale: Size) -> Pose:
+def _pose(person: PersonPoints, size: CanvasSize, scale: CanvasSize) -> Pose:
     flat, deep = np.array([*scale, 1.0]), np.array([*scale, scale[0]], np.float32)
     data = {part: rows * flat if part in PARTS else rows for part, rows in person.items()}
     mesh = data.pop("mesh", None)
@@ -147,7 +147,7 @@ def _are_parts_of_canvas(where: str, seen: Mask) -> bool:
     return True
 
 
-def _reach(where: str, seen: Mask) -> Size:
+def _reach(where: str, seen: Mask) -> CanvasSize:
     far = seen.max(axis=0, initial=0.0)
     if not (far > 0).all() or (far > MAX_SIDE).any():
         raise InputError(

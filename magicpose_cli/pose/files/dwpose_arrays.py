@@ -14,7 +14,8 @@ points may be COCO's or Human3.6M's: named `coco` or `human36m` they are these, 
 which their limbs fit. Coordinates are pixels, or parts of the canvas from 0 to 1. Without any
 scores a point is seen unless it is NaN or has no coordinate above 0. Networks of the COCO and
 DWPose kind tell points for everything, seen or not: those that score up to SEEN are unseen, as
-DWPose's own programs have it. A seen point of ours that scores less is written with LEAST.
+DWPose's own programs have it. A seen point of ours that scores less is written with
+MIN_PIXEL_COORDINATE.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from magicpose_cli.errors import InputError
 from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.arrays import save_array
 from magicpose_cli.pose.files.clip import (
+    MAX_CLIP_FRAMES,
     MAX_COORDINATE,
     MAX_FPS,
-    MAX_FRAMES,
     MAX_SIDE,
     MIN_FPS,
-    Person,
-    Size,
+    CanvasSize,
+    PersonPoints,
     Told,
     seen_rows,
 )
@@ -47,7 +48,7 @@ from magicpose_cli.pose.files.layouts import (
     HUMAN36M_17,
     KNOWN,
     least_of,
-    parts_of,
+    parts_of_whole,
     whole_of,
 )
 from magicpose_cli.pose.files.mediapipe_file import (
@@ -58,7 +59,7 @@ from magicpose_cli.pose.files.mediapipe_file import (
 )
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
-LEAST = 0.31
+MIN_PIXEL_COORDINATE = 0.31
 MEDIAPIPE = 33  # points of its body
 ORDERS_BY_NAME = {"coco": COCO_17, "human36m": HUMAN36M_17, "reconstruction": HUMAN36M_17}
 PEOPLE_FIRST = ("reconstruction",)  # of programs for 3D poses: (people, frames, points, 2)
@@ -106,7 +107,7 @@ def told_by_points(path: Path, arrays: dict[str, AnyArray], *, one_frame: bool =
 
 def _people(
     where: str, points: AnyArray, scores: AnyArray | None, order: Sequence[str] | None
-) -> tuple[list[list[Person]], list[str]]:
+) -> tuple[list[list[PersonPoints]], list[str]]:
     """Everybody in (frames, people or none, points, columns), and what was taken of their order."""
     if points.ndim == 3:
         points, scores = points[:, None], None if scores is None else scores[:, None]
@@ -126,7 +127,7 @@ def _people(
         order = None
     elif order is None:
         order = order_of_unnamed(where, [person for frame in rows for person in frame], notes)
-    return [[parts_of(person, order) for person in frame] for frame in rows], notes
+    return [[parts_of_whole(person, order) for person in frame] for frame in rows], notes
 
 
 def write_npy(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
@@ -149,7 +150,7 @@ def rows_of(pose: Pose) -> dict[str, AnyArray]:
     """(n, 3) x, y, score by part, with a score above SEEN; zero where unseen."""
     parts = {part: seen_rows(pose, part) for part in PARTS}
     for rows in parts.values():
-        rows[rows[:, 2] > 0, 2] = np.maximum(rows[rows[:, 2] > 0, 2], LEAST)
+        rows[rows[:, 2] > 0, 2] = np.maximum(rows[rows[:, 2] > 0, 2], MIN_PIXEL_COORDINATE)
     return parts
 
 
@@ -170,13 +171,15 @@ def scored(where: str, points: AnyArray, scores: AnyArray | None, least: float) 
     return data
 
 
-def size_and_rate(path: Path, arrays: dict[str, AnyArray]) -> tuple[Size | None, float | None]:
+def size_and_rate(
+    path: Path, arrays: dict[str, AnyArray]
+) -> tuple[CanvasSize | None, float | None]:
     """What a file says of its canvas and its frames a second."""
     sides = arrays.get("size", np.zeros(0)).ravel()
     if len(sides) not in (0, 2):
         raise InputError(f"{path}: size: expected width and height, got {len(sides)} numbers")
     width, height = sides if len(sides) else (arrays.get("width"), arrays.get("height"))
-    size: Size | None = None
+    size: CanvasSize | None = None
     if width is not None and height is not None:
         wide, high = (int(_number(path, "size", side, 1, MAX_SIDE)) for side in (width, height))
         size = (wide, high)
@@ -186,8 +189,8 @@ def size_and_rate(path: Path, arrays: dict[str, AnyArray]) -> tuple[Size | None,
 
 def check_frames(where: str, count: int) -> None:
     """Raise InputError for none and for too many."""
-    if not 1 <= count <= MAX_FRAMES:
-        raise InputError(f"{where}: expected 1 to {MAX_FRAMES} frames, got {count}")
+    if not 1 <= count <= MAX_CLIP_FRAMES:
+        raise InputError(f"{where}: expected 1 to {MAX_CLIP_FRAMES} frames, got {count}")
 
 
 def _check_points(where: str, points: AnyArray) -> None:

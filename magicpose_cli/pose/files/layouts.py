@@ -50,7 +50,7 @@ KNOWN = (*BODY_ORDERS, *BODIES_OF_WHOLE)
 OPENPOSE_ORDERS = (len(BODY_JOINTS), len(BODY_25))  # whose points are seen at any score
 SEEN = 0.3  # networks of all other kinds tell every point, seen or not; up to this score it is not
 ALIASES = {"foot": "ankle"}  # Human3.6M's name in some programs
-LIMBS = [
+LIMB_NAMES = [
     (f"{side}_{start}", f"{side}_{end}")
     for side in ("left", "right")
     for start, end in (
@@ -80,7 +80,7 @@ def body_of(points: AnyArray, order: Sequence[str] | None = None) -> AnyArray:
     return body
 
 
-def parts_of(points: AnyArray, order: Sequence[str] | None = None) -> dict[str, AnyArray]:
+def parts_of_whole(points: AnyArray, order: Sequence[str] | None = None) -> dict[str, AnyArray]:
     """Our parts of a body in one of BODY_ORDERS, in the order of these names, or of a whole person.
 
     A whole person has 133, 134 or 136 points; named otherwise, only the body is taken.
@@ -117,7 +117,7 @@ def order_of_17(people: Iterable[AnyArray]) -> tuple[str, ...]:
     points = np.concatenate([np.zeros((0, 17, 3)), *(p[None] for p in people)])
     lengths = []
     for order in (COCO_17, HUMAN36M_17):
-        ends = np.array([[order.index(one), order.index(other)] for one, other in LIMBS])
+        ends = np.array([[order.index(one), order.index(other)] for one, other in LIMB_NAMES])
         one, other = points[:, ends[:, 0]], points[:, ends[:, 1]]
         seen = (one[..., 2] > 0) & (other[..., 2] > 0)
         lengths.append(np.linalg.norm((one - other)[..., :2], axis=-1)[seen])

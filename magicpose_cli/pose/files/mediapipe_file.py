@@ -33,7 +33,7 @@ from magicpose_cli.pose.detection.mediapipe_points import (
     SHOULDERS,
     place_head,
 )
-from magicpose_cli.pose.files.clip import Person, Told
+from magicpose_cli.pose.files.clip import PersonPoints, Told
 from magicpose_cli.pose.files.json_values import (
     Document,
     rate_in,
@@ -42,7 +42,7 @@ from magicpose_cli.pose.files.json_values import (
     rows,
     size_in,
 )
-from magicpose_cli.pose.files.numbering import Name, in_order
+from magicpose_cli.pose.files.numbering import NumberedName, in_number_order
 
 PARTS_OF = {  # by their names without _ and -, in lower case
     "body": ("poselandmarks", "pose", "landmarks"),
@@ -52,8 +52,8 @@ PARTS_OF = {  # by their names without _ and -, in lower case
     "right_hand": ("righthandlandmarks", "righthand"),
 }
 COUNTS = {part: (21,) for part in PARTS_OF} | {"body": (33,), "world": (33,), "face": (468, 478)}
-FRAMES = ("frames", "poses", "results", "data")
-NUMBERS = ("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "frameIndex")
+FRAME_KEYS = ("frames", "poses", "results", "data")
+LANDMARK_NUMBERS = ("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "frameIndex")
 POSE_33 = (
     "nose", "left_eye_inner", "left_eye", "left_eye_outer",
     "right_eye_inner", "right_eye", "right_eye_outer",
@@ -77,7 +77,7 @@ def is_mediapipe(content: Any) -> bool:
 def read_mediapipe(where: str, documents: Sequence[Document]) -> Told:
     """What files of its landmarks say, one after another. Errors: InputError."""
     notes: list[str] = []
-    by_name: dict[Name, list[dict[str, AnyArray]]] = {}
+    by_name: dict[NumberedName, list[dict[str, AnyArray]]] = {}
     entries: list[Any] = []
     about: dict[str, Any] = {}
     for path, content in documents:
@@ -87,7 +87,7 @@ def read_mediapipe(where: str, documents: Sequence[Document]) -> Told:
             name = _number(entry) if len(documents) == 1 else None
             people = _people(f"{path}: frame {len(by_name)}", entry)
             by_name.setdefault(len(by_name) if name is None else name, []).extend(people)
-    frames = in_order(where, by_name, notes)
+    frames = in_number_order(where, by_name, notes)
     flat = (one[part] for people in frames for one in people for part in one if part != "world")
     in_pixels = any([is_in_pixels(points) for points in flat])
     return Told(
@@ -117,9 +117,9 @@ def is_in_pixels(points: AnyArray) -> bool:
     return bool(np.nanmax(np.abs(points[..., :2]), initial=0.0) > PIXELS)
 
 
-def person_of(where: str, parts: dict[str, AnyArray], *, in_pixels: bool) -> Person:
+def person_of(where: str, parts: dict[str, AnyArray], *, in_pixels: bool) -> PersonPoints:
     """Our parts of (n, columns) x, y, z, visibility; see the module."""
-    person: Person = {}
+    person: PersonPoints = {}
     joints = np.zeros((len(BODY_FROM_33), 3))
     body, face = parts.get("body"), parts.get("face")
     if body is not None:
@@ -166,7 +166,7 @@ def _in_picture(points: AnyArray, in_pixels: bool) -> AnyArray:
 def _entries(content: Any) -> tuple[dict[str, Any], list[Any]]:
     """What is told of the whole, and the frames."""
     if isinstance(content, dict):
-        key = next((key for key in FRAMES if isinstance(content.get(key), list)), None)
+        key = next((key for key in FRAME_KEYS if isinstance(content.get(key), list)), None)
         return (content, [content]) if key is None or _parts(content) else (content, content[key])
     if not isinstance(content, list) or not content or _is_body(content):
         return {}, [content]
@@ -259,4 +259,4 @@ def _points(where: str, value: Any, counts: tuple[int, ...]) -> AnyArray:
 def _number(entry: Any) -> int | None:
     if not isinstance(entry, dict):
         return None
-    return next((entry[key] for key in NUMBERS if type(entry.get(key)) is int), None)
+    return next((entry[key] for key in LANDMARK_NUMBERS if type(entry.get(key)) is int), None)

@@ -27,17 +27,17 @@ from magicpose_cli.errors import InputError
 from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.arrays import MAX_BYTES, save_arrays
 from magicpose_cli.pose.files.clip import (
+    MAX_CLIP_FRAMES,
     MAX_COORDINATE,
     MAX_FPS,
-    MAX_FRAMES,
     MAX_SIDE,
     MIN_FPS,
     seen_rows,
 )
 from magicpose_cli.pose.keypoints import EXTRAS, PARTS, Pose
 
-MARK = "magicpose_poses"
-VERSION = 1
+VERSION_KEY = "magicpose_poses"
+FILE_VERSION = 1
 HEADER = 1024  # bytes, at most, that an array takes in a file besides its numbers
 SPACE = {name: EXTRAS[name] for name in ("body_3d", "face_3d", "face_mesh")}
 
@@ -46,7 +46,7 @@ def write_npz(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody in one step. Errors: OutputError."""
     everybody = [pose for people in clip.people for pose in people]
     arrays: dict[str, AnyArray] = {
-        MARK: np.array(VERSION),
+        VERSION_KEY: np.array(FILE_VERSION),
         "size": np.array([clip.width, clip.height]),
         "fps": np.array(clip.fps or 0.0, np.float64),
         "people": np.array([len(people) for people in clip.people], np.int32),
@@ -67,10 +67,10 @@ def write_npz(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
 
 def clip_of_arrays(path: Path, arrays: dict[str, AnyArray]) -> PeopleClip:
     """The clip of a file's arrays. Errors: InputError naming the array that does not fit."""
-    version = _array(path, arrays, MARK, (), "iu").item()
-    if version != VERSION:
+    version = _array(path, arrays, VERSION_KEY, (), "iu").item()
+    if version != FILE_VERSION:
         raise InputError(
-            f"{path}: is of version {version} of magicpose's pose files; expected {VERSION}, "
+            f"{path}: is of version {version} of magicpose's pose files; expected {FILE_VERSION}, "
             "update magicpose"
         )
     width, height = _array(path, arrays, "size", (2,), "iu").tolist()
@@ -80,9 +80,9 @@ def clip_of_arrays(path: Path, arrays: dict[str, AnyArray]) -> PeopleClip:
     if fps != 0 and not MIN_FPS <= fps <= MAX_FPS:
         _refuse(path, "fps", f"0 or {MIN_FPS:g} to {MAX_FPS:g} frames a second", fps)
     people = _array(path, arrays, "people", (None,), "iu")
-    if not 1 <= len(people) <= MAX_FRAMES:
-        _refuse(path, "people", f"1 to {MAX_FRAMES} frames", len(people))
-    if people.min() < 0 or people.max() > MAX_FRAMES:
+    if not 1 <= len(people) <= MAX_CLIP_FRAMES:
+        _refuse(path, "people", f"1 to {MAX_CLIP_FRAMES} frames", len(people))
+    if people.min() < 0 or people.max() > MAX_CLIP_FRAMES:
         _refuse(path, "people", "numbers of people", people[people.argmin()])
     total = int(people.sum(dtype=np.int64))
     parts = {part: _points(path, arrays, part, (total, n, 3)) for part, n in PARTS.items()}

@@ -30,22 +30,27 @@ from magicpose_cli.pose.files import (
     people_json,
 )
 from magicpose_cli.pose.files.arrays import load_arrays
-from magicpose_cli.pose.files.beside import PICTURES, RENDERED, Measure, find_beside
-from magicpose_cli.pose.files.clip import Size, Told, settle
+from magicpose_cli.pose.files.beside import (
+    PICTURE_SUFFIXES_BESIDE,
+    RENDERED,
+    MeasureFile,
+    find_beside,
+)
+from magicpose_cli.pose.files.clip import CanvasSize, Told, settle
 from magicpose_cli.pose.files.json_values import Document, load_json, refuse
-from magicpose_cli.pose.files.numbering import in_order
+from magicpose_cli.pose.files.numbering import in_number_order
 from magicpose_cli.pose.keypoints import Pose
 
 ARRAYS = (".npz", ".npy")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth")
 JSON_KINDS: tuple[tuple[Callable[[Any], bool], Callable[[str, Sequence[Document]], Told]], ...] = (
-    (openpose_json.is_openpose, openpose_json.read_frames),
+    (openpose_json.is_openpose, openpose_json.openpose_frames),
     (coco_json.is_coco, coco_json.read_coco),
     (people_json.is_people, people_json.read_people),
     (mediapipe_file.is_mediapipe, mediapipe_file.read_mediapipe),
-    (openpose_json.is_without_people, openpose_json.read_frames),
+    (openpose_json.is_without_people, openpose_json.openpose_frames),
 )
-EXPECTED = (
+EXPECTED_POSES = (
     "OpenPose's 'people', COCO's 'annotations' or results with 'image_id' and 'keypoints' "
     "(AlphaPose's, too), MMPose's 'instance_info' or MediaPipe's 'pose_landmarks'"
 )
@@ -73,11 +78,11 @@ def is_pose_file(path: Path) -> bool:
     if any(file.match(openpose_json.FRAME_FILES) for file in files):
         return True
     suffixes = {file.suffix.lower() for file in files if not RENDERED.fullmatch(file.name)}
-    return bool(suffixes & {".json", *ARRAYS}) and not suffixes & set(PICTURES)
+    return bool(suffixes & {".json", *ARRAYS}) and not suffixes & set(PICTURE_SUFFIXES_BESIDE)
 
 
 def read_clip(
-    path: str | Path, *, canvas: Size | None = None, measure: Measure | None = None
+    path: str | Path, *, canvas: CanvasSize | None = None, measure: MeasureFile | None = None
 ) -> PeopleClip:
     """Everybody in every frame of a pose file or a folder of them.
 
@@ -117,21 +122,21 @@ def _told_by_json(path: Path) -> Told:
             return _numbered(path, files, told) if path.is_dir() else told
     shown = documents[0][1]
     shown = shown[0] if isinstance(shown, list) and shown else shown
-    refuse(documents[0][0], "", f"poses in JSON: {EXPECTED}", shown)
+    refuse(documents[0][0], "", f"poses in JSON: {EXPECTED_POSES}", shown)
 
 
 def _numbered(path: Path, files: Sequence[Path], told: Told) -> Told:
     """With a note where the files of a folder, a frame each, are numbered with gaps."""
     if len(told.frames) == len(files):
-        in_order(str(path), {file.name: [] for file in files}, told.notes, fill=False)
+        in_number_order(str(path), {file.name: [] for file in files}, told.notes, fill=False)
     return told
 
 
 def _told_by_arrays(path: Path, *, one_frame: bool = False) -> Told | PeopleClip:
     arrays = load_arrays(path)
-    if npz.MARK in arrays:
+    if npz.VERSION_KEY in arrays:
         return npz.clip_of_arrays(path, arrays)
-    if controlnet_aux_arrays.MARK in arrays:
+    if controlnet_aux_arrays.DICTIONARY_KEY in arrays:
         return controlnet_aux_arrays.told_by_dictionary(path, arrays)
     return dwpose_arrays.told_by_points(path, arrays, one_frame=one_frame)
 
@@ -196,7 +201,7 @@ def check_pose_output(path: Path, overwrite: bool = False) -> None:
     """Raise OutputError where write_people could not write; to be asked before any work."""
     writer = _writer(path)
     folder = writer is openpose_json.write_clip_folder
-    check_writable(path, overwrite, openpose_json.FRAME_NAME if folder else None)
+    check_writable(path, overwrite, openpose_json.FRAME_FILE_PATTERN if folder else None)
 
 
 def _writer(path: Path) -> Callable[..., None]:

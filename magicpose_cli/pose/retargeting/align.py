@@ -14,16 +14,17 @@ import numpy as np
 from magicpose_cli.arrays import Floats
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.points import FACE, INDEX, NAMES, named_points
+from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX, POINT_NAMES, named_points
 from magicpose_cli.pose.retargeting.proportions import Ratios
 
-HEAD = [*(INDEX[n] for n in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")),
+HEAD_POINTS = [*(POINT_INDEX[n] for n in ("nose", "right_eye", "left_eye", "right_ear",
+"left_ear")),
         *range(FACE.start, FACE.stop)]  # fmt: skip
-BELOW_HEAD = [INDEX[name] for name in BODY_JOINTS if INDEX[name] not in HEAD]
-BUST = [INDEX[name] for name in ("neck", "right_shoulder", "left_shoulder")]
-REST = [index for index in range(len(NAMES)) if index not in HEAD]
+BELOW_HEAD = [POINT_INDEX[name] for name in BODY_JOINTS if POINT_INDEX[name] not in HEAD_POINTS]
+BUST = [POINT_INDEX[name] for name in ("neck", "right_shoulder", "left_shoulder")]
+REST = [index for index in range(len(POINT_NAMES)) if index not in HEAD_POINTS]
 _COUNT = FACE.stop  # hands tell nothing of where the body is
-NEAR = 3  # frames on either side of the anchor, which tell whether it is a mistake
+NEAR_ANCHOR_FRAMES = 3  # frames on either side of the anchor, which tell whether it is a mistake
 WILD = 0.15  # of the reference's size: an anchor that lies further from its neighbors is one
 
 
@@ -49,7 +50,7 @@ def align(
             edge are guesses.
 
     Returns:
-        (frames, points, 2) of NAMES in the reference's pixels.
+        (frames, points, 2) of POINT_NAMES in the reference's pixels.
 
     Raises:
         DetectionError: where the two share no two points.
@@ -60,11 +61,13 @@ def align(
     )
     moved = driver * (ratios["shoulders"] if bust and ratios else scale)
     if bust and ratios:
-        middle = _middles(driver[:, HEAD])
-        moved[:, HEAD] = ratios["shoulders"] * middle + ratios["head"] * (driver[:, HEAD] - middle)
+        middle = _middles(driver[:, HEAD_POINTS])
+        moved[:, HEAD_POINTS] = ratios["shoulders"] * middle + ratios["head"] * (
+            driver[:, HEAD_POINTS] - middle
+        )
     below = BUST if bust and np.isfinite(reference[BUST]).all(1).any() else BELOW_HEAD
-    body, head = (shift_at(reference, moved, frame, group) for group in (below, HEAD))
-    often = [_frames_seen(driver[:, group]) for group in (BELOW_HEAD, HEAD)]
+    body, head = (shift_at(reference, moved, frame, group) for group in (below, HEAD_POINTS))
+    often = [_frames_seen(driver[:, group]) for group in (BELOW_HEAD, HEAD_POINTS)]
     if body is None or (head is not None and 2 * often[0] < often[1]):
         body = head  # a talking head that shows its shoulders in two frames
     if body is None:
@@ -72,7 +75,7 @@ def align(
     if body is None:
         raise _nothing_in_common()
     moved[:, REST] += body
-    moved[:, HEAD] += body if head is None else head
+    moved[:, HEAD_POINTS] += body if head is None else head
     return moved
 
 
@@ -86,9 +89,9 @@ def shift_at(reference: Floats, moved: Floats, frame: int, group: Sequence[int])
     seen = np.flatnonzero(np.isfinite(apart).all(2).any(1))
     if not len(seen):
         return None
-    near = seen[np.abs(seen - frame) <= NEAR]
+    near = seen[np.abs(seen - frame) <= NEAR_ANCHOR_FRAMES]
     if not len(near):
-        near = seen[np.argsort(np.abs(seen - frame), kind="stable")[: NEAR + 1]]
+        near = seen[np.argsort(np.abs(seen - frame), kind="stable")[: NEAR_ANCHOR_FRAMES + 1]]
     shifts = np.array([np.nanmedian(apart[index], axis=0) for index in near])
     typical: Floats = np.median(shifts, axis=0)
     if frame in near:

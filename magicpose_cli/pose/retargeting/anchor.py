@@ -11,7 +11,7 @@ from magicpose_cli.errors import ConfigError
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.mesh import nod_between, turn_between
-from magicpose_cli.pose.retargeting.points import FACE, INDEX, named_points
+from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX, named_points
 from magicpose_cli.pose.retargeting.proportions import sizes_of
 
 # Lines whose directions and shares of the whole make up a stance.
@@ -37,7 +37,7 @@ EQUAL = 1e-3  # differences this near are the same, and the earlier frame is tak
 # Of the logarithm by which the eyes are nearer to the neck than usual: such a head is bowed, or
 # leans, and laid onto one that is not it would sit too high through all other frames.
 CARRIAGE_WEIGHT = 1.0
-USUAL = 0.05  # of it: within this, any head goes up and down
+USUAL_CARRIAGE = 0.05  # of it: within this, any head goes up and down
 SAME_STANCE = 0.1  # difference of two stances that are hardly any other: of such nothing is told
 # Radians between the reference's nod and the driver's usual one: up to the first it is their way of
 # holding the head, from the second on the reference is bowed, or looks up, itself.
@@ -105,13 +105,13 @@ def _bowed(clip: PoseClip, driver: Floats, target: Pose) -> Floats:
     The logarithm of a ratio; less as the reference's own head nods from how the driver usually
     holds theirs.
     """
-    eyes = (driver[:, INDEX["right_eye"]] + driver[:, INDEX["left_eye"]]) / 2
-    height = np.linalg.norm(eyes - driver[:, INDEX["neck"]], axis=1) / sizes_of(driver)
+    eyes = (driver[:, POINT_INDEX["right_eye"]] + driver[:, POINT_INDEX["left_eye"]]) / 2
+    height = np.linalg.norm(eyes - driver[:, POINT_INDEX["neck"]], axis=1) / sizes_of(driver)
     known = height > 0  # NaN compares false
     if not known.any():
         return np.zeros(len(driver))
     away = np.log(np.where(known, height, 1.0) / np.median(height[known]))
-    away = np.where(known, np.maximum(np.abs(away) - USUAL, 0), np.abs(away)[known].max())
+    away = np.where(known, np.maximum(np.abs(away) - USUAL_CARRIAGE, 0), np.abs(away)[known].max())
     frames = clip.mesh_frames()
     if not len(frames) or clip.face_mesh is None or target.face_mesh is None:
         return away
@@ -147,7 +147,7 @@ def _difference(reference: Floats, driver: Floats) -> Floats:
 
 def _lines(points: Floats) -> Floats:
     """(frames, LINES, 2) from the start to the end of each line."""
-    starts, ends = ([INDEX[line[k]] for line in LINES] for k in (0, 1))
+    starts, ends = ([POINT_INDEX[line[k]] for line in LINES] for k in (0, 1))
     return points[:, ends] - points[:, starts]
 
 

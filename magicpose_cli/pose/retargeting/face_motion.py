@@ -25,7 +25,7 @@ from magicpose_cli.pose.retargeting.head_shape import COUNT, EYES, NOSE
 SAME_PICTURE = 0.02
 CLOSED_EYE = 0.35  # of the driver's usual opening: the reference's eyes are shut or blinking
 PROPORTIONS = (0.5, 2.0)  # of two people's mouths and eyes; more is a mistake of the detector
-FURTHEST_TURN = 1.4  # radians; `head` above 1 turns no face beyond a profile
+MAX_HEAD_TURN_RAD = 1.4  # radians; `head` above 1 turns no face beyond a profile
 
 
 def retarget_face(
@@ -184,5 +184,5 @@ def _head_turns(driver: Floats, own: Floats, head: float) -> Floats:
         return own @ rotations(head * rotation_vectors(np.swapaxes(own, 1, 2) @ driver))
     vectors = rotation_vectors(driver)
     angle = np.linalg.norm(vectors, axis=1, keepdims=True)
-    further = np.minimum(head * angle, np.maximum(angle, FURTHEST_TURN))
+    further = np.minimum(head * angle, np.maximum(angle, MAX_HEAD_TURN_RAD))
     return rotations(vectors * further / np.maximum(angle, 1e-12))

@@ -34,10 +34,10 @@ from magicpose_cli.pose.retargeting.head_shape import (
 LEARN_FRAMES = 1500  # more tell nothing new of a face, and a film may be long
 MIN_FACE_POINTS = 8  # of the 68: fewer are a detector's leftovers
 SYMMETRY_ROUNDS = 5  # the last changes little; fewer where the face looks ahead would do
-ROUNDS = 6  # of shape and head pose in turn
+SHAPE_ROUNDS = 6  # of shape and head pose in turn
 DEPTH_TRUST = 0.3  # weight of a measured depth beside what the picture shows
 OPENING_SPREAD = 0.2  # how far the way of a point differs from OPENING's, for one unit of opening
-STILL = 0.02  # the same for points that do not go with the mouth
+STILL_SPREAD = 0.02  # the same for points that do not go with the mouth
 _SPREAD = np.hypot(TOGETHER, IN_MOTION[:, None])
 _MOVING = np.repeat(IN_MOTION[:, None], 3, axis=1)
 
@@ -100,7 +100,7 @@ def learn_face(points: Floats) -> Face:
     chosen = points[seen[:: -(-len(seen) // LEARN_FRAMES)]] if len(seen) > LEARN_FRAMES else points
     heads = fit_heads(chosen, AVERAGE, _SPREAD)
     shape, opening = AVERAGE, OPENING
-    for _ in range(ROUNDS):
+    for _ in range(SHAPE_ROUNDS):
         face = Face(shape, opening, heads, mouth_gap(chosen, heads))
         shape, opening = _likeliest(chosen, face)
         heads = fit_heads(chosen, Face(shape, opening, heads, face.gap).opened(), _MOVING)
@@ -185,7 +185,9 @@ def _likeliest(points: Floats, face: Face) -> tuple[Floats, Floats]:
     sums = np.einsum("tp,tni,tij->pnj", powers[:, :2], trust * camera, rotation, optimize=True)
     right[:, :3], right[:, 3:] = sums
     moves = (OPENING != 0).any(axis=1, keepdims=True)
-    away = np.column_stack([np.where(moves, OPENING_SPREAD, STILL)] * 2 + [np.full(COUNT, STILL)])
+    away = np.column_stack(
+        [np.where(moves, OPENING_SPREAD, STILL_SPREAD)] * 2 + [np.full(COUNT, STILL_SPREAD)]
+    )
     prior = 1 / np.square(np.column_stack([BETWEEN_PEOPLE, away]))
     left[:, range(6), range(6)] += prior
     right += prior * np.column_stack([AVERAGE, OPENING])

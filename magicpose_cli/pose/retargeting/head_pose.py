@@ -18,7 +18,7 @@ from magicpose_cli.arrays import Floats, Mask
 TOGETHER = 512  # frames fitted at once: 40 kB each
 MIN_POINTS = 3  # two would leave the turn to the prior alone
 OUT_OF_PLANE = 0.7  # radians; how far heads turn and nod as a rule, for where few points are seen
-ROUNDS = 8  # Gauss-Newton steps; three do for clear faces
+FIT_STEPS = 8  # Gauss-Newton steps; three do for clear faces
 REWEIGH_EVERY = 3
 TOLERATED = 3.0  # standard deviations from which on a point is taken for a mistake
 _UNKNOWN = 1e6  # variance of what was not measured
@@ -122,7 +122,7 @@ def _refine(
     given = np.where(np.stack([seen, seen, deep], axis=-1), points, 0.0)
     rotation, scale, shift = _start(given, seen, shape, spread)
     weight = np.zeros(0)
-    for step in range(ROUNDS):
+    for step in range(FIT_STEPS):
         turned = shape @ np.swapaxes(rotation, 1, 2)
         wrong = (given - shift[:, None]) / scale[:, None, None] - turned
         if step % REWEIGH_EVERY == 0:

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from magicpose_cli.arrays import Floats, Points
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import MESH_POINTS, Pose
-from magicpose_cli.pose.retargeting.points import FACE, INDEX
+from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX
 
 # Points of the 478 that an expression hardly moves: forehead, temples, nose bridge, eye corners.
 RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
@@ -127,7 +127,7 @@ def _filled(found: dict[int, Floats], moved: Floats) -> Points | None:
     frames = np.array(sorted(found))
     if not len(frames):
         return None
-    neck = moved[:, INDEX["neck"]]
+    neck = moved[:, POINT_INDEX["neck"]]
     meshes = np.empty((len(moved), MESH_POINTS, 3), np.float32)
     for index in range(len(moved)):
         if index not in found:

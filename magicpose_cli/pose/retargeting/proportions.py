@@ -14,9 +14,9 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Mask
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.points import INDEX, foreshortenings, named_points
+from magicpose_cli.pose.retargeting.points import POINT_INDEX, foreshortenings, named_points
 
-Pair = tuple[str, str]
+PointPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class LimbGroup:
     believed, as shares of the whole person's ratio.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PointPair, ...]
     weight: float
     low: float
     high: float
 
 
-def _both(a: str, b: str) -> tuple[Pair, ...]:
+def _both(a: str, b: str) -> tuple[PointPair, ...]:
     return tuple((f"{side}_{a}", f"{side}_{b}") for side in ("right", "left"))
 
 
@@ -69,8 +69,8 @@ MIN_FORESHORTENING = 0.3  # what points at the camera more than this tells no le
 AGREEMENT = 0.9  # left over right from here on: the two sides look alike, neither is foreshortened
 WIDE_LOW, WIDE_HIGH = 0.5, 2.0  # believed where both sides agree: a cartoon's arms may be short
 NEAR_ANCHOR = 7  # frames on either side, for the person's size at the anchor
-SELDOM = 0.05  # of the most telling measure's weight: less is not listened to
-SAME_POSE = 0.12  # mean difference of the bones' directions in radians: the two stand alike
+MIN_WEIGHT_SHARE = 0.05  # of the most telling measure's weight: less is not listened to
+SAME_POSE_RAD = 0.12  # mean difference of the bones' directions in radians: the two stand alike
 SAME_BONE = 0.15  # and for one bone
 
 
@@ -104,7 +104,9 @@ def compare_proportions(target: Pose, poses: Sequence[Pose], anchor: int) -> Rat
     often = np.isfinite(apparent).mean(axis=0)  # of the frames
     weights = {name: LIMB_GROUPS[name].weight * often[_columns(name)].max() for name in known}
     # What few frames show is a guess of the detector at what lies outside of the picture.
-    known = {n: v for n, v in known.items() if weights[n] >= SELDOM * max(weights.values())}
+    known = {
+        n: v for n, v in known.items() if weights[n] >= MIN_WEIGHT_SHARE * max(weights.values())
+    }
     whole = _weighted_median(
         np.array(list(known.values())), np.array([weights[name] + 1e-9 for name in known])
     )
@@ -171,7 +173,7 @@ def _sizes(lengths: Floats, longest: Floats, quantile: float) -> Floats:
 
 def _line_lengths(points: Floats) -> Floats:
     """(frames, points, 2) -> (frames, PAIRS) pixels; NaN where one end is unseen."""
-    starts, ends = ([INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
+    starts, ends = ([POINT_INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
     lengths: Floats = np.linalg.norm(points[:, starts] - points[:, ends], axis=2)
     return lengths
 
@@ -225,12 +227,15 @@ def alike_lines(target: Pose, pose: Pose) -> Mask:
     All are False where the two do not stand alike as a whole.
     """
     points = named_points([target, pose])
-    starts, ends = ([INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
+    starts, ends = ([POINT_INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
     one, other = points[:, ends] - points[:, starts]
     turned = one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
     angle = np.abs(np.arctan2(turned, (one * other).sum(axis=1)))
     seen = np.isfinite(angle)
-    if not seen.any() or np.average(angle[seen], weights=_PAIR_WEIGHTS[seen] + 1e-3) > SAME_POSE:
+    if (
+        not seen.any()
+        or np.average(angle[seen], weights=_PAIR_WEIGHTS[seen] + 1e-3) > SAME_POSE_RAD
+    ):
         return np.zeros(len(PAIRS), dtype=bool)
     alike: Mask = angle < SAME_BONE  # NaN compares false
     return alike

@@ -16,7 +16,7 @@ from magicpose_cli.arrays import Floats, Mask, Points, Scores
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.align import BELOW_HEAD, HEAD, align, shift_at
+from magicpose_cli.pose.retargeting.align import BELOW_HEAD, HEAD_POINTS, align, shift_at
 from magicpose_cli.pose.retargeting.anchor import find_anchor
 from magicpose_cli.pose.retargeting.face_motion import retarget_face
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
@@ -24,9 +24,9 @@ from magicpose_cli.pose.retargeting.mesh import carried_meshes
 from magicpose_cli.pose.retargeting.missing_parts import missing_parts
 from magicpose_cli.pose.retargeting.points import (
     FACE,
-    INDEX,
-    NAMES,
+    POINT_INDEX,
     POINT_INDICES,
+    POINT_NAMES,
     named_points,
 )
 from magicpose_cli.pose.retargeting.proportions import Ratios, alike_lines, compare_proportions
@@ -34,10 +34,10 @@ from magicpose_cli.pose.retargeting.reference_parts import keep_reference_parts
 from magicpose_cli.pose.retargeting.skeleton import find_root, on_bones
 
 MODES = ("auto", "none", "align", "skeleton", "full")
-TRUNK = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
+TRUNK_JOINTS = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
 CLOSE = 0.25  # of the picture's height, brows to chin: a body below that fits into it but in part
 BODY_SHARE = 0.25  # of the frames: a person may leave the picture, a talking head has glimpses
-LIMBS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
+LIMB_JOINTS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def _laid_on(
     """Body and head on the reference's.
 
     Returns:
-        (frames, points, 2) of NAMES; the mode used; whether the driver stands as the reference does
+        (frames, points, 2) of POINT_NAMES; the mode used; whether the driver stands as the
+        reference does
         in the anchor's `frame`. best: whether that frame was chosen for standing so.
     """
     root = find_root(target, clip)
@@ -163,7 +164,8 @@ def _shows_body(clip: PoseClip) -> bool:
     """Whether a good share of the frames shows more of a body than a head on shoulders."""
     body = np.isfinite(clip.part("body")).all(axis=2)
     trunk, limbs = (
-        body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1) for names in (TRUNK, LIMBS)
+        body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1)
+        for names in (TRUNK_JOINTS, LIMB_JOINTS)
     )
     return bool(((trunk >= 3) & (trunk + limbs >= 4)).mean() >= BODY_SHARE)
 
@@ -181,9 +183,12 @@ def _is_close(clip: PoseClip) -> bool:
 def _shift_onto(moved: Floats, reference: Floats, frame: int) -> None:
     """Shift body and head, in place, onto the reference's in a frame that stands as it does.
 
-    No bone's length is known to the pixel. moved: (frames, points, 2) of NAMES.
+    No bone's length is known to the pixel. moved: (frames, points, 2) of POINT_NAMES.
     """
-    for group, goes_along in ((BELOW_HEAD, list(range(len(NAMES)))), (HEAD, HEAD)):
+    for group, goes_along in (
+        (BELOW_HEAD, list(range(len(POINT_NAMES)))),
+        (HEAD_POINTS, HEAD_POINTS),
+    ):
         shift = shift_at(reference, moved, frame, group)
         if shift is not None:
             moved[:, goes_along] += shift
@@ -191,15 +196,15 @@ def _shift_onto(moved: Floats, reference: Floats, frame: int) -> None:
 
 def _put_on_face(moved: Floats, offsets: Floats) -> None:
     """Face and head joints of (frames, points, 2) from their offsets to the nose, in place."""
-    new = moved[:, None, INDEX["nose"]] + offsets
+    new = moved[:, None, POINT_INDEX["nose"]] + offsets
     indices = [*range(FACE.start, FACE.stop), *HEAD_JOINTS]
     moved[:, indices] = np.where(np.isfinite(new), new, moved[:, indices])
 
 
 def _in_picture(moved: Floats, kept: Mask, clip: PoseClip, target: Pose) -> tuple[Points, Scores]:
-    """Points and scores of a PoseClip from (frames, points, 2) of NAMES.
+    """Points and scores of a PoseClip from (frames, points, 2) of POINT_NAMES.
 
-    kept: (points,) of NAMES, those that have the reference's scores, not the driver's.
+    kept: (points,) of POINT_NAMES, those that have the reference's scores, not the driver's.
     """
     points = moved[:, POINT_INDICES].astype(np.float32)
     own = np.where(kept[POINT_INDICES], PoseClip.of([target]).scores[0], np.float32(0))

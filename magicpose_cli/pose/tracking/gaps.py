@@ -11,7 +11,7 @@ from magicpose_cli.pose.tracking.runs import columns_seen_alike
 
 # A face or hand is where this joint is.
 PART_JOINTS = {"face": "nose", "left_hand": "left_wrist", "right_hand": "right_wrist"}
-MOST = 0.5  # of the points that are usually seen: a person, not a piece of one
+MIN_SEEN_SHARE = 0.5  # of the points that are usually seen: a person, not a piece of one
 SURE_GUESS = 0.5  # score from which on a guess is a joint that the picture's edge hides
 FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
 SLOPE_POINTS = 4  # sightings on each side of a gap that tell the speed there
@@ -29,7 +29,7 @@ def fill_from_guesses(clip: PoseClip) -> None:
         return
     somebody = clip.seen.any(axis=1)
     body = PART_COLUMNS["body"]
-    usual = clip.seen[somebody][:, body].mean(axis=0) >= MOST if somebody.any() else False
+    usual = clip.seen[somebody][:, body].mean(axis=0) >= MIN_SEEN_SHARE if somebody.any() else False
     for frame in np.flatnonzero(somebody):
         guess = clip.body_guess[frame]
         with np.errstate(invalid="ignore"):
@@ -74,7 +74,7 @@ def hold_last(clip: PoseClip) -> Mask:
     empty = np.flatnonzero(~somebody)
     if len(empty) and somebody.any():
         count = clip.seen.sum(axis=1)
-        frames = np.flatnonzero(count >= MOST * np.median(count[somebody]))
+        frames = np.flatnonzero(count >= MIN_SEEN_SHARE * np.median(count[somebody]))
         source = frames[np.maximum(np.searchsorted(frames, empty) - 1, 0)]
         clip.points[empty] = clip.points[source]
         clip.scores[empty] = FILLED_SCORE * clip.scores[source]

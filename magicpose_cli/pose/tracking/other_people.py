@@ -20,8 +20,8 @@ from magicpose_cli.pose.tracking.linking import Detection
 
 NOSE_SHARE = 0.12  # of the body height, from the neck
 TOO_LONG = 1.4  # times its length: perspective and badly seen joints stretch a bone by less
-NEAR = 0.5  # sizes of the person between two boxes
-NEAR_S = 1.5  # before and after: who is read as one with the person is not seen beside them
+NEAR_SIZES = 0.5  # sizes of the person between two boxes
+OTHERS_NEAR_S = 1.5  # before and after: who is read as one with the person is not seen beside them
 HEIGHT_S = 1.0  # to both sides, over which the person's height is told
 TYPICAL = 75.0  # percentile of a frame's bones that tells the height: the others are foreshortened
 
@@ -84,9 +84,10 @@ def remove_other_people(
 def _near(
     detections: Sequence[Sequence[Detection]], detection_index: Integers, fps: float
 ) -> Floats:
-    """(frames,) whether somebody else is near the person, or has been or will be for NEAR_S."""
+    """(frames,) whether somebody else is near the person, or has been or will be for
+    OTHERS_NEAR_S."""
     near = np.zeros(len(detection_index), dtype=bool)
-    reach = round(NEAR_S * fps)
+    reach = round(OTHERS_NEAR_S * fps)
     for frame in np.flatnonzero(detection_index >= 0):
         people = detections[frame]
         if len(people) < 2 or near[min(frame + reach, len(detection_index) - 1)]:
@@ -95,7 +96,7 @@ def _near(
         own = boxes[detection_index[frame]]
         size = float(np.hypot(*(own[2:] - own[:2])))
         apart = np.maximum(np.maximum(boxes[:, :2] - own[2:], own[:2] - boxes[:, 2:]), 0.0)
-        close = np.hypot(*apart.T) < NEAR * size
+        close = np.hypot(*apart.T) < NEAR_SIZES * size
         close[detection_index[frame]] = False
         if close.any():
             near[max(frame - reach, 0) : frame + reach + 1] = True

@@ -33,7 +33,7 @@ _ARMS, _LEGS, _HEAD = (
 _KNUCKLES = _FINGERS[[0, 5, 17]]  # enough to tell where a hand is
 # What tells whether a group is exchanged, and what is swapped with it (pairs of columns). The whole
 # body first: alone, a small group may not be sure.
-GROUPS = (
+SWAP_GROUPS = (
     (np.concatenate([_ARMS, _LEGS, _HEAD]), np.concatenate([_ARMS, _LEGS, _HEAD, _FINGERS])),
     (_ARMS, np.concatenate([_ARMS, _FINGERS])),
     (_LEGS, _LEGS),
@@ -41,7 +41,7 @@ GROUPS = (
     (_KNUCKLES, _FINGERS),
 )
 # Costs are distances in sizes of the person, meant over the joints of a group.
-FARTHEST = 0.5  # a joint that is farther off than this counts as much as one at this distance
+MAX_JOINT_COST = 0.5  # a joint that is farther off than this counts as much as one at this distance
 APPEARING = 0.05  # a joint that is seen in one of two frames only
 # Being exchanged costs this much once, and by the second: what lasts is no mistake of a moment.
 ONCE, PER_S = 0.04, 0.4
@@ -55,7 +55,7 @@ def undo_side_swaps(clip: PoseClip, size: Floats, fps: float) -> int:
     Hands are for `give_hands_to_wrists` to see to, too.
     """
     swapped_back = np.zeros(len(clip), dtype=bool)
-    for telling, swapped in GROUPS:
+    for telling, swapped in SWAP_GROUPS:
         frames = _swapped_frames(clip, telling, size, fps)
         swap_sides(clip, frames, swapped)
         swapped_back[frames] ^= True
@@ -116,7 +116,7 @@ def _moved(before: Floats, after: Floats, size: Floats) -> Floats:
     distance = np.hypot(*np.moveaxis(before - after, 3, 0)) / size[:, None, None]
     one, both = np.isfinite(before[..., 0]), np.isfinite(distance)
     other = np.isfinite(after[..., 0])
-    cost = np.where(both, np.minimum(distance, FARTHEST), APPEARING * (one ^ other))
+    cost = np.where(both, np.minimum(distance, MAX_JOINT_COST), APPEARING * (one ^ other))
     mean_cost: Floats = cost.sum(axis=(1, 2)) / np.maximum((one | other).sum(axis=(1, 2)), 1)
     return mean_cost
 

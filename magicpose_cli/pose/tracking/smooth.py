@@ -21,7 +21,7 @@ SHARES = (0.25, 0.5, 1.0)  # of that, of the windows from the narrowest to the w
 CUTOFF = 2.5  # standard deviations at which a window ends
 # Where a window and a wider one differ by this many standard deviations of the noise, each has half
 # a say.
-DOUBT = 1.4
+DOUBTED_DEVIATIONS = 1.4
 MOST_NOISE = 0.015  # sizes of the person; what seems to be more is a fast motion
 SPREAD_FRAMES = 2  # over which the say is averaged, so that it does not flicker itself
 LEAST_SPREAD = 1e-3  # of the sightings in a window in time, below which no parabola is sure
@@ -78,7 +78,7 @@ def _smoothed(points: Floats, scores: Floats, width: float, most_noise: float) -
             current = wider
             continue
         apart = _window_mean(np.square(wider - current)[..., :2].sum(axis=2))
-        say = 1 / (1 + np.square(apart / np.square(DOUBT * noise)))[..., None]
+        say = 1 / (1 + np.square(apart / np.square(DOUBTED_DEVIATIONS * noise)))[..., None]
         current = say * wider + (1 - say) * current
     return current
 
