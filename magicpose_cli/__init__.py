@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
     from magicpose_cli.errors import MagicPoseError
     from magicpose_cli.motion.extract import extract_poses
-    from magicpose_cli.pose.files.clip import PoseClip
+    from magicpose_cli.pose.clip import PoseClip
     from magicpose_cli.pose.keypoints import Pose
     from magicpose_cli.run.resources import Resources
     from magicpose_cli.run.run_record import Result
@@ -39,7 +39,7 @@ _MODULES = {
     "MagicPoseError": "magicpose_cli.errors",
     "MagicPosePipeline": "magicpose_cli.diffusion.pipeline",
     "Pose": "magicpose_cli.pose.keypoints",
-    "PoseClip": "magicpose_cli.pose.files.clip",
+    "PoseClip": "magicpose_cli.pose.clip",
     "Resources": "magicpose_cli.run.resources",
     "Result": "magicpose_cli.run.run_record",
     "animate": "magicpose_cli.animation",

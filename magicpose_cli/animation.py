@@ -15,7 +15,9 @@ from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import MagicPoseError, OutputError
 from magicpose_cli.files import content_hash
 from magicpose_cli.motion.driver import Driver
-from magicpose_cli.motion.motion import Motion, draw_maps, lacks_person, needs_target, read_motion
+from magicpose_cli.motion.motion import Motion
+from magicpose_cli.motion.pose_maps import draw_maps
+from magicpose_cli.motion.read_motion import lacks_person, needs_target, read_motion
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.fingerprint import run_fingerprint
@@ -209,7 +211,7 @@ class _Job:
         if len(people) > 1:
             motion.notes += (f"{len(people)} people in the reference: only the largest is moved",)
         if target is not None:
-            motion.still = motion.framing.pose(target)
+            motion.reference_pose = motion.framing.pose(target)
         self.folder.save_motion(motion.arrays(), motion.report())
         return motion
 
@@ -307,7 +309,7 @@ class _Job:
             secondary=secondary, trusts_network=self.plan.trusts_network,
         )  # fmt: skip
 
-    def _save_poses(self, poses: list[Pose]) -> Path:
+    def _save_poses(self, poses: Sequence[Pose]) -> Path:
         """The poses as they were drawn, beside the video; `animate` takes them as a driver."""
         from magicpose_cli.pose.files.openpose_json import write_poses
 

@@ -13,7 +13,7 @@ from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError, InputError
 from magicpose_cli.motion.driver import open_driver
 from magicpose_cli.motion.extract import extract_poses
-from magicpose_cli.motion.motion import read_motion
+from magicpose_cli.motion.read_motion import read_motion
 from magicpose_cli.pose.files.read_write import write_clip
 from magicpose_cli.run.finishing import WarpedFrames
 from magicpose_cli.run.preflight import make_plan
@@ -188,7 +188,7 @@ def test_frames_are_the_same_whatever_others_are_asked_for(
     target = resources.people(scene / "ref.png", picture, preset.motion)[0]
     seen = resources.detections(driver, preset.motion)
     motion = read_motion(driver, target, picture, (64, 64), preset, seen, (256, 256))
-    motion.still = motion.framing.pose(target)
+    motion.reference_pose = motion.framing.pose(target)
     warp = resources.reference_warp(scene / "ref.png", picture, motion, preset.motion)
     wanted = [0, 1, 2, 4, 5]
     frames = WarpedFrames(warp, motion, driver, wanted, secondary=True)

@@ -106,7 +106,7 @@ def _measure(folder: Path, model: Path, frames: int) -> LengthResult:
 
 def _write_poses(path: Path, frames: int) -> None:
     from magicpose_cli.benchmarks.footage import drawn_poses
-    from magicpose_cli.pose.files.clip import PoseClip
+    from magicpose_cli.pose.clip import PeopleClip
     from magicpose_cli.pose.files.npz import write_npz
 
-    write_npz(path, PoseClip.of(drawn_poses(frames), CLIP_FPS))
+    write_npz(path, PeopleClip.of(drawn_poses(frames), CLIP_FPS))

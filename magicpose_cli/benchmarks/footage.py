@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import MotionSettings
-from magicpose_cli.motion.driver import follow, open_driver, see
+from magicpose_cli.motion.detections import detect_people
+from magicpose_cli.motion.driver import open_driver
 from magicpose_cli.motion.framing import frame
+from magicpose_cli.motion.person_motion import follow_person
 from magicpose_cli.pose.keypoints import Pose
 
 
@@ -48,7 +51,7 @@ def footage(
 
     seconds = {}
     if driver is None:
-        poses = drawn_poses(frames)
+        poses: Sequence[Pose] = drawn_poses(frames)
     else:
         poses, seconds["detect"] = _poses_of(driver)
     picture = draw_film(0, 1, max(size))[0].truth
@@ -71,14 +74,15 @@ def drawn_poses(frames: int) -> list[Pose]:
     return drawn_motions(1, frames, TEST_SEEDS + FIRST_SEED)[0][0]
 
 
-def _poses_of(path: Path) -> tuple[list[Pose], float]:
+def _poses_of(path: Path) -> tuple[Sequence[Pose], float]:
     """The poses of the person in a driver, and the seconds a frame that finding them takes."""
     motion = MotionSettings()
     driver = open_driver(path, motion)
     start = time.perf_counter()
-    people = see(driver, motion).people
+    people = detect_people(driver, motion).people
     seconds = (time.perf_counter() - start) / driver.frame_count
-    return follow(driver, people, motion)[0], seconds
+    cleanup = driver.kind != "poses"
+    return follow_person(people, float(driver.rate), motion, cleanup=cleanup)[0], seconds
 
 
 def _placed(pose: Pose, size: tuple[int, int]) -> Pose:

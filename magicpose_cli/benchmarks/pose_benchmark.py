@@ -248,8 +248,8 @@ def measure_stages(poses: Sequence[Pose], target: Pose) -> dict[str, float]:
     from magicpose_cli.pose.retargeting.retarget import MODES, retarget
     from magicpose_cli.pose.tracking.track import Detection, track
 
-    sightings = [[Detection(pose)] for pose in poses]
-    stages: dict[str, Callable[[], object]] = {"track": lambda: track(sightings, TRACKED_FPS)}
+    detections = [[Detection(pose)] for pose in poses]
+    stages: dict[str, Callable[[], object]] = {"track": lambda: track(detections, TRACKED_FPS)}
     for mode in MODES:
         if mode not in ("auto", "none"):
             stages[f"retarget, {mode}"] = partial(retarget, poses, target, mode)

@@ -203,6 +203,7 @@ def measure_reuse(
     from magicpose_cli.benchmarks.pose_benchmark import draw_film
     from magicpose_cli.motion.framing import frame
     from magicpose_cli.motion.motion import Motion
+    from magicpose_cli.pose.clip import PoseClip
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.rendering.local import Renderer
 
@@ -216,7 +217,7 @@ def measure_reuse(
         renderer = Renderer(pipeline, film[0].truth, exact.preset)
         batches = np.split(maps, range(renderer.batch_size, len(maps), renderer.batch_size))
         made = list(np.concatenate(list(renderer.render(batches))))
-        motion = Motion(poses, frame((size, size), (size, size), "crop"))
+        motion = Motion(PoseClip.of(poses), frame((size, size), (size, size), "crop"))
         for threshold, found in values.items():
             sources = motion.sources(len(poses), threshold)
             again = np.array([source != i for i, source in enumerate(sources)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +106,11 @@ def plant(
 
 
 def compare_tracking(
-    truth: list[Pose], found: list[Pose], tracked: list[Pose], height: float, report: TrackReport
+    truth: list[Pose],
+    found: list[Pose],
+    tracked: Sequence[Pose],
+    height: float,
+    report: TrackReport,
 ) -> dict[str, float]:
     """The numbers of one clip, see `measure_tracking`."""
     exact, before, after = (_points(poses) for poses in (truth, found, tracked))
@@ -175,7 +180,7 @@ def _swap(parts: dict[str, Floats], what: str) -> None:
         parts["left_hand"], parts["right_hand"] = parts["right_hand"], parts["left_hand"]
 
 
-def _points(poses: list[Pose]) -> Floats:
+def _points(poses: Sequence[Pose]) -> Floats:
     """(frames, 128, 2) float64."""
     points = [np.concatenate([getattr(pose, part) for part in PARTS]) for pose in poses]
     stacked: Floats = np.stack(points).astype(np.float64)

@@ -75,7 +75,7 @@ def command(
     with shown(quiet, as_json) as on_progress:
         result = extract_poses(
             source, out, settings.motion, follow=True if asks else tracked,
-            mend=True if tracked else None, retarget_to=retarget_to,
+            cleanup=True if tracked else None, retarget_to=retarget_to,
             overlay_to=overlay, plot_to=plot, overwrite=overwrite, on_progress=on_progress,
         )  # fmt: skip
     if as_json:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from magicpose_cli.arrays import Floats, Picture
-from magicpose_cli.motion.framing import FADE, Framing
+from magicpose_cli.motion.framing import WINDOW_FADE, Framing
 
 
 class Paster:
@@ -21,7 +21,7 @@ class Paster:
             of the window on the picture's own edge, or beyond it, does not fade.
     """
 
-    def __init__(self, picture: Picture, framing: Framing, feather: float = FADE) -> None:
+    def __init__(self, picture: Picture, framing: Framing, feather: float = WINDOW_FADE) -> None:
         self._picture = Image.fromarray(picture)
         self._framing = framing
         left, top, right, bottom = framing.window

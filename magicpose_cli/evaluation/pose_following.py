@@ -30,7 +30,9 @@ class PoseReader:
         if factor == 1.0:
             return detect_one(self._detector, picture)
         size = (round(width * factor), round(height * factor))
-        enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+        enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC).astype(
+            np.uint8, copy=False
+        )
         found = detect_one(self._detector, enlarged)
         scale = np.array([width / size[0], height / size[1]])
         return found.map_points(lambda points: points * scale, width, height)

@@ -9,11 +9,11 @@ from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
+from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.files import check_writable
+from magicpose_cli.motion.detections import Detections, detect_in_picture, detect_people
 from magicpose_cli.motion.driver import (
     DEFAULT_FPS,
     Driver,
@@ -21,9 +21,9 @@ from magicpose_cli.motion.driver import (
     measure,
     open_driver,
     rate_of,
-    see,
 )
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.motion.person_motion import follow_person, retarget_person
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.read_write import (
     check_pose_output,
     is_pose_file,
@@ -31,10 +31,11 @@ from magicpose_cli.pose.files.read_write import (
     write_people,
 )
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.in_place import in_place
-from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
+from magicpose_cli.pose.retargeting.retarget import Retargeted
 from magicpose_cli.pose.summary import Summary, summarize
-from magicpose_cli.pose.tracking.track import Detection, TrackReport, look_of, track
+from magicpose_cli.pose.tracking.appearance import appearance_histogram
+from magicpose_cli.pose.tracking.linking import Detection
+from magicpose_cli.pose.tracking.track import TrackReport
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import (
     Selection,
@@ -49,12 +50,17 @@ from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open
 
 @dataclass(frozen=True)
 class Extracted:
-    """What was found, and is written: everybody, or the one person that was followed.
+    """What was found.
 
-    tracked, retargeted: None where that was not asked for. notes: what was assumed, a line each.
+    Attributes:
+        clip: what is written: everybody, or the one person that was followed.
+        summary: the same in numbers.
+        tracked: how the person was followed; None where that was not asked for.
+        retargeted: the motion on another person; None where that was not asked for.
+        notes: what was assumed, a line each.
     """
 
-    clip: PoseClip
+    clip: PeopleClip
     summary: Summary
     tracked: TrackReport | None
     retargeted: Retargeted | None
@@ -67,11 +73,12 @@ class _Source:
 
     path: Path
     film: Driver | None = None
-    picture: np.ndarray | None = None
-    poses: PoseClip | None = None
+    picture: Picture | None = None
+    poses: PeopleClip | None = None
 
     @property
     def kind(self) -> Literal["film", "picture", "poses"]:
+        """Which of the three the poses come from."""
         if self.film is not None:
             return "film"
         return "poses" if self.picture is None else "picture"
@@ -83,7 +90,7 @@ class _Source:
             return self.film.rate
         return rate_of(self.poses.fps if self.poses else None)
 
-    def frames(self) -> Iterator[np.ndarray]:
+    def frames(self) -> Iterator[Picture]:
         """Its pictures, (H, W, 3) uint8 RGB."""
         if self.film is not None:
             yield from self.film.frames()
@@ -96,7 +103,7 @@ class _Reference:
     """The person on whom a motion is put, and the picture they are in where there is one."""
 
     pose: Pose
-    picture: np.ndarray | None
+    picture: Picture | None
     notes: Sequence[str] = ()
 
 
@@ -106,7 +113,7 @@ def extract_poses(
     motion: MotionSettings,
     *,
     follow: bool | None = None,
-    mend: bool | None = None,
+    cleanup: bool | None = None,
     retarget_to: Path | None = None,
     overlay_to: Path | None = None,
     plot_to: Path | None = None,
@@ -115,43 +122,37 @@ def extract_poses(
 ) -> Extracted:
     """Find the poses of a film, a picture or a pose file, and write what is asked for.
 
-    out: a pose file of any kind, see `write_people`; None writes none. follow: whether one person
-    is followed and gaps are filled; None does so with films and takes everything else as it is,
-    with everybody. mend: whether what is followed is mended and smoothed; None mends films alone.
-    retarget_to: a picture or a pose file of the person (the
-    largest) on whom the motion is put, by motion.retarget; the poses are then in that picture.
-    overlay_to: a video (of a picture, a picture) of the poses over the frames, or over the
-    reference picture where they were retargeted. plot_to: a PNG of the clip.
-    Errors: MagicPoseError.
+    Args:
+        path: the film, picture or pose file.
+        out: a pose file of any kind, see `write_people`; None writes none.
+        motion: what is read, whom to follow, how the motion is put on another person.
+        follow: whether one person is followed and gaps are filled; None does so with films and
+            takes everything else as it is, with everybody.
+        cleanup: whether what is followed is cleaned up and smoothed; None does so with films alone.
+        retarget_to: a picture or a pose file of the person (the largest) on whom the motion is put,
+            by motion.retarget; the poses are then in that picture.
+        overlay_to: a video (of a picture, a picture) of the poses over the frames, or over the
+            reference picture where they were retargeted.
+        plot_to: a PNG of the clip.
+        overwrite: whether files that exist are replaced.
+        on_progress: told of each frame.
+
+    Raises:
+        MagicPoseError: for everything the user can mend.
     """
     source = _open(path, motion)
     _check_outputs(source, retarget_to, out, overlay_to, plot_to, overwrite)
     reference = _read_reference(retarget_to, motion) if retarget_to else None
-    found, sightings, seen_notes = _find_people(source, motion, on_progress)
-    report, moved, clip = None, None, found
-    is_film = source.kind == "film"
+    found, detections = _find_people(source, motion, on_progress)
+    fps, is_film = float(source.rate), source.kind == "film"
+    report, moved, clip, person = None, None, found, None
     if is_film if follow is None else follow:
-        mend = is_film if mend is None else mend
-        poses, report = track(
-            sightings,
-            float(source.rate),
-            person=str(motion.person),
-            max_gap_s=motion.max_gap_s,
-            smooth=float(mend) if motion.smooth is None else motion.smooth,
-            mend=mend,
-        )
-        clip = PoseClip.of(poses, found.fps)
+        cleanup = is_film if cleanup is None else cleanup
+        person, report = follow_person(detections.people, fps, motion, cleanup=cleanup)
+        clip = PeopleClip.of(person, found.fps)
     if reference is not None:
-        largest = clip.largest
-        moved = retarget(
-            in_place(largest, float(source.rate)) if motion.follow else largest,
-            reference.pose,
-            motion.retarget,
-            anchor=str(motion.anchor),
-            expression=motion.expression,
-            head=motion.head,
-        )
-        clip = PoseClip.of(moved.poses, found.fps)
+        moved = retarget_person(person or found.largest, fps, reference.pose, motion)
+        clip = PeopleClip.of(moved.poses, found.fps)
     if out is not None:
         write_people(out, clip, overwrite=overwrite)
     if overlay_to is not None:
@@ -160,7 +161,7 @@ def extract_poses(
         from magicpose_cli.pose.plot import write_plot
 
         write_plot(plot_to, clip, path.name, overwrite=overwrite)
-    notes = [*found.notes, *seen_notes, *(reference.notes if reference else ())]
+    notes = [*found.notes, *detections.notes, *(reference.notes if reference else ())]
     notes += _notes(found, report, moved)
     return Extracted(clip, summarize(clip, report), report, moved, notes)
 
@@ -186,14 +187,14 @@ def _is_animated(path: Path) -> bool:
         return False  # read_picture says what is wrong with it
 
 
-def _select(path: Path, clip: PoseClip, motion: MotionSettings) -> PoseClip:
+def _select(path: Path, clip: PeopleClip, motion: MotionSettings) -> PeopleClip:
     """The frames that were asked for; a rate that is not known stays so unless one is asked for."""
     frames = clip_of_poses(path, clip, motion.fps)
     chosen = select(frames, Selection(motion.start_s, motion.end_s, motion.every, motion.fps))
     if len(chosen.sources) == len(clip.people) and not motion.fps and motion.every == 1:
         return clip  # with its rate to the last digit
     people = [clip.people[source] for source in chosen.sources]
-    return PoseClip(
+    return PeopleClip(
         people, clip.width, clip.height, chosen.fps if clip.fps or motion.fps else None, clip.notes
     )
 
@@ -239,7 +240,7 @@ def _read_reference(path: Path, motion: MotionSettings) -> _Reference:
         people, notes = next((people for people in clip.people if people), []), clip.notes
     else:
         picture = read_picture(path)
-        people = _detect(picture, motion)
+        people = detect_in_picture(picture, motion.detector)
     if not people:
         raise DetectionError(
             f"{path}: no person was found in the reference; choose a picture or a pose file that "
@@ -248,55 +249,43 @@ def _read_reference(path: Path, motion: MotionSettings) -> _Reference:
     return _Reference(people[0], picture, notes)
 
 
-def _detect(picture: np.ndarray, motion: MotionSettings) -> list[Pose]:
-    from magicpose_cli.pose.detection.detect import detect_settled, load_detector
-
-    detector = load_detector(motion.detector, still=True)
-    try:
-        return detect_settled(detector, motion.detector, picture)
-    finally:
-        detector.close()
-
-
 def _find_people(
     source: _Source, motion: MotionSettings, on_progress: OnProgress
-) -> tuple[PoseClip, list[list[Detection]], Sequence[str]]:
-    """Everybody in each frame, the same with what they wear where there are pictures, and what
-    there was to tell of the frames."""
+) -> tuple[PeopleClip, Detections]:
+    """Everybody in each frame, and the same with what they wear where there are pictures."""
     if source.film is not None:
         film = source.film
-        seen = see(film, motion, on_progress)
-        sightings, notes = seen.people, (*film.notes, *seen.notes)
-        people = [[sighting.pose for sighting in frame] for frame in sightings]
-        clip = PoseClip(people, film.clip.width, film.clip.height, float(film.rate))
-        return clip, sightings, notes
+        seen = detect_people(film, motion, on_progress)
+        people = [[found.pose for found in frame] for frame in seen.people]
+        clip = PeopleClip(people, film.clip.width, film.clip.height, float(film.rate))
+        return clip, Detections(seen.people, seen.detector, (*film.notes, *seen.notes))
     if source.poses is not None:
         people = source.poses.people
-        return source.poses, [[Detection(pose) for pose in frame] for frame in people], ()
+        return source.poses, Detections([[Detection(p) for p in frame] for frame in people], "")
     assert source.picture is not None
     on_progress(Progress("poses", 0, 1))
-    found = _detect(source.picture, motion)
+    poses = detect_in_picture(source.picture, motion.detector)
     on_progress(Progress("poses", 1, 1))
-    if not found:
+    if not poses:
         raise DetectionError(
             f"{source.path}: no person was found; expected a picture that shows one, large enough"
         )
     height, width = source.picture.shape[:2]
-    worn = [Detection(pose, look_of(source.picture, pose)) for pose in found]
-    return PoseClip([found], width, height), [worn], ()
+    worn = [Detection(pose, appearance_histogram(source.picture, pose)) for pose in poses]
+    return PeopleClip([poses], width, height), Detections([worn], motion.detector)
 
 
 def _write_overlay(
     overlay_to: Path,
     source: _Source,
     reference: _Reference | None,
-    clip: PoseClip,
+    clip: PeopleClip,
     overwrite: bool,
     on_progress: OnProgress,
 ) -> None:
     from magicpose_cli.pose.draw import overlay
 
-    pictures: Iterable[np.ndarray] = source.frames()
+    pictures: Iterable[Picture] = source.frames()
     if reference is not None and reference.picture is not None:
         pictures = repeat(reference.picture, len(clip.people))
     if source.kind == "picture":
@@ -308,7 +297,7 @@ def _write_overlay(
             on_progress(Progress("overlay", writer.frame_count, len(clip.people)))
 
 
-def _notes(found: PoseClip, report: TrackReport | None, moved: Retargeted | None) -> list[str]:
+def _notes(found: PeopleClip, report: TrackReport | None, moved: Retargeted | None) -> list[str]:
     """What a user has to know of the work."""
     notes = []
     most = max(len(people) for people in found.people)

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from magicpose_cli.arrays import Floats, Mask, Picture, Points
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels."""
 
-MARGIN = 0.10  # around a person, of their height: for clothes and for what the points do not show
+PERSON_MARGIN = (
+    0.10  # around a person, of their height: for clothes and for what the points do not show
+)
 # From the topmost point of the head (brows or eyes) to above the hair, in lengths between
 # these joints. The longest of them counts, for what points at the camera looks shorter. Of 95 drawn
 # people, 9 in 10 need less than 0.35, 0.85 and 1.7.
@@ -26,13 +30,15 @@ HEAD_ROOM = (
     ("nose", "neck", 0.9),
     ("right_eye", "left_eye", 2.2),
 )
-HEAD_JOINTS = [BODY_JOINTS.index(j) for j in ("nose", "right_eye", "left_eye")]
-LENGTH_PERCENTILE = 90.0  # of a length over a clip: the longest may be a mistake
+UPPER_HEAD_JOINTS = [BODY_JOINTS.index(j) for j in ("nose", "right_eye", "left_eye")]
+HEAD_LENGTH_PERCENTILE = 90.0  # of a length over a clip: the longest may be a mistake
 # At each end of a point's way through a clip, this share of the frames may be mistakes; of fewer
 # frames than MIN_FRAMES none is left out.
 MISTAKES = 0.01
 MIN_FRAMES = 21
-FADE = 0.05  # of a zoomed window's short side, around the person: there, what is pasted back fades
+WINDOW_FADE = (
+    0.05  # of a zoomed window's short side, around the person: there, what is pasted back fades
+)
 DRAWN = 48  # levels from the ground on, which what compressing leaves around lines does not reach
 DRAWN_SIDE = 256  # pixels of a short side that are enough to see where something is drawn
 MAX_ENLARGEMENT = 4.0  # of a small person: beyond, the network would see nothing but blur
@@ -46,7 +52,7 @@ class Framing:
     width: int
     height: int
 
-    def picture(self, picture: np.ndarray, resample: int = Image.Resampling.LANCZOS) -> np.ndarray:
+    def picture(self, picture: Picture, resample: int = Image.Resampling.LANCZOS) -> Picture:
         """(h, w, 3) uint8 -> (height, width, 3); what lies beyond the source is black."""
         source = Image.fromarray(picture)
         left, top, right, bottom = self.window
@@ -64,14 +70,23 @@ class Framing:
 
     def pose(self, pose: Pose) -> Pose:
         """The same window laid over the pose's points."""
+        return pose.map_points(self._mapped, self.width, self.height)
+
+    def clip(self, clip: PoseClip) -> PoseClip:
+        """The same window laid over the points of all frames."""
+        return clip.map_points(self._mapped, self.width, self.height)
+
+    def _mapped(self, points: Floats) -> Floats:
         left, top, right, bottom = self.window
         scale = np.array([self.width / (right - left), self.height / (bottom - top)])
-        return pose.map_points(lambda p: (p - (left, top)) * scale, self.width, self.height)
+        mapped: Floats = (points - (left, top)) * scale
+        return mapped
 
-    def shows(self, points: np.ndarray) -> np.ndarray:
+    def shows(self, points: Floats) -> Mask:
         """(...,) bool: which of (..., 2) pixels of the source, NaN where unseen, are in it."""
         left, top, right, bottom = self.window
-        return ((points >= (left, top)) & (points <= (right, bottom))).all(axis=-1)
+        inside: Mask = ((points >= (left, top)) & (points <= (right, bottom))).all(axis=-1)
+        return inside
 
     def between(self, other: Framing) -> Framing:
         """What `other`, a framing of the same picture, shows, in pixels of this one's result."""
@@ -110,7 +125,7 @@ def frame_clip(
     poses: Sequence[Pose],
     *,
     zoom: bool = False,
-    fade: float = FADE,
+    fade: float = WINDOW_FADE,
 ) -> Framing:
     """One framing for a whole clip: of the reference picture and of everything moved onto it.
 
@@ -136,7 +151,7 @@ def frame_both(
     moving: Extent | None,
     *,
     zoom: bool = False,
-    fade: float = FADE,
+    fade: float = WINDOW_FADE,
 ) -> Framing:
     """The crop of `frame_clip`, of where the person is in the reference and where they move."""
     (w, h), (width, height) = source, target
@@ -234,16 +249,17 @@ def extent(poses: Sequence[Pose]) -> Extent | None:
     if not poses:
         return None
     dropped = math.ceil(MISTAKES * len(poses)) if len(poses) >= MIN_FRAMES else 0
-    ends = {part: _ends([getattr(pose, part) for pose in poses], dropped) for part in PARTS}
+    clip = PoseClip.of(poses)
+    ends = {part: _ends(clip.part(part), dropped) for part in PARTS}
     lows, highs = (np.concatenate([ends[part][k] for part in PARTS]) for k in (0, 1))
     seen = np.isfinite(lows[:, 0])
     if not seen.any():
         return None
     (left, top), (right, bottom) = lows[seen].min(0).tolist(), highs[seen].max(0).tolist()
-    margin = MARGIN * (bottom - top)
-    head = np.append(ends["body"][0][HEAD_JOINTS, 1], ends["face"][0][:, 1])
+    margin = PERSON_MARGIN * (bottom - top)
+    head = np.append(ends["body"][0][UPPER_HEAD_JOINTS, 1], ends["face"][0][:, 1])
     head = head[np.isfinite(head)]
-    crown = float(head.min()) - _head_room(poses, margin) if len(head) else top - margin
+    crown = float(head.min()) - _head_room(clip, margin) if len(head) else top - margin
     return Extent(left - margin, min(top - margin, crown), right + margin, bottom + margin, crown)
 
 
@@ -253,7 +269,7 @@ class DrawnExtent:
     def __init__(self) -> None:
         self._boxes: list[Box] = []
 
-    def add(self, picture: np.ndarray) -> None:
+    def add(self, picture: Picture) -> None:
         """(H, W, 3) uint8; its ground is the color that most of its border has."""
         step = max(1, min(picture.shape[:2]) // DRAWN_SIDE)
         small = picture[::step, ::step].astype(np.int16)
@@ -271,31 +287,33 @@ class DrawnExtent:
         ways = np.sort(self._boxes, axis=0)
         dropped = math.ceil(MISTAKES * len(ways)) if len(ways) >= MIN_FRAMES else 0
         (left, top), (right, bottom) = ways[dropped, :2], ways[-1 - dropped, 2:]
-        margin = MARGIN * (bottom - top)
+        margin = PERSON_MARGIN * (bottom - top)
         top = top - margin
         return Extent(left - margin, top, right + margin, bottom + margin, head=top)
 
 
-def _ends(points: Sequence[np.ndarray], dropped: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 2) points a frame -> the lowest and the highest (n, 2) of each without so many at either
-    end; NaN where too few are seen."""
-    ways = np.sort(np.stack(points), axis=0).astype(np.float64)  # NaN comes last
+def _ends(points: Points, dropped: int) -> tuple[Floats, Floats]:
+    """The lowest and the highest (n, 2) of each point's way, without so many at either end.
+
+    NaN where too few are seen.
+    """
+    ways = np.sort(points, axis=0).astype(np.float64)  # NaN comes last
     seen = (~np.isnan(ways)).sum(axis=0)
     last = np.take_along_axis(ways, np.maximum(seen - 1 - dropped, 0)[None], axis=0)[0]
     often = seen > 2 * dropped
     return np.where(often, ways[dropped], np.nan), np.where(often, last, np.nan)
 
 
-def _head_room(poses: Sequence[Pose], default: float) -> float:
+def _head_room(clip: PoseClip, default: float) -> float:
     """Pixels from the topmost point of the head to above the hair, else `default`."""
-    body = np.stack([pose.body for pose in poses]).astype(np.float64)
+    body = clip.part("body").astype(np.float64)
     rooms = []
     for one, other, share in HEAD_ROOM:
         apart = body[:, BODY_JOINTS.index(one)] - body[:, BODY_JOINTS.index(other)]
         lengths = np.hypot(*apart.T)
         lengths = lengths[np.isfinite(lengths)]
         if len(lengths):
-            rooms.append(share * float(np.percentile(lengths, LENGTH_PERCENTILE)))
+            rooms.append(share * float(np.percentile(lengths, HEAD_LENGTH_PERCENTILE)))
     return max(rooms, default=default)
 
 

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 # Limbs in drawing order (later ones cover earlier ones), as pairs of joints; the color of a limb is
@@ -51,7 +52,7 @@ HAND_LINE_WIDTH = 2
 USUAL_SIDE = 512  # pixels of the short side of an overlay whose sticks and dots have these sizes
 
 
-def draw(pose: Pose, canvas: tuple[int, int] | None = None) -> np.ndarray:
+def draw(pose: Pose, canvas: tuple[int, int] | None = None) -> Picture:
     """Draw `pose` on black: (H, W, 3) uint8 RGB of the pose's own size.
 
     With `canvas` (width, height) the points are scaled to a picture of that size; sticks and dots
@@ -64,13 +65,13 @@ def draw(pose: Pose, canvas: tuple[int, int] | None = None) -> np.ndarray:
     return picture
 
 
-def overlay(frame: np.ndarray, *people: Pose) -> np.ndarray:
+def overlay(frame: Picture, *people: Pose) -> Picture:
     """Draw people over a dimmed copy of `frame` (H, W, 3) uint8 RGB, the first in front.
 
     Points are scaled to the frame's size, and so are sticks and dots: for people to look at.
     """
     height, width = frame.shape[:2]
-    picture = frame >> 1
+    picture = np.right_shift(frame, 1, dtype=np.uint8)
     for pose in reversed(people):
         _draw_onto(picture, _scaled(pose, width, height), min(width, height) / USUAL_SIDE)
     return picture
@@ -81,7 +82,7 @@ def _scaled(pose: Pose, width: int, height: int) -> Pose:
     return pose.map_points(lambda points: points * scale, width, height)
 
 
-def _draw_onto(picture: np.ndarray, pose: Pose, thickness: float = 1.0) -> None:
+def _draw_onto(picture: Picture, pose: Pose, thickness: float = 1.0) -> None:
     """thickness: of sticks and dots, in their usual ones."""
     import cv2
 
@@ -117,9 +118,12 @@ def _draw_onto(picture: np.ndarray, pose: Pose, thickness: float = 1.0) -> None:
             cv2.circle(picture, point, dot, (255, 255, 255), thickness=-1)
 
 
-def _drawable(points: np.ndarray) -> list[tuple[int, int] | None]:
-    """Whole pixels of hand or face points; None for the unseen and for those left of or above the
-    second column or row, which the annotators take for "not found" and leave out."""
+def _drawable(points: Floats) -> list[tuple[int, int] | None]:
+    """Whole pixels of hand or face points; None for the unseen.
+
+    Points left of or above the second column or row are left out as well: the annotators take them
+    for "not found".
+    """
     return [
         (int(x), int(y)) if x >= 1 and y >= 1 else None  # NaN compares false
         for x, y in points.tolist()

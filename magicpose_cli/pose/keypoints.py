@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray, Floats, Points, Scores
+
 BODY_JOINTS = (
     "nose", "neck",
     "right_shoulder", "right_elbow", "right_wrist",
@@ -35,39 +37,42 @@ EXTRAS = {
 class Pose:
     """One person's points in a picture of `width` x `height` pixels.
 
-    body (18, 2), face (68, 2), left_hand (21, 2), right_hand (21, 2): float32 pixels, x right,
-    y down, origin at the picture's top left corner; `*_score` (n,) in 0..1. A point that was not
-    seen has score 0 and NaN coordinates. Points may lie outside of the picture.
+    Points are float32 pixels, x right, y down, origin at the picture's top left corner; they may
+    lie outside of the picture. A point that was not seen has score 0 and NaN coordinates. Only the
+    four parts with scores are drawn.
 
-    body_3d (18, 3), face_3d (68, 3), float32: the same points in space, where the detector knows
-    them, else None; x right, y down, z away from the camera, up to a scale and a shift, so that
-    lengths may be compared within one pose only. NaN where unknown. They tell how much a bone is
-    foreshortened and how a head is turned; nothing is drawn from them.
-
-    face_mesh (478, 3) float32: MediaPipe's face with the irises, where the detector has it, else
-    None; x, y pixels that may lie outside of the picture, z depth in pixels of the picture, away
-    from the camera, around the head's middle. It is whole, never partly NaN. Nothing is drawn from
-    it.
-
-    body_guess (18, 3) float32: x, y, score of every joint as the detector guesses it, however low
-    its score, where the detector tells, else None; NaN where the guess is outside of the picture.
-    Nothing is drawn or retargeted from it.
+    Attributes:
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        body: (18, 2), with body_score (18,) from 0 to 1; so for the next three.
+        face: (68, 2), with face_score (68,).
+        left_hand: (21, 2), with left_hand_score (21,).
+        right_hand: (21, 2), with right_hand_score (21,).
+        body_3d: (18, 3) the joints in space, where the detector knows them; x right, y down, z away
+            from the camera, up to a scale and a shift, so that lengths may be compared within one
+            pose only. NaN where unknown. They tell how much a bone is foreshortened.
+        face_3d: (68, 3) likewise for the face. They tell how a head is turned.
+        face_mesh: (478, 3) MediaPipe's face with the irises, where the detector has it; x, y pixels
+            that may lie outside of the picture, z depth in pixels of the picture, away from the
+            camera, around the head's middle. The mesh is whole, never partly NaN.
+        body_guess: (18, 3) x, y, score of every joint as the detector guesses it, however low its
+            score, where the detector tells; NaN where the guess is outside of the picture.
     """
 
     width: int
     height: int
-    body: np.ndarray
-    body_score: np.ndarray
-    face: np.ndarray
-    face_score: np.ndarray
-    left_hand: np.ndarray
-    left_hand_score: np.ndarray
-    right_hand: np.ndarray
-    right_hand_score: np.ndarray
-    body_3d: np.ndarray | None = None
-    face_3d: np.ndarray | None = None
-    face_mesh: np.ndarray | None = None
-    body_guess: np.ndarray | None = None
+    body: Points
+    body_score: Scores
+    face: Points
+    face_score: Scores
+    left_hand: Points
+    left_hand_score: Scores
+    right_hand: Points
+    right_hand_score: Scores
+    body_3d: Points | None = None
+    face_3d: Points | None = None
+    face_mesh: Points | None = None
+    body_guess: Points | None = None
 
     def __post_init__(self) -> None:
         for part, count in PARTS.items():
@@ -92,14 +97,14 @@ class Pose:
         width: int,
         height: int,
         *,
-        body_3d: np.ndarray | None = None,
-        face_3d: np.ndarray | None = None,
-        face_mesh: np.ndarray | None = None,
-        body_guess: np.ndarray | None = None,
-        **parts: np.ndarray,
+        body_3d: Points | None = None,
+        face_3d: Points | None = None,
+        face_mesh: Points | None = None,
+        body_guess: Points | None = None,
+        **parts: AnyArray,
     ) -> Pose:
         """Build from (n, 3) arrays of x, y, score; absent parts, points of score 0 are unseen."""
-        values: dict[str, np.ndarray] = {}
+        values: dict[str, AnyArray] = {}
         for part, count in PARTS.items():
             data = np.array(parts.get(part, np.zeros((count, 3))), dtype=np.float32)
             unseen = ~((data[:, 2] > 0) & np.isfinite(data[:, :2]).all(axis=1))
@@ -121,18 +126,16 @@ class Pose:
         """True where no point at all was seen."""
         return not any((getattr(self, f"{part}_score") > 0).any() for part in PARTS)
 
-    def map_points(
-        self, function: Callable[[np.ndarray], np.ndarray], width: int, height: int
-    ) -> Pose:
+    def map_points(self, function: Callable[[Floats], Floats], width: int, height: int) -> Pose:
         """Apply a map of (n, 2) pixels to every part; the result lives in width x height.
 
         The mesh and the guesses move along; the mesh's depth grows as the picture does.
         """
         moved = {part: function(getattr(self, part)).astype(np.float32) for part in PARTS}
         if self.face_mesh is not None:
-            moved["face_mesh"] = _moved(self.face_mesh, function, _scale(function))
+            moved["face_mesh"] = move_points(self.face_mesh, function, enlargement(function))
         if self.body_guess is not None:
-            moved["body_guess"] = _moved(self.body_guess, function)
+            moved["body_guess"] = move_points(self.body_guess, function)
         return replace(self, width=width, height=height, **moved)
 
     def equals(self, other: Pose) -> bool:
@@ -142,20 +145,27 @@ class Pose:
         )
 
 
-def _moved(
-    points: np.ndarray, function: Callable[[np.ndarray], np.ndarray], stretch: float = 1.0
-) -> np.ndarray:
-    """(n, 3) float32: x, y by the map, what stands third multiplied."""
-    return np.hstack([function(points[:, :2]), stretch * points[:, 2:]]).astype(np.float32)
+def move_points(
+    points: Points, function: Callable[[Floats], Floats], stretch: float = 1.0
+) -> Points:
+    """Map x, y of points in space and multiply their third coordinate.
+
+    Args:
+        points: (..., 3); x, y pixels.
+        function: maps (..., 2) pixels.
+        stretch: factor of the third coordinate.
+    """
+    moved = [function(points[..., :2]), stretch * points[..., 2:]]
+    return np.concatenate(moved, axis=-1).astype(np.float32)
 
 
-def _scale(function: Callable[[np.ndarray], np.ndarray]) -> float:
+def enlargement(function: Callable[[Floats], Floats]) -> float:
     """How much a map of the plane enlarges lengths at its origin: the root of what areas do."""
     origin, right, down = function(np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]))
-    return float(np.sqrt(abs(np.linalg.det([right - origin, down - origin]))))
+    return float(np.sqrt(abs(np.linalg.det(np.array([right - origin, down - origin])))))
 
 
-def _equal(one: np.ndarray | int | None, other: np.ndarray | int | None) -> bool:
+def _equal(one: AnyArray | int | None, other: AnyArray | int | None) -> bool:
     if one is None or other is None:
         return one is other
     return np.array_equal(one, other, equal_nan=True)

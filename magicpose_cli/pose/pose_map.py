@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.pose.draw import draw
 from magicpose_cli.pose.keypoints import Pose
 
 
-def pose_map(pose: Pose, canvas: int) -> np.ndarray:
+def pose_map(pose: Pose, canvas: int) -> Picture:
     """(H, W, 3) uint8 RGB of the pose's own size, drawn on a canvas of that short side.
 
     Limbs have a fixed width in pixels and the training poses were drawn at the films' own size,

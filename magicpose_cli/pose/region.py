@@ -8,19 +8,20 @@ from itertools import product
 import cv2
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Integers, Picture
 from magicpose_cli.pose.height import BONE_SHARES, body_height
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 
 # Half widths in body heights, clothes included, and how far a limb goes on beyond its last joint.
 # Of drawn people the region misses 2 % of the pixels, and covers half as many again as they fill.
-LIMBS = (
+LIMB_WIDTHS = (
     ("shoulder", "elbow", 0.05, 0.0),
     ("elbow", "wrist", 0.045, 0.7),
     ("hip", "knee", 0.065, 0.0),
     ("knee", "ankle", 0.05, 0.25),
 )
 TORSO_MARGIN, HEAD_RADIUS, HAIR_RADIUS, POINTS_MARGIN = 0.06, 0.10, 0.085, 0.03
-SIDES = ("right", "left")
+BOTH_SIDES = ("right", "left")
 # Where a joint that is not seen is taken to be: straight below another, by the length of a bone.
 BELOW = (
     ("hip", "shoulder", ("neck", "right_hip")),
@@ -29,10 +30,10 @@ BELOW = (
 )
 TORSO = ("right_shoulder", "left_shoulder", "left_hip", "right_hip")
 LEGS = ("right_hip", "right_knee", "left_hip", "left_knee")
-HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+HEAD_NAMES = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 
 
-def person_region(pose: Pose, widths: float = 1.0) -> np.ndarray:
+def person_region(pose: Pose, widths: float = 1.0) -> Picture:
     """(height, width) uint8, 1 where the person of `pose` may be; all 1 where nothing is known.
 
     What lies below the last joint that is seen counts as theirs, as clothes hide joints.
@@ -44,12 +45,12 @@ def person_region(pose: Pose, widths: float = 1.0) -> np.ndarray:
         return np.ones((pose.height, pose.width), np.uint8)
     joints, unit = _joints(pose, height), widths * height
     region = np.zeros((pose.height, pose.width), np.uint8)
-    for (upper, lower, width, beyond), side in product(LIMBS, SIDES):
+    for (upper, lower, width, beyond), side in product(LIMB_WIDTHS, BOTH_SIDES):
         root, end = joints.get(f"{side}_{upper}"), joints.get(f"{side}_{lower}")
         if root is not None and end is not None:
             _line(region, root, end + beyond * (end - root), width * unit)
     torso, legs, head = (
-        [joints[name] for name in names if name in joints] for names in (TORSO, LEGS, HEAD)
+        [joints[name] for name in names if name in joints] for names in (TORSO, LEGS, HEAD_NAMES)
     )
     fill_hull(region, torso, TORSO_MARGIN * unit)
     fill_hull(region, legs, 0.0)  # of a skirt, too
@@ -63,25 +64,25 @@ def person_region(pose: Pose, widths: float = 1.0) -> np.ndarray:
     return region
 
 
-def _joints(pose: Pose, height: float) -> dict[str, np.ndarray]:
+def _joints(pose: Pose, height: float) -> dict[str, Floats]:
     """Seen joints by name, and those below them that are not."""
     joints = {
         name: point
         for name, point in zip(BODY_JOINTS, pose.body, strict=True)
         if np.isfinite(point).all()
     }
-    for (lower, upper, bone), side in product(BELOW, SIDES):
+    for (lower, upper, bone), side in product(BELOW, BOTH_SIDES):
         name, above = f"{side}_{lower}", f"{side}_{upper}"
         if name not in joints and above in joints:
             joints[name] = joints[above] + (0, BONE_SHARES[bone] * height)
     return joints
 
 
-def _line(region: np.ndarray, start: np.ndarray, end: np.ndarray, half_width: float) -> None:
+def _line(region: Integers, start: Floats, end: Floats, half_width: float) -> None:
     cv2.line(region, _pixel(start), _pixel(end), (1,), max(1, round(2 * half_width)))
 
 
-def fill_hull(region: np.ndarray, points: Sequence[np.ndarray] | np.ndarray, margin: float) -> None:
+def fill_hull(region: Integers, points: Sequence[Floats] | Floats, margin: float) -> None:
     """Set what lies inside the points' hull, and `margin` pixels around it, to 1, in place."""
     if len(points) < 3:
         return
@@ -91,7 +92,7 @@ def fill_hull(region: np.ndarray, points: Sequence[np.ndarray] | np.ndarray, mar
         cv2.polylines(region, [hull], True, (1,), max(1, round(2 * margin)))
 
 
-def _pixel(point: np.ndarray) -> tuple[int, int]:
+def _pixel(point: Floats) -> tuple[int, int]:
     """Whole pixels; far outside of the picture is near enough."""
     x, y = np.rint(np.clip(point, -4096, 8192)).astype(int).tolist()
     return x, y

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from magicpose_cli.pose.files.clip import PoseClip
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs, sizes
+from magicpose_cli.arrays import Floats
+from magicpose_cli.pose.clip import PART_COLUMNS, PeopleClip, PoseClip
+from magicpose_cli.pose.tracking.person_size import person_sizes
+from magicpose_cli.pose.tracking.runs import runs
 from magicpose_cli.pose.tracking.track import TrackReport
 
 USUAL_FPS = 25.0  # where the clip does not tell; only the window of the person's size hangs on it
@@ -59,13 +61,14 @@ class Summary:
     parts: dict[str, PartSummary]
 
 
-def summarize(clip: PoseClip, track: TrackReport | None = None) -> Summary:
+def summarize(clip: PeopleClip, track: TrackReport | None = None) -> Summary:
     """Numbers of a clip; those of the parts are of the largest person in each frame.
 
     track: how the clip was made out of what was seen; without it all that is there was seen.
     """
-    stack = Stack.of(clip.largest)
-    size = sizes(stack, clip.fps or USUAL_FPS)
+    person = clip.largest
+    person.forget_impossible_points()
+    size = person_sizes(person, clip.fps or USUAL_FPS)
     people = [len(people) for people in clip.people]
     unseen = np.array(people) == 0
     held = 0
@@ -90,23 +93,23 @@ def summarize(clip: PoseClip, track: TrackReport | None = None) -> Summary:
         longest_gap_s=longest / clip.fps if clip.fps else None,
         parts={
             part: _part(
-                stack,
+                person,
                 size,
                 columns,
-                track.parts.get(part) if track and stack.seen[:, columns].any() else None,
+                track.parts.get(part) if track and person.seen[:, columns].any() else None,
             )
-            for part, columns in COLUMNS.items()
+            for part, columns in PART_COLUMNS.items()
         },
     )
 
 
 def _part(
-    stack: Stack, size: np.ndarray, columns: slice, track: dict[str, float] | None
+    clip: PoseClip, size: Floats, columns: slice, track: dict[str, float] | None
 ) -> PartSummary:
-    seen = stack.seen[:, columns]
+    seen = clip.seen[:, columns]
     gaps = [end - start for start, end in runs(~seen.any(axis=1))]
     bend = np.hypot(
-        *np.moveaxis(np.diff(stack.points[:, columns].astype(np.float64), 2, axis=0), 2, 0)
+        *np.moveaxis(np.diff(clip.points[:, columns].astype(np.float64), 2, axis=0), 2, 0)
     )
     bend = 100 * bend / size[1:-1, None]
     bend = bend[np.isfinite(bend)]

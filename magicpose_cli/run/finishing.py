@@ -18,7 +18,8 @@ from magicpose_cli.compositing.paste_back import Paster
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.driver import Driver
-from magicpose_cli.motion.motion import Motion, picked
+from magicpose_cli.motion.motion import Motion
+from magicpose_cli.motion.pose_maps import picked
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.run.run_record import Plan
 from magicpose_cli.run.stage_timer import StageTimer
@@ -67,8 +68,12 @@ class Finisher:
         self._compose = self._kept
         self._warped: Iterator[WarpedFrame] = iter(())
         self._background: Background | None = None
-        if plan.keep_background and motion.still is not None and (not warp or plan.trusts_network):
-            self._background = Background(motion.framing.picture(picture), motion.still)
+        if (
+            plan.keep_background
+            and motion.reference_pose is not None
+            and (not warp or plan.trusts_network)
+        ):
+            self._background = Background(motion.framing.picture(picture), motion.reference_pose)
         if warp is not None:
             self._fusion = Fusion(
                 warp.reference,

@@ -11,7 +11,7 @@ from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.errors import ConfigError, OutputError
 from magicpose_cli.files import name_that_fits
 from magicpose_cli.motion.driver import Driver, open_driver
-from magicpose_cli.motion.motion import needs_target
+from magicpose_cli.motion.read_motion import needs_target
 from magicpose_cli.pose.detection.detect import pick_detector
 from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.run.resume_folder import work_path

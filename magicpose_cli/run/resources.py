@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import UNSLICED_PIXELS, MotionSettings, Preset
 from magicpose_cli.errors import DetectionError, InputError
-from magicpose_cli.motion.driver import Detections, Driver, see
+from magicpose_cli.motion.detections import Detections, detect_people
+from magicpose_cli.motion.driver import Driver
 from magicpose_cli.progress import OnProgress, silent
 
 if TYPE_CHECKING:
@@ -137,15 +138,15 @@ class Resources:
     def detections(
         self, driver: Driver, settings: MotionSettings, on_progress: OnProgress = silent
     ) -> Detections:
-        """Everybody in every frame of a driver, looked for once. Raises as `driver.see` does."""
+        """Everybody in every frame of a driver, looked for once; see `detect_people`."""
         key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in DETECTION_SETTINGS))
         if not self._remember:
-            return see(driver, settings, on_progress)
+            return detect_people(driver, settings, on_progress)
         if key in self._without_people:
             raise DetectionError(self._without_people[key])
         if key not in self._detections:
             try:
-                self._detections[key] = see(driver, settings, on_progress)
+                self._detections[key] = detect_people(driver, settings, on_progress)
             except DetectionError as error:
                 self._without_people[key] = str(error)
                 raise
@@ -155,8 +156,8 @@ class Resources:
         return self._detections[key]
 
     def people(self, path: Path, picture: Picture, settings: MotionSettings) -> list[Pose]:
-        """Who is in a reference picture, looked for once. Raises as `motion.find_people`."""
-        from magicpose_cli.motion.motion import find_people
+        """Who is in a reference picture, looked for once. Raises as `find_people`."""
+        from magicpose_cli.motion.detections import find_people
 
         key = (_stamp(path), settings.detector)
         if key not in self._people:
@@ -181,8 +182,8 @@ class Resources:
         from magicpose_cli.warping.warp import ReferenceWarp
 
         framing = motion.result_framing
-        assert motion.still is not None
-        still = motion.in_result(motion.still)
+        assert motion.reference_pose is not None
+        still = motion.in_result(motion.reference_pose)
         key = (_stamp(path), framing, still.body.tobytes(), still.face.tobytes())
         if key not in self._warps:
             shown = framing.picture(picture)

@@ -25,15 +25,11 @@ from magicpose_cli.errors import (
     ModelError,
     OutputError,
 )
-from magicpose_cli.motion.driver import Driver, open_driver, see
+from magicpose_cli.motion.detections import detect_people, find_people
+from magicpose_cli.motion.driver import Driver, open_driver
 from magicpose_cli.motion.framing import Framing
-from magicpose_cli.motion.motion import (
-    draw_maps,
-    find_people,
-    lacks_person,
-    needs_target,
-    read_motion,
-)
+from magicpose_cli.motion.pose_maps import draw_maps
+from magicpose_cli.motion.read_motion import lacks_person, needs_target, read_motion
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.run_record import Result, poses_path
 from magicpose_cli.run_report.finished_run import source_of
@@ -213,7 +209,7 @@ class _Sources:
                 people = find_people(self._path(plan.reference), picture, preset.motion.detector)
                 target = people[0]
         if driver.kind != "pose-maps":
-            seen = see(driver, preset.motion, self.on_progress)
+            seen = detect_people(driver, preset.motion, self.on_progress)
         motion = read_motion(driver, target, picture, size, preset, seen)
         return draw_maps(driver, motion, plan.pose_canvas, size, preset, range(self.count))
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from magicpose_cli.cli.app import app
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.read_write import read_clip, write_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
 
@@ -172,7 +172,7 @@ def test_real_files_of_others(run, tmp_path, people):
     """What OpenPose writes: 25 points, several people, zeros, no canvas; one with a torn file."""
     folder = tmp_path / "openpose"
     poses = people.poses()
-    write_people(folder, PoseClip([[pose, shrunk(pose)] for pose in poses], 256, 256, 8))
+    write_people(folder, PeopleClip([[pose, shrunk(pose)] for pose in poses], 256, 256, 8))
     for file in folder.iterdir():
         entry = json.loads(file.read_text())
         file.write_text(json.dumps({"version": 1.3, "people": entry["people"]}))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magicpose_cli.pose.files.clip import MAX_SIDE, PoseClip
+from magicpose_cli.pose.clip import PeopleClip
+from magicpose_cli.pose.files.clip import MAX_SIDE
 from magicpose_cli.pose.files.read_write import read_clip, write_people
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from tests.fuzz.conftest import anything, changed, damaged, fuzzed, read_or_refused, words
@@ -28,7 +29,7 @@ def shipped(tmp_path_factory) -> dict[str, bytes]:
     space = {"body_3d": rng.normal(size=(18, 3)).astype(np.float32)}
     pose, body = Pose.of(256, 256, **parts, **space), Pose.of(256, 256, body=parts["body"])
     for kind in KINDS:
-        write_people(folder / kind, PoseClip([[pose, body], [], [body]], 256, 256, 25.0))
+        write_people(folder / kind, PeopleClip([[pose, body], [], [body]], 256, 256, 25.0))
     return {kind: (folder / kind).read_bytes() for kind in KINDS}
 
 

@@ -5,8 +5,10 @@ import pytest
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.motion import driver as module
-from magicpose_cli.motion.driver import follow, open_driver, see
+from magicpose_cli.motion import detections
+from magicpose_cli.motion.detections import detect_people
+from magicpose_cli.motion.driver import open_driver
+from magicpose_cli.motion.person_motion import follow_person
 from magicpose_cli.pose.detection import detect
 from magicpose_cli.pose.files.read_write import write_clip
 from magicpose_cli.pose.keypoints import Pose
@@ -20,7 +22,8 @@ def motion(**options):
 
 def followed(driver, **options):
     settings = motion(**options)
-    return follow(driver, see(driver, settings).people, settings)[0]
+    people, cleanup = detect_people(driver, settings).people, driver.kind != "poses"
+    return follow_person(people, float(driver.rate), settings, cleanup=cleanup)[0]
 
 
 def test_the_real_detector_finds_the_drawn_person_where_she_is(media, people):
@@ -61,10 +64,10 @@ def test_a_pose_file_has_the_canvas_and_the_rate_of_its_film(tmp_path):
 def test_everybody_in_a_film_is_seen_with_what_they_wear(media):
     seen_so_far = []
     driver = open_driver(media / "dance.mp4", motion(end_s=0.5))
-    seen = see(driver, motion(), seen_so_far.append)
+    seen = detect_people(driver, motion(), seen_so_far.append)
     assert seen.detector == "mediapipe"
     assert [len(people) for people in seen.people] == [1] * 4
-    assert all(people[0].look is not None for people in seen.people)
+    assert all(people[0].appearance is not None for people in seen.people)
     assert [(p.stage, p.done) for p in seen_so_far] == [("poses", n) for n in range(5)]
 
 
@@ -80,9 +83,9 @@ def test_only_the_first_frame_of_a_section_is_seen_until_it_has_settled(media, m
             pass
 
     monkeypatch.setattr(detect, "load_detector", lambda name: Detector())
-    monkeypatch.setattr(module, "SECTION", 4)
+    monkeypatch.setattr(detections, "SECTION", 4)
     settings = motion(detector="mediapipe")
-    seen = see(open_driver(media / "dance.mp4", settings), settings)
+    seen = detect_people(open_driver(media / "dance.mp4", settings), settings)
     looks = [people[0].pose.body[0, 0] for people in seen.people]
     assert looks == [3, 4, 5, 6, 3, 4, 5, 6]
 
@@ -118,7 +121,7 @@ def test_a_film_without_a_person_is_one_clear_line(tmp_path):
     write_video(tmp_path / "wall.mp4", iter(np.full((4, 128, 128, 3), 90, np.uint8)), 8)
     driver = open_driver(tmp_path / "wall.mp4", motion())
     with pytest.raises(DetectionError, match=r"wall\.mp4: no person .* 4 frames") as caught:
-        see(driver, motion())
+        detect_people(driver, motion())
     assert "\n" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ import pytest
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError, InputError, OutputError
 from magicpose_cli.motion.extract import extract_poses
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.read_write import read_clip, write_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.video import probe, read_picture, write_picture
@@ -79,7 +79,7 @@ def test_one_picture_has_a_pose_too(media, truth, tmp_path):
 def test_converting_changes_nothing(truth, tmp_path):
     """Everybody, every digit, frames without anybody and a rate that is not told."""
     small = [scaled(pose, 0.3, 150, (256, 256)) for pose in truth]
-    clip = PoseClip([[a, b] for a, b in zip(truth, small, strict=True)], 256, 256, 30000 / 1001)
+    clip = PeopleClip([[a, b] for a, b in zip(truth, small, strict=True)], 256, 256, 30000 / 1001)
     clip.people[3] = []
     clip.people[4] = clip.people[4][:1]
     write_people(tmp_path / "a.npz", clip)
@@ -108,7 +108,7 @@ def test_of_a_file_with_several_the_asked_person_is_taken(truth, tmp_path):
     """Two people side by side; the larger one is missing in a frame."""
     wide = [scaled(pose, 1, 0, (600, 256)) for pose in truth]
     small = [scaled(pose, 0.5, 350, (600, 256)) for pose in truth]
-    clip = PoseClip([[a, b] for a, b in zip(wide, small, strict=True)], 600, 256, 8)
+    clip = PeopleClip([[a, b] for a, b in zip(wide, small, strict=True)], 600, 256, 8)
     clip.people[2] = clip.people[2][1:]
     write_people(tmp_path / "a.json", clip)
     right = extract_poses(
@@ -153,7 +153,7 @@ def test_retargeting_alone(media, truth, tmp_path):
 
 def test_several_people_in_a_retargeted_file_are_said(truth, tmp_path):
     small = scaled(truth[0], 0.3, 150, (256, 256))
-    write_people(tmp_path / "a.npz", PoseClip([[pose, small] for pose in truth], 256, 256, 8))
+    write_people(tmp_path / "a.npz", PeopleClip([[pose, small] for pose in truth], 256, 256, 8))
     write_clip(tmp_path / "ref.json", truth[:1], None)
     result = extract_poses(
         tmp_path / "a.npz", None, motion(retarget="align"), retarget_to=tmp_path / "ref.json"
@@ -184,7 +184,7 @@ def test_nobody_in_a_file_is_no_error_unless_they_are_followed(tmp_path):
 
 
 def test_the_canvas_that_openpose_does_not_tell(truth, tmp_path):
-    write_people(tmp_path / "film", PoseClip.of(truth, None))
+    write_people(tmp_path / "film", PeopleClip.of(truth, None))
     for file in (tmp_path / "film").iterdir():
         entry = json.loads(file.read_text())
         file.write_text(json.dumps({key: entry[key] for key in ("version", "people")}))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from magicpose_cli.motion.framing import (
-    FADE,
     MAX_ENLARGEMENT,
+    WINDOW_FADE,
     DrawnExtent,
     extent,
     frame,
@@ -139,7 +139,7 @@ def test_raised_hands_are_held_but_are_no_head():
     assert up.top < 150 and up.head == down.head < 300
 
 
-@pytest.mark.parametrize("fade", [0.0, FADE, 0.12])
+@pytest.mark.parametrize("fade", [0.0, WINDOW_FADE, 0.12])
 @pytest.mark.parametrize("target", [(512, 512), (512, 768), (768, 512)])
 def test_zoom_is_the_smallest_window_of_the_targets_shape(target, fade):
     start = standing(700, 500, 240)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from magicpose_cli.errors import ConfigError, OutputError
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.pose.plot import check_plot, write_plot
 from magicpose_cli.pose.summary import runs, summarize
@@ -22,7 +22,7 @@ def shifted(pose, x, y=0.0):
 
 def test_shares_and_gaps_are_counted(full_body, half_body):
     frames = [[full_body], [], [], [full_body, half_body], [half_body], []]
-    told = summarize(PoseClip(frames, 256, 256, 12.0))
+    told = summarize(PeopleClip(frames, 256, 256, 12.0))
     assert (told.frames, told.fps, told.duration_s) == (6, 12.0, 0.5)
     assert (told.seen, told.gaps, told.longest_gap, told.longest_gap_s) == (0.5, 2, 2, 2 / 12)
     assert (told.people_mean, told.people_most) == (pytest.approx(4 / 6), 2)
@@ -37,11 +37,11 @@ def test_shares_and_gaps_are_counted(full_body, half_body):
 
 
 def test_even_motion_does_not_shake_and_shaking_is_measured(full_body):
-    even = PoseClip.of([shifted(full_body, 3.0 * k, 2.0 * k) for k in range(20)], 25)
+    even = PeopleClip.of([shifted(full_body, 3.0 * k, 2.0 * k) for k in range(20)], 25)
     for part in summarize(even).parts.values():
         assert part.jitter == pytest.approx(0, abs=1e-3)
     # one pixel to and fro: a second difference of 4 in every frame
-    shaking = PoseClip.of([shifted(full_body, (-1.0) ** k) for k in range(20)], 25)
+    shaking = PeopleClip.of([shifted(full_body, (-1.0) ** k) for k in range(20)], 25)
     points = full_body.body
     diagonal = np.hypot(*np.ptp(points, axis=0))
     for part in summarize(shaking).parts.values():
@@ -49,7 +49,7 @@ def test_even_motion_does_not_shake_and_shaking_is_measured(full_body):
 
 
 def test_without_a_rate_there_are_no_seconds(full_body):
-    told = summarize(PoseClip([[full_body], []], 256, 256))
+    told = summarize(PeopleClip([[full_body], []], 256, 256))
     assert (told.fps, told.duration_s, told.longest_gap_s, told.longest_gap) == (
         None,
         None,
@@ -84,7 +84,7 @@ def test_any_clip_has_finite_numbers(frames):
         for k, point in enumerate(points):
             parts[list(PARTS)[k]][k] = point
         poses.append(Pose.of(640, 480, **parts))
-    told = summarize(PoseClip.of(poses, 25))
+    told = summarize(PeopleClip.of(poses, 25))
     text = json.dumps(asdict(told), allow_nan=False)
     assert 0 <= told.seen <= 1 and text
     for part in told.parts.values():
@@ -93,7 +93,7 @@ def test_any_clip_has_finite_numbers(frames):
 
 def test_the_plot_shows_what_is_seen_and_shades_the_gap(tmp_path, full_body):
     frames = [[shifted(full_body, k)] if not 8 <= k < 12 else [] for k in range(20)]
-    write_plot(tmp_path / "plot.png", PoseClip(frames, 256, 256, 10), "a clip of $weird_ name")
+    write_plot(tmp_path / "plot.png", PeopleClip(frames, 256, 256, 10), "a clip of $weird_ name")
     picture = np.asarray(Image.open(tmp_path / "plot.png").convert("RGB"))
     assert picture.shape[1] > 1000
 
@@ -102,7 +102,7 @@ def test_the_plot_shows_what_is_seen_and_shades_the_gap(tmp_path, full_body):
 
     shaded = share("#DDDDDD")
     assert shaded > 0.03 and share("#0072B2") > 0.01 and share("#009E73") > 0.01
-    whole = PoseClip([[full_body]] * 20, 256, 256, 10)
+    whole = PeopleClip([[full_body]] * 20, 256, 256, 10)
     write_plot(tmp_path / "plot.png", whole, "no gap", overwrite=True)
     picture = np.asarray(Image.open(tmp_path / "plot.png").convert("RGB"))
     assert share("#DDDDDD") < 0.1 * shaded
@@ -111,7 +111,7 @@ def test_the_plot_shows_what_is_seen_and_shades_the_gap(tmp_path, full_body):
 
 @pytest.mark.parametrize("frames", [[[]], [[], []]], ids=["one", "two"])
 def test_nobody_can_be_plotted(tmp_path, frames):
-    write_plot(tmp_path / "plot.png", PoseClip(frames, 64, 48), "nobody")
+    write_plot(tmp_path / "plot.png", PeopleClip(frames, 64, 48), "nobody")
     assert Image.open(tmp_path / "plot.png").size[0] > 1000
 
 

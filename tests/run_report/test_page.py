@@ -13,7 +13,9 @@ import pytest
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.motion.motion import draw_maps, find_people, read_motion
+from magicpose_cli.motion.detections import find_people
+from magicpose_cli.motion.pose_maps import draw_maps
+from magicpose_cli.motion.read_motion import read_motion
 from magicpose_cli.run.preflight import make_plan
 from magicpose_cli.run.run_record import (
     MotionRecord,

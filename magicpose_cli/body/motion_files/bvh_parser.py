@@ -21,7 +21,7 @@ from magicpose_cli.body.motion_files.checks import (
 )
 from magicpose_cli.body.skeletal_motion import Array
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.clip import MAX_FRAMES
+from magicpose_cli.pose.files.clip import MAX_CLIP_FRAMES
 
 CHANNELS = {f"{axis}{kind}" for axis in "xyz" for kind in ("position", "rotation")}
 MAX_DEPTH = 256
@@ -145,8 +145,8 @@ def _head_of_motion(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[int, 
         key = " ".join(key.lower().split())
         value = value.strip().replace(",", ".")
         if key == "frames":
-            if not re.fullmatch(r"\d{1,9}", value) or int(value) > MAX_FRAMES:
-                _refuse(path, number, f"Frames: up to {MAX_FRAMES}", line)
+            if not re.fullmatch(r"\d{1,9}", value) or int(value) > MAX_CLIP_FRAMES:
+                _refuse(path, number, f"Frames: up to {MAX_CLIP_FRAMES}", line)
             frames = int(value)
         elif key == "frame time":
             (seconds,) = _floats(path, number, [value], line)
@@ -169,7 +169,7 @@ def _rate(text: str, seconds: float) -> float | Fraction:
 
 def _numbers(path: Path, lines: Iterator[tuple[int, str]], width: int) -> Array:
     blocks: list[Array] = []
-    count, most = 0, MAX_FRAMES * width
+    count, most = 0, MAX_CLIP_FRAMES * width
     while True:
         block = [entry for _, entry in zip(range(LINES_AT_ONCE), lines, strict=False)]
         if not block:
@@ -185,7 +185,7 @@ def _numbers(path: Path, lines: Iterator[tuple[int, str]], width: int) -> Array:
             _refuse(path, block[0][0], f"numbers up to {MAX_NUMBER:g} from here on", odd)
         count += len(numbers)
         if count > most:
-            refuse_motion(path, "frames", f"{MAX_FRAMES} at most", "more")
+            refuse_motion(path, "frames", f"{MAX_CLIP_FRAMES} at most", "more")
         blocks.append(numbers)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from magicpose_cli.body.skeletal_motion import ARKIT_CURVES, Array, SkeletalMotion
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.clip import MAX_FPS, MAX_FRAMES, MIN_FPS
+from magicpose_cli.pose.files.clip import MAX_CLIP_FRAMES, MAX_FPS, MIN_FPS
 
 MAX_BYTES = 1 << 28  # of a file of text or a GLB
 MAX_JOINTS = 1024
@@ -64,8 +64,8 @@ def check_counts(path: Path, joints: int, frames: int) -> None:
     """Errors: InputError for more or fewer than a motion may have; before arrays are made."""
     if not 1 <= joints <= MAX_JOINTS:
         refuse_motion(path, "joints", f"1 to {MAX_JOINTS}", joints)
-    if not 1 <= frames <= MAX_FRAMES:
-        refuse_motion(path, "frames", f"1 to {MAX_FRAMES}", frames)
+    if not 1 <= frames <= MAX_CLIP_FRAMES:
+        refuse_motion(path, "frames", f"1 to {MAX_CLIP_FRAMES}", frames)
     if joints * frames > MAX_ROTATIONS:
         most = MAX_ROTATIONS // joints
         refuse_motion(path, f"frames of {joints} joints", f"{most} at most, cut it", frames)

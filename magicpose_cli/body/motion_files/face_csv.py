@@ -37,7 +37,7 @@ from magicpose_cli.body.skeletal_motion import (
 )
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import whole_file
-from magicpose_cli.pose.files.clip import MAX_FRAMES
+from magicpose_cli.pose.files.clip import MAX_CLIP_FRAMES
 
 TIMECODE, COUNT = "Timecode", "BlendshapeCount"
 FACE_JOINTS = ("head", "leftEye", "rightEye")
@@ -261,7 +261,7 @@ def _even(
     if even and abs(float(rate) * step - 1) < 0.03:
         return times, values, rate
     count = int(min((times[-1] - times[0]) * float(rate), 1e9) + 1e-6) + 1
-    if count > min(MAX_FRAMES, 100 * len(times) + 1000):
+    if count > min(MAX_CLIP_FRAMES, 100 * len(times) + 1000):
         refuse_motion(path, "times", "frames without gaps of minutes", f"{times[-1]:g} s")
     check_counts(path, len(FACE_JOINTS), count)
     notes.append(

@@ -34,7 +34,7 @@ from magicpose_cli.body.motion_files.checks import (
 )
 from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.arrays import DAMAGED, MAX_ARRAYS, MAX_BYTES, save_arrays
+from magicpose_cli.pose.files.arrays import DAMAGED_ARRAYS, MAX_ARRAYS, MAX_BYTES, save_arrays
 
 MARK, VERSION = "magicpose_motion", 1
 MAX_CURVES = 256
@@ -48,7 +48,7 @@ def member_names(path: Path) -> set[str]:
             members = archive.infolist()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except DAMAGED as error:
+    except DAMAGED_ARRAYS as error:
         raise InputError(f"{path}: is no NumPy archive ({error!s:.80}); expected .npz") from error
     if len(members) > MAX_ARRAYS:
         refuse_motion(path, "arrays", f"{MAX_ARRAYS} at most", len(members))
@@ -74,7 +74,7 @@ def load_members(path: Path, names: Collection[str]) -> dict[str, Array]:
                 arrays[name] = array
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except DAMAGED as error:
+    except DAMAGED_ARRAYS as error:
         if name and "allow_pickle" in str(error):
             raise InputError(
                 f"{path}: {name} is a pickle (Python objects), which could run any code when "

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.models import missing_files
 from magicpose_cli.pose.keypoints import PARTS, Pose
@@ -69,14 +70,14 @@ DETECTORS = {  # the best first
 class PoseDetector(Protocol):
     """Finds people. Frames of a film come in order; `still=True` detectors take any picture."""
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody in `frame` (H, W, 3) uint8 RGB, in its pixels, the largest first."""
 
     def close(self) -> None:
         """Give the models back."""
 
 
-def detect_settled(detector: PoseDetector, name: str, frame: np.ndarray) -> list[Pose]:
+def detect_settled(detector: PoseDetector, name: str, frame: Picture) -> list[Pose]:
     """Everybody in a first picture, seen as the later frames of a film are.
 
     name: of the detector, as `load_detector` was given it. A reference and the frame of a driver
@@ -89,7 +90,7 @@ def detect_settled(detector: PoseDetector, name: str, frame: np.ndarray) -> list
     return people
 
 
-def detect_one(detector: PoseDetector, frame: np.ndarray) -> Pose:
+def detect_one(detector: PoseDetector, frame: Picture) -> Pose:
     """The largest person in `frame`; an empty Pose where nobody is."""
     people = detector.detect(frame)
     return people[0] if people else Pose.of(frame.shape[1], frame.shape[0])
@@ -123,7 +124,8 @@ def load_detector(name: str = "auto", *, still: bool = False) -> PoseDetector:
     if lack := lacks(chosen):
         raise ConfigError(f"detector: {chosen!r} {lack}")
     module_name, class_name = DETECTORS[chosen].place.split(":")
-    return getattr(importlib.import_module(module_name), class_name)(still=still)
+    detector: PoseDetector = getattr(importlib.import_module(module_name), class_name)(still=still)
+    return detector
 
 
 def largest_first(people: Iterable[Pose]) -> list[Pose]:

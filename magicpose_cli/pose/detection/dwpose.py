@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.models import weights_folder
 from magicpose_cli.pose.detection.detect import largest_first
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
@@ -31,12 +32,12 @@ READER_SIZE = (288, 384)  # width, height
 MIN_PERSON_SCORE = 0.3
 MAX_OVERLAP = 0.45  # of two boxes, intersection over union; the less sure one is dropped
 PERSON = 0  # of COCO's classes
-MIN_SCORE = 0.3  # a point is seen above it
+MIN_DWPOSE_SCORE = 0.3  # a point is seen above it
 # The 133 points of COCO-WholeBody: 17 of the body, 6 of the feet (no part of a Pose), 68 of the
 # face, 21 of the person's own left hand, 21 of the right.
 BODY_FROM_133 = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)  # -1: the neck
-NECK = BODY_JOINTS.index("neck")
-SHOULDERS = [5, 6]
+NECK_JOINT = BODY_JOINTS.index("neck")
+SHOULDER_JOINTS = [5, 6]
 FACE, LEFT_HAND, RIGHT_HAND = slice(23, 91), slice(91, 112), slice(112, 133)
 
 
@@ -62,7 +63,7 @@ class DWPose:
                 str(folder / READER), model_input_size=READER_SIZE, device=device
             )
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody; points may lie outside of the picture, where the network puts them."""
         height, width = frame.shape[:2]
         if max(height, width) > max(FINDER_SIZE) * min(height, width):
@@ -77,9 +78,10 @@ class DWPose:
         )
 
     def close(self) -> None:
+        """Give the models back."""
         del self._finder, self._reader
 
-    def _read(self, frame: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, frame: Picture, boxes: Floats) -> tuple[Floats, Floats]:
         """(n, 133, 2) pixels and (n, 133) scores of the people in (n, 4) boxes."""
         crops, centers, sizes = zip(
             *(self._reader.preprocess(frame, box) for box in boxes), strict=True
@@ -94,18 +96,19 @@ class DWPose:
         ]
         answer = [np.concatenate(part) for part in zip(*answers, strict=True)]
         center, size = np.stack(centers)[:, None], np.stack(sizes)[:, None]
-        return self._reader.postprocess(answer, center, size)
+        answered: tuple[Floats, Floats] = self._reader.postprocess(answer, center, size)
+        return answered
 
 
-def pose_from_133(width: int, height: int, points: np.ndarray, scores: np.ndarray) -> Pose:
+def pose_from_133(width: int, height: int, points: Floats, scores: Floats) -> Pose:
     """A person's (133, 2) pixels and (133,) scores in the order of COCO-WholeBody as a Pose.
 
     The neck is the middle of the shoulders, and seen where both are.
     """
-    scored = np.column_stack([points, np.where(scores > MIN_SCORE, scores, 0.0)])
+    scored = np.column_stack([points, np.where(scores > MIN_DWPOSE_SCORE, scores, 0.0)])
     body = scored[list(BODY_FROM_133)]
-    shoulders = scored[SHOULDERS]
-    body[NECK] = *shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()
+    shoulders = scored[SHOULDER_JOINTS]
+    body[NECK_JOINT] = *shoulders[:, :2].mean(axis=0), shoulders[:, 2].min()
     return Pose.of(
         width,
         height,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.detection.detect import largest_first
-from magicpose_cli.pose.detection.dwpose import MIN_SCORE
+from magicpose_cli.pose.detection.dwpose import MIN_DWPOSE_SCORE
 from magicpose_cli.pose.keypoints import Pose
 
 # controlnet_aux puts the neck in and the body in OpenPose's order; 18 to 23 are the feet.
@@ -32,7 +33,7 @@ class DWPoseMM:
 
         self._estimator = Wholebody(device="cuda" if torch.cuda.is_available() else "cpu")
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody; where nobody is, what it reads off the whole picture is hardly ever seen."""
         height, width = frame.shape[:2]
         people = self._estimator(np.ascontiguousarray(frame[..., ::-1]))
@@ -41,11 +42,12 @@ class DWPoseMM:
         )
 
     def close(self) -> None:
+        """Give the models back."""
         del self._estimator
 
 
-def pose_from_134(width: int, height: int, points: np.ndarray, scores: np.ndarray) -> Pose:
+def pose_from_134(width: int, height: int, points: Floats, scores: Floats) -> Pose:
     """A person's (134, 2) pixels and (134,) scores as controlnet_aux gives them."""
-    scored = np.column_stack([points, np.where(scores > MIN_SCORE, scores, 0.0)])
+    scored = np.column_stack([points, np.where(scores > MIN_DWPOSE_SCORE, scores, 0.0)])
     parts = {part: scored[where] for part, where in PARTS_OF_134.items()}
     return Pose.of(width, height, **parts)

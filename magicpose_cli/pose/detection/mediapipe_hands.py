@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
 from magicpose_cli.pose.detection.mediapipe_points import MIN_VISIBILITY, Landmarks, points_of
 
-FIND = """
+FIND_HANDS = """
 input_stream: "image"  input_side_packet: "complexity"  output_stream: "palms"
 node {
   calculator: "PalmDetectionCpu"
@@ -25,7 +26,7 @@ node {
   output_stream: "DETECTIONS:palms"
 }
 """
-READ = """
+READ_HAND = """
 input_stream: "image"  input_stream: "region"
 input_side_packet: "complexity"  output_stream: "hand"  output_stream: "next_region"
 node {
@@ -43,15 +44,20 @@ node {
   output_stream: "ROI:next_region"
 }
 """
-WRISTS = {"left_hand": (13, 15), "right_hand": (14, 16)}  # elbow, wrist of the body's 33 points
+WRIST_JOINTS = {
+    "left_hand": (13, 15),
+    "right_hand": (14, 16),
+}  # elbow, wrist of the body's 33 points
 # In sides of the person's region, which is a third larger than they are tall.
 CROPS = (0.16, 0.32)
 NEAR_WRIST = 0.04  # where a hand may begin
 APART = 0.02  # nearer points, on average, are of the one hand that both wrists are at
 FIND_EVERY = 2  # frames of a film: a tenth of the time where a hand is hidden throughout
-AHEAD = 0.35  # forearms from the wrist to the middle of the hand
-MIN_CROP = 32  # pixels; a hand in a smaller one is a blot
-INSIDE = 0.5  # of the points of a hand: what is more than half outside of the picture is guessed
+HAND_AHEAD = 0.35  # forearms from the wrist to the middle of the hand
+MIN_HAND_CROP = 32  # pixels; a hand in a smaller one is a blot
+MIN_INSIDE_SHARE = (
+    0.5  # of the points of a hand: what is more than half outside of the picture is guessed
+)
 # How MediaPipe gets from a palm to its hand.
 HAND_SCALE, HAND_SHIFT = 2.6, 0.5
 
@@ -60,19 +66,20 @@ class HandFinder:
     """Looks around a person's wrists; keeps nothing from one picture to the next."""
 
     def __init__(self) -> None:
-        self._finder = open_graph(FIND, complexity=1)
-        self._reader = open_graph(READ, complexity=1)
+        self._finder = open_graph(FIND_HANDS, complexity=1)
+        self._reader = open_graph(READ_HAND, complexity=1)
         nothing = np.zeros((64, 64, 3), np.uint8)  # the graphs' parts start lazily
         self._finder.process(nothing)
         self._read(nothing, Region(32, 32, 64, 0))
 
     def close(self) -> None:
+        """Give the models back."""
         self._finder.close()
         self._reader.close()
 
     def find(
         self,
-        picture: np.ndarray,
+        picture: Picture,
         side: float,
         parts: dict[str, Landmarks],
         before: dict[str, Region],
@@ -86,7 +93,7 @@ class HandFinder:
         """
         height, width = picture.shape[:2]
         missing = {}
-        for part, (elbow, wrist) in WRISTS.items():
+        for part, (elbow, wrist) in WRIST_JOINTS.items():
             ends = points_of([parts["body"][elbow], parts["body"][wrist]], width, height)[:, :2]
             seen = parts["body"][wrist].visibility >= MIN_VISIBILITY
             inside = ((ends[1] >= 0) & (ends[1] < (width, height))).all()
@@ -100,10 +107,10 @@ class HandFinder:
             turn, rest = divmod(look, FIND_EVERY)
             crops = [] if rest else [crops[turn % len(crops)]]
         for part, length in crops:
-            if part not in missing or length < MIN_CROP:
+            if part not in missing or length < MIN_HAND_CROP:
                 continue
             elbow_at, wrist_at = missing[part]
-            center = wrist_at + AHEAD * (wrist_at - elbow_at)
+            center = wrist_at + HAND_AHEAD * (wrist_at - elbow_at)
             for region in self._palms(picture, center, length):
                 self._take(picture, side, parts, missing, found, part, region)
                 if part in found:
@@ -112,10 +119,10 @@ class HandFinder:
 
     def _take(
         self,
-        picture: np.ndarray,
+        picture: Picture,
         side: float,
         parts: dict[str, Landmarks],
-        missing: dict[str, np.ndarray],
+        missing: dict[str, Floats],
         found: dict[str, Region],
         part: str,
         region: Region,
@@ -128,9 +135,9 @@ class HandFinder:
         points = points_of(hand, width, height)[:, :2]
         inside = ((points >= 0) & (points < (width, height))).all(axis=1)
         begins = float(np.hypot(*(points[0] - missing[part][1])))
-        if begins > NEAR_WRIST * side or inside.mean() < INSIDE:
+        if begins > NEAR_WRIST * side or inside.mean() < MIN_INSIDE_SHARE:
             return
-        other = parts.get(next(name for name in WRISTS if name != part))
+        other = parts.get(next(name for name in WRIST_JOINTS if name != part))
         if other is not None:
             apart = np.hypot(*(points - points_of(other, width, height)[:, :2]).T).mean()
             if apart < APART * side:
@@ -138,7 +145,7 @@ class HandFinder:
         parts[part], found[part] = hand, following
         del missing[part]
 
-    def _palms(self, picture: np.ndarray, center: np.ndarray, length: float) -> Iterator[Region]:
+    def _palms(self, picture: Picture, center: Floats, length: float) -> Iterator[Region]:
         """The hands in a square around a point, by their palms, the surest first."""
         left, top = (max(int(value), 0) for value in center - length / 2)
         right, bottom = (center + length / 2).astype(int)
@@ -155,7 +162,7 @@ class HandFinder:
             y = top + (box.ymin + box.height / 2) * high - HAND_SHIFT * side * math.cos(turn)
             yield Region(x, y, HAND_SCALE * side, turn)
 
-    def _read(self, picture: np.ndarray, region: Region) -> tuple[Landmarks | None, Any]:
+    def _read(self, picture: Picture, region: Region) -> tuple[Landmarks | None, Any]:
         """The hand in a region and where it is next; None, None where there is none."""
         height, width = picture.shape[:2]
         read = self._reader.process({"image": picture, "region": region.rect(width, height)})

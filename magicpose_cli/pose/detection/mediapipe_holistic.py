@@ -20,9 +20,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.pose.detection.detect import box_of, largest_first
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
-from magicpose_cli.pose.detection.mediapipe_hands import WRISTS, HandFinder
+from magicpose_cli.pose.detection.mediapipe_hands import WRIST_JOINTS, HandFinder
 from magicpose_cli.pose.detection.mediapipe_points import Landmarks, confidence, pose_of
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.detection.views import (
@@ -34,14 +35,14 @@ from magicpose_cli.pose.detection.views import (
 from magicpose_cli.pose.keypoints import Pose
 
 # The parts by their names in the wheel, see mediapipe/modules in MediaPipe's sources.
-FIND = """
+FIND_BODY = """
 input_stream: "image"  output_stream: "people"
 node {
   calculator: "PoseDetectionCpu"
   input_stream: "IMAGE:image"  output_stream: "DETECTIONS:people"
 }
 """
-READ = """
+READ_BODY = """
 input_stream: "image"  input_stream: "region"
 input_side_packet: "complexity"  input_side_packet: "segment"  input_side_packet: "refine"
 output_stream: "body"  output_stream: "world"  output_stream: "face"
@@ -89,10 +90,14 @@ node {
   input_side_packet: "REFINE_LANDMARKS:refine"  output_stream: "FACE_LANDMARKS:face"
 }
 """
-PARTS = ("body", "world", "face", "left_hand", "right_hand")
+GRAPH_PARTS = ("body", "world", "face", "left_hand", "right_hand")
 MODEL = {"complexity": 1, "segment": False, "refine": True}  # refine: sharper eyes, lips, irises
-MIN_SCORE = 0.6  # of a find in a still picture or beside others; at 0.5 textures are people
-SURE = 0.9  # the finder's score from which on nobody has been seen to be found upside down
+MIN_HOLISTIC_SCORE = (
+    0.6  # of a find in a still picture or beside others; at 0.5 textures are people
+)
+SURE_CONFIDENCE = (
+    0.9  # the finder's score from which on nobody has been seen to be found upside down
+)
 # In the measure of `confidence`: of the right way up, and of the way that they were before.
 UPRIGHT_WORTH, LASTING_WORTH = 1.0, 1.0
 CLOSER = 1.2  # of a person's region: where they are looked for who are lost
@@ -100,7 +105,7 @@ SEARCH_REST_EVERY = 8  # frames of a film: a twentieth of the time for one perso
 PAINT_MARGIN = 0.1  # of a person's size, around the box of their points
 REGION_SCALE = 1.25  # of the circle around a body, as MediaPipe cuts it out
 SAME_PLACE = 0.25  # of a region's side: the hips move less from one frame to the next
-SAME_POSE = 0.03  # of a region's side: nearer joints, on average, are of one person
+SAME_POSE_SHARE = 0.03  # of a region's side: nearer joints, on average, are of one person
 
 
 @dataclass(frozen=True)
@@ -111,15 +116,17 @@ class Find:
     score: float
 
     def moved(self, dx: float, dy: float) -> Find:
+        """The same find so many pixels to the right and down."""
         region = replace(self.region, x=self.region.x + dx, y=self.region.y + dy)
         return Find(region, self.score)
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
+class FollowedBody:
     """Somebody as read in one frame, and where to look for them in the next one.
 
-    landmarks: what was read, by its name in PARTS. hands: where the hands are next, by theirs.
+    landmarks: what was read, by its name in GRAPH_PARTS. hands: where the hands are next, by
+    theirs.
     """
 
     pose: Pose
@@ -134,18 +141,18 @@ class MediaPipeHolistic:
     def __init__(self, *, still: bool = False) -> None:
         self._still = still
         self._warned = False
-        self._people: list[Person] = []
+        self._people: list[FollowedBody] = []
         self._last: Region | None = None  # of the first of them, kept when nobody is found
         self._frame_count = 0
         with native_stderr_silenced():
-            self._finder = open_graph(FIND)
-            self._reader = open_graph(READ, **MODEL)
+            self._finder = open_graph(FIND_BODY)
+            self._reader = open_graph(READ_BODY, **MODEL)
             self._hands = HandFinder()
             nothing = np.zeros((64, 64, 3), np.uint8)  # the graphs' parts start lazily
-            self._find(nothing, MIN_SCORE)
+            self._find(nothing, MIN_HOLISTIC_SCORE)
             self._read(nothing, Region(32, 32, 64, 0))
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody; a point outside of the picture is unseen.
 
         A single picture where nobody is found is searched again in parts for the surest person, and
@@ -163,16 +170,17 @@ class MediaPipeHolistic:
         return largest_first(person.pose for person in self._people)
 
     def close(self) -> None:
+        """Give the models back."""
         self._finder.close()
         self._reader.close()
         self._hands.close()
 
-    def _look(self, picture: np.ndarray, followed: list[Person]) -> list[Person]:
+    def _look(self, picture: Picture, followed: list[FollowedBody]) -> list[FollowedBody]:
         """Who is found, and who is not found but still where they were about to be."""
-        people: list[Person] = []
+        people: list[FollowedBody] = []
         lost = list(followed)
-        before: dict[Person, Person] = {}
-        for find in self._find(picture, MIN_SCORE if self._still else 0.0):
+        before: dict[FollowedBody, FollowedBody] = {}
+        for find in self._find(picture, MIN_HOLISTIC_SCORE if self._still else 0.0):
             nearest = min(lost, key=lambda p: _distance(p.region, find.region), default=None)
             if nearest and _distance(nearest.region, find.region) < SAME_PLACE * find.region.side:
                 lost.remove(nearest)
@@ -189,7 +197,7 @@ class MediaPipeHolistic:
             self._look_beside(picture, people)
         return [self._with_hands(picture, person, before.get(person)) for person in people]
 
-    def _look_beside(self, picture: np.ndarray, people: list[Person]) -> None:
+    def _look_beside(self, picture: Picture, people: list[FollowedBody]) -> None:
         """Add who is found once the others are painted over, until nobody more is."""
         rest, known = picture.copy(), 0
         color = picture.mean(axis=(0, 1))
@@ -197,12 +205,14 @@ class MediaPipeHolistic:
             for person in people[known:]:
                 rest[_around(person.pose)] = color
             known = len(people)
-            for find in self._find(rest, MIN_SCORE):
+            for find in self._find(rest, MIN_HOLISTIC_SCORE):
                 _add(people, self._read(picture, find.region))
 
-    def _look_closer(self, picture: np.ndarray) -> list[Person]:
-        """The surest person in parts of the picture, in which they are larger: where somebody was
-        last and, now and then, everywhere."""
+    def _look_closer(self, picture: Picture) -> list[FollowedBody]:
+        """The surest person in parts of the picture, in which they are larger.
+
+        The parts are where somebody was last and, now and then, everywhere.
+        """
         height, width = picture.shape[:2]
         boxes: list[tuple[float, ...]] = []
         if self._last is not None:
@@ -218,16 +228,16 @@ class MediaPipeHolistic:
             left, top, right, bottom = (round(v) for v in box)
             if right <= max(left, 0) or bottom <= max(top, 0) or left >= width or top >= height:
                 continue
-            for find in self._find(cut(picture, left, top, right, bottom), MIN_SCORE):
+            for find in self._find(cut(picture, left, top, right, bottom), MIN_HOLISTIC_SCORE):
                 person = self._read_find(picture, find.moved(left, top), None)
                 if person is not None and confidence(person.pose) >= MIN_VIEW_CONFIDENCE:
                     people.append(person)
         return sorted(people, key=lambda person: -confidence(person.pose))[:1]
 
-    def _poses_in(self, picture: np.ndarray) -> list[Pose]:
+    def _poses_in(self, picture: Picture) -> list[Pose]:
         return [person.pose for person in self._look(picture, [])]
 
-    def _find(self, picture: np.ndarray, min_score: float) -> list[Find]:
+    def _find(self, picture: Picture, min_score: float) -> list[Find]:
         """The people in the picture, the surest first."""
         height, width = picture.shape[:2]
         finds = []
@@ -241,7 +251,9 @@ class MediaPipeHolistic:
                 finds.append(Find(Region(x, y, side, math.atan2(dx, -dy)), found.score[0]))
         return finds
 
-    def _read_find(self, picture: np.ndarray, find: Find, before: Person | None) -> Person | None:
+    def _read_find(
+        self, picture: Picture, find: Find, before: FollowedBody | None
+    ) -> FollowedBody | None:
         """Who is at a find; before: the person who was there in the last frame.
 
         One that is not sure and stands the other way up than that person, or on its head where
@@ -250,7 +262,7 @@ class MediaPipeHolistic:
         """
         person = self._read(picture, find.region)
         expected = before.region.turn if before else 0.0
-        doubtful = find.score < SURE and math.cos(find.region.turn - expected) < 0
+        doubtful = find.score < SURE_CONFIDENCE and math.cos(find.region.turn - expected) < 0
         if person is not None and not doubtful:
             return person
         regions = [before.region] if before else []
@@ -258,20 +270,20 @@ class MediaPipeHolistic:
             regions.append(replace(find.region, turn=find.region.turn + math.pi))
         read = [person, *(self._read(picture, region) for region in regions)]
 
-        def surety(person: Person) -> float:
+        def surety(person: FollowedBody) -> float:
             turn = person.region.turn
             worth = UPRIGHT_WORTH * (math.cos(turn) > 0) + LASTING_WORTH * (
                 math.cos(turn - expected) > 0
             )
             return confidence(person.pose) + worth
 
-        def turned_over(person: Person) -> bool:
+        def turned_over(person: FollowedBody) -> bool:
             turn = person.region.turn
             return before is not None and max(math.cos(turn), math.cos(turn - expected)) < 0
 
         return max((p for p in read if p and not turned_over(p)), key=surety, default=None)
 
-    def _read(self, picture: np.ndarray, region: Region) -> Person | None:
+    def _read(self, picture: Picture, region: Region) -> FollowedBody | None:
         """The person in the region; None where nobody is."""
         height, width = picture.shape[:2]
         # The C++ side has one more thing to say when it finds its first person.
@@ -280,19 +292,21 @@ class MediaPipeHolistic:
         if found.body is None:
             return None
         self._warned = True
-        read = {part: getattr(found, part) for part in PARTS}
+        read = {part: getattr(found, part) for part in GRAPH_PARTS}
         landmarks = {part: list_.landmark for part, list_ in read.items() if list_ is not None}
         pose = pose_of(width, height, **landmarks)
         if pose.is_empty:
             return None
         hands = {
             part: Region.of(getattr(found, f"next_{part}"), width, height)
-            for part in WRISTS
+            for part in WRIST_JOINTS
             if part in landmarks
         }
-        return Person(pose, Region.of(found.next_region, width, height), landmarks, hands)
+        return FollowedBody(pose, Region.of(found.next_region, width, height), landmarks, hands)
 
-    def _with_hands(self, picture: np.ndarray, person: Person, before: Person | None) -> Person:
+    def _with_hands(
+        self, picture: Picture, person: FollowedBody, before: FollowedBody | None
+    ) -> FollowedBody:
         """The same, with the hands that are found around the wrists."""
         found = self._hands.find(
             picture,
@@ -304,7 +318,7 @@ class MediaPipeHolistic:
         if not found:
             return person
         height, width = picture.shape[:2]
-        return Person(
+        return FollowedBody(
             pose_of(width, height, **person.landmarks),
             person.region,
             person.landmarks,
@@ -312,9 +326,11 @@ class MediaPipeHolistic:
         )
 
 
-def _add(people: list[Person], new: Person | None) -> bool:
-    """Unless it is somebody who is there already: two regions can run into one person. Returns
-    whether they are new."""
+def _add(people: list[FollowedBody], new: FollowedBody | None) -> bool:
+    """Add a person unless they are there already; returns whether they are new.
+
+    Two regions can run into one person.
+    """
     if new is None or any(_same_pose(new, other) for other in people):
         return False
     people.append(new)
@@ -325,7 +341,7 @@ def _distance(one: Region, other: Region) -> float:
     return math.hypot(one.x - other.x, one.y - other.y)
 
 
-def _same_pose(one: Person, other: Person) -> bool:
+def _same_pose(one: FollowedBody, other: FollowedBody) -> bool:
     """Whether two are read alike, or the one is the other stood on their head."""
     side = max(one.region.side, other.region.side)
     if math.cos(one.region.turn - other.region.turn) < 0:
@@ -334,7 +350,7 @@ def _same_pose(one: Person, other: Person) -> bool:
     if not both.any():
         return False
     apart = np.hypot(*(one.pose.body - other.pose.body)[both].T).mean()
-    return bool(apart < SAME_POSE * side)
+    return bool(apart < SAME_POSE_SHARE * side)
 
 
 def _around(pose: Pose) -> tuple[slice, slice]:

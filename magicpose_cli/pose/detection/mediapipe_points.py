@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import BODY_JOINTS, MESH_POINTS, PARTS, Pose
 
 # MediaPipe's body point for each OpenPose joint; the neck (-1) is the middle of the shoulders.
@@ -89,7 +90,7 @@ def pose_of(
     return within_picture(pose)
 
 
-def points_of(landmarks: Landmarks, width: int, height: int) -> np.ndarray:
+def points_of(landmarks: Landmarks, width: int, height: int) -> Floats:
     """(n, 3) x, y in pixels and a score of 1, which MediaPipe does not give for hands and faces."""
     return np.array([(p.x * width, p.y * height, 1.0) for p in landmarks])
 
@@ -124,7 +125,7 @@ def confidence(pose: Pose) -> float:
     return float(pose.body_score.sum() + 8.0 * pose.face_score.max())
 
 
-def _near_picture(pose: Pose) -> np.ndarray | None:
+def _near_picture(pose: Pose) -> Floats | None:
     """The guesses of the joints; NaN where they are too far outside to be worth anything."""
     if pose.body_guess is None:
         return None
@@ -134,7 +135,7 @@ def _near_picture(pose: Pose) -> np.ndarray | None:
     return np.where(near[:, None], pose.body_guess, np.float32(np.nan))
 
 
-def place_head(joints: np.ndarray, mesh: np.ndarray) -> None:
+def place_head(joints: Floats, mesh: Floats) -> None:
     """Take the head's joints (18, 3) from the mesh, in place; the ear that is hidden is unsure."""
     for joint, point in HEAD_FROM_478.items():
         if point < len(mesh):
@@ -144,14 +145,14 @@ def place_head(joints: np.ndarray, mesh: np.ndarray) -> None:
         joints[BODY_JOINTS.index(hidden), 2] = 0.0
 
 
-def _body_3d(world: Landmarks) -> np.ndarray:
+def _body_3d(world: Landmarks) -> Floats:
     points = np.array([(p.x, p.y, p.z) for p in world], dtype=np.float32)
     body = points[list(BODY_FROM_33)]
     body[NECK] = points[SHOULDERS].mean(axis=0)
     return body
 
 
-def _hidden_ear(mesh: np.ndarray) -> str | None:
+def _hidden_ear(mesh: Floats) -> str | None:
     """Name of the ear that the turned head hides, if any."""
     nose, right, left = (mesh[HEAD_FROM_478[n], :2] for n in ("nose", "right_ear", "left_ear"))
     to_right = float((nose - right) @ (left - right))

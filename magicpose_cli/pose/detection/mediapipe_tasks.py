@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.models import weights_folder
 from magicpose_cli.pose.detection.detect import largest_first
 from magicpose_cli.pose.detection.mediapipe_points import Landmarks, pose_of
@@ -22,12 +23,12 @@ from magicpose_cli.pose.keypoints import Pose
 
 MODELS = ("pose_landmarker_full.task", "face_landmarker.task", "hand_landmarker.task")
 MAX_PEOPLE = 8
-MIN_SCORE = 0.5
+MIN_TASKS_SCORE = 0.5
 MIN_STILL_SCORE = 0.6  # as of the holistic models: at 0.5 people are seen in textures
 IN_CROP = 2  # faces or hands: a neighbor's, or the other hand, may be the clearer one
 # Points of a face's 478 and of the body's 33, the person's own.
 NOSE, HEAD = 4, range(11)
-WRISTS = {"left_hand": (13, 15), "right_hand": (14, 16)}  # elbow, wrist
+BODY_WRISTS = {"left_hand": (13, 15), "right_hand": (14, 16)}  # elbow, wrist
 HEAD_CROP = 3.0  # sides of the box around the points of the head
 HAND_CROP = 1.6  # forearms; one that points at the camera is short, so at least the head's crop
 MAX_DISTANCE = 0.25  # of the crop's side, from where the body has the nose or the wrist
@@ -60,7 +61,7 @@ class MediaPipeTasks:
                     vision.PoseLandmarkerOptions(
                         body,
                         num_poses=MAX_PEOPLE,
-                        min_pose_detection_confidence=MIN_STILL_SCORE if still else MIN_SCORE,
+                        min_pose_detection_confidence=MIN_STILL_SCORE if still else MIN_TASKS_SCORE,
                     )
                 ),
                 "face": vision.FaceLandmarker.create_from_options(
@@ -71,7 +72,7 @@ class MediaPipeTasks:
                 ),
             }
 
-    def detect(self, frame: np.ndarray) -> list[Pose]:
+    def detect(self, frame: Picture) -> list[Pose]:
         """Everybody up to MAX_PEOPLE; a point outside of the picture is unseen.
 
         A single picture where nobody is found is searched again in parts for the surest person.
@@ -82,10 +83,11 @@ class MediaPipeTasks:
         return largest_first(poses)
 
     def close(self) -> None:
+        """Give the models back."""
         for task in self._tasks.values():
             task.close()
 
-    def _look(self, picture: np.ndarray) -> list[Pose]:
+    def _look(self, picture: Picture) -> list[Pose]:
         height, width = picture.shape[:2]
         found = self._ask("pose", picture)
         poses = []
@@ -94,7 +96,7 @@ class MediaPipeTasks:
             head = points[HEAD]
             side = HEAD_CROP * float(np.ptp(head, axis=0).max())
             parts = {"face": self._part("face", NOSE, picture, head.mean(axis=0), head[0], side)}
-            for part, (elbow, wrist) in WRISTS.items():
+            for part, (elbow, wrist) in BODY_WRISTS.items():
                 forearm = points[wrist] - points[elbow]
                 center = points[wrist] + 0.4 * forearm  # about the middle of the hand
                 room = max(HAND_CROP * float(np.hypot(*forearm)), side)
@@ -106,9 +108,9 @@ class MediaPipeTasks:
         self,
         task: str,
         anchor: int,
-        picture: np.ndarray,
-        center: np.ndarray,
-        expected: np.ndarray,
+        picture: Picture,
+        center: Floats,
+        expected: Floats,
         side: float,
     ) -> Landmarks | None:
         """The face or hand whose point `anchor` is nearest to where it is expected, in a square."""
@@ -135,7 +137,7 @@ class MediaPipeTasks:
             for p in nearest
         ]
 
-    def _ask(self, task: str, picture: np.ndarray) -> Any:
+    def _ask(self, task: str, picture: Picture) -> Any:
         from mediapipe import Image, ImageFormat
 
         image = Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(picture))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from magicpose_cli.arrays import Picture
 from magicpose_cli.pose.detection.mediapipe_points import confidence, within_picture
 from magicpose_cli.pose.keypoints import Pose
 
@@ -21,14 +22,14 @@ VIEWS = (
 MIN_VIEW_CONFIDENCE = 13.0  # textures without anybody reach 12.5 in one of the views
 
 
-def surest_in_views(frame: np.ndarray, look: Callable[[np.ndarray], list[Pose]]) -> list[Pose]:
+def surest_in_views(frame: Picture, look: Callable[[Picture], list[Pose]]) -> list[Pose]:
     """The surest person that `look` finds in one of the VIEWS; none where none is sure enough."""
     found = [pose for view in VIEWS for pose in _look_at(frame, view, look)]
     surest = max(found, key=confidence, default=None)
     return [surest] if surest is not None and confidence(surest) >= MIN_VIEW_CONFIDENCE else []
 
 
-def cut(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+def cut(frame: Picture, left: int, top: int, right: int, bottom: int) -> Picture:
     """The rectangle of `frame` in pixels; its border color continues outside of the picture.
 
     The rectangle and the picture must have a pixel in common.
@@ -38,13 +39,14 @@ def cut(frame: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.n
     height, width = frame.shape[:2]
     inner = frame[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     margins = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
-    return cv2.copyMakeBorder(inner, *margins, cv2.BORDER_REPLICATE)
+    padded: Picture = cv2.copyMakeBorder(inner, *margins, cv2.BORDER_REPLICATE)  # type: ignore[assignment]  # as its stub has it
+    return padded
 
 
 def _look_at(
-    frame: np.ndarray,
+    frame: Picture,
     view: tuple[float, float, float, float],
-    look: Callable[[np.ndarray], list[Pose]],
+    look: Callable[[Picture], list[Pose]],
 ) -> list[Pose]:
     height, width = frame.shape[:2]
     sizes = (width, height, width, height)

@@ -9,10 +9,11 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import whole_file
 
@@ -20,18 +21,19 @@ MAX_BYTES = 1 << 29  # of all arrays, unpacked: three hours of one person at 30 
 MAX_ARRAYS = 64
 MAGIC = b"\x93NUMPY"
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # of an archive and of an empty one
+_FORMAT: Any = np.lib.format  # whose functions have no types
 HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
+    (1, 0): _FORMAT.read_array_header_1_0,
+    (2, 0): _FORMAT.read_array_header_2_0,
 }
 # What zipfile and NumPy's header raise on files that are damaged by accident or on purpose.
-DAMAGED = (
+DAMAGED_ARRAYS = (
     zipfile.BadZipFile, zlib.error, EOFError, ValueError, SyntaxError, TypeError, OverflowError,
     MemoryError, RecursionError, NotImplementedError, RuntimeError, tokenize.TokenError,
 )  # fmt: skip
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, AnyArray]:
     """The arrays of a .npz by name, or the one of a .npy as "": numbers and truth values alone.
 
     Sizes are checked against the file's before anything is unpacked, and pickles are never opened.
@@ -49,25 +51,25 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
                 return _members(path, file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except DAMAGED as error:
+    except DAMAGED_ARRAYS as error:
         said = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: is a damaged NumPy file ({said})") from error
     raise InputError(f"{path}: is no NumPy file; expected an archive (.npz) or an array (.npy)")
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, overwrite: bool = False) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, AnyArray], *, overwrite: bool = False) -> None:
     """Write a compressed .npz in one step. Errors: OutputError."""
     with whole_file(path, overwrite) as hidden, hidden.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
-def save_array(path: Path, array: np.ndarray, *, overwrite: bool = False) -> None:
+def save_array(path: Path, array: AnyArray, *, overwrite: bool = False) -> None:
     """Write a .npy in one step. Errors: OutputError."""
     with whole_file(path, overwrite) as hidden, hidden.open("wb") as file:
         np.save(file, array, allow_pickle=False)
 
 
-def _members(path: Path, file: IO[bytes]) -> dict[str, np.ndarray]:
+def _members(path: Path, file: IO[bytes]) -> dict[str, AnyArray]:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if not 1 <= len(members) <= MAX_ARRAYS:
@@ -91,13 +93,13 @@ def _check_total(path: Path, size: int) -> None:
         )
 
 
-def _read(where: str, stream: IO[bytes], size: int) -> np.ndarray:
+def _read(where: str, stream: IO[bytes], size: int) -> AnyArray:
     """An array from a stream that claims to hold `size` bytes, as its header describes it."""
     data = stream.read(size)
     if len(data) != size:
         raise InputError(f"{where}: is cut off, {len(data)} of {size} bytes are there")
     header = io.BytesIO(data)
-    version = np.lib.format.read_magic(header)
+    version = _FORMAT.read_magic(header)
     if version not in HEADERS:
         raise InputError(f"{where}: is of version {version} of NumPy's format; expected 1.0 or 2.0")
     shape, by_columns, dtype = HEADERS[version](header)

@@ -1,58 +1,32 @@
-"""A clip of poses with everybody in it, and what the files of others leave to be settled."""
+"""What a pose file says, and what the files of others leave to be settled."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray, Mask
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.detection.detect import largest_first
 from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
 from magicpose_cli.pose.keypoints import MESH_POINTS, PARTS, Pose
 
-Person = dict[str, np.ndarray]
+PersonPoints = dict[str, AnyArray]
 """What a file says of somebody in a frame: (n, 3) x, y, score by part; body_3d and face_3d, too,
 and as mesh MediaPipe's face, (468 or 478, 3), whose z is in the unit of x."""
-Size = tuple[int, int]
+CanvasSize = tuple[int, int]
 """Width and height in pixels."""
 
 MAX_SIDE = 16384  # pixels of a canvas
 MAX_COORDINATE = 1e6  # pixels; points lie near their canvas
 MIN_FPS, MAX_FPS = 0.001, 1000.0
-MAX_FRAMES = 2_000_000  # 18 hours at 30 frames a second
+MAX_CLIP_FRAMES = 2_000_000  # 18 hours at 30 frames a second
 SIDE_STEP = 8  # a canvas made up from the points' extent has such sides
 
 
-@dataclass
-class PoseClip:
-    """Poses of a clip whose frames are `width` x `height` pixels.
-
-    people: everybody in each frame, the largest first; [] where nobody is. fps: None where the
-    file does not tell. notes: what was assumed or left out in reading, one line each.
-    """
-
-    people: list[list[Pose]]
-    width: int
-    height: int
-    fps: float | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, poses: Sequence[Pose], fps: float | None) -> PoseClip:
-        """A clip of one person: one pose a frame (at least one), empty where nobody was seen."""
-        people = [[] if pose.is_empty else [pose] for pose in poses]
-        return cls(people, poses[0].width, poses[0].height, fps)
-
-    @property
-    def largest(self) -> list[Pose]:
-        """The largest person of each frame; an empty Pose where nobody is."""
-        nobody = Pose.of(self.width, self.height)
-        return [everybody[0] if everybody else nobody for everybody in self.people]
-
-
-def seen_rows(pose: Pose, part: str) -> np.ndarray:
+def seen_rows(pose: Pose, part: str) -> AnyArray:
     """(n, 3) float32 x, y, score of a part's points; 0, 0, 0 where unseen, as files have it."""
     points, score = getattr(pose, part), getattr(pose, f"{part}_score")
     seen = (score > 0) & np.isfinite(points).all(axis=1)
@@ -65,18 +39,18 @@ class Told:
     """What a file says.
 
     frames: everybody in each of them. size: its canvas. in_pixels: whether coordinates are pixels
-    of the canvas, else parts of it; None where the points alone can tell. notes: as a PoseClip's.
+    of the canvas, else parts of it; None where the points alone can tell. notes: as a PeopleClip's.
     pictures: names of the pictures of which the poses are.
     """
 
-    frames: list[list[Person]]
-    size: Size | None = None
+    frames: list[list[PersonPoints]]
+    size: CanvasSize | None = None
     fps: float | None = None
     in_pixels: bool | None = None
     notes: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
 
-    def reach(self) -> np.ndarray:
+    def reach(self) -> AnyArray:
         """(n, 2) where points are seen, in the file's unit."""
         points = [
             data[data[:, 2] > 0, :2]
@@ -93,14 +67,14 @@ class Beside:
     """A film or a picture that lies beside a pose file and is what its poses are of."""
 
     name: str
-    size: Size
+    size: CanvasSize
     fps: float | None = None
     frame_count: int = 1
 
 
 def settle(
-    where: str, told: Told, *, asked: Size | None = None, beside: Beside | None = None
-) -> PoseClip:
+    where: str, told: Told, *, asked: CanvasSize | None = None, beside: Beside | None = None
+) -> PeopleClip:
     """The clip of what a file says, its coordinates in pixels of a canvas.
 
     asked: the user's canvas, for files that do not tell theirs. Without either it is that of what
@@ -143,10 +117,10 @@ def settle(
         )
         for people in told.frames
     ]
-    return PoseClip(everybody, *size, fps=fps, notes=notes)
+    return PeopleClip(everybody, *size, fps=fps, notes=notes)
 
 
-def _pose(person: Person, size: Size, scale: Size) -> Pose:
+def _pose(person: PersonPoints, size: CanvasSize, scale: CanvasSize) -> Pose:
     flat, deep = np.array([*scale, 1.0]), np.array([*scale, scale[0]], np.float32)
     data = {part: rows * flat if part in PARTS else rows for part, rows in person.items()}
     mesh = data.pop("mesh", None)
@@ -158,9 +132,11 @@ def _pose(person: Person, size: Size, scale: Size) -> Pose:
     return Pose.of(size[0], size[1], **data)
 
 
-def _are_parts_of_canvas(where: str, seen: np.ndarray) -> bool:
-    """True where the seen points (n, 2) could be nobody in pixels; a little beyond 0..1 is a point
-    beyond the picture's border."""
+def _are_parts_of_canvas(where: str, seen: Mask) -> bool:
+    """Whether the seen points (n, 2) could be nobody in pixels.
+
+    A little beyond 0 to 1 is a point beyond the picture's border.
+    """
     if len(seen) < 2 or seen.min() < -1 or seen.max() > 2:
         return False
     if seen.min() < -0.5 and seen.max() <= 1:
@@ -171,7 +147,7 @@ def _are_parts_of_canvas(where: str, seen: np.ndarray) -> bool:
     return True
 
 
-def _reach(where: str, seen: np.ndarray) -> Size:
+def _reach(where: str, seen: Mask) -> CanvasSize:
     far = seen.max(axis=0, initial=0.0)
     if not (far > 0).all() or (far > MAX_SIDE).any():
         raise InputError(

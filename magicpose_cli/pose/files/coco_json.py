@@ -24,7 +24,7 @@ from magicpose_cli.pose.files.clip import Told
 from magicpose_cli.pose.files.instances import frames_of
 from magicpose_cli.pose.files.json_values import Document, objects, refuse, size_in
 from magicpose_cli.pose.files.layouts import COCO_17, POSETRACK_17, order_of_names
-from magicpose_cli.pose.files.numbering import Name, in_order, name_in
+from magicpose_cli.pose.files.numbering import NumberedName, in_number_order, name_in
 
 FILM_KEYS = ("vid_id", "video_id")  # of a picture
 POSETRACK_KEYS = ("vid_id", "nframes", "is_labeled")
@@ -62,13 +62,13 @@ def read_coco(where: str, documents: Sequence[Document]) -> Told:
 
 def _results(where: str, content: Any) -> Told:
     notes: list[str] = []
-    people: dict[Name, list[dict[str, Any]]] = {}
+    people: dict[NumberedName, list[dict[str, Any]]] = {}
     for number, result in enumerate(objects(where, "", content)):
         people.setdefault(name_in(f"{where}: result {number}", result, "image_id"), []).append(
             result
         )
     pictures = sorted((name for name in people if isinstance(name, str)), key=natural)
-    frames = in_order(where, people, notes)
+    frames = in_number_order(where, people, notes)
     return Told(
         frames_of(where, frames, None, notes, unnamed=COCO_17), notes=notes, pictures=pictures
     )
@@ -88,7 +88,7 @@ def _annotations(where: str, content: dict[str, Any]) -> Told:
     names = [
         name_in(f"{where}: image {number}", image, "id") for number, image in enumerate(images)
     ]
-    people: dict[Name, list[dict[str, Any]]] = {name: [] for name in names}
+    people: dict[NumberedName, list[dict[str, Any]]] = {name: [] for name in names}
     points, others = _categories(where, content.get("categories"))
     left_out = 0
     for number, annotation in enumerate(objects(where, "annotations", content["annotations"])):
@@ -116,13 +116,13 @@ def _annotations(where: str, content: dict[str, Any]) -> Told:
     )
 
 
-def _category(entry: dict[str, Any], key: str) -> Name | None:
+def _category(entry: dict[str, Any], key: str) -> NumberedName | None:
     return entry[key] if isinstance(entry.get(key), str | int) else None
 
 
-def _categories(where: str, value: Any) -> tuple[list[str] | None, set[Name | None]]:
+def _categories(where: str, value: Any) -> tuple[list[str] | None, set[NumberedName | None]]:
     """The names of a person's points, and the categories of those who are no people."""
-    named: dict[Name | None, list[str]] = {}
+    named: dict[NumberedName | None, list[str]] = {}
     for category in objects(where, "categories", value) if value is not None else []:
         names = category.get("keypoints")
         if names and isinstance(names, list) and all(isinstance(name, str) for name in names):

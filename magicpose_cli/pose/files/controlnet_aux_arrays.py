@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.arrays import save_arrays
-from magicpose_cli.pose.files.clip import Person, PoseClip, Told
+from magicpose_cli.pose.files.clip import PersonPoints, Told
 from magicpose_cli.pose.files.dwpose_arrays import (
     check_frames,
     rows_of,
@@ -30,23 +32,25 @@ from magicpose_cli.pose.files.dwpose_arrays import (
 from magicpose_cli.pose.files.layouts import SEEN
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
 
-MARK = "candidate"
+DICTIONARY_KEY = "candidate"
 # A point is never that many canvases away: where one is, the coordinates are pixels, as OpenPose's
 # own arrays of the same names have it.
 PARTS_REACH = 20.0
 JOINTS, FACE, HAND = len(BODY_JOINTS), PARTS["face"], PARTS["left_hand"]
 
 
-def told_by_dictionary(path: Path, arrays: dict[str, np.ndarray]) -> Told:
+def told_by_dictionary(path: Path, arrays: dict[str, AnyArray]) -> Told:
     """What a file's arrays say. Errors: InputError naming the array that does not fit."""
     told, fps = size_and_rate(path, arrays)
-    named = {n: arrays[n] for n in (MARK, "subset", *(s for s in _shapes(0))) if n in arrays}
-    if named[MARK].ndim == 2:
+    named = {
+        n: arrays[n] for n in (DICTIONARY_KEY, "subset", *(s for s in _shapes(0))) if n in arrays
+    }
+    if named[DICTIONARY_KEY].ndim == 2:
         named = {name: data[None] for name, data in named.items()}
     _check(path, named)
     people = [
         _people(path, {name: data[frame] for name, data in named.items()})
-        for frame in range(len(named[MARK]))
+        for frame in range(len(named[DICTIONARY_KEY]))
     ]
     far = max(
         (np.abs(data[:, :2]).max() for p in people for q in p for data in q.values()), default=0
@@ -55,7 +59,7 @@ def told_by_dictionary(path: Path, arrays: dict[str, np.ndarray]) -> Told:
     return Told(people, size=told, fps=fps, in_pixels=in_pixels)
 
 
-def write_dictionary(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_dictionary(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """All frames stacked, float64, with scores, canvas and rate. Errors: OutputError."""
     frames, most = len(clip.people), max(1, *(len(people) for people in clip.people))
     parts = {part: np.zeros((frames, most, n, 3)) for part, n in PARTS.items()}
@@ -68,7 +72,7 @@ def write_dictionary(path: Path, clip: PoseClip, *, overwrite: bool = False) -> 
     scores = {part: data[..., 2] for part, data in parts.items()}
     rows = np.arange(most * JOINTS).reshape(most, JOINTS)
     arrays = {
-        MARK: points["body"].reshape(frames, most * JOINTS, 2),
+        DICTIONARY_KEY: points["body"].reshape(frames, most * JOINTS, 2),
         "subset": np.where(scores["body"] > 0, rows, -1),
         "faces": points["face"],
         "hands": np.concatenate([points["left_hand"], points["right_hand"]], axis=1),
@@ -93,15 +97,15 @@ def _shapes(people: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _check(path: Path, named: dict[str, np.ndarray]) -> None:
+def _check(path: Path, named: dict[str, AnyArray]) -> None:
     """That all arrays, stacked, are of the same frames and people."""
-    candidate, subset = named[MARK], named.get("subset")
+    candidate, subset = named[DICTIONARY_KEY], named.get("subset")
     if candidate.ndim != 3 or candidate.shape[2] not in (2, 3, 4):
         raise InputError(
-            f"{path}: {MARK}: expected the shape (joints, 2) or (frames, joints, 2), got "
+            f"{path}: {DICTIONARY_KEY}: expected the shape (joints, 2) or (frames, joints, 2), got "
             f"{candidate.shape}"
         )
-    check_frames(f"{path}: {MARK}", len(candidate))
+    check_frames(f"{path}: {DICTIONARY_KEY}", len(candidate))
     frames, joints = candidate.shape[:2]
     if subset is None or subset.ndim != 3 or subset.shape[2] not in (JOINTS, JOINTS + 2):
         shape = None if subset is None else subset.shape
@@ -110,7 +114,8 @@ def _check(path: Path, named: dict[str, np.ndarray]) -> None:
     # not all(): NaN compares false
     if len(subset) != frames or not (rows < max(joints, 1)).all() or not (rows >= -1).all():
         raise InputError(
-            f"{path}: subset: expected {frames} frames of rows of {MARK}, -1 to {joints - 1}"
+            f"{path}: subset: expected {frames} frames of rows of {DICTIONARY_KEY}, "
+            f"-1 to {joints - 1}"
         )
     for name, shape in _shapes(subset.shape[1]).items():
         if name in named and named[name].shape != (frames, *shape):
@@ -119,9 +124,9 @@ def _check(path: Path, named: dict[str, np.ndarray]) -> None:
             )
 
 
-def _people(path: Path, frame: dict[str, np.ndarray]) -> list[Person]:
+def _people(path: Path, frame: dict[str, AnyArray]) -> list[PersonPoints]:
     """Everybody in the arrays of one frame."""
-    candidate = np.asarray(frame[MARK], dtype=np.float64)[:, :2]
+    candidate = np.asarray(frame[DICTIONARY_KEY], dtype=np.float64)[:, :2]
     rows = frame["subset"][:, :JOINTS].astype(np.int64)
     people = len(rows)
     nowhere = np.full((1, 2), -1.0)  # the row of index -1

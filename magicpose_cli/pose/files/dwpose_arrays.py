@@ -14,7 +14,8 @@ points may be COCO's or Human3.6M's: named `coco` or `human36m` they are these, 
 which their limbs fit. Coordinates are pixels, or parts of the canvas from 0 to 1. Without any
 scores a point is seen unless it is NaN or has no coordinate above 0. Networks of the COCO and
 DWPose kind tell points for everything, seen or not: those that score up to SEEN are unseen, as
-DWPose's own programs have it. A seen point of ours that scores less is written with LEAST.
+DWPose's own programs have it. A seen point of ours that scores less is written with
+MIN_PIXEL_COORDINATE.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.arrays import save_array
 from magicpose_cli.pose.files.clip import (
+    MAX_CLIP_FRAMES,
     MAX_COORDINATE,
     MAX_FPS,
-    MAX_FRAMES,
     MAX_SIDE,
     MIN_FPS,
-    Person,
-    PoseClip,
-    Size,
+    CanvasSize,
+    PersonPoints,
     Told,
     seen_rows,
 )
@@ -46,7 +48,7 @@ from magicpose_cli.pose.files.layouts import (
     HUMAN36M_17,
     KNOWN,
     least_of,
-    parts_of,
+    parts_of_whole,
     whole_of,
 )
 from magicpose_cli.pose.files.mediapipe_file import (
@@ -57,7 +59,7 @@ from magicpose_cli.pose.files.mediapipe_file import (
 )
 from magicpose_cli.pose.keypoints import PARTS, Pose
 
-LEAST = 0.31
+MIN_PIXEL_COORDINATE = 0.31
 MEDIAPIPE = 33  # points of its body
 ORDERS_BY_NAME = {"coco": COCO_17, "human36m": HUMAN36M_17, "reconstruction": HUMAN36M_17}
 PEOPLE_FIRST = ("reconstruction",)  # of programs for 3D poses: (people, frames, points, 2)
@@ -66,7 +68,7 @@ SCORES_NAMES = ("scores", "keypoint_scores", "score", "arr_1")
 ABOUT = ("width", "height", "size", "fps")
 
 
-def told_by_points(path: Path, arrays: dict[str, np.ndarray], *, one_frame: bool = False) -> Told:
+def told_by_points(path: Path, arrays: dict[str, AnyArray], *, one_frame: bool = False) -> Told:
     """What a file's arrays say. Errors: InputError naming the array that does not fit.
 
     one_frame: of a folder with a file a frame, so that several rows are several people.
@@ -104,8 +106,8 @@ def told_by_points(path: Path, arrays: dict[str, np.ndarray], *, one_frame: bool
 
 
 def _people(
-    where: str, points: np.ndarray, scores: np.ndarray | None, order: Sequence[str] | None
-) -> tuple[list[list[Person]], list[str]]:
+    where: str, points: AnyArray, scores: AnyArray | None, order: Sequence[str] | None
+) -> tuple[list[list[PersonPoints]], list[str]]:
     """Everybody in (frames, people or none, points, columns), and what was taken of their order."""
     if points.ndim == 3:
         points, scores = points[:, None], None if scores is None else scores[:, None]
@@ -125,12 +127,17 @@ def _people(
         order = None
     elif order is None:
         order = order_of_unnamed(where, [person for frame in rows for person in frame], notes)
-    return [[parts_of(person, order) for person in frame] for frame in rows], notes
+    return [[parts_of_whole(person, order) for person in frame] for frame in rows], notes
 
 
-def write_npy(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
-    """DWPose's 134 points in pixels: (frames, 134, 3), or (frames, people, 134, 3) where a frame
-    shows several; neither the canvas nor the frame rate is kept. Errors: OutputError."""
+def write_npy(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
+    """Write DWPose's 134 points in pixels; neither the canvas nor the frame rate is kept.
+
+    The array is (frames, 134, 3), or (frames, people, 134, 3) where a frame shows several.
+
+    Raises:
+        OutputError: where the file cannot be written.
+    """
     most = max(1, *(len(people) for people in clip.people))
     data = np.zeros((len(clip.people), most, DWPOSE, 3), np.float32)
     for row, people in zip(data, clip.people, strict=True):
@@ -139,15 +146,15 @@ def write_npy(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
     save_array(path, data[:, 0] if most == 1 else data, overwrite=overwrite)
 
 
-def rows_of(pose: Pose) -> dict[str, np.ndarray]:
+def rows_of(pose: Pose) -> dict[str, AnyArray]:
     """(n, 3) x, y, score by part, with a score above SEEN; zero where unseen."""
     parts = {part: seen_rows(pose, part) for part in PARTS}
     for rows in parts.values():
-        rows[rows[:, 2] > 0, 2] = np.maximum(rows[rows[:, 2] > 0, 2], LEAST)
+        rows[rows[:, 2] > 0, 2] = np.maximum(rows[rows[:, 2] > 0, 2], MIN_PIXEL_COORDINATE)
     return parts
 
 
-def scored(where: str, points: np.ndarray, scores: np.ndarray | None, least: float) -> np.ndarray:
+def scored(where: str, points: AnyArray, scores: AnyArray | None, least: float) -> AnyArray:
     """(..., 3) float64 x, y, score of (..., 2 or 3) points; zero where unseen, up to `least`."""
     data = np.ones((*points.shape[:-1], 3))
     data[..., : points.shape[-1]] = points
@@ -164,13 +171,15 @@ def scored(where: str, points: np.ndarray, scores: np.ndarray | None, least: flo
     return data
 
 
-def size_and_rate(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Size | None, float | None]:
+def size_and_rate(
+    path: Path, arrays: dict[str, AnyArray]
+) -> tuple[CanvasSize | None, float | None]:
     """What a file says of its canvas and its frames a second."""
     sides = arrays.get("size", np.zeros(0)).ravel()
     if len(sides) not in (0, 2):
         raise InputError(f"{path}: size: expected width and height, got {len(sides)} numbers")
     width, height = sides if len(sides) else (arrays.get("width"), arrays.get("height"))
-    size: Size | None = None
+    size: CanvasSize | None = None
     if width is not None and height is not None:
         wide, high = (int(_number(path, "size", side, 1, MAX_SIDE)) for side in (width, height))
         size = (wide, high)
@@ -180,11 +189,11 @@ def size_and_rate(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Size | Non
 
 def check_frames(where: str, count: int) -> None:
     """Raise InputError for none and for too many."""
-    if not 1 <= count <= MAX_FRAMES:
-        raise InputError(f"{where}: expected 1 to {MAX_FRAMES} frames, got {count}")
+    if not 1 <= count <= MAX_CLIP_FRAMES:
+        raise InputError(f"{where}: expected 1 to {MAX_CLIP_FRAMES} frames, got {count}")
 
 
-def _check_points(where: str, points: np.ndarray) -> None:
+def _check_points(where: str, points: AnyArray) -> None:
     columns = (2, 3, 4, 5) if points.shape[-2:-1] == (MEDIAPIPE,) else (2, 3)
     if points.ndim not in (2, 3, 4) or points.shape[-1] not in columns:
         raise InputError(
@@ -198,7 +207,7 @@ def _check_points(where: str, points: np.ndarray) -> None:
         )
 
 
-def _number(path: Path, name: str, value: np.ndarray, low: float, high: float) -> float:
+def _number(path: Path, name: str, value: AnyArray, low: float, high: float) -> float:
     if value.size != 1 or not low <= value.item() <= high:
         raise InputError(f"{path}: {name}: expected one number from {low:g} to {high:g}")
     return float(value.item())

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.clip import Person
+from magicpose_cli.pose.files.clip import PersonPoints
 from magicpose_cli.pose.files.json_values import numbers, objects, refuse, rows
 from magicpose_cli.pose.files.layouts import (
     BODIES_OF_WHOLE,
@@ -30,11 +31,11 @@ from magicpose_cli.pose.files.layouts import (
     least_of,
     order_of_17,
     order_of_names,
-    parts_of,
+    parts_of_whole,
 )
 from magicpose_cli.pose.keypoints import PARTS
 
-MARK = "keypoints"
+INSTANCES_KEY = "keypoints"
 POINT_SCORES = ("score", "confidence", "visibility")
 SCORES = ("keypoint_scores", "scores")
 WHOLE_BODY = {"face": "face_kpts", "left_hand": "lefthand_kpts", "right_hand": "righthand_kpts"}
@@ -48,7 +49,7 @@ def frames_of(
     notes: list[str],
     *,
     unnamed: Sequence[str] | None = None,
-) -> list[list[Person]]:
+) -> list[list[PersonPoints]]:
     """Our parts of everybody who is told with points, frame by frame.
 
     names: of the points, where the file tells them. unnamed: the order of 17 points without names
@@ -60,12 +61,14 @@ def frames_of(
         [
             _points(f"{where}: frame {frame}, person {number}", instance)
             for number, instance in enumerate(instances)
-            if instance.get(MARK) is not None
+            if instance.get(INSTANCES_KEY) is not None
         ]
         for frame, instances in enumerate(frames)
     ]
     if any(frames) and not any(told):
-        raise InputError(f"{where}: holds people without {MARK!r}; expected the points of each")
+        raise InputError(
+            f"{where}: holds people without {INSTANCES_KEY!r}; expected the points of each"
+        )
     if unnamed in (None, COCO_17):
         alone = [points for people in told for points, own in people if not (own or names)]
         unnamed = order_of_unnamed(where, alone, notes, likely=unnamed)
@@ -76,7 +79,7 @@ def frames_of(
             _parts(where, points, orders[tuple(own)] if own else general, unnamed)
             | _beside(where, instance)
             for (points, own), instance in zip(
-                people, (i for i in instances if i.get(MARK) is not None), strict=True
+                people, (i for i in instances if i.get(INSTANCES_KEY) is not None), strict=True
             )
         ]
         for people, instances in zip(told, frames, strict=True)
@@ -85,7 +88,7 @@ def frames_of(
 
 def order_of_unnamed(
     where: str,
-    people: Sequence[np.ndarray],
+    people: Sequence[AnyArray],
     notes: list[str],
     *,
     likely: Sequence[str] | None = None,
@@ -113,7 +116,7 @@ def named_order(where: str, names: Sequence[str]) -> tuple[str, ...]:
     return order
 
 
-def check_scores(where: str, scores: np.ndarray) -> None:
+def check_scores(where: str, scores: AnyArray) -> None:
     """Raise InputError where a third column is no score."""
     if np.nanmin(scores, initial=0.0) < DEPTH:
         raise InputError(
@@ -122,48 +125,50 @@ def check_scores(where: str, scores: np.ndarray) -> None:
         )
 
 
-def seen_points(points: np.ndarray, least: float) -> np.ndarray:
+def seen_points(points: AnyArray, least: float) -> AnyArray:
     """(..., 3) x, y, score; zero where unseen: not finite, or scored up to `least`."""
     seen = np.isfinite(points).all(axis=-1) & (points[..., 2] > least)
     return np.where(seen[..., None], points, 0.0)
 
 
-def _points(where: str, instance: dict[str, Any]) -> tuple[np.ndarray, list[str] | None]:
+def _points(where: str, instance: dict[str, Any]) -> tuple[AnyArray, list[str] | None]:
     """(n, 3) x, y, score, zero where unseen, and the names that the points carry themselves."""
-    value, own = instance[MARK], None
+    value, own = instance[INSTANCES_KEY], None
     scores = next((instance[key] for key in SCORES if isinstance(instance.get(key), list)), None)
     if isinstance(value, dict):
         told = [value.get(key, []) for key in ("x", "y", "visible", "confidence")]
         columns = [*told[:2], *[column for column in told[2:] if column][:1]]
         if not all(isinstance(c, list) and len(c) == len(told[0]) for c in columns):
-            refuse(where, MARK, "lists 'x', 'y' and 'visible' of one length", value)
+            refuse(where, INSTANCES_KEY, "lists 'x', 'y' and 'visible' of one length", value)
         value = [list(point) for point in zip(*columns, strict=True)]
     if not isinstance(value, list) or not value:
-        refuse(where, MARK, "a list of points", value)
+        refuse(where, INSTANCES_KEY, "a list of points", value)
     if isinstance(value[0], dict):
         value, own = _of_objects(where, value)
     if list in set(map(type, value)):
-        data = rows(where, MARK, value, (2, 3))
+        data = rows(where, INSTANCES_KEY, value, (2, 3))
     else:
-        flat = numbers(where, MARK, value)
+        flat = numbers(where, INSTANCES_KEY, value)
         wide = len(flat) % 3 or (len(flat) // 3 not in KNOWN and len(flat) // 2 in KNOWN)
         data = flat.reshape(-1, 2 if wide and len(flat) % 2 == 0 else 1 if wide else 3)
         if data.shape[1] == 1:
-            refuse(where, MARK, "two or three numbers a point", value)
+            refuse(where, INSTANCES_KEY, "two or three numbers a point", value)
     if scores is not None and len(scores) == len(data):
         if data.shape[1] == 3 and set(np.unique(data[:, 2])) - {0.0, 1.0, 2.0}:
-            refuse(where, MARK, "x and y of each point, its score beside", "points in space")
+            refuse(
+                where, INSTANCES_KEY, "x and y of each point, its score beside", "points in space"
+            )
         score = rows(where, SCORES[0], [[number] for number in scores], (1,))
         data = np.hstack([data[:, :2], score])
     elif data.shape[1] == 2:
         data = np.hstack([data, (data > 0).any(axis=1, keepdims=True)])
-    check_scores(f"{where}: {MARK}", data[:, 2])
+    check_scores(f"{where}: {INSTANCES_KEY}", data[:, 2])
     return seen_points(data, least_of(len(data))), own
 
 
 def _of_objects(where: str, value: list[Any]) -> tuple[list[list[Any]], list[str] | None]:
     points, names = [], []
-    for point in objects(where, MARK, value):
+    for point in objects(where, INSTANCES_KEY, value):
         place = point["position"] if isinstance(point.get("position"), dict) else point
         score = next((point[key] for key in POINT_SCORES if key in point), 1)
         points.append([place.get("x"), place.get("y"), score])
@@ -174,25 +179,27 @@ def _of_objects(where: str, value: list[Any]) -> tuple[list[list[Any]], list[str
 
 def _parts(
     where: str,
-    points: np.ndarray,
+    points: AnyArray,
     order: Sequence[str] | None,
     unnamed: Sequence[str],
-) -> Person:
+) -> PersonPoints:
     if order is not None and len(order) != len(points):
         if len(points) not in BODIES_OF_WHOLE:  # which name their bodies alone
-            refuse(where, MARK, f"the {len(order)} points that the file names", len(points))
+            refuse(
+                where, INSTANCES_KEY, f"the {len(order)} points that the file names", len(points)
+            )
         order = None
     if order is None and len(points) not in KNOWN:
         raise InputError(
             f"{where}: {len(points)} points a person are not known; expected one of "
             f"{', '.join(map(str, sorted(KNOWN)))}, or their names"
         )
-    return parts_of(points, order or (unnamed if len(points) == len(unnamed) else None))
+    return parts_of_whole(points, order or (unnamed if len(points) == len(unnamed) else None))
 
 
-def _beside(where: str, instance: dict[str, Any]) -> Person:
+def _beside(where: str, instance: dict[str, Any]) -> PersonPoints:
     """COCO-WholeBody's parts beside the body."""
-    parts: Person = {}
+    parts: PersonPoints = {}
     for part, key in WHOLE_BODY.items():
         value = instance.get(key)
         if value:

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.clip import MAX_COORDINATE, MAX_FPS, MAX_SIDE, MIN_FPS, Size
+from magicpose_cli.pose.files.clip import MAX_COORDINATE, MAX_FPS, MAX_SIDE, MIN_FPS, CanvasSize
 
 MAX_BYTES = 1 << 29  # of a file
 SIZE_KEYS = tuple(
@@ -75,7 +76,7 @@ def objects(where: str, key: str, value: Any) -> list[dict[str, Any]]:
     return value
 
 
-def numbers(where: str, key: str, values: Sequence[Any]) -> np.ndarray:
+def numbers(where: str, key: str, values: Sequence[Any]) -> AnyArray:
     """(n,) float64 of finite numbers up to MAX_COORDINATE. Errors: InputError."""
     if not set(map(type, values)) <= {int, float}:  # bool is a subclass of int
         odd = next(value for value in values if type(value) not in (int, float))
@@ -86,7 +87,7 @@ def numbers(where: str, key: str, values: Sequence[Any]) -> np.ndarray:
     return np.array(values, dtype=np.float64)
 
 
-def flat_rows(where: str, key: str, value: Any, counts: Sequence[int], columns: int) -> np.ndarray:
+def flat_rows(where: str, key: str, value: Any, counts: Sequence[int], columns: int) -> AnyArray:
     """(n, columns) float64 of a flat list of numbers, n one of `counts`. Errors: InputError."""
     if not isinstance(value, list) or len(value) not in [columns * n for n in counts]:
         told = " or ".join(f"{columns * n} numbers ({n} points)" for n in counts)
@@ -94,9 +95,14 @@ def flat_rows(where: str, key: str, value: Any, counts: Sequence[int], columns: 
     return numbers(where, key, value).reshape(-1, columns)
 
 
-def rows(where: str, key: str, value: list[Any], lengths: Sequence[int]) -> np.ndarray:
-    """(n, columns) float64 of a list of lists of one of these lengths; null, and rows of null,
-    stand for NaN. Errors: InputError."""
+def rows(where: str, key: str, value: list[Any], lengths: Sequence[int]) -> AnyArray:
+    """(n, columns) float64 of a list of lists of one of these lengths.
+
+    Null, and rows of null, stand for NaN.
+
+    Raises:
+        InputError: for anything else.
+    """
     columns = next((len(row) for row in value if isinstance(row, list)), lengths[0])
     full = [[None] * columns if row is None else row for row in value]
     for row in full:
@@ -109,7 +115,7 @@ def rows(where: str, key: str, value: list[Any], lengths: Sequence[int]) -> np.n
     return data.reshape(-1, columns)
 
 
-def size_in(where: str, entry: dict[str, Any]) -> Size | None:
+def size_in(where: str, entry: dict[str, Any]) -> CanvasSize | None:
     """Width and height of the picture, in pixels, where an object tells them."""
     for keys in SIZE_KEYS:
         sides = [_side(where, entry, key) for key in keys]
@@ -146,8 +152,10 @@ def rate_of_times(where: str, times: Sequence[float]) -> float | None:
 
 
 def rate_in_times(entries: Sequence[Any], frames: int) -> float | None:
-    """Frames a second where the first and the last of some entries tell their times, of so many
-    frames from the one to the other; None where they do not, or no film has such a rate."""
+    """Frames a second, told from the times of the first and the last of some entries.
+
+    None where they do not tell their times, or no film has such a rate.
+    """
     if len(entries) < 2 or not all(isinstance(entries[end], dict) for end in (0, -1)):
         return None
     for key, unit in TIMES.items():
@@ -155,7 +163,8 @@ def rate_in_times(entries: Sequence[Any], frames: int) -> float | None:
         if {type(first), type(last)} <= {int, float} and abs(first) + abs(last) < MAX_TIME:
             apart = (last - first) * unit
             if apart > 0 and 1 <= (frames - 1) / apart <= MAX_FPS:
-                return round((frames - 1) / apart, 6)
+                rate: float | None = round((frames - 1) / apart, 6)
+                return rate
     return None
 
 

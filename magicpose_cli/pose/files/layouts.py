@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
 
 COCO_17 = (
@@ -49,7 +50,7 @@ KNOWN = (*BODY_ORDERS, *BODIES_OF_WHOLE)
 OPENPOSE_ORDERS = (len(BODY_JOINTS), len(BODY_25))  # whose points are seen at any score
 SEEN = 0.3  # networks of all other kinds tell every point, seen or not; up to this score it is not
 ALIASES = {"foot": "ankle"}  # Human3.6M's name in some programs
-LIMBS = [
+LIMB_NAMES = [
     (f"{side}_{start}", f"{side}_{end}")
     for side in ("left", "right")
     for start, end in (
@@ -64,9 +65,11 @@ def least_of(count: int) -> float:
     return 0.0 if count in OPENPOSE_ORDERS else SEEN
 
 
-def body_of(points: np.ndarray, order: Sequence[str] | None = None) -> np.ndarray:
-    """Our 18 joints of a body in one of BODY_ORDERS, or in the order of these names: (n, columns),
-    the last column the score."""
+def body_of(points: AnyArray, order: Sequence[str] | None = None) -> AnyArray:
+    """Our 18 joints of a body in one of BODY_ORDERS, or in the order of these names.
+
+    Rows are (n, columns), the last column the score.
+    """
     order = BODY_ORDERS[len(points)] if order is None else order
     body = np.zeros((len(BODY_JOINTS), points.shape[1]))
     for joint, name in zip(body, BODY_JOINTS, strict=True):
@@ -77,9 +80,11 @@ def body_of(points: np.ndarray, order: Sequence[str] | None = None) -> np.ndarra
     return body
 
 
-def parts_of(points: np.ndarray, order: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    """Our parts of a body in one of BODY_ORDERS or in the order of these names, or of a whole
-    person of 133, 134 or 136 points (named otherwise, only the body)."""
+def parts_of_whole(points: AnyArray, order: Sequence[str] | None = None) -> dict[str, AnyArray]:
+    """Our parts of a body in one of BODY_ORDERS, in the order of these names, or of a whole person.
+
+    A whole person has 133, 134 or 136 points; named otherwise, only the body is taken.
+    """
     names = BODIES_OF_WHOLE.get(len(points), ())
     joints = [number for number, name in enumerate(names) if name in BODY_JOINTS]
     if not joints or (order and any(order[joint] != names[joint] for joint in joints)):
@@ -104,7 +109,7 @@ def order_of_names(names: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(order) if set(COCO_17[5:]) <= set(order) else None
 
 
-def order_of_17(people: Iterable[np.ndarray]) -> tuple[str, ...]:
+def order_of_17(people: Iterable[AnyArray]) -> tuple[str, ...]:
     """COCO_17, or HUMAN36M_17 where its limbs are the much shorter ones: (17, 3) a person.
 
     An order that is not the points' own joins shoulders with heads and hips with elbows.
@@ -112,7 +117,7 @@ def order_of_17(people: Iterable[np.ndarray]) -> tuple[str, ...]:
     points = np.concatenate([np.zeros((0, 17, 3)), *(p[None] for p in people)])
     lengths = []
     for order in (COCO_17, HUMAN36M_17):
-        ends = np.array([[order.index(one), order.index(other)] for one, other in LIMBS])
+        ends = np.array([[order.index(one), order.index(other)] for one, other in LIMB_NAMES])
         one, other = points[:, ends[:, 0]], points[:, ends[:, 1]]
         seen = (one[..., 2] > 0) & (other[..., 2] > 0)
         lengths.append(np.linalg.norm((one - other)[..., :2], axis=-1)[seen])
@@ -120,14 +125,14 @@ def order_of_17(people: Iterable[np.ndarray]) -> tuple[str, ...]:
     return HUMAN36M_17 if 0 < human36m < ANOTHER * coco else COCO_17
 
 
-def whole_of(parts: dict[str, np.ndarray]) -> np.ndarray:
+def whole_of(parts: dict[str, AnyArray]) -> AnyArray:
     """DWPose's 134 points of our parts, (n, 3) each; the feet are zero."""
     return np.concatenate(
         [parts["body"], np.zeros((FEET, 3)), parts["face"], parts["left_hand"], parts["right_hand"]]
     )
 
 
-def body_25_of(body: np.ndarray) -> np.ndarray:
+def body_25_of(body: AnyArray) -> AnyArray:
     """OpenPose's 25 joints of our 18, (18, 3) each; the feet are zero."""
     points = np.zeros((len(BODY_25), 3))
     for point, name in zip(points, BODY_25, strict=True):
@@ -137,7 +142,7 @@ def body_25_of(body: np.ndarray) -> np.ndarray:
     return points
 
 
-def _middle(body: np.ndarray, one: str, other: str) -> np.ndarray:
+def _middle(body: AnyArray, one: str, other: str) -> AnyArray:
     """Between two joints, with the lower score; zero where one of them is unseen."""
     ends = body[[BODY_JOINTS.index(one), BODY_JOINTS.index(other)]]
     score = ends[:, -1].min()

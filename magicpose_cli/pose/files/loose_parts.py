@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from magicpose_cli.pose.files.clip import Person
+from magicpose_cli.arrays import AnyArray
+from magicpose_cli.pose.files.clip import PersonPoints
 from magicpose_cli.pose.files.json_values import flat_rows
 from magicpose_cli.pose.files.layouts import BODY_25, COCO_17, body_of
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS
@@ -50,21 +51,23 @@ LOOSE = {  # what stands beside people, and the part that it is; "" where the nu
     **{key: part for part, key in KEYS.items()},
 }
 # Where a part belongs on a body: the first joint that is seen. A "hand" is one of either side.
-ANCHORS = {
+PART_ANCHORS = {
     "left_hand": ("left_wrist", "left_elbow"),
     "right_hand": ("right_wrist", "right_elbow"),
     "face": ("nose", "neck"),
 }
-REACH = 0.5  # of a body's size: a part that lies farther from where it belongs is another's
-SIDES = ("left_hand", "right_hand")
+MAX_REACH_SHARE = (
+    0.5  # of a body's size: a part that lies farther from where it belongs is another's
+)
+PERSON_SIDES = ("left_hand", "right_hand")
 
-Part = tuple[str, np.ndarray]
+LoosePart = tuple[str, AnyArray]
 """"body", "face", "left_hand", "right_hand" or "hand", and its (n, 3) x, y, score."""
 
 
-def loose_in(where: str, entry: dict[str, Any]) -> list[Part]:
+def loose_in(where: str, entry: dict[str, Any]) -> list[LoosePart]:
     """The objects of an editor's frame. Errors: InputError naming the key."""
-    found: list[Part] = []
+    found: list[LoosePart] = []
     for key in LOOSE:
         value = entry.get(key) if key != "keypoints" or "people" not in entry else None
         if not value or not isinstance(value, list | dict):
@@ -80,7 +83,7 @@ def loose_in(where: str, entry: dict[str, Any]) -> list[Part]:
     return found
 
 
-def part_of(where: str, key: str, part: str, value: Any) -> Part:
+def part_of(where: str, key: str, part: str, value: Any) -> LoosePart:
     """A part's name and its points; of "" whichever has as many. Errors: InputError."""
     data = flat_rows(where, key, _flattened(value), POINT_COUNTS[part], 3)
     if not part:
@@ -88,23 +91,26 @@ def part_of(where: str, key: str, part: str, value: Any) -> Part:
     return part, body_of(data) if part == "body" else data[: PARTS.get(part, HAND)]
 
 
-def attach(people: Sequence[Person], loose: Sequence[Part]) -> list[Person]:
-    """Everybody, each loose part with the nearest who lacks it and is near; other parts stay
-    together, as somebody without a body. Parts of people without a body are loose as well."""
+def attach(people: Sequence[PersonPoints], loose: Sequence[LoosePart]) -> list[PersonPoints]:
+    """Everybody, each loose part with the nearest who lacks it and is near.
+
+    Other parts stay together, as somebody without a body. Parts of people without a body are loose
+    as well.
+    """
     bodies = [dict(person) for person in people if _has(person, "body")]
     bodies += [{"body": points} for part, points in loose if part == "body"]
-    left: list[Person] = []
+    left: list[PersonPoints] = []
     for person in people:
         if not _has(person, "body"):
             rest = {
                 part: points
                 for part, points in person.items()
-                if part not in ANCHORS or not _give(bodies, part, points)
+                if part not in PART_ANCHORS or not _give(bodies, part, points)
             }
-            left += [rest] if set(rest) & set(ANCHORS) else []
+            left += [rest] if set(rest) & set(PART_ANCHORS) else []
     for part, points in loose:
         if part != "body" and not _give(bodies, part, points):
-            names = SIDES if part == "hand" else (part,)
+            names = PERSON_SIDES if part == "hand" else (part,)
             home = next((one for one in left if set(names) - set(one)), None)
             if home is None:
                 left.append(home := {})
@@ -112,8 +118,8 @@ def attach(people: Sequence[Person], loose: Sequence[Part]) -> list[Person]:
     return [*bodies, *left]
 
 
-def _give(people: Sequence[Person], part: str, points: np.ndarray) -> bool:
-    """Whether somebody lacked it: the nearest of them, at REACH of their size at most."""
+def _give(people: Sequence[PersonPoints], part: str, points: AnyArray) -> bool:
+    """Whether somebody lacked it: the nearest of them, at MAX_REACH_SHARE of their size at most."""
     seen = points[points[:, 2] > 0, :2]
     if not len(seen):
         return True  # nothing to give
@@ -121,31 +127,32 @@ def _give(people: Sequence[Person], part: str, points: np.ndarray) -> bool:
     free = [
         (float(np.hypot(*(place - middle))), number, name)
         for number, person in enumerate(people)
-        for name in (SIDES if part == "hand" else (part,))
+        for name in (PERSON_SIDES if part == "hand" else (part,))
         if not _has(person, name) and (place := _anchor(person, name)) is not None
     ]
-    near = [one for one in free if one[0] <= REACH * _size(people[one[1]])]
+    near = [one for one in free if one[0] <= MAX_REACH_SHARE * _size(people[one[1]])]
     if near:
         _, number, name = min(near)
         people[number][name] = points
     return bool(near)
 
 
-def _has(person: Person, part: str) -> bool:
+def _has(person: PersonPoints, part: str) -> bool:
     return part in person and bool((person[part][:, 2] > 0).any())
 
 
-def _size(person: Person) -> float:
+def _size(person: PersonPoints) -> float:
     """The diagonal of the box around a body."""
     body = person["body"]
     return float(np.hypot(*np.ptp(body[body[:, 2] > 0, :2], axis=0)))
 
 
-def _anchor(person: Person, part: str) -> np.ndarray | None:
-    for joint in ANCHORS[part]:
+def _anchor(person: PersonPoints, part: str) -> AnyArray | None:
+    for joint in PART_ANCHORS[part]:
         place = person["body"][BODY_JOINTS.index(joint)]
         if place[2] > 0:
-            return place[:2]
+            place_in_picture: AnyArray | None = place[:2]
+            return place_in_picture
     return None
 
 

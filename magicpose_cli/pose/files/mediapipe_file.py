@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.detection.mediapipe_points import (
     BODY_FROM_33,
@@ -32,7 +33,7 @@ from magicpose_cli.pose.detection.mediapipe_points import (
     SHOULDERS,
     place_head,
 )
-from magicpose_cli.pose.files.clip import Person, Told
+from magicpose_cli.pose.files.clip import PersonPoints, Told
 from magicpose_cli.pose.files.json_values import (
     Document,
     rate_in,
@@ -41,7 +42,7 @@ from magicpose_cli.pose.files.json_values import (
     rows,
     size_in,
 )
-from magicpose_cli.pose.files.numbering import Name, in_order
+from magicpose_cli.pose.files.numbering import NumberedName, in_number_order
 
 PARTS_OF = {  # by their names without _ and -, in lower case
     "body": ("poselandmarks", "pose", "landmarks"),
@@ -51,8 +52,8 @@ PARTS_OF = {  # by their names without _ and -, in lower case
     "right_hand": ("righthandlandmarks", "righthand"),
 }
 COUNTS = {part: (21,) for part in PARTS_OF} | {"body": (33,), "world": (33,), "face": (468, 478)}
-FRAMES = ("frames", "poses", "results", "data")
-NUMBERS = ("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "frameIndex")
+FRAME_KEYS = ("frames", "poses", "results", "data")
+LANDMARK_NUMBERS = ("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "frameIndex")
 POSE_33 = (
     "nose", "left_eye_inner", "left_eye", "left_eye_outer",
     "right_eye_inner", "right_eye", "right_eye_outer",
@@ -76,7 +77,7 @@ def is_mediapipe(content: Any) -> bool:
 def read_mediapipe(where: str, documents: Sequence[Document]) -> Told:
     """What files of its landmarks say, one after another. Errors: InputError."""
     notes: list[str] = []
-    by_name: dict[Name, list[dict[str, np.ndarray]]] = {}
+    by_name: dict[NumberedName, list[dict[str, AnyArray]]] = {}
     entries: list[Any] = []
     about: dict[str, Any] = {}
     for path, content in documents:
@@ -86,7 +87,7 @@ def read_mediapipe(where: str, documents: Sequence[Document]) -> Told:
             name = _number(entry) if len(documents) == 1 else None
             people = _people(f"{path}: frame {len(by_name)}", entry)
             by_name.setdefault(len(by_name) if name is None else name, []).extend(people)
-    frames = in_order(where, by_name, notes)
+    frames = in_number_order(where, by_name, notes)
     flat = (one[part] for people in frames for one in people for part in one if part != "world")
     in_pixels = any([is_in_pixels(points) for points in flat])
     return Told(
@@ -98,7 +99,7 @@ def read_mediapipe(where: str, documents: Sequence[Document]) -> Told:
     )
 
 
-def read_holistic(where: str, numbers: np.ndarray) -> Told:
+def read_holistic(where: str, numbers: AnyArray) -> Told:
     """What rows of 1662 numbers say, (1662,) or (frames, 1662); a part of zeros is unseen."""
     sizes = (33 * 4, 468 * 3, 21 * 3, 21 * 3)
     frames = []
@@ -111,14 +112,14 @@ def read_holistic(where: str, numbers: np.ndarray) -> Told:
     return Told(frames, in_pixels=False)
 
 
-def is_in_pixels(points: np.ndarray) -> bool:
+def is_in_pixels(points: AnyArray) -> bool:
     """True where (..., columns) x, y, ... can be no parts of a picture."""
     return bool(np.nanmax(np.abs(points[..., :2]), initial=0.0) > PIXELS)
 
 
-def person_of(where: str, parts: dict[str, np.ndarray], *, in_pixels: bool) -> Person:
+def person_of(where: str, parts: dict[str, AnyArray], *, in_pixels: bool) -> PersonPoints:
     """Our parts of (n, columns) x, y, z, visibility; see the module."""
-    person: Person = {}
+    person: PersonPoints = {}
     joints = np.zeros((len(BODY_FROM_33), 3))
     body, face = parts.get("body"), parts.get("face")
     if body is not None:
@@ -149,13 +150,13 @@ def person_of(where: str, parts: dict[str, np.ndarray], *, in_pixels: bool) -> P
     return person
 
 
-def _flat(points: np.ndarray, seen: bool = False) -> np.ndarray:
+def _flat(points: AnyArray, seen: bool = False) -> AnyArray:
     """(n, 3) x, y and the visibility, 1 where none is told or all are `seen`."""
     told = points.shape[1] > 3 and not seen
     return np.column_stack([points[:, :2], points[:, 3] if told else np.ones(len(points))])
 
 
-def _in_picture(points: np.ndarray, in_pixels: bool) -> np.ndarray:
+def _in_picture(points: AnyArray, in_pixels: bool) -> AnyArray:
     inside = np.isfinite(points).all(axis=1)
     if not in_pixels:
         inside &= ((points[:, :2] >= 0) & (points[:, :2] < 1)).all(axis=1)
@@ -165,7 +166,7 @@ def _in_picture(points: np.ndarray, in_pixels: bool) -> np.ndarray:
 def _entries(content: Any) -> tuple[dict[str, Any], list[Any]]:
     """What is told of the whole, and the frames."""
     if isinstance(content, dict):
-        key = next((key for key in FRAMES if isinstance(content.get(key), list)), None)
+        key = next((key for key in FRAME_KEYS if isinstance(content.get(key), list)), None)
         return (content, [content]) if key is None or _parts(content) else (content, content[key])
     if not isinstance(content, list) or not content or _is_body(content):
         return {}, [content]
@@ -201,13 +202,13 @@ def _parts(entry: Any) -> dict[str, Any]:
     return found
 
 
-def _people(where: str, entry: Any) -> list[dict[str, np.ndarray]]:
+def _people(where: str, entry: Any) -> list[dict[str, AnyArray]]:
     """Everybody in a frame, (n, columns) x, y, z, visibility by part; [] where nobody is."""
     parts = _parts(entry)
     if not parts and entry is not None and not isinstance(entry, list | dict):
         refuse(where, "", "an object with landmarks", entry)
     told = {part: _each(value) for part, value in parts.items()}
-    people: list[dict[str, np.ndarray]] = []
+    people: list[dict[str, AnyArray]] = []
     for number in range(max(map(len, told.values()), default=0)):
         place = f"{where}, person {number}"
         person = {
@@ -240,7 +241,7 @@ def _unwrapped(value: Any) -> Any:
     return value
 
 
-def _points(where: str, value: Any, counts: tuple[int, ...]) -> np.ndarray:
+def _points(where: str, value: Any, counts: tuple[int, ...]) -> AnyArray:
     if not isinstance(value, list) or len(value) not in counts:
         refuse(where, "", f"{' or '.join(map(str, counts))} landmarks", value)
     points = [
@@ -258,4 +259,4 @@ def _points(where: str, value: Any, counts: tuple[int, ...]) -> np.ndarray:
 def _number(entry: Any) -> int | None:
     if not isinstance(entry, dict):
         return None
-    return next((entry[key] for key in NUMBERS if type(entry.get(key)) is int), None)
+    return next((entry[key] for key in LANDMARK_NUMBERS if type(entry.get(key)) is int), None)

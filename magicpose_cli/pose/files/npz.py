@@ -22,30 +22,31 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.arrays import MAX_BYTES, save_arrays
 from magicpose_cli.pose.files.clip import (
+    MAX_CLIP_FRAMES,
     MAX_COORDINATE,
     MAX_FPS,
-    MAX_FRAMES,
     MAX_SIDE,
     MIN_FPS,
-    PoseClip,
     seen_rows,
 )
 from magicpose_cli.pose.keypoints import EXTRAS, PARTS, Pose
 
-MARK = "magicpose_poses"
-VERSION = 1
+VERSION_KEY = "magicpose_poses"
+FILE_VERSION = 1
 HEADER = 1024  # bytes, at most, that an array takes in a file besides its numbers
 SPACE = {name: EXTRAS[name] for name in ("body_3d", "face_3d", "face_mesh")}
 
 
-def write_npz(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_npz(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody in one step. Errors: OutputError."""
     everybody = [pose for people in clip.people for pose in people]
-    arrays: dict[str, np.ndarray] = {
-        MARK: np.array(VERSION),
+    arrays: dict[str, AnyArray] = {
+        VERSION_KEY: np.array(FILE_VERSION),
         "size": np.array([clip.width, clip.height]),
         "fps": np.array(clip.fps or 0.0, np.float64),
         "people": np.array([len(people) for people in clip.people], np.int32),
@@ -64,12 +65,12 @@ def write_npz(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
     save_arrays(path, arrays, overwrite=overwrite)
 
 
-def clip_of_arrays(path: Path, arrays: dict[str, np.ndarray]) -> PoseClip:
+def clip_of_arrays(path: Path, arrays: dict[str, AnyArray]) -> PeopleClip:
     """The clip of a file's arrays. Errors: InputError naming the array that does not fit."""
-    version = _array(path, arrays, MARK, (), "iu").item()
-    if version != VERSION:
+    version = _array(path, arrays, VERSION_KEY, (), "iu").item()
+    if version != FILE_VERSION:
         raise InputError(
-            f"{path}: is of version {version} of magicpose's pose files; expected {VERSION}, "
+            f"{path}: is of version {version} of magicpose's pose files; expected {FILE_VERSION}, "
             "update magicpose"
         )
     width, height = _array(path, arrays, "size", (2,), "iu").tolist()
@@ -79,9 +80,9 @@ def clip_of_arrays(path: Path, arrays: dict[str, np.ndarray]) -> PoseClip:
     if fps != 0 and not MIN_FPS <= fps <= MAX_FPS:
         _refuse(path, "fps", f"0 or {MIN_FPS:g} to {MAX_FPS:g} frames a second", fps)
     people = _array(path, arrays, "people", (None,), "iu")
-    if not 1 <= len(people) <= MAX_FRAMES:
-        _refuse(path, "people", f"1 to {MAX_FRAMES} frames", len(people))
-    if people.min() < 0 or people.max() > MAX_FRAMES:
+    if not 1 <= len(people) <= MAX_CLIP_FRAMES:
+        _refuse(path, "people", f"1 to {MAX_CLIP_FRAMES} frames", len(people))
+    if people.min() < 0 or people.max() > MAX_CLIP_FRAMES:
         _refuse(path, "people", "numbers of people", people[people.argmin()])
     total = int(people.sum(dtype=np.int64))
     parts = {part: _points(path, arrays, part, (total, n, 3)) for part, n in PARTS.items()}
@@ -97,7 +98,7 @@ def clip_of_arrays(path: Path, arrays: dict[str, np.ndarray]) -> PoseClip:
             for index in range(total)
         ]
     )
-    return PoseClip(
+    return PeopleClip(
         [[next(everybody) for _ in range(count)] for count in people.tolist()],
         width,
         height,
@@ -105,9 +106,7 @@ def clip_of_arrays(path: Path, arrays: dict[str, np.ndarray]) -> PoseClip:
     )
 
 
-def _points(
-    path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
-) -> np.ndarray:
+def _points(path: Path, arrays: dict[str, AnyArray], name: str, shape: tuple[int, ...]) -> AnyArray:
     points = _array(path, arrays, name, shape, "f")
     score = points[..., 2]
     if not (np.abs(points) <= MAX_COORDINATE).all() or not ((score >= 0) & (score <= 1)).all():
@@ -115,9 +114,7 @@ def _points(
     return points
 
 
-def _space(
-    path: Path, arrays: dict[str, np.ndarray], name: str, total: int
-) -> dict[int, np.ndarray]:
+def _space(path: Path, arrays: dict[str, AnyArray], name: str, total: int) -> dict[int, AnyArray]:
     """The points in space by the number of whose they are."""
     of = _array(path, arrays, f"{name}_of", (None,), "iu").astype(np.int64)
     points = _array(path, arrays, name, (len(of), SPACE[name], 3), "f").astype(np.float32)
@@ -131,8 +128,8 @@ def _space(
 
 
 def _array(
-    path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...], kinds: str
-) -> np.ndarray:
+    path: Path, arrays: dict[str, AnyArray], name: str, shape: tuple[int | None, ...], kinds: str
+) -> AnyArray:
     """An array of this shape (None: any length) and one of these kinds of numbers."""
     array = arrays.get(name)
     if array is None:

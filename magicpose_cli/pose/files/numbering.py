@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 from magicpose_cli.files import natural
 from magicpose_cli.pose.files.json_values import refuse
 
-Name = str | int
-T = TypeVar("T")
+NumberedName = str | int
+FileFrame = TypeVar("FileFrame")
 
 NUMBER = re.compile(r"(.*?)(\d{1,15})(\D*)", re.DOTALL)
 MOST_EMPTY = 9  # frames without anybody for each that is told, beyond which numbers count no frames
 
 
-def name_in(where: str, entry: dict[str, Any], key: str) -> Name:
+def name_in(where: str, entry: dict[str, Any], key: str) -> NumberedName:
     """What an object names or numbers by this key. Errors: InputError."""
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -26,9 +26,9 @@ def name_in(where: str, entry: dict[str, Any], key: str) -> Name:
     return value
 
 
-def in_order(
-    where: str, told: Mapping[Name, list[T]], notes: list[str], *, fill: bool = True
-) -> list[list[T]]:
+def in_number_order(
+    where: str, told: Mapping[NumberedName, list[FileFrame]], notes: list[str], *, fill: bool = True
+) -> list[list[FileFrame]]:
     """What is told of each frame, in the natural order of their names.
 
     Where the names are numbers, those that lack are frames without anybody, which many programs
@@ -52,13 +52,13 @@ def in_order(
         notes.append(f"{lack}the others are taken one after another")
         return ordered
     notes.append(f"{lack}they are taken as frames without anybody")
-    frames: list[list[T]] = [[] for _ in range(count)]
+    frames: list[list[FileFrame]] = [[] for _ in range(count)]
     for number, people in zip(numbers, ordered, strict=True):
         frames[(number - numbers[0]) // step] = people
     return frames
 
 
-def _numbers(names: list[Name]) -> list[int] | None:
+def _numbers(names: list[NumberedName]) -> list[int] | None:
     """The one number in which names differ, ascending; None where they differ otherwise."""
     found = [NUMBER.fullmatch(str(name)) for name in names]
     told = [match for match in found if match]

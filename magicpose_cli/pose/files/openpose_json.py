@@ -32,16 +32,11 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import natural, whole_file, whole_folder
-from magicpose_cli.pose.files.clip import (
-    Person,
-    PoseClip,
-    Size,
-    Told,
-    seen_rows,
-    settle,
-)
+from magicpose_cli.pose.clip import PeopleClip, PoseClip
+from magicpose_cli.pose.files.clip import CanvasSize, PersonPoints, Told, seen_rows, settle
 from magicpose_cli.pose.files.json_values import (
     Document,
     flat_rows,
@@ -53,14 +48,14 @@ from magicpose_cli.pose.files.json_values import (
 )
 from magicpose_cli.pose.files.layouts import body_25_of, body_of
 from magicpose_cli.pose.files.loose_parts import KEYS, POINT_COUNTS, attach, loose_in, part_of
-from magicpose_cli.pose.files.numbering import in_order
+from magicpose_cli.pose.files.numbering import in_number_order
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 KEYS_3D = {"body": "pose_keypoints_3d", "face": "face_keypoints_3d"}
 PUPILS = [BODY_JOINTS.index("right_eye"), BODY_JOINTS.index("left_eye")]  # face points 68 and 69
 OPENPOSE_VERSION = 1.3
 FRAME_FILES = "*_keypoints.json"
-FRAME_NAME = r".*_keypoints\.json"
+FRAME_FILE_PATTERN = r".*_keypoints\.json"
 NUMBERED = re.compile(r"(.*)_\d{12}_keypoints\.json")
 
 
@@ -75,18 +70,18 @@ def write_poses(
     _write_list(Path(path), frames, fps, overwrite)
 
 
-def write_clip_list(path: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_clip_list(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody as one list of frames; see write_poses."""
     size = (clip.width, clip.height)
     _write_list(Path(path), ((people, size) for people in clip.people), clip.fps, overwrite)
 
 
-def write_clip_folder(folder: Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_clip_folder(folder: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody as OpenPose does, one file a frame, with the canvas and times added.
 
     Errors: OutputError, also where the folder holds anything else.
     """
-    with whole_folder(Path(folder), overwrite, FRAME_NAME) as hidden:
+    with whole_folder(Path(folder), overwrite, FRAME_FILE_PATTERN) as hidden:
         for index, people in enumerate(clip.people):
             entry = {
                 "version": OPENPOSE_VERSION,
@@ -97,7 +92,7 @@ def write_clip_folder(folder: Path, clip: PoseClip, *, overwrite: bool = False) 
             (hidden / name).write_text(json.dumps(entry, allow_nan=False), encoding="utf-8")
 
 
-def read_poses(path: Path) -> tuple[list[Pose], float | None]:
+def read_poses(path: Path) -> tuple[PoseClip, float | None]:
     """Read (one pose a frame, frames per second); the rate is None where it is not told.
 
     Of several people in a frame the largest is taken. Errors: InputError naming the file, the
@@ -107,13 +102,13 @@ def read_poses(path: Path) -> tuple[list[Pose], float | None]:
     return clip.largest, clip.fps
 
 
-def read_openpose(path: Path, *, canvas: Size | None = None) -> PoseClip:
+def read_openpose(path: Path, *, canvas: CanvasSize | None = None) -> PeopleClip:
     """Read a file of one frame or of a list of them, or a folder of such files, with everybody.
 
     canvas: its size, for files that do not tell. Errors: InputError, as read_poses.
     """
     files = frame_files(path) if path.is_dir() else [path]
-    told = read_frames(str(path), [(str(file), load_json(file)) for file in files])
+    told = openpose_frames(str(path), [(str(file), load_json(file)) for file in files])
     return settle(str(path), told, asked=canvas)
 
 
@@ -137,7 +132,7 @@ def is_without_people(content: Any) -> bool:
     return isinstance(frame, dict) and frame.get("people") == []
 
 
-def read_frames(where: str, documents: Sequence[Document]) -> Told:
+def openpose_frames(where: str, documents: Sequence[Document]) -> Told:
     """What files of a frame each, or a file of several, say. Errors: InputError."""
     notes: list[str] = []
     entries: list[tuple[str, Any]] = []
@@ -146,7 +141,7 @@ def read_frames(where: str, documents: Sequence[Document]) -> Told:
         named = _by_picture(content)
         if named:
             pictures += sorted(named, key=natural)
-            frames = in_order(path, {name: [frame] for name, frame in named.items()}, notes)
+            frames = in_number_order(path, {name: [frame] for name, frame in named.items()}, notes)
             content = [frame[0] if frame else {"people": []} for frame in frames]
         listed = [content] if isinstance(content, dict) else content
         if not isinstance(listed, list) or not listed:
@@ -156,7 +151,7 @@ def read_frames(where: str, documents: Sequence[Document]) -> Told:
         numbered = len(documents) == 1
         entries += [(f"{path}: frame {i}" if numbered else path, e) for i, e in enumerate(listed)]
     frames_read = [_frame(place, entry) for place, entry in entries]
-    told: Size | None = None
+    told: CanvasSize | None = None
     for (place, _), frame in zip(entries, frames_read, strict=True):
         told = told or frame.size
         if frame.size and frame.size != told:
@@ -197,8 +192,8 @@ def frame_files(folder: Path) -> list[Path]:
 
 @dataclass
 class _Frame:
-    people: list[Person]
-    size: Size | None
+    people: list[PersonPoints]
+    size: CanvasSize | None
     timestamp: float | None
     animals: int
 
@@ -232,10 +227,10 @@ def _by_picture(content: Any) -> dict[str, Any]:
     return frames if whole else {}
 
 
-def _person(where: str, person: dict[str, Any]) -> Person:
+def _person(where: str, person: dict[str, Any]) -> PersonPoints:
     if person and not any("_keypoints" in key for key in person):
         refuse(where, "", f"{KEYS['body']!r} and its like", person)
-    parts: Person = {}
+    parts: PersonPoints = {}
     for part, key in KEYS.items():
         key = key if person.get(key) else key.removesuffix("_2d")  # OpenPose before its 3D
         if person.get(key) not in (None, []):
@@ -251,7 +246,7 @@ def _person(where: str, person: dict[str, Any]) -> Person:
 
 
 def _write_list(
-    path: Path, frames: Iterable[tuple[list[Pose], Size]], fps: float | None, overwrite: bool
+    path: Path, frames: Iterable[tuple[list[Pose], CanvasSize]], fps: float | None, overwrite: bool
 ) -> None:
     with whole_file(path, overwrite) as hidden, hidden.open("w", encoding="utf-8") as file:
         for index, (people, size) in enumerate(frames):
@@ -261,7 +256,7 @@ def _write_list(
         file.write("\n]\n")
 
 
-def _about(size: Size, index: int, fps: float | None) -> dict[str, Any]:
+def _about(size: CanvasSize, index: int, fps: float | None) -> dict[str, Any]:
     about: dict[str, Any] = {"canvas_width": size[0], "canvas_height": size[1]}
     return about if fps is None else about | {"timestamp": index / fps}
 
@@ -294,7 +289,7 @@ def _openpose_person(pose: Pose) -> dict[str, Any]:
     return person
 
 
-def _space(pose: Pose, part: str) -> np.ndarray | None:
+def _space(pose: Pose, part: str) -> AnyArray | None:
     """(n, 4) x, y, z, 1; zero where unknown. None where nothing is known."""
     space = getattr(pose, f"{part}_3d")
     known = None if space is None else np.isfinite(space).all(axis=1)
@@ -303,6 +298,6 @@ def _space(pose: Pose, part: str) -> np.ndarray | None:
     return np.where(known[:, None], np.column_stack([space, np.ones(len(space))]), 0.0)
 
 
-def _shortest(data: np.ndarray) -> list[float]:
+def _shortest(data: AnyArray) -> list[float]:
     """The shortest decimal of a float32: small files that read back bit for bit."""
     return [float(str(value)) for value in data.astype(np.float32).ravel()]

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from magicpose_cli.pose.files.clip import Told
-from magicpose_cli.pose.files.instances import MARK, frames_of
+from magicpose_cli.pose.files.instances import INSTANCES_KEY, frames_of
 from magicpose_cli.pose.files.json_values import (
     Document,
     objects,
@@ -27,10 +27,10 @@ from magicpose_cli.pose.files.json_values import (
     refuse,
     size_in,
 )
-from magicpose_cli.pose.files.numbering import Name, in_order, name_in
+from magicpose_cli.pose.files.numbering import NumberedName, in_number_order, name_in
 
 LISTS = ("instance_info", "instances", "predictions", "people", "poses", "frames")
-NUMBERS = ("frame_id", "frame", "frame_index", "frame_idx", "frame_number", "image_id")
+PERSON_NUMBERS = ("frame_id", "frame", "frame_index", "frame_idx", "frame_number", "image_id")
 
 Instances = list[dict[str, Any]]
 
@@ -41,7 +41,7 @@ def is_people(content: Any, depth: int = 4) -> bool:
         return any(is_people(item, depth - 1) for item in content)
     if not isinstance(content, dict) or depth == 0:
         return False
-    if {MARK, "instance_info", "instances"} & set(content):
+    if {INSTANCES_KEY, "instance_info", "instances"} & set(content):
         return True
     return any(is_people(content[key], depth - 1) for key in LISTS if key in content)
 
@@ -74,8 +74,8 @@ def _frames(where: str, content: Any, notes: list[str]) -> list[Instances]:
     entries = objects(where, "", content)
     if not entries:
         return [[]]
-    key = next((key for key in NUMBERS if key in entries[0]), None)
-    by_name: dict[Name, Instances] = {}
+    key = next((key for key in PERSON_NUMBERS if key in entries[0]), None)
+    by_name: dict[NumberedName, Instances] = {}
     for number, entry in enumerate(entries):
         inner = next((name for name in LISTS if name in entry), None)
         if inner is None and key is None:  # people of one picture
@@ -84,7 +84,7 @@ def _frames(where: str, content: Any, notes: list[str]) -> list[Instances]:
         name = number if key is None else name_in(place, entry, key)
         people = [entry] if inner is None else objects(place, inner, entry[inner])
         by_name.setdefault(name, []).extend(people)
-    return in_order(where, by_name, notes)
+    return in_number_order(where, by_name, notes)
 
 
 def _listed(content: Any) -> list[Any]:

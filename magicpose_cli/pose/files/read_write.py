@@ -19,6 +19,7 @@ from typing import Any
 
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable, natural
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files import (
     coco_json,
     controlnet_aux_arrays,
@@ -29,22 +30,27 @@ from magicpose_cli.pose.files import (
     people_json,
 )
 from magicpose_cli.pose.files.arrays import load_arrays
-from magicpose_cli.pose.files.beside import PICTURES, RENDERED, Measure, find_beside
-from magicpose_cli.pose.files.clip import PoseClip, Size, Told, settle
+from magicpose_cli.pose.files.beside import (
+    PICTURE_SUFFIXES_BESIDE,
+    RENDERED,
+    MeasureFile,
+    find_beside,
+)
+from magicpose_cli.pose.files.clip import CanvasSize, Told, settle
 from magicpose_cli.pose.files.json_values import Document, load_json, refuse
-from magicpose_cli.pose.files.numbering import in_order
+from magicpose_cli.pose.files.numbering import in_number_order
 from magicpose_cli.pose.keypoints import Pose
 
 ARRAYS = (".npz", ".npy")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth")
 JSON_KINDS: tuple[tuple[Callable[[Any], bool], Callable[[str, Sequence[Document]], Told]], ...] = (
-    (openpose_json.is_openpose, openpose_json.read_frames),
+    (openpose_json.is_openpose, openpose_json.openpose_frames),
     (coco_json.is_coco, coco_json.read_coco),
     (people_json.is_people, people_json.read_people),
     (mediapipe_file.is_mediapipe, mediapipe_file.read_mediapipe),
-    (openpose_json.is_without_people, openpose_json.read_frames),
+    (openpose_json.is_without_people, openpose_json.openpose_frames),
 )
-EXPECTED = (
+EXPECTED_POSES = (
     "OpenPose's 'people', COCO's 'annotations' or results with 'image_id' and 'keypoints' "
     "(AlphaPose's, too), MMPose's 'instance_info' or MediaPipe's 'pose_landmarks'"
 )
@@ -58,8 +64,11 @@ WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
 
 
 def is_pose_file(path: Path) -> bool:
-    """True for a file of poses by its suffix, and for a folder of such files: of OpenPose's
-    whatever else it holds, of others where no pictures lie beside them."""
+    """Whether a path is a file of poses by its suffix, or a folder of such files.
+
+    A folder of OpenPose's files is one whatever else it holds, of others where no pictures lie
+    beside them.
+    """
     try:
         if not path.is_dir():
             return path.suffix.lower() in (".json", *ARRAYS, *PICKLES)
@@ -69,12 +78,12 @@ def is_pose_file(path: Path) -> bool:
     if any(file.match(openpose_json.FRAME_FILES) for file in files):
         return True
     suffixes = {file.suffix.lower() for file in files if not RENDERED.fullmatch(file.name)}
-    return bool(suffixes & {".json", *ARRAYS}) and not suffixes & set(PICTURES)
+    return bool(suffixes & {".json", *ARRAYS}) and not suffixes & set(PICTURE_SUFFIXES_BESIDE)
 
 
 def read_clip(
-    path: str | Path, *, canvas: Size | None = None, measure: Measure | None = None
-) -> PoseClip:
+    path: str | Path, *, canvas: CanvasSize | None = None, measure: MeasureFile | None = None
+) -> PeopleClip:
     """Everybody in every frame of a pose file or a folder of them.
 
     canvas: width and height for files that do not tell theirs. measure: looks at a film or picture
@@ -95,7 +104,7 @@ def read_clip(
         told = _told_by_folder(path, files)
     else:
         told = _told_by_json(path)
-    if isinstance(told, PoseClip):
+    if isinstance(told, PeopleClip):
         return told
     beside = None
     if measure is not None and told.size is None and canvas is None:
@@ -113,21 +122,21 @@ def _told_by_json(path: Path) -> Told:
             return _numbered(path, files, told) if path.is_dir() else told
     shown = documents[0][1]
     shown = shown[0] if isinstance(shown, list) and shown else shown
-    refuse(documents[0][0], "", f"poses in JSON: {EXPECTED}", shown)
+    refuse(documents[0][0], "", f"poses in JSON: {EXPECTED_POSES}", shown)
 
 
 def _numbered(path: Path, files: Sequence[Path], told: Told) -> Told:
     """With a note where the files of a folder, a frame each, are numbered with gaps."""
     if len(told.frames) == len(files):
-        in_order(str(path), {file.name: [] for file in files}, told.notes, fill=False)
+        in_number_order(str(path), {file.name: [] for file in files}, told.notes, fill=False)
     return told
 
 
-def _told_by_arrays(path: Path, *, one_frame: bool = False) -> Told | PoseClip:
+def _told_by_arrays(path: Path, *, one_frame: bool = False) -> Told | PeopleClip:
     arrays = load_arrays(path)
-    if npz.MARK in arrays:
+    if npz.VERSION_KEY in arrays:
         return npz.clip_of_arrays(path, arrays)
-    if controlnet_aux_arrays.MARK in arrays:
+    if controlnet_aux_arrays.DICTIONARY_KEY in arrays:
         return controlnet_aux_arrays.told_by_dictionary(path, arrays)
     return dwpose_arrays.told_by_points(path, arrays, one_frame=one_frame)
 
@@ -144,14 +153,14 @@ def _array_files(folder: Path) -> list[Path]:
     return sorted(arrays, key=lambda file: (natural(file.name), file.name))
 
 
-def _told_by_folder(path: Path, files: Sequence[Path]) -> Told | PoseClip:
+def _told_by_folder(path: Path, files: Sequence[Path]) -> Told | PeopleClip:
     """What arrays say of a frame each; a folder of one file is that file."""
     if len(files) == 1:
         return _told_by_arrays(files[0])
     told: list[Told] = []
     for file in files:
         one = _told_by_arrays(file, one_frame=True)
-        if isinstance(one, PoseClip) or len(one.frames) != 1:
+        if isinstance(one, PeopleClip) or len(one.frames) != 1:
             raise InputError(
                 f"{file}: holds a clip; expected a folder with a file a frame, or give one file"
             )
@@ -174,10 +183,10 @@ def write_clip(
     path: str | Path, poses: Sequence[Pose], fps: float | None, *, overwrite: bool = False
 ) -> None:
     """Write one pose a frame; see write_people."""
-    write_people(path, PoseClip.of(poses, fps), overwrite=overwrite)
+    write_people(path, PeopleClip.of(poses, fps), overwrite=overwrite)
 
 
-def write_people(path: str | Path, clip: PoseClip, *, overwrite: bool = False) -> None:
+def write_people(path: str | Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
     """Write everybody; the suffix tells the kind, a name without one is a folder of OpenPose's.
 
     Errors: OutputError for another suffix, for what exists (without `overwrite`), and where it
@@ -192,7 +201,7 @@ def check_pose_output(path: Path, overwrite: bool = False) -> None:
     """Raise OutputError where write_people could not write; to be asked before any work."""
     writer = _writer(path)
     folder = writer is openpose_json.write_clip_folder
-    check_writable(path, overwrite, openpose_json.FRAME_NAME if folder else None)
+    check_writable(path, overwrite, openpose_json.FRAME_FILE_PATTERN if folder else None)
 
 
 def _writer(path: Path) -> Callable[..., None]:

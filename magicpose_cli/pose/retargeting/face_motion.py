@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.face_shape import (
     MIN_FACE_POINTS,
@@ -24,7 +25,7 @@ from magicpose_cli.pose.retargeting.head_shape import COUNT, EYES, NOSE
 SAME_PICTURE = 0.02
 CLOSED_EYE = 0.35  # of the driver's usual opening: the reference's eyes are shut or blinking
 PROPORTIONS = (0.5, 2.0)  # of two people's mouths and eyes; more is a mistake of the detector
-FURTHEST_TURN = 1.4  # radians; `head` above 1 turns no face beyond a profile
+MAX_HEAD_TURN_RAD = 1.4  # radians; `head` above 1 turns no face beyond a profile
 
 
 def retarget_face(
@@ -34,7 +35,7 @@ def retarget_face(
     *,
     expression: float = 1.0,
     head: float = 1.0,
-) -> np.ndarray:
+) -> Floats:
     """The face of `target` with the driver's expression and head pose in every frame.
 
     (frames, 73, 2): 68 face points, then the joints nose, right eye, left eye, right ear, left ear,
@@ -71,7 +72,7 @@ def retarget_face(
     return result
 
 
-def _moves(points: np.ndarray, driver: Face) -> np.ndarray:
+def _moves(points: Floats, driver: Face) -> Floats:
     """(T, 73, 3) how far each point is from its neutral place, in the face's own axes.
 
     What a picture does not show, the way toward the camera, is taken from the opening of the mouth.
@@ -83,8 +84,8 @@ def _moves(points: np.ndarray, driver: Face) -> np.ndarray:
 
 
 def _reference(
-    wanted: np.ndarray, points: np.ndarray, driver: Face, moves: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, HeadPoses]:
+    wanted: Floats, points: Floats, driver: Face, moves: Floats
+) -> tuple[Floats, Floats, HeadPoses]:
     """The target's neutral shape, its expression on top of it (73, 3) and its head pose.
 
     One picture cannot tell a smile from a smiling mouth: it counts as neutral, but for an open
@@ -103,9 +104,12 @@ def _reference(
     return lifted - shown, shown, heads
 
 
-def _same_picture(wanted: np.ndarray, points: np.ndarray) -> tuple[int, HeadPoses] | None:
-    """The frame whose points lie as the target's but for their size, place and turn in the plane,
-    and the way from there to the target; None where there is no such frame."""
+def _same_picture(wanted: Floats, points: Floats) -> tuple[int, HeadPoses] | None:
+    """The frame whose points lie as the target's; None where there is no such frame.
+
+    They may differ in size, place and turn in the plane: the way from there to the target is
+    returned as well.
+    """
     seen = np.isfinite(points[..., 0]) & np.isfinite(wanted[..., 0])
     count = np.maximum(seen.sum(axis=1), 1)[:, None]
     a, b = (
@@ -127,7 +131,7 @@ def _same_picture(wanted: np.ndarray, points: np.ndarray) -> tuple[int, HeadPose
     return match, HeadPoses(turn, scale[None], np.array([[shift.real, shift.imag, 0.0]]))
 
 
-def _lids_to_open(lifted: np.ndarray, usual: np.ndarray) -> np.ndarray:
+def _lids_to_open(lifted: Floats, usual: Floats) -> Floats:
     """(73, 3) how far shut lids are from where they would be open as usual; 0 for open eyes."""
     away = np.zeros_like(lifted)
     for eye in EYES:
@@ -141,7 +145,7 @@ def _lids_to_open(lifted: np.ndarray, usual: np.ndarray) -> np.ndarray:
     return away
 
 
-def _proportions(own: np.ndarray, driver: np.ndarray) -> np.ndarray:
+def _proportions(own: Floats, driver: Floats) -> Floats:
     """(73, 3) the target's mouth, chin and eyes over the driver's, along the face's own axes.
 
     A smile goes with the width of the mouth, an open mouth with the height of the face, and
@@ -163,22 +167,22 @@ def _proportions(own: np.ndarray, driver: np.ndarray) -> np.ndarray:
     return result
 
 
-def _distance(shape: np.ndarray, one: int, other: int) -> float:
+def _distance(shape: Floats, one: int, other: int) -> float:
     return float(np.linalg.norm(shape[one] - shape[other]))
 
 
-def _aperture(shape: np.ndarray, eye: Sequence[int]) -> float:
+def _aperture(shape: Floats, eye: Sequence[int]) -> float:
     """How far an eye is open, as a share of its width."""
     upper, lower = shape[[eye[1], eye[2]], 1].mean(), shape[[eye[4], eye[5]], 1].mean()
     width = _distance(shape, eye[0], eye[3])
     return float(max(lower - upper, 0.0) / width) if width > 0 else 0.0
 
 
-def _head_turns(driver: np.ndarray, own: np.ndarray, head: float) -> np.ndarray:
+def _head_turns(driver: Floats, own: Floats, head: float) -> Floats:
     """(T, 3, 3) rotations between the target's own and the driver's, or beyond the driver's."""
     if head <= 1:
         return own @ rotations(head * rotation_vectors(np.swapaxes(own, 1, 2) @ driver))
     vectors = rotation_vectors(driver)
     angle = np.linalg.norm(vectors, axis=1, keepdims=True)
-    further = np.minimum(head * angle, np.maximum(angle, FURTHEST_TURN))
+    further = np.minimum(head * angle, np.maximum(angle, MAX_HEAD_TURN_RAD))
     return rotations(vectors * further / np.maximum(angle, 1e-12))

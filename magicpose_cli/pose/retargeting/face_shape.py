@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Points
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.head_pose import HeadPoses, fit_heads
 from magicpose_cli.pose.retargeting.head_shape import (
@@ -32,10 +34,10 @@ from magicpose_cli.pose.retargeting.head_shape import (
 LEARN_FRAMES = 1500  # more tell nothing new of a face, and a film may be long
 MIN_FACE_POINTS = 8  # of the 68: fewer are a detector's leftovers
 SYMMETRY_ROUNDS = 5  # the last changes little; fewer where the face looks ahead would do
-ROUNDS = 6  # of shape and head pose in turn
+SHAPE_ROUNDS = 6  # of shape and head pose in turn
 DEPTH_TRUST = 0.3  # weight of a measured depth beside what the picture shows
 OPENING_SPREAD = 0.2  # how far the way of a point differs from OPENING's, for one unit of opening
-STILL = 0.02  # the same for points that do not go with the mouth
+STILL_SPREAD = 0.02  # the same for points that do not go with the mouth
 _SPREAD = np.hypot(TOGETHER, IN_MOTION[:, None])
 _MOVING = np.repeat(IN_MOTION[:, None], 3, axis=1)
 
@@ -48,37 +50,39 @@ class Face:
     inner lips; gap (T,): that distance in each frame.
     """
 
-    shape: np.ndarray
-    opening: np.ndarray
+    shape: Floats
+    opening: Floats
     heads: HeadPoses
-    gap: np.ndarray
+    gap: Floats
 
-    def opened(self) -> np.ndarray:
+    def opened(self) -> Floats:
         """(T, 73, 3) the shape with the mouth as open as in each frame."""
         return self.shape + self.gap[:, None, None] * self.opening
 
 
-def face_points(poses: Sequence[Pose]) -> np.ndarray:
+def face_points(poses: Sequence[Pose]) -> Floats:
     """(T, 73, 3) pixels; NaN where unseen, and z NaN where no depth is known.
 
     `face_3d` may have another scale than the picture, its depth is brought to pixels. The nose
     joint is the tip of the nose where only that is seen.
     """
-    points = np.full((len(poses), COUNT, 3), np.nan)
-    for row, pose in zip(points, poses, strict=True):
-        row[:68, :2], row[68:, :2] = pose.face, pose.body[list(HEAD_JOINTS)]
-        if pose.face_3d is not None:
-            row[:68, 2] = _depth(pose)
-        if not np.isfinite(row[NOSE, :2]).all():
-            row[NOSE] = row[NOSE_TIP]
+    clip = PoseClip.of(poses)
+    points = np.full((len(clip), COUNT, 3), np.nan)
+    points[:, :68, :2] = clip.part("face")
+    points[:, 68:, :2] = clip.part("body")[:, list(HEAD_JOINTS)]
+    if clip.face_3d is not None:
+        for row, space, face in zip(points, clip.face_3d, clip.part("face"), strict=True):
+            row[:68, 2] = _depth(space, face)
+    noseless = ~np.isfinite(points[:, NOSE, :2]).all(axis=1)
+    points[noseless, NOSE] = points[noseless, NOSE_TIP]
     points[~np.isfinite(points[..., :2]).all(axis=2)] = np.nan
     points[..., 2][~np.isfinite(points[..., 2])] = np.nan
     return points
 
 
-def _depth(pose: Pose) -> np.ndarray:
-    """(68,) depth in pixels, from the scale between `face_3d` and the picture."""
-    space, flat = np.asarray(pose.face_3d, dtype=float), pose.face.astype(float)
+def _depth(face_3d: Points, face: Points) -> Floats:
+    """(68,) depth in pixels, from the scale between the face in space and in the picture."""
+    space, flat = face_3d.astype(float), face.astype(float)
     both = np.isfinite(space).all(axis=1) & np.isfinite(flat).all(axis=1)
     if both.sum() < MIN_FACE_POINTS:
         return np.full(len(flat), np.nan)
@@ -87,7 +91,7 @@ def _depth(pose: Pose) -> np.ndarray:
     return np.where(both, (space[:, 2] - space[both, 2].mean()) * scale, np.nan)
 
 
-def learn_face(points: np.ndarray) -> Face:
+def learn_face(points: Floats) -> Face:
     """The neutral face of the person in a film, (T, 73, 3), at least one frame seen.
 
     Of a long film it is learned from frames spread over it, where most of the face is seen.
@@ -96,7 +100,7 @@ def learn_face(points: np.ndarray) -> Face:
     chosen = points[seen[:: -(-len(seen) // LEARN_FRAMES)]] if len(seen) > LEARN_FRAMES else points
     heads = fit_heads(chosen, AVERAGE, _SPREAD)
     shape, opening = AVERAGE, OPENING
-    for _ in range(ROUNDS):
+    for _ in range(SHAPE_ROUNDS):
         face = Face(shape, opening, heads, mouth_gap(chosen, heads))
         shape, opening = _likeliest(chosen, face)
         heads = fit_heads(chosen, Face(shape, opening, heads, face.gap).opened(), _MOVING)
@@ -107,7 +111,7 @@ def learn_face(points: np.ndarray) -> Face:
     return leveled(Face(shape, opening, heads, mouth_gap(points, heads)))
 
 
-def lift_face(points: np.ndarray, other: Face) -> tuple[np.ndarray, HeadPoses]:
+def lift_face(points: Floats, other: Face) -> tuple[Floats, HeadPoses]:
     """The face of a single picture, (1, 73, 3), as it is there: shape (73, 3) and head pose.
 
     One picture shows no depth; unless the detector knew it, it is that of the `other` face, of
@@ -124,17 +128,19 @@ def lift_face(points: np.ndarray, other: Face) -> tuple[np.ndarray, HeadPoses]:
     return face.shape, face.heads
 
 
-def _filled(points: np.ndarray, heads: HeadPoses, shape: np.ndarray) -> np.ndarray:
+def _filled(points: Floats, heads: HeadPoses, shape: Floats) -> Floats:
     """What is known of a single picture in the face's own axes, (73, 3), the rest from `shape`."""
-    return heads.unproject(np.where(np.isfinite(points), points, heads.project(shape)))[0]
+    known: Floats = heads.unproject(np.where(np.isfinite(points), points, heads.project(shape)))[0]
+    return known
 
 
-def mouth_gap(points: np.ndarray, heads: HeadPoses) -> np.ndarray:
+def mouth_gap(points: Floats, heads: HeadPoses) -> Floats:
     """(T,) distance between the inner lips along the face's own y axis; 0 where unseen."""
     apart = points[:, list(LOWER_LIP), :2] - points[:, list(UPPER_LIP), :2]
     down = heads.rotation[:, :2, 1] * heads.scale[:, None]
     gap = (apart.mean(axis=1) * down).sum(axis=1) / np.square(down).sum(axis=1)
-    return np.maximum(np.nan_to_num(gap), 0.0)
+    opened: Floats = np.maximum(np.nan_to_num(gap), 0.0)
+    return opened
 
 
 def leveled(face: Face) -> Face:
@@ -156,7 +162,7 @@ def leveled(face: Face) -> Face:
     return face
 
 
-def _likeliest(points: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
+def _likeliest(points: Floats, face: Face) -> tuple[Floats, Floats]:
     """Shape and opening (73, 3) that explain all frames best, near the average head's.
 
     Two unknown places for each point, linear in what is seen: least squares, in which a frame
@@ -179,7 +185,9 @@ def _likeliest(points: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
     sums = np.einsum("tp,tni,tij->pnj", powers[:, :2], trust * camera, rotation, optimize=True)
     right[:, :3], right[:, 3:] = sums
     moves = (OPENING != 0).any(axis=1, keepdims=True)
-    away = np.column_stack([np.where(moves, OPENING_SPREAD, STILL)] * 2 + [np.full(COUNT, STILL)])
+    away = np.column_stack(
+        [np.where(moves, OPENING_SPREAD, STILL_SPREAD)] * 2 + [np.full(COUNT, STILL_SPREAD)]
+    )
     prior = 1 / np.square(np.column_stack([BETWEEN_PEOPLE, away]))
     left[:, range(6), range(6)] += prior
     right += prior * np.column_stack([AVERAGE, OPENING])

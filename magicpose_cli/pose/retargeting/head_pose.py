@@ -11,11 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
+
+from magicpose_cli.arrays import Floats, Mask
 
 TOGETHER = 512  # frames fitted at once: 40 kB each
 MIN_POINTS = 3  # two would leave the turn to the prior alone
 OUT_OF_PLANE = 0.7  # radians; how far heads turn and nod as a rule, for where few points are seen
-ROUNDS = 8  # Gauss-Newton steps; three do for clear faces
+FIT_STEPS = 8  # Gauss-Newton steps; three do for clear faces
 REWEIGH_EVERY = 3
 TOLERATED = 3.0  # standard deviations from which on a point is taken for a mistake
 _UNKNOWN = 1e6  # variance of what was not measured
@@ -25,18 +28,22 @@ _UNKNOWN = 1e6  # variance of what was not measured
 class HeadPoses:
     """One row a frame; NaN where there is no head: rotation (T, 3, 3), scale (T,), shift (T, 3)."""
 
-    rotation: np.ndarray
-    scale: np.ndarray
-    shift: np.ndarray
+    rotation: Floats
+    scale: Floats
+    shift: Floats
 
-    def project(self, shape: np.ndarray) -> np.ndarray:
+    def project(self, shape: Floats) -> Floats:
         """Where a shape (73, 3) or (T, 73, 3) is seen: (T, 73, 3)."""
         turned = shape @ np.swapaxes(self.rotation, 1, 2)
-        return self.scale[:, None, None] * turned + self.shift[:, None]
+        seen: Floats = self.scale[:, None, None] * turned + self.shift[:, None]
+        return seen
 
-    def unproject(self, seen: np.ndarray) -> np.ndarray:
+    def unproject(self, seen: Floats) -> Floats:
         """(T, 73, 3) of the picture in the face's own axes."""
-        return ((seen - self.shift[:, None]) / self.scale[:, None, None]) @ self.rotation
+        in_own_axes: Floats = (
+            (seen - self.shift[:, None]) / self.scale[:, None, None]
+        ) @ self.rotation
+        return in_own_axes
 
     def after(self, first: HeadPoses) -> HeadPoses:
         """The poses that do first `first` (one row), then these."""
@@ -52,7 +59,7 @@ class HeadPoses:
         return HeadPoses(self.rotation[rows], self.scale[rows], self.shift[rows])
 
 
-def fit_heads(points: np.ndarray, shape: np.ndarray, spread: np.ndarray) -> HeadPoses:
+def fit_heads(points: Floats, shape: Floats, spread: Floats) -> HeadPoses:
     """The pose of the head in each frame, the most likely one.
 
     shape: (73, 3), or (T, 73, 3) where it changes with the expression. spread: (73, 3), how far the
@@ -76,25 +83,21 @@ def fit_heads(points: np.ndarray, shape: np.ndarray, spread: np.ndarray) -> Head
     return HeadPoses(rotation, scale, shift)
 
 
-def rotation_vectors(rotation: np.ndarray) -> np.ndarray:
-    """(T, 3, 3) rotations as axis times angle (T, 3), in radians up to pi."""
-    return np.array([_axis_angle(matrix) for matrix in rotation]).reshape(-1, 3)
+def rotation_vectors(rotation: Floats) -> Floats:
+    """(T, 3, 3) rotations as axis times angle (T, 3), in radians up to pi; NaN stays NaN."""
+    vectors = np.full((len(rotation), 3), np.nan)
+    known = np.isfinite(rotation).all(axis=(1, 2))
+    if known.any():
+        vectors[known] = Rotation.from_matrix(rotation[known]).as_rotvec()
+    return vectors
 
 
-def rotations(vectors: np.ndarray) -> np.ndarray:
+def rotations(vectors: Floats) -> Floats:
     """Axis times angle (T, 3) as rotations (T, 3, 3)."""
-    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
-    cross = _cross(vectors / np.maximum(angle[:, 0], 1e-300))
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return np.asarray(Rotation.from_rotvec(vectors).as_matrix())
 
 
-def _axis_angle(matrix: np.ndarray) -> np.ndarray:
-    import cv2
-
-    return cv2.Rodrigues(matrix)[0][:, 0] if np.isfinite(matrix).all() else np.full(3, np.nan)
-
-
-def _cross(vectors: np.ndarray) -> np.ndarray:
+def _cross(vectors: Floats) -> Floats:
     """(..., 3) -> (..., 3, 3), the matrices of the cross product with them."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     zero = np.zeros_like(x)
@@ -102,7 +105,7 @@ def _cross(vectors: np.ndarray) -> np.ndarray:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def _extent(points: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _extent(points: Floats, seen: Mask) -> tuple[Floats, Floats]:
     """Middle (T, 3) and size (T,) of the seen points; the depth's middle is its own."""
     known = np.isfinite(points) & seen[..., None]
     count = np.maximum(known.sum(axis=1), 1)
@@ -112,14 +115,14 @@ def _extent(points: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _refine(
-    points: np.ndarray, seen: np.ndarray, shape: np.ndarray, spread: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    points: Floats, seen: Mask, shape: Floats, spread: Floats
+) -> tuple[Floats, Floats, Floats]:
     """Rotation, scale, shift by Gauss-Newton from a closed form; points of size 1 about 0."""
     deep = seen & np.isfinite(points[..., 2])
     given = np.where(np.stack([seen, seen, deep], axis=-1), points, 0.0)
     rotation, scale, shift = _start(given, seen, shape, spread)
     weight = np.zeros(0)
-    for step in range(ROUNDS):
+    for step in range(FIT_STEPS):
         turned = shape @ np.swapaxes(rotation, 1, 2)
         wrong = (given - shift[:, None]) / scale[:, None, None] - turned
         if step % REWEIGH_EVERY == 0:
@@ -132,8 +135,8 @@ def _refine(
 
 
 def _start(
-    given: np.ndarray, seen: np.ndarray, shape: np.ndarray, spread: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    given: Floats, seen: Mask, shape: Floats, spread: Floats
+) -> tuple[Floats, Floats, Floats]:
     """The best affine map, made a rotation: finds profiles too, which small steps would not.
 
     Where few points are seen it stays near the best turn in the plane of the picture.
@@ -160,21 +163,20 @@ def _start(
     return rotation, scale, origin - scale[:, None] * (rotation @ middle[..., None])[..., 0]
 
 
-def _weights(
-    wrong: np.ndarray, rotation: np.ndarray, spread: np.ndarray, seen: np.ndarray, deep: np.ndarray
-) -> np.ndarray:
+def _weights(wrong: Floats, rotation: Floats, spread: Floats, seen: Mask, deep: Mask) -> Floats:
     """(T, 73, 3, 3) inverse covariances, small for what is far off."""
     axes = rotation[:, None] * np.square(spread)[None, :, None]
     covariance = axes @ np.swapaxes(rotation, 1, 2)[:, None]
     covariance[..., 2, 2] += np.where(deep, 0.0, _UNKNOWN)
     weight = np.linalg.inv(covariance)
     distance = np.einsum("tni,tnij,tnj->tn", wrong, weight, wrong) / TOLERATED**2
-    return weight * (seen / (1 + distance))[..., None, None]
+    robust: Floats = weight * (seen / (1 + distance))[..., None, None]
+    return robust
 
 
 def _step(
-    turned: np.ndarray, wrong: np.ndarray, weight: np.ndarray, rotation: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    turned: Floats, wrong: Floats, weight: Floats, rotation: Floats
+) -> tuple[Floats, Floats, Floats]:
     """One Gauss-Newton step: a turn (T, 3), the logarithm of a growth (T,), a shift (T, 3)."""
     frames, count, _ = turned.shape
     unit = np.broadcast_to(np.eye(3), (frames, count, 3, 3))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 
 HEAD_JOINTS = tuple(
@@ -75,7 +76,7 @@ _OPENING_Y = {
 }
 
 
-def _average() -> np.ndarray:
+def _average() -> Floats:
     shape = np.zeros((COUNT, 3))
     for index, place in _RIGHT_HALF.items():
         shape[index] = place
@@ -83,7 +84,7 @@ def _average() -> np.ndarray:
     return shape
 
 
-def _spread() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _spread() -> tuple[Floats, Floats, Floats]:
     people, motion = np.zeros((COUNT, 3)), np.zeros(COUNT)
     together = np.zeros((COUNT, 3))
     for indices, between_people, moving in _SPREADS:
@@ -93,7 +94,7 @@ def _spread() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return people, together, motion
 
 
-def _opening() -> np.ndarray:
+def _opening() -> Floats:
     opening = np.zeros((COUNT, 3))
     opening[list(_OPENING_Y), 1] = list(_OPENING_Y.values())
     return opening

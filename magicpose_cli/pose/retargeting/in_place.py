@@ -7,50 +7,49 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import savgol_filter
 
+from magicpose_cli.arrays import Floats
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.points import INDEX, named_points
+from magicpose_cli.pose.retargeting.points import POINT_INDEX, named_points
 
 WINDOW_S = 2.0  # what sways faster than in about this time is the person's motion, not their way
-OFTEN = 0.5  # of the frames: the feet tell where the ground is if they are seen in so many
+MIN_FOOT_SHARE = 0.5  # of the frames: the feet tell where the ground is if they are seen in so many
 
 
-def in_place(poses: Sequence[Pose], fps: float) -> list[Pose]:
-    """The poses, each moved so that the person stays where they begin, as if the camera went along
-    smoothly.
+def in_place(poses: Sequence[Pose], fps: float) -> PoseClip:
+    """Move each pose so that the person stays where they begin.
 
+    The camera then seems to go along smoothly.
     Sideways their trunk tells the way. Up and down the lower foot does, where feet are seen, so
     that who sits down sinks; else the trunk.
     """
-    points = named_points(poses)
+    clip = PoseClip.of(poses)
+    points = named_points(clip)
     trunk = _first_known(points, ("mid_hip", "neck", "nose"))
-    feet = np.fmax(*(points[:, INDEX[f"{side}_ankle"], 1] for side in ("right", "left")))
+    feet = np.fmax(*(points[:, POINT_INDEX[f"{side}_ankle"], 1] for side in ("right", "left")))
     way = np.stack([trunk[:, 0], feet if _often(feet) else trunk[:, 1]], axis=1)
     frames = 2 * round(WINDOW_S * fps / 2) + 1
-    window = min(frames, len(poses) - 1 + len(poses) % 2)
+    window = min(frames, len(clip) - 1 + len(clip) % 2)
     if window < 3 or not np.isfinite(way).any(axis=0).all():
-        return list(poses)
+        return clip
     smooth = savgol_filter([_filled(axis) for axis in way.T], window, min(2, window - 1)).T
     steps = (smooth - smooth[0]).astype(np.float32)
-    return [_shifted(pose, -step) for pose, step in zip(poses, steps, strict=True)]
+    return clip.shifted(-steps)
 
 
-def _shifted(pose: Pose, step: np.ndarray) -> Pose:
-    return pose.map_points(lambda points: points + step, pose.width, pose.height)
-
-
-def _first_known(points: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def _first_known(points: Floats, names: Sequence[str]) -> Floats:
     """(frames, 2) of the first of these points that is seen often, else most often."""
-    rows = [points[:, INDEX[name]] for name in names]
+    rows = [points[:, POINT_INDEX[name]] for name in names]
     seen = [np.isfinite(row[:, 0]).mean() for row in rows]
-    often = [row for row, share in zip(rows, seen, strict=True) if share >= OFTEN]
+    often = [row for row, share in zip(rows, seen, strict=True) if share >= MIN_FOOT_SHARE]
     return often[0] if often else rows[int(np.argmax(seen))]
 
 
-def _often(values: np.ndarray) -> bool:
-    return bool(np.isfinite(values).mean() >= OFTEN)
+def _often(values: Floats) -> bool:
+    return bool(np.isfinite(values).mean() >= MIN_FOOT_SHARE)
 
 
-def _filled(values: np.ndarray) -> np.ndarray:
+def _filled(values: Floats) -> Floats:
     """(frames,) without NaN: in a straight line between what is known."""
     known = np.flatnonzero(np.isfinite(values))
     return np.interp(np.arange(len(values)), known, values[known])

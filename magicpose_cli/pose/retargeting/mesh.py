@@ -12,28 +12,29 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.points import FACE, INDEX
+from magicpose_cli.arrays import Floats, Points
+from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.keypoints import MESH_POINTS, Pose
+from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX
 
 # Points of the 478 that an expression hardly moves: forehead, temples, nose bridge, eye corners.
 RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
          168, 6, 197, 195, 33, 133, 362, 263]  # fmt: skip
-FURTHEST_TURN = 0.9  # radians from the reference's own
+MAX_MESH_TURN_RAD = 0.9  # from the reference's own
 LIKELY_SIZE = (0.5, 2.0)  # of a face since the anchor, beyond which a mesh is a mistake
 
 
 def carried_meshes(
     poses: Sequence[Pose],
-    moved: np.ndarray,
+    moved: Floats,
     target: Pose,
     anchor: int,
     *,
     alike: bool = True,
     expression: float = 1.0,
     head: float = 1.0,
-) -> list[np.ndarray | None]:
-    """(478, 3) float32 for each frame, in the reference's pixels; None for all where the reference
-    or the driver has no mesh.
+) -> Points | None:
+    """Move the reference's mesh as the driver's has moved since the anchor.
 
     moved: (frames, points, 2), the driver's points on the reference, to tell where the head goes.
     alike: whether the anchor stands as the reference does; else the head is as upright as the
@@ -41,22 +42,22 @@ def carried_meshes(
     all. The anchor's mesh is the reference's own. A frame without a mesh has that of its neighbors,
     gone along with the neck.
     """
-    frames = [index for index, pose in enumerate(poses) if pose.face_mesh is not None]
-    if target.face_mesh is None or not frames:
-        return [None] * len(poses)
+    clip = PoseClip.of(poses)
+    frames = clip.mesh_frames().tolist()
+    if target.face_mesh is None or clip.face_mesh is None or not frames:
+        return None
     start = min(frames, key=lambda index: abs(index - anchor))
-    middle, reference = _centered(target)
-    start_middle, own = _centered(poses[start])
+    middle, reference = _centered(target.face_mesh)
+    start_middle, own = _centered(clip.face_mesh[start])
     to_reference, size = _turn_and_scale(own, reference)
     upright = Rotation.identity()
     if not alike:
         across = to_reference.as_matrix()[:, 0]
         upright = Rotation.from_euler("z", -np.arctan2(across[1], across[0]))
-    off = moved[start, FACE] - target.face  # of a body that stands in another way
-    off = np.median(off[np.isfinite(off).all(1)], axis=0) if np.isfinite(off).all(1).any() else 0.0
-    found: dict[int, np.ndarray] = {}
+    off = _middle_step(moved[start, FACE] - target.face)  # of a body that stands in another way
+    found: dict[int, Floats] = {}
     for index in frames:
-        now_middle, now = _centered(poses[index])
+        now_middle, now = _centered(clip.face_mesh[index])
         turn, grown = _turn_and_scale(own, now)
         if not LIKELY_SIZE[0] <= grown <= LIKELY_SIZE[1]:
             continue
@@ -64,22 +65,22 @@ def carried_meshes(
         shape = reference + expression * size * to_reference.apply(change)
         shape = grown * (_within(turn, head) * upright).apply(shape)
         way = size * (now_middle - start_middle)
-        way[:2] += _strayed(poses, moved, start, index, size) + off
+        way[:2] += _strayed(clip, moved, start, index, size) + off
         found[index] = shape + middle + way
     return _filled(found, moved)
 
 
-def turn_between(mesh: np.ndarray, other: np.ndarray) -> float:
+def turn_between(mesh: Floats, other: Floats) -> float:
     """Radians by which two heads, (478, 3) each, are turned against each other."""
     return float(_turn(mesh, other).magnitude())
 
 
-def nod_between(mesh: np.ndarray, other: np.ndarray) -> float:
+def nod_between(mesh: Floats, other: Floats) -> float:
     """Of that turn, the radians about the picture's horizontal, with their sign."""
     return float(_turn(mesh, other).as_rotvec()[0])
 
 
-def _turn(mesh: np.ndarray, other: np.ndarray) -> Rotation:
+def _turn(mesh: Floats, other: Floats) -> Rotation:
     one, two = (m[RIGID].astype(np.float64) - m[RIGID].mean(0) for m in (mesh, other))
     return Rotation.align_vectors(two, one)[0]
 
@@ -88,42 +89,46 @@ def _within(turn: Rotation, share: float) -> Rotation:
     """This share of a turn; beyond what one picture can show of a head, it stops."""
     vector = share * turn.as_rotvec()
     angle = float(np.linalg.norm(vector))
-    return Rotation.from_rotvec(vector * min(1.0, FURTHEST_TURN / max(angle, 1e-9)))
+    return Rotation.from_rotvec(vector * min(1.0, MAX_MESH_TURN_RAD / max(angle, 1e-9)))
 
 
-def _centered(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+def _centered(face_mesh: Points) -> tuple[Floats, Floats]:
     """The middle of the rigid points, (3,), and the mesh around it, (478, 3)."""
-    assert pose.face_mesh is not None
-    mesh = pose.face_mesh.astype(np.float64)
+    mesh = face_mesh.astype(np.float64)
     middle = mesh[RIGID].mean(0)
     return middle, mesh - middle
 
 
-def _turn_and_scale(source: np.ndarray, target: np.ndarray) -> tuple[Rotation, float]:
+def _turn_and_scale(source: Floats, target: Floats) -> tuple[Rotation, float]:
     """What lays the rigid points of one centered mesh onto another's (Umeyama 1991)."""
     one, other = source[RIGID], target[RIGID]
     turn, _ = Rotation.align_vectors(other, one)
     return turn, float((other * turn.apply(one)).sum() / (one**2).sum())
 
 
-def _strayed(
-    poses: Sequence[Pose], moved: np.ndarray, start: int, index: int, size: float
-) -> np.ndarray:
-    """(2,) how much further than the driver's the face has gone on the reference since `start`, as
-    longer legs or a shorter neck take it."""
-    own = poses[index].face.astype(np.float64) - poses[start].face
-    further = moved[index, FACE] - moved[start, FACE] - size * own
-    further = further[np.isfinite(further).all(1)]
-    return np.median(further, axis=0) if len(further) else np.zeros(2)
+def _strayed(clip: PoseClip, moved: Floats, start: int, index: int, size: float) -> Floats:
+    """(2,) how much further than the driver's the face has gone on the reference since `start`.
+
+    Longer legs or a shorter neck take it there.
+    """
+    face = clip.part("face")
+    own = face[index].astype(np.float64) - face[start]
+    return _middle_step(moved[index, FACE] - moved[start, FACE] - size * own)
 
 
-def _filled(found: dict[int, np.ndarray], moved: np.ndarray) -> list[np.ndarray | None]:
+def _middle_step(steps: Floats) -> Floats:
+    """(2,) the median of (n, 2) steps that are known; 0 where none is."""
+    known = steps[np.isfinite(steps).all(axis=1)]
+    return np.median(known, axis=0) if len(known) else np.zeros(2)
+
+
+def _filled(found: dict[int, Floats], moved: Floats) -> Points | None:
     """The meshes of all frames; between two that are known in a straight line, beside the neck."""
     frames = np.array(sorted(found))
     if not len(frames):
-        return [None] * len(moved)
-    neck = moved[:, INDEX["neck"]]
-    meshes: list[np.ndarray | None] = []
+        return None
+    neck = moved[:, POINT_INDEX["neck"]]
+    meshes = np.empty((len(moved), MESH_POINTS, 3), np.float32)
     for index in range(len(moved)):
         if index not in found:
             after = int(np.searchsorted(frames, index))
@@ -138,5 +143,5 @@ def _filled(found: dict[int, np.ndarray], moved: np.ndarray) -> list[np.ndarray 
             mesh = carried[0] + np.clip(share, 0, 1) * (carried[1] - carried[0])
         else:
             mesh = found[index]
-        meshes.append(mesh.astype(np.float32))
+        meshes[index] = mesh
     return meshes

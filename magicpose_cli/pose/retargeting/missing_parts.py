@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.points import FACE, HANDS, INDEX, named_points
+from magicpose_cli.pose.retargeting.points import FACE, HAND_POINTS, POINT_INDEX, named_points
 
 # Joint, and the joint nearer to the neck; outward, so that what follows a lost joint is lost.
-OUTWARD = tuple(
+KINEMATIC_CHAIN = tuple(
     (f"{side}_{joint}", "neck" if parent == "neck" else f"{side}_{parent}")
     for joint, parent in (
         ("shoulder", "neck"), ("elbow", "shoulder"), ("wrist", "elbow"),
@@ -16,11 +17,11 @@ OUTWARD = tuple(
     )
     for side in ("right", "left")
 )  # fmt: skip
-HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
-LENGTH_PERCENTILE = 90.0
+HEAD_JOINT_NAMES = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+BONE_PERCENTILE = 90.0
 
 
-def lacking(target: Pose, driver: np.ndarray, scale: float) -> tuple[tuple[str, ...], list[int]]:
+def missing_parts(target: Pose, driver: Floats, scale: float) -> tuple[tuple[str, ...], list[int]]:
     """Names of the parts to drop, such as "knees", and the indices of their points in NAMES.
 
     A joint that the reference does not show is taken to hang straight down from the last one that
@@ -31,21 +32,21 @@ def lacking(target: Pose, driver: np.ndarray, scale: float) -> tuple[tuple[str, 
     reference = named_points([target])[0]
     place = {"neck": _neck(reference, scale * _length(driver, "nose", "neck"))}
     lost: dict[str, list[int]] = {}
-    for joint, parent in OUTWARD:
-        index, above = INDEX[joint], place[parent]
+    for joint, parent in KINEMATIC_CHAIN:
+        index, above = POINT_INDEX[joint], place[parent]
         place[joint] = reference[index]
         if np.isfinite(reference[index]).all():
             continue
         place[joint] = np.add(above, (0.0, scale * _length(driver, joint, parent)))
         hidden = place[joint][1] < target.height  # false where nothing above is known either
-        hip = reference[INDEX[joint.replace("knee", "hip")]]
+        hip = reference[POINT_INDEX[joint.replace("knee", "hip")]]
         table = joint.endswith("knee") and not np.isfinite(hip).all()
         if parent in lost or table or not hidden:
             lost[joint] = [index]
-    head = [*(INDEX[name] for name in HEAD), *range(FACE.start, FACE.stop)]
+    head = [*(POINT_INDEX[name] for name in HEAD_JOINT_NAMES), *range(FACE.start, FACE.stop)]
     if not np.isfinite(reference[head]).any():
         lost["face"] = head
-    for side, hand in HANDS.items():
+    for side, hand in HAND_POINTS.items():
         if f"{side}_wrist" in lost and not np.isfinite(reference[hand]).any():
             lost[f"{side}_hand"] = list(range(hand.start, hand.stop))
     shown = np.isfinite(driver).all(axis=2).any(axis=0)
@@ -53,23 +54,28 @@ def lacking(target: Pose, driver: np.ndarray, scale: float) -> tuple[tuple[str, 
     return names, [index for indices in lost.values() for index in indices]
 
 
-def _neck(reference: np.ndarray, length: float) -> np.ndarray:
+def _neck(reference: Floats, length: float) -> Floats:
     """The neck, or where it must be for what is seen."""
+    place: Floats
     for name in ("neck", "right_shoulder", "left_shoulder"):
-        if np.isfinite(reference[INDEX[name]]).all():
-            return reference[INDEX[name]]
-    head = reference[[INDEX[name] for name in HEAD] + list(range(FACE.start, FACE.stop))]
+        place = reference[POINT_INDEX[name]]
+        if np.isfinite(place).all():
+            return place
+    head = reference[
+        [POINT_INDEX[name] for name in HEAD_JOINT_NAMES] + list(range(FACE.start, FACE.stop))
+    ]
     head = head[np.isfinite(head).all(axis=1)]
     if len(head):
         return np.add(head.mean(axis=0), (0.0, length))
-    return reference[np.isfinite(reference).all(axis=1)].mean(axis=0)
+    place = reference[np.isfinite(reference).all(axis=1)].mean(axis=0)
+    return place
 
 
-def _length(driver: np.ndarray, joint: str, parent: str) -> float:
+def _length(driver: Floats, joint: str, parent: str) -> float:
     """Of the bone in the driver's pixels; 0 where the driver does not show it either."""
-    length = np.linalg.norm(driver[:, INDEX[joint]] - driver[:, INDEX[parent]], axis=1)
+    length = np.linalg.norm(driver[:, POINT_INDEX[joint]] - driver[:, POINT_INDEX[parent]], axis=1)
     length = length[np.isfinite(length)]
-    return float(np.percentile(length, LENGTH_PERCENTILE)) if len(length) else 0.0
+    return float(np.percentile(length, BONE_PERCENTILE)) if len(length) else 0.0
 
 
 def names_of(lost: set[str]) -> tuple[str, ...]:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Mask
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.points import INDEX, foreshortenings, named_points
+from magicpose_cli.pose.retargeting.points import POINT_INDEX, foreshortenings, named_points
 
-Pair = tuple[str, str]
+PointPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Measure:
+class LimbGroup:
     """A part of the body whose size is one number.
 
     pairs: the lines whose lengths tell it. weight: in telling how large the whole person is, high
@@ -27,26 +28,26 @@ class Measure:
     believed, as shares of the whole person's ratio.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PointPair, ...]
     weight: float
     low: float
     high: float
 
 
-def _both(a: str, b: str) -> tuple[Pair, ...]:
+def _both(a: str, b: str) -> tuple[PointPair, ...]:
     return tuple((f"{side}_{a}", f"{side}_{b}") for side in ("right", "left"))
 
 
-MEASURES = {
-    "torso": Measure((("neck", "mid_hip"),), 4.0, 0.75, 1.35),
-    "shoulders": Measure((("right_shoulder", "left_shoulder"),), 2.0, 0.65, 1.5),
-    "hips": Measure((("right_hip", "left_hip"),), 1.0, 0.6, 1.7),
-    "upper_arm": Measure(_both("shoulder", "elbow"), 1.0, 0.8, 1.25),
-    "forearm": Measure(_both("elbow", "wrist"), 1.0, 0.8, 1.25),
-    "thigh": Measure(_both("hip", "knee"), 2.0, 0.8, 1.25),
-    "shin": Measure(_both("knee", "ankle"), 2.0, 0.8, 1.25),
-    "neck": Measure((("neck", "nose"),), 1.5, 0.7, 1.4),
-    "head": Measure(
+LIMB_GROUPS = {
+    "torso": LimbGroup((("neck", "mid_hip"),), 4.0, 0.75, 1.35),
+    "shoulders": LimbGroup((("right_shoulder", "left_shoulder"),), 2.0, 0.65, 1.5),
+    "hips": LimbGroup((("right_hip", "left_hip"),), 1.0, 0.6, 1.7),
+    "upper_arm": LimbGroup(_both("shoulder", "elbow"), 1.0, 0.8, 1.25),
+    "forearm": LimbGroup(_both("elbow", "wrist"), 1.0, 0.8, 1.25),
+    "thigh": LimbGroup(_both("hip", "knee"), 2.0, 0.8, 1.25),
+    "shin": LimbGroup(_both("knee", "ankle"), 2.0, 0.8, 1.25),
+    "neck": LimbGroup((("neck", "nose"),), 1.5, 0.7, 1.4),
+    "head": LimbGroup(
         (
             ("right_eye", "left_eye"), ("right_ear", "left_ear"),
             ("face_27", "face_8"),   # between the eyes to the chin
@@ -55,67 +56,71 @@ MEASURES = {
         ),
         1.5, 0.6, 1.7,
     ),
-    "hand": Measure(
+    "hand": LimbGroup(
         tuple((f"{s}_hand_0", f"{s}_hand_{n}") for s in ("right", "left") for n in (5, 17)),
         0.0, 0.8, 1.25,
     ),
 }  # fmt: skip
-PAIRS = tuple(pair for measure in MEASURES.values() for pair in measure.pairs)
-_PAIR_WEIGHTS = np.array([m.weight / len(m.pairs) for m in MEASURES.values() for _ in m.pairs])
+PAIRS = tuple(pair for group in LIMB_GROUPS.values() for pair in group.pairs)
+_PAIR_WEIGHTS = np.array([m.weight / len(m.pairs) for m in LIMB_GROUPS.values() for _ in m.pairs])
 LENGTH_PERCENTILE = 90.0  # not the greatest length, which may be a mistake of the detector
 SIZE_QUANTILE = 0.75  # of a frame's bones: more than half of them may be foreshortened
 MIN_FORESHORTENING = 0.3  # what points at the camera more than this tells no length
 AGREEMENT = 0.9  # left over right from here on: the two sides look alike, neither is foreshortened
 WIDE_LOW, WIDE_HIGH = 0.5, 2.0  # believed where both sides agree: a cartoon's arms may be short
 NEAR_ANCHOR = 7  # frames on either side, for the person's size at the anchor
-SELDOM = 0.05  # of the most telling measure's weight: less is not listened to
-SAME_POSE = 0.12  # mean difference of the bones' directions in radians: the two stand alike
+MIN_WEIGHT_SHARE = 0.05  # of the most telling measure's weight: less is not listened to
+SAME_POSE_RAD = 0.12  # mean difference of the bones' directions in radians: the two stand alike
 SAME_BONE = 0.15  # and for one bone
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """Reference over driver: of the whole person, and of each of MEASURES that both show."""
+    """Reference over driver: of the whole person, and of each of LIMB_GROUPS that both show."""
 
-    whole: float
+    body_scale: float
     of: dict[str, float]
 
     def __getitem__(self, name: str) -> float:
         """What is not known is as large as the whole."""
-        return self.of.get(name, self.whole)
+        return self.of.get(name, self.body_scale)
 
 
-def compare(target: Pose, poses: Sequence[Pose], anchor: int) -> Ratios | None:
-    """How much larger the reference's bones are than the driver's at frame `anchor`; None where
-    they show no measure in common."""
+def compare_proportions(target: Pose, poses: Sequence[Pose], anchor: int) -> Ratios | None:
+    """How much larger the reference's bones are than the driver's at frame `anchor`.
+
+    None where they show no limb group in common.
+    """
     reference = _line_lengths(named_points([target]))[0]
     apparent = _line_lengths(named_points(poses))
     straight = reference / _known(foreshortenings([target], PAIRS))[0]
     true = true_lengths(apparent, foreshortenings(poses, PAIRS), anchor)
-    raw = {name: _ratio(name, straight, true) for name in MEASURES}
+    raw = {name: _ratio(name, straight, true) for name in LIMB_GROUPS}
     alike = alike_lines(target, poses[anchor])
-    direct = {name: _direct(name, reference, apparent[anchor], alike) for name in MEASURES}
-    known = {name: direct[name] or raw[name] for name in MEASURES if direct[name] or raw[name]}
+    direct = {name: _direct(name, reference, apparent[anchor], alike) for name in LIMB_GROUPS}
+    known = {name: direct[name] or raw[name] for name in LIMB_GROUPS if direct[name] or raw[name]}
     if not known:
         return None
     often = np.isfinite(apparent).mean(axis=0)  # of the frames
-    weights = {name: MEASURES[name].weight * often[_columns(name)].max() for name in known}
+    weights = {name: LIMB_GROUPS[name].weight * often[_columns(name)].max() for name in known}
     # What few frames show is a guess of the detector at what lies outside of the picture.
-    known = {n: v for n, v in known.items() if weights[n] >= SELDOM * max(weights.values())}
+    known = {
+        n: v for n, v in known.items() if weights[n] >= MIN_WEIGHT_SHARE * max(weights.values())
+    }
     whole = _weighted_median(
         np.array(list(known.values())), np.array([weights[name] + 1e-9 for name in known])
     )
     ratios = {}
     for name in known:
-        measure, value, told = MEASURES[name], direct[name], raw[name]
-        if value is None or not measure.low <= value / whole <= measure.high:
+        group, value, told = LIMB_GROUPS[name], direct[name], raw[name]
+        if value is None or not group.low <= value / whole <= group.high:
             value = None if told is None else _believed(name, told, whole, straight)
         if value:
             ratios[name] = value
     return Ratios(whole, ratios)
 
 
-def true_lengths(apparent: np.ndarray, shares: np.ndarray, anchor: int) -> np.ndarray:
+def true_lengths(apparent: Floats, shares: Floats, anchor: int) -> Floats:
     """(pairs,) pixels at the distance from the camera that the driver has at `anchor`.
 
     apparent: (frames, pairs) pixels, NaN where unseen. shares: how much of its length each line
@@ -129,17 +134,17 @@ def true_lengths(apparent: np.ndarray, shares: np.ndarray, anchor: int) -> np.nd
     return longest * float(np.median(near))
 
 
-def sizes_of(points: np.ndarray) -> np.ndarray:
-    """(frames,): how large the person of (frames, points, 2) looks in each frame, up to a factor
-    that all frames have in common."""
+def sizes_of(points: Floats) -> Floats:
+    """(frames,) how large the person of (frames, points, 2) looks in each frame.
+
+    The sizes are known up to a factor that all frames have in common.
+    """
     apparent = _line_lengths(points)
     lengths = np.where(apparent > 0, apparent, np.nan)
     return _settled(lengths, LENGTH_PERCENTILE, SIZE_QUANTILE)[0]
 
 
-def _settled(
-    lengths: np.ndarray, percentile: float, quantile: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _settled(lengths: Floats, percentile: float, quantile: float) -> tuple[Floats, Floats]:
     """The sizes (frames,) and the lines' lengths (pairs,) at size 1, which tell each other."""
     size = np.ones(len(lengths))
     longest = _percentile(lengths, percentile)
@@ -149,7 +154,7 @@ def _settled(
     return size, longest
 
 
-def _sizes(lengths: np.ndarray, longest: np.ndarray, quantile: float) -> np.ndarray:
+def _sizes(lengths: Floats, longest: Floats, quantile: float) -> Floats:
     """(frames,): how large the person is in each, 1 where as large as `longest` says."""
     shares = lengths / longest
     order = np.argsort(shares, axis=1)  # NaN at the end
@@ -166,23 +171,24 @@ def _sizes(lengths: np.ndarray, longest: np.ndarray, quantile: float) -> np.ndar
     return np.interp(frames, frames[seen], size[seen])
 
 
-def _line_lengths(points: np.ndarray) -> np.ndarray:
+def _line_lengths(points: Floats) -> Floats:
     """(frames, points, 2) -> (frames, PAIRS) pixels; NaN where one end is unseen."""
-    starts, ends = ([INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
-    return np.linalg.norm(points[:, starts] - points[:, ends], axis=2)
+    starts, ends = ([POINT_INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
+    lengths: Floats = np.linalg.norm(points[:, starts] - points[:, ends], axis=2)
+    return lengths
 
 
-def _known(shares: np.ndarray) -> np.ndarray:
+def _known(shares: Floats) -> Floats:
     """Foreshortenings to divide by: 1 where nothing is known."""
     return np.where(np.isfinite(shares), shares.clip(MIN_FORESHORTENING, 1.0), 1.0)
 
 
 def _columns(name: str) -> list[int]:
-    return [PAIRS.index(pair) for pair in MEASURES[name].pairs]
+    return [PAIRS.index(pair) for pair in LIMB_GROUPS[name].pairs]
 
 
-def _ratio(name: str, reference: np.ndarray, driver: np.ndarray) -> float | None:
-    """Reference over driver of one measure, from the lines that both show."""
+def _ratio(name: str, reference: Floats, driver: Floats) -> float | None:
+    """Reference over driver of one group, from the lines that both show."""
     columns = _columns(name)
     wanted, has = reference[columns], driver[columns]
     if name in ("head", "hand"):  # several lines across one thing
@@ -195,48 +201,57 @@ def _ratio(name: str, reference: np.ndarray, driver: np.ndarray) -> float | None
     return _of_two_sides(wanted) / _of_two_sides(has)
 
 
-def _of_two_sides(lengths: np.ndarray) -> float:
+def _of_two_sides(lengths: Floats) -> float:
     """The mean of two sides that agree; else the longer one, for the other is foreshortened."""
     agree = lengths.min() >= AGREEMENT * lengths.max()
     return float(lengths.mean() if agree else lengths.max())
 
 
-def _believed(name: str, ratio: float, whole: float, reference: np.ndarray) -> float:
-    """The ratio within what bodies can be: a reference may show an arm that points at the camera,
-    and nobody's arms are half as long as they should be."""
-    measure = MEASURES[name]
-    low, high = measure.low, measure.high
+def _believed(name: str, ratio: float, whole: float, reference: Floats) -> float:
+    """The ratio within what bodies can be.
+
+    A reference may show an arm that points at the camera, and nobody's arms are half as long as
+    they should be.
+    """
+    group = LIMB_GROUPS[name]
+    low, high = group.low, group.high
     sides = reference[_columns(name)]
     if len(sides) == 2 and sides.min() >= AGREEMENT * sides.max():  # false for NaN
         low, high = WIDE_LOW, WIDE_HIGH
     return float(np.clip(ratio, low * whole, high * whole))
 
 
-def alike_lines(target: Pose, pose: Pose) -> np.ndarray:
-    """(PAIRS,) bool: lines that lie the same way in both; all False where the two do not stand
-    alike as a whole."""
+def alike_lines(target: Pose, pose: Pose) -> Mask:
+    """(PAIRS,) the lines that lie the same way in both.
+
+    All are False where the two do not stand alike as a whole.
+    """
     points = named_points([target, pose])
-    starts, ends = ([INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
+    starts, ends = ([POINT_INDEX[pair[k]] for pair in PAIRS] for k in (0, 1))
     one, other = points[:, ends] - points[:, starts]
     turned = one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
     angle = np.abs(np.arctan2(turned, (one * other).sum(axis=1)))
     seen = np.isfinite(angle)
-    if not seen.any() or np.average(angle[seen], weights=_PAIR_WEIGHTS[seen] + 1e-3) > SAME_POSE:
+    if (
+        not seen.any()
+        or np.average(angle[seen], weights=_PAIR_WEIGHTS[seen] + 1e-3) > SAME_POSE_RAD
+    ):
         return np.zeros(len(PAIRS), dtype=bool)
-    return angle < SAME_BONE  # NaN compares false
+    alike: Mask = angle < SAME_BONE  # NaN compares false
+    return alike
 
 
-def _direct(
-    name: str, reference: np.ndarray, driver: np.ndarray, alike: np.ndarray
-) -> float | None:
-    """Reference over driver from the one frame in which both stand alike, and are foreshortened
-    alike; None where they do not."""
+def _direct(name: str, reference: Floats, driver: Floats, alike: Mask) -> float | None:
+    """Reference over driver from the one frame in which both stand alike; None where they do not.
+
+    There both are foreshortened alike.
+    """
     columns = [k for k in _columns(name) if alike[k]]
     wanted, has = reference[columns].sum(), driver[columns].sum()
     return float(wanted / has) if columns and wanted > 0 and has > 0 else None
 
 
-def _percentile(values: np.ndarray, percentile: float) -> np.ndarray:
+def _percentile(values: Floats, percentile: float) -> Floats:
     """Along the frames, of what is not NaN; NaN for a column without anything."""
     result = np.full(values.shape[1], np.nan)
     for column in np.flatnonzero(np.isfinite(values).any(axis=0)):
@@ -244,7 +259,7 @@ def _percentile(values: np.ndarray, percentile: float) -> np.ndarray:
     return result
 
 
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+def _weighted_median(values: Floats, weights: Floats) -> float:
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])

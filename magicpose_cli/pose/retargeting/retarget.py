@@ -8,41 +8,52 @@ reference's own face as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Mask, Points, Scores
 from magicpose_cli.errors import ConfigError, DetectionError
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.align import BELOW_HEAD, HEAD, align, shift_at
+from magicpose_cli.pose.retargeting.align import BELOW_HEAD, HEAD_POINTS, align, shift_at
 from magicpose_cli.pose.retargeting.anchor import find_anchor
 from magicpose_cli.pose.retargeting.face_motion import retarget_face
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
-from magicpose_cli.pose.retargeting.holding import hold_rest
 from magicpose_cli.pose.retargeting.mesh import carried_meshes
-from magicpose_cli.pose.retargeting.missing_parts import lacking
-from magicpose_cli.pose.retargeting.points import FACE, INDEX, NAMES, PLACES, named_points
-from magicpose_cli.pose.retargeting.proportions import alike_lines, compare
+from magicpose_cli.pose.retargeting.missing_parts import missing_parts
+from magicpose_cli.pose.retargeting.points import (
+    FACE,
+    POINT_INDEX,
+    POINT_INDICES,
+    POINT_NAMES,
+    named_points,
+)
+from magicpose_cli.pose.retargeting.proportions import Ratios, alike_lines, compare_proportions
+from magicpose_cli.pose.retargeting.reference_parts import keep_reference_parts
 from magicpose_cli.pose.retargeting.skeleton import find_root, on_bones
 
 MODES = ("auto", "none", "align", "skeleton", "full")
-TRUNK = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
+TRUNK_JOINTS = ("neck", "right_shoulder", "left_shoulder", "right_hip", "left_hip")
 CLOSE = 0.25  # of the picture's height, brows to chin: a body below that fits into it but in part
 BODY_SHARE = 0.25  # of the frames: a person may leave the picture, a talking head has glimpses
-LIMBS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
+LIMB_JOINTS = ("right_elbow", "left_elbow", "right_knee", "left_knee")
 
 
 @dataclass(frozen=True)
 class Retargeted:
     """The poses in the reference's picture, and what was decided.
 
-    mode: what "auto" became. anchor: the driver's frame that was laid onto the reference; None
-    where there is none. dropped: parts of the driver that the reference lacks. held: parts that the
-    driver does not show, kept as the reference has them. lends_face: whether the driver's face is
-    put on a reference on whose head none was found.
+    Attributes:
+        poses: one a frame.
+        mode: what "auto" became.
+        anchor: the driver's frame that was laid onto the reference; None where there is none.
+        dropped: parts of the driver that the reference lacks.
+        held: parts that the driver does not show, kept as the reference has them.
+        lends_face: whether the driver's face is put on a reference on whose head none was found.
     """
 
-    poses: list[Pose]
+    poses: PoseClip
     mode: str
     anchor: int | None = None
     dropped: tuple[str, ...] = ()
@@ -72,115 +83,132 @@ def retarget(
     expression: float = 1.0,
     head: float = 1.0,
 ) -> Retargeted:
-    """Move the clip `poses` onto the person of the reference picture, `target`.
+    """Move a clip onto the person of the reference picture.
 
-    mode:
-        none: the poses as they are, in the driver's pixels; `target` is not looked at.
-        align: one scale for the whole clip; body and head are laid onto the reference's.
-        skeleton: every bone in the driver's direction with the reference's length.
-        full: also the face; `expression` and `head` (0..2) scale expression and turn of the head.
-        auto: skeleton where both show a body; else, and where the driver is mostly face, align with
-            the head at its own size. Skeleton and full become align where the two have no joint in
-            common to begin at.
-    anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
+    Args:
+        poses: the driver's person, one pose a frame.
+        target: the reference's person.
+        mode: "none" leaves the poses as they are, in the driver's pixels; `target` is not looked
+            at. "align" takes one scale for the whole clip; body and head are laid onto the
+            reference's. "skeleton" turns every bone in the driver's direction with the reference's
+            length. "full" moves the face as well. "auto" is skeleton where both show a body; else,
+            and where the driver is mostly face, align with the head at its own size. Skeleton and
+            full become align where the two have no joint in common to begin at.
+        anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
+        expression: scales the expression, 0 to 2, with "full".
+        head: scales the turn of the head, 0 to 2, with "full".
 
-    Results are in the target's pixels and size; a part that the target lacks because the picture
-    ends there is dropped, and a part that the driver hardly ever shows stays as the target has it.
-    Errors: DetectionError where `target` is empty or shares no two points with the driver,
-    ConfigError for an unknown mode or anchor.
+    Returns:
+        Poses in the target's pixels and size; a part that the target lacks because the picture ends
+        there is dropped, and a part that the driver hardly ever shows stays as the target has it.
+
+    Raises:
+        DetectionError: where `target` is empty or shares no two points with the driver.
+        ConfigError: for an unknown mode or anchor.
     """
     if mode not in MODES:
         raise ConfigError(f"retarget: {mode!r} is not known; expected one of {', '.join(MODES)}")
+    clip = PoseClip.of(poses)
     if mode == "none":
-        return Retargeted(list(poses), mode)
+        return Retargeted(clip, mode)
     if target is None or target.is_empty:
         raise DetectionError(
             "reference: no person was found in the picture to align the driver with; "
             "take a clearer picture, or pass --retarget none to use the driver's poses as they are"
         )
-    frame = find_anchor(poses, target, anchor)
-    ratios = compare(target, poses, frame)
-    root = find_root(target, poses)
-    bust = mode == "auto" and (_is_close(poses) or not _shows_body(poses))
-    if mode == "auto":
-        mode = "skeleton" if _shows_body([target]) and not bust else "align"
-    seen = named_points(poses)
-    if mode == "align" or ratios is None or root is None:
-        mode, alike = "align", True
-        moved = align(poses, target, ratios, frame, bust=bust)
-    else:
-        alike = anchor != "best" or bool(alike_lines(target, poses[frame]).any())
-        moved = on_bones(poses, target, ratios, root, frame, alike)
-        if alike:
-            _lay_on(moved, named_points([target])[0], frame)
+    frame = find_anchor(clip, target, anchor)
+    ratios = compare_proportions(target, clip, frame)
+    moved, mode, alike = _laid_on(clip, target, mode, ratios, frame, best=anchor == "best")
+    seen, reference = named_points(clip), named_points([target])[0]
     if mode == "full":
-        _put_on_face(moved, retarget_face(poses, target, frame, expression=expression, head=head))
+        _put_on_face(moved, retarget_face(clip, target, frame, expression=expression, head=head))
     moved[~np.isfinite(seen)] = np.nan
     meshes = carried_meshes(
-        poses, moved, target, frame, alike=alike, expression=expression, head=head
+        clip, moved, target, frame, alike=alike, expression=expression, head=head
     )
-    dropped, indices = lacking(target, seen, ratios.whole if ratios else 1.0)
+    dropped, indices = missing_parts(target, seen, ratios.body_scale if ratios else 1.0)
     moved[:, indices] = np.nan
     lends = np.isfinite(moved[:, FACE]).any() and not np.isfinite(target.face).any()
-    held, still = hold_rest(moved, named_points([target])[0])
-    scores = np.where(still, _scores(target), 0.0)
-    placed = [
-        replace(_posed(pose, points, scores, target), face_mesh=mesh, body_3d=pose.body_3d)
-        for pose, points, mesh in zip(poses, moved, meshes, strict=True)
-    ]
+    held, kept = keep_reference_parts(moved, reference)
+    points, scores = _in_picture(moved, kept, clip, target)
+    placed = PoseClip(
+        target.width, target.height, points, scores, clip.body_3d, face_mesh=meshes, fps=clip.fps
+    )
     return Retargeted(placed, mode, frame, dropped, held, bool(lends))
 
 
-def _shows_body(poses: Sequence[Pose]) -> bool:
+def _laid_on(
+    clip: PoseClip, target: Pose, mode: str, ratios: Ratios | None, frame: int, *, best: bool
+) -> tuple[Floats, str, bool]:
+    """Body and head on the reference's.
+
+    Returns:
+        (frames, points, 2) of POINT_NAMES; the mode used; whether the driver stands as the
+        reference does
+        in the anchor's `frame`. best: whether that frame was chosen for standing so.
+    """
+    root = find_root(target, clip)
+    bust = mode == "auto" and (_is_close(clip) or not _shows_body(clip))
+    if mode == "auto":
+        mode = "skeleton" if _shows_body(PoseClip.of([target])) and not bust else "align"
+    if mode == "align" or ratios is None or root is None:
+        return align(clip, target, ratios, frame, bust=bust), "align", True
+    alike = not best or bool(alike_lines(target, clip[frame]).any())
+    moved = on_bones(clip, target, ratios, root, frame, alike)
+    if alike:
+        _shift_onto(moved, named_points([target])[0], frame)
+    return moved, mode, alike
+
+
+def _shows_body(clip: PoseClip) -> bool:
     """Whether a good share of the frames shows more of a body than a head on shoulders."""
-    body = np.isfinite(np.stack([pose.body for pose in poses])).all(axis=2)
+    body = np.isfinite(clip.part("body")).all(axis=2)
     trunk, limbs = (
-        body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1) for names in (TRUNK, LIMBS)
+        body[:, [BODY_JOINTS.index(name) for name in names]].sum(axis=1)
+        for names in (TRUNK_JOINTS, LIMB_JOINTS)
     )
     return bool(((trunk >= 3) & (trunk + limbs >= 4)).mean() >= BODY_SHARE)
 
 
-def _is_close(poses: Sequence[Pose]) -> bool:
+def _is_close(clip: PoseClip) -> bool:
     """Whether the face fills so much of the picture that the rest of the body is hardly seen."""
-    face = np.stack([pose.face for pose in poses]).astype(np.float64)
+    face = clip.part("face").astype(np.float64)
     seen = np.isfinite(face).all(axis=(1, 2))
     if not seen.any():
         return False
-    heights = np.ptp(face[seen, :, 1], axis=1) / poses[0].height
+    heights = np.ptp(face[seen, :, 1], axis=1) / clip.height
     return bool(np.median(heights) >= CLOSE)
 
 
-def _lay_on(moved: np.ndarray, reference: np.ndarray, frame: int) -> None:
-    """Body and head of `moved` (frames, points, 2) onto the reference's in a frame that stands as
-    it does, in place: no bone's length is known to the pixel."""
-    for group, goes_along in ((BELOW_HEAD, list(range(len(NAMES)))), (HEAD, HEAD)):
+def _shift_onto(moved: Floats, reference: Floats, frame: int) -> None:
+    """Shift body and head, in place, onto the reference's in a frame that stands as it does.
+
+    No bone's length is known to the pixel. moved: (frames, points, 2) of POINT_NAMES.
+    """
+    for group, goes_along in (
+        (BELOW_HEAD, list(range(len(POINT_NAMES)))),
+        (HEAD_POINTS, HEAD_POINTS),
+    ):
         shift = shift_at(reference, moved, frame, group)
         if shift is not None:
             moved[:, goes_along] += shift
 
 
-def _put_on_face(moved: np.ndarray, offsets: np.ndarray) -> None:
+def _put_on_face(moved: Floats, offsets: Floats) -> None:
     """Face and head joints of (frames, points, 2) from their offsets to the nose, in place."""
-    new = moved[:, None, INDEX["nose"]] + offsets
+    new = moved[:, None, POINT_INDEX["nose"]] + offsets
     indices = [*range(FACE.start, FACE.stop), *HEAD_JOINTS]
     moved[:, indices] = np.where(np.isfinite(new), new, moved[:, indices])
 
 
-def _scores(pose: Pose) -> np.ndarray:
-    """(points,) of NAMES."""
-    scores = np.zeros(len(NAMES))
-    for part, where in PLACES.items():
-        scores[where] = getattr(pose, f"{part}_score")
-    return scores
+def _in_picture(moved: Floats, kept: Mask, clip: PoseClip, target: Pose) -> tuple[Points, Scores]:
+    """Points and scores of a PoseClip from (frames, points, 2) of POINT_NAMES.
 
-
-def _posed(pose: Pose, points: np.ndarray, held: np.ndarray, target: Pose) -> Pose:
-    """The pose with its points moved to (points, 2) of NAMES, in the target's picture.
-
-    held: (points,) scores of those that are not the driver's, else 0.
+    kept: (points,) of POINT_NAMES, those that have the reference's scores, not the driver's.
     """
-    scores = np.where(held > 0, held, _scores(pose))
-    scores[~np.isfinite(points).all(axis=1)] = 0.0
-    rows = np.column_stack([points, scores])
-    parts = {part: rows[where] for part, where in PLACES.items()}
-    return Pose.of(target.width, target.height, **parts)
+    points = moved[:, POINT_INDICES].astype(np.float32)
+    own = np.where(kept[POINT_INDICES], PoseClip.of([target]).scores[0], np.float32(0))
+    scores = np.where(own > 0, own, clip.scores)
+    unseen = ~((scores > 0) & np.isfinite(points).all(axis=2))
+    points[unseen], scores[unseen] = np.nan, 0.0
+    return points, np.clip(scores, 0.0, 1.0)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
+from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+
+Histogram = npt.NDArray[np.uint8]
+"""(HISTOGRAM_SIZE,) square roots of the shares of colors, 255 for all."""
 
 REGIONS = 3  # torso, arms, legs
 LEVELS = 4  # of red, green and blue each
 BINS = LEVELS**3
-LOOK_SIZE = REGIONS * BINS
+HISTOGRAM_SIZE = REGIONS * BINS
 REGION_WEIGHTS = np.array([2.0, 1.0, 1.0])  # the torso is seen best
-SMALLEST = 8.0  # pixels of torso or limb below which it has no color of its own
+MIN_LENGTH_PX = 8.0  # pixels of torso or limb below which it has no color of its own
 MIN_SAMPLES = 12
 _STRIDES = np.array([LEVELS**2, LEVELS, 1])
 _CORNERS = np.array(list(product((0, 1), repeat=3)))[:, None]  # of the cube between the levels
@@ -32,13 +37,18 @@ _ALONG = np.linspace(0.15, 0.85, 10)
 _ASIDE = (-0.06, 0.0, 0.06)  # of the limb's length, to both sides of the bone
 
 
-def look_of(frame: np.ndarray, pose: Pose) -> np.ndarray | None:
-    """Colors of torso, arms and legs: (LOOK_SIZE,) uint8, None where no region is seen.
+def appearance_histogram(frame: Picture, pose: Pose) -> Histogram | None:
+    """Colors of torso, arms and legs; None where no region is seen.
 
-    frame: (H, W, 3) uint8 RGB, of the pose's own size. Some 350 pixels are looked at, which takes
-    a fifth of a millisecond whatever the frame's size. The values are square roots of shares
-    (255: all), so that a product of two looks is a Bhattacharyya coefficient; a region that is not
-    seen is all 0.
+    Some 350 pixels are looked at, which takes a fifth of a millisecond whatever the frame's size.
+
+    Args:
+        frame: a picture of the pose's own size.
+        pose: who is in it.
+
+    Returns:
+        (HISTOGRAM_SIZE,) square roots of shares (255: all), so that a product of two histograms is
+        a Bhattacharyya coefficient; a region that is not seen is all 0.
     """
     regions = (_torso(pose.body), _limbs(pose.body, _ARMS), _limbs(pose.body, _LEGS))
     points = np.concatenate(regions)
@@ -51,45 +61,50 @@ def look_of(frame: np.ndarray, pose: Pose) -> np.ndarray | None:
     return (np.sqrt(shares).ravel() * 255).round().astype(np.uint8) if shares.any() else None
 
 
-def look_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def appearance_distance(one: AnyArray, other: AnyArray) -> Floats:
     """0 the same clothes .. 1 nothing in common; NaN where no region is seen in both.
 
-    one, other: (..., LOOK_SIZE) of any number type, broadcast against each other.
+    one, other: (..., HISTOGRAM_SIZE) of any number type, broadcast against each other.
     """
     a = one.reshape(*one.shape[:-1], REGIONS, BINS).astype(np.float32) / 255
     b = other.reshape(*other.shape[:-1], REGIONS, BINS).astype(np.float32) / 255
     common = (a * b).sum(axis=-1)
     weight = REGION_WEIGHTS * (a.any(axis=-1) & b.any(axis=-1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = (weight * np.sqrt(np.clip(1 - common, 0, 1))).sum(axis=-1) / weight.sum(axis=-1)
+        apart: Floats = (weight * np.sqrt(np.clip(1 - common, 0, 1))).sum(axis=-1) / weight.sum(
+            axis=-1
+        )
     return apart
 
 
-def _torso(body: np.ndarray) -> np.ndarray:
+def _torso(body: Floats) -> Floats:
     right, left, right_hip, left_hip = body[list(_TORSO)].astype(np.float64)
     across, down = left - right, right_hip - right
-    if not (np.hypot(*across) >= SMALLEST or np.hypot(*down) >= SMALLEST):  # NaN compares false
+    if not (
+        np.hypot(*across) >= MIN_LENGTH_PX or np.hypot(*down) >= MIN_LENGTH_PX
+    ):  # NaN compares false
         return np.empty((0, 2))
     if not np.isfinite(right_hip + left_hip).all():
         down = np.array([0.0, _BUST * np.abs(across[0])])
         right_hip, left_hip = right + down, left + down
     top = right + _ACROSS[:, None] * across
     bottom = right_hip + _ACROSS[:, None] * (left_hip - right_hip)
-    return top + _DOWN[:, None] * (bottom - top)
+    grid: Floats = top + _DOWN[:, None] * (bottom - top)
+    return grid
 
 
-def _limbs(body: np.ndarray, bones: tuple[tuple[int, int], ...]) -> np.ndarray:
+def _limbs(body: Floats, bones: tuple[tuple[int, int], ...]) -> Floats:
     points = []
     for a, b in bones:
         start, bone = body[a].astype(np.float64), (body[b] - body[a]).astype(np.float64)
-        if np.hypot(*bone) >= SMALLEST:  # NaN compares false
+        if np.hypot(*bone) >= MIN_LENGTH_PX:  # NaN compares false
             normal = np.array([-bone[1], bone[0]])
             line = start + _ALONG[:, None] * bone
             points += [line + aside * normal for aside in _ASIDE]
     return np.concatenate(points) if points else np.empty((0, 2))
 
 
-def _histograms(colors: np.ndarray, region: np.ndarray) -> np.ndarray:
+def _histograms(colors: Floats, region: Integers) -> Floats:
     """(REGIONS, BINS) shares that sum to 1 in each region, or to 0 where too little is seen.
 
     colors: (n, 3) in levels; one that lies between levels counts for all of them.
@@ -98,6 +113,6 @@ def _histograms(colors: np.ndarray, region: np.ndarray) -> np.ndarray:
     share = colors - low
     weight = np.where(_CORNERS, share, 1 - share).prod(axis=2)
     index = region * BINS + low @ _STRIDES + _CORNERS @ _STRIDES
-    sums = np.bincount(index.ravel(), weight.ravel(), LOOK_SIZE).reshape(REGIONS, BINS)
+    sums = np.bincount(index.ravel(), weight.ravel(), HISTOGRAM_SIZE).reshape(REGIONS, BINS)
     samples = np.bincount(region, minlength=REGIONS)[:, None]
     return np.where(samples >= MIN_SAMPLES, sums / np.maximum(samples, 1), 0.0)

@@ -1,16 +1,17 @@
-"""Frames and points that the detector missed: bridged for a while, held for longer."""
+"""Frames and points that the detector missed: short for a while, held for longer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Integers, Mask
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.tracking.stack import ANCHORS, COLUMNS, Stack, columns_seen_alike, has_mesh
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip, has_mesh
+from magicpose_cli.pose.tracking.runs import columns_seen_alike
 
-MOST = 0.5  # of the points that are usually seen: a person, not a piece of one
+# A face or hand is where this joint is.
+PART_JOINTS = {"face": "nose", "left_hand": "left_wrist", "right_hand": "right_wrist"}
+MIN_SEEN_SHARE = 0.5  # of the points that are usually seen: a person, not a piece of one
 SURE_GUESS = 0.5  # score from which on a guess is a joint that the picture's edge hides
 FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
 SLOPE_POINTS = 4  # sightings on each side of a gap that tell the speed there
@@ -18,66 +19,72 @@ SLOPE_POINTS = 4  # sightings on each side of a gap that tell the speed there
 SLOPE_TRUST = 0.8
 
 
-def follow_outside(stack: Stack, poses: Sequence[Pose]) -> None:
-    """Give, in place, a joint that is seen half of the time its place just outside of the picture,
-    where the detector guesses it surely: else it would come and go with each step over the edge.
+def fill_from_guesses(clip: PoseClip) -> None:
+    """Place, in place, joints just outside of the picture where the detector guesses them surely.
 
-    poses: as they were found. The points' scores are lower, as of all that is filled.
+    Of joints that are seen half of the time: else they would come and go with each step over the
+    edge. The points' scores are lower, as of all that is filled.
     """
-    somebody = stack.seen.any(axis=1)
-    body = COLUMNS["body"]
-    usual = stack.seen[somebody][:, body].mean(axis=0) >= MOST if somebody.any() else False
+    if clip.body_guess is None:
+        return
+    somebody = clip.seen.any(axis=1)
+    body = PART_COLUMNS["body"]
+    usual = clip.seen[somebody][:, body].mean(axis=0) >= MIN_SEEN_SHARE if somebody.any() else False
     for frame in np.flatnonzero(somebody):
-        guess = poses[frame].body_guess
-        if guess is None:
-            continue
-        size = poses[frame].width, poses[frame].height
+        guess = clip.body_guess[frame]
         with np.errstate(invalid="ignore"):
-            outside = ~((guess[:, :2] >= 0) & (guess[:, :2] < size)).all(axis=1)
-            filled = usual & outside & (guess[:, 2] >= SURE_GUESS) & ~stack.seen[frame, body]
-        stack.points[frame, body][filled] = guess[filled, :2]
-        stack.scores[frame, body][filled] = FILLED_SCORE * guess[filled, 2]
+            outside = ~((guess[:, :2] >= 0) & (guess[:, :2] < (clip.width, clip.height))).all(
+                axis=1
+            )
+            filled = usual & outside & (guess[:, 2] >= SURE_GUESS) & ~clip.seen[frame, body]
+        clip.points[frame, body][filled] = guess[filled, :2]
+        clip.scores[frame, body][filled] = FILLED_SCORE * guess[filled, 2]
 
 
-def bridge(stack: Stack, max_gap_frames: int) -> None:
-    """Fill in place the points unseen for at most `max_gap_frames` frames, from the sightings
-    before and after: on a curve that keeps the speed at both ends (cubic Hermite). Faces and hands
-    move with their joint where it is known all the way. Filled points have lower scores. The
-    mesh of a face that is filled in goes the straight way."""
-    faceless = ~stack.seen[:, COLUMNS["face"]].any(axis=1)
-    for part, columns in COLUMNS.items():  # the body first: the others are anchored to it
-        points, scores = stack.points[:, columns], stack.scores[:, columns]
-        anchor = stack.joint(ANCHORS[part]) if part in ANCHORS else None
+def interpolate_gaps(clip: PoseClip, max_gap_frames: int) -> None:
+    """Fill in place the points unseen for at most `max_gap_frames` frames.
+
+    They go on a curve between the detections before and after that keeps the speed at both ends
+    (cubic Hermite). Faces and hands move with their joint where it is known all the way. Filled
+    points have lower scores. The mesh of a face that is filled in goes the straight way.
+    """
+    faceless = ~clip.seen[:, PART_COLUMNS["face"]].any(axis=1)
+    for part, columns in PART_COLUMNS.items():  # the body first: the others are anchored to it
+        points, scores = clip.points[:, columns], clip.scores[:, columns]
+        anchor = clip.joint(PART_JOINTS[part]) if part in PART_JOINTS else None
         for frames, group in columns_seen_alike(scores > 0):
             gap = np.diff(frames)
             if ((gap > 1) & (gap <= max_gap_frames + 1)).any():
-                _bridge_alike(points, scores, frames, group, anchor, max_gap_frames)
-    if stack.mesh is not None:
-        filled = faceless & stack.seen[:, COLUMNS["face"]].any(axis=1)
-        _bridge_mesh(stack.mesh, filled, max_gap_frames)
+                _interpolate_alike(points, scores, frames, group, anchor, max_gap_frames)
+    if clip.face_mesh is not None:
+        filled = faceless & clip.seen[:, PART_COLUMNS["face"]].any(axis=1)
+        _interpolate_mesh(clip.face_mesh, filled, max_gap_frames)
 
 
-def hold(stack: Stack) -> np.ndarray:
-    """Give frames that are still empty, in place, the last person before them (at the start, the
-    first one), with lower scores. Returns which frames, (frames,) bool.
+def hold_last(clip: PoseClip) -> Mask:
+    """Give frames that are still empty, in place, the last person before them, with lower scores.
 
-    Of a person who leaves the picture the last that is seen is an arm; they are held as they were
-    when most of them was seen.
+    At the start they get the first one. Of a person who leaves the picture the last that is seen is
+    an arm; they are held as they were when most of them was seen.
+
+    Returns:
+        (frames,) which frames were filled.
     """
-    somebody = stack.seen.any(axis=1)
+    somebody = clip.seen.any(axis=1)
     empty = np.flatnonzero(~somebody)
     if len(empty) and somebody.any():
-        count = stack.seen.sum(axis=1)
-        frames = np.flatnonzero(count >= MOST * np.median(count[somebody]))
+        count = clip.seen.sum(axis=1)
+        frames = np.flatnonzero(count >= MIN_SEEN_SHARE * np.median(count[somebody]))
         source = frames[np.maximum(np.searchsorted(frames, empty) - 1, 0)]
-        stack.points[empty] = stack.points[source]
-        stack.scores[empty] = FILLED_SCORE * stack.scores[source]
-        if stack.mesh is not None:
-            stack.mesh[empty] = stack.mesh[source]
-    return ~somebody
+        clip.points[empty] = clip.points[source]
+        clip.scores[empty] = FILLED_SCORE * clip.scores[source]
+        if clip.face_mesh is not None:
+            clip.face_mesh[empty] = clip.face_mesh[source]
+    held: Mask = ~somebody
+    return held
 
 
-def nobody(frame_count: int) -> DetectionError:
+def nobody_seen(frame_count: int) -> DetectionError:
     """The error for a film in which nobody is seen."""
     return DetectionError(
         f"driver: no person was found in any of its {frame_count} frames; "
@@ -85,20 +92,20 @@ def nobody(frame_count: int) -> DetectionError:
     )
 
 
-def _bridge_alike(
-    points: np.ndarray,
-    scores: np.ndarray,
-    frames: np.ndarray,
-    columns: np.ndarray,
-    anchor: np.ndarray | None,
+def _interpolate_alike(
+    points: Floats,
+    scores: Floats,
+    frames: Integers,
+    columns: Integers,
+    anchor: Floats | None,
     max_gap_frames: int,
 ) -> None:
     """Fill the gaps of some columns of a part that are seen in the same `frames`."""
     gap = np.diff(frames)
-    bridged = (gap > 1) & (gap <= max_gap_frames + 1)
+    short = (gap > 1) & (gap <= max_gap_frames + 1)
     missing = np.setdiff1d(np.arange(frames[0], frames[-1]), frames, assume_unique=True)
     which = np.searchsorted(frames, missing) - 1
-    missing, which = missing[bridged[which]], which[bridged[which]]
+    missing, which = missing[short[which]], which[short[which]]
     path = points[np.ix_(frames, columns)].astype(np.float64)
     filled = _curve(path, frames, missing, which)
     if anchor is not None:
@@ -114,9 +121,11 @@ def _bridge_alike(
     scores[np.ix_(missing, columns)] = FILLED_SCORE * neighbors
 
 
-def _bridge_mesh(meshes: np.ndarray, chosen: np.ndarray, max_gap_frames: int) -> None:
-    """Fill in place the meshes (frames, 478, 3) of the `chosen` frames (frames,) bool, as shares of
-    those before and after, where at most `max_gap_frames` lie between these."""
+def _interpolate_mesh(meshes: Floats, chosen: Mask, max_gap_frames: int) -> None:
+    """Fill in place the meshes of the `chosen` frames, as shares of those before and after.
+
+    meshes: (frames, 478, 3); between two that are known at most `max_gap_frames` may lie.
+    """
     frames = np.flatnonzero(has_mesh(meshes))
     missing = np.flatnonzero(chosen & ~has_mesh(meshes))
     after = np.searchsorted(frames, missing)
@@ -128,11 +137,11 @@ def _bridge_mesh(meshes: np.ndarray, chosen: np.ndarray, max_gap_frames: int) ->
             meshes[frame] = meshes[start] + share * (meshes[end] - meshes[start])
 
 
-def _curve(
-    path: np.ndarray, frames: np.ndarray, missing: np.ndarray, which: np.ndarray
-) -> np.ndarray:
-    """(missing, columns, 2) on the way from sighting `which` to the next one, of the path
-    (sightings, columns, 2) that is seen in `frames`."""
+def _curve(path: Floats, frames: Integers, missing: Integers, which: Integers) -> Floats:
+    """(missing, columns, 2) on the way from detection `which` to the next one.
+
+    path: (detections, columns, 2), seen in `frames`.
+    """
     before, after = _slopes(path, frames)
     length = np.diff(frames)[which][:, None, None].astype(np.float64)
     share = (missing - frames[which])[:, None, None] / length
@@ -141,17 +150,20 @@ def _curve(
     leaving = _bending(before[which], chord, length)
     arriving = _bending(after[which + 1], chord, length)
     bend = share * (1 - share) * ((1 - share) * leaving - share * arriving)
-    return path[which] + share * chord + bend
+    filled: Floats = path[which] + share * chord + bend
+    return filled
 
 
-def _bending(slope: np.ndarray, chord: np.ndarray, length: np.ndarray) -> np.ndarray:
+def _bending(slope: Floats, chord: Floats, length: Floats) -> Floats:
     """How the speed at an end differs from the straight way's, over the whole gap; 0 if unknown."""
     return SLOPE_TRUST * np.nan_to_num(slope * length - chord)
 
 
-def _slopes(path: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Speeds a frame at each sighting, told from those before it and from those after it: least
-    squares over SLOPE_POINTS neighboring frames; NaN where these are not all there."""
+def _slopes(path: Floats, frames: Integers) -> tuple[Floats, Floats]:
+    """Speeds a frame at each detection, told from those before it and from those after it.
+
+    Least squares over SLOPE_POINTS neighboring frames; NaN where these are not all there.
+    """
     before = np.full_like(path, np.nan)
     after = np.full_like(path, np.nan)
     if len(frames) >= SLOPE_POINTS:

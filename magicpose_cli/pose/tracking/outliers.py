@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, columns_seen_alike
+from magicpose_cli.arrays import Floats, Integers
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
+from magicpose_cli.pose.tracking.runs import columns_seen_alike
 
 JUMP_FRAMES = 3  # the longest jump
 JUMP_S = 0.15  # and no longer than this, where frames are few
@@ -25,13 +27,13 @@ FLICKER_FRAMES, FLICKER_S = 2, 0.15  # what is seen no longer is no part of a mo
 # LASTING_S, in more than FULL of the frames.
 STRONG, LASTING_S, FULL = 0.85, 1.0, 0.75
 EDGE = 0.06  # of the picture's longer side
-BODY_END = COLUMNS["body"].stop
+BODY_END = PART_COLUMNS["body"].stop
 # Between two frames of one shot a person moves by less than this, in sizes, and by so much a second
 # more where frames lie between.
 CUT, CUT_PER_S = 0.4, 1.5
 
 
-def take_out_jumps(stack: Stack, parts: Sequence[str], size: np.ndarray, fps: float) -> int:
+def remove_outliers(clip: PoseClip, parts: Sequence[str], size: Floats, fps: float) -> int:
     """Forget, in place, points that leave their path for up to JUMP_FRAMES frames and come back.
 
     size: (frames,) pixels. Returns how many joints, hands and faces were taken out, counted by
@@ -40,34 +42,35 @@ def take_out_jumps(stack: Stack, parts: Sequence[str], size: np.ndarray, fps: fl
     longest = max(1, min(JUMP_FRAMES, round(JUMP_S * fps)))
     count = 0
     for part in parts:
-        points, seen = stack.points[:, COLUMNS[part]], stack.seen[:, COLUMNS[part]]
+        points, seen = clip.points[:, PART_COLUMNS[part]], clip.seen[:, PART_COLUMNS[part]]
         jumped = np.zeros(seen.shape, dtype=bool)
         for frames, columns in columns_seen_alike(seen):
             path = points[np.ix_(frames, columns)].astype(np.float64)
             jumped[np.ix_(frames, columns)] = _off_path(path, frames, size[frames], longest, fps)
         jumped |= (jumped.sum(axis=1) > WHOLE * seen.sum(axis=1))[:, None] & seen
         count += int(jumped.sum() if part == "body" else jumped.any(axis=1).sum())
-        points[jumped], stack.scores[:, COLUMNS[part]][jumped] = np.nan, 0.0
+        points[jumped], clip.scores[:, PART_COLUMNS[part]][jumped] = np.nan, 0.0
     return count
 
 
-def take_out_flicker(stack: Stack, fps: float, max_gap_s: float, picture: tuple[int, int]) -> int:
+def remove_flicker(clip: PoseClip, fps: float, max_gap_s: float) -> int:
     """Forget, in place, what comes and goes: what is seen for a moment or hardly trusted.
 
     Sightings of a point with gaps of up to `max_gap_s`, which will be filled, are a spell. One is
     forgotten that lasts less than FLICKER_S with the person seen for `max_gap_s` before and after,
     and one that is never seen as surely as the rest of the person and lasts less than LASTING_S or
     has holes: a joint under a table. One of a joint that is not there half of the time is, too,
-    where it does not come farther into the picture, (width, height), than its edge: the hips of a
+    where it does not come farther into the picture than its edge: the hips of a
     half body. Returns how many joints, hands and faces, counted by frames.
     """
-    somebody = np.flatnonzero(stack.seen.any(axis=1))
-    scores = stack.scores[somebody]
+    somebody = np.flatnonzero(clip.seen.any(axis=1))
+    scores = clip.scores[somebody]
+    picture = clip.width, clip.height
     away = max(1, round(max_gap_s * fps))
     shortest, lasting = max(FLICKER_FRAMES, round(FLICKER_S * fps)), round(LASTING_S * fps)
-    body = scores[:, COLUMNS["body"]]
+    body = scores[:, PART_COLUMNS["body"]]
     strong = STRONG * float(np.median(body[body > 0])) if (body > 0).any() else 0.0
-    gone = np.zeros(stack.seen.shape, dtype=bool)
+    gone = np.zeros(clip.seen.shape, dtype=bool)
     count = 0
     for frames, columns in columns_seen_alike(scores > 0):
         breaks = np.flatnonzero(np.diff(frames) > away)
@@ -81,27 +84,31 @@ def take_out_flicker(stack: Stack, fps: float, max_gap_s: float, picture: tuple[
                 len(rows) == len(somebody) or (length >= lasting and not holes)
             )
             if len(frames) < len(somebody) / 2 and columns[0] < BODY_END:
-                points = stack.points[np.ix_(somebody[rows], columns)]
+                points = clip.points[np.ix_(somebody[rows], columns)]
                 weak |= bool((_from_edge(points, picture) < EDGE * max(picture)).all())
             if weak or (inside and length <= shortest):
                 gone[np.ix_(somebody[rows], columns)] = True
                 count += len(rows)
-    stack.forget(gone)
+    clip.forget(gone)
     return count
 
 
-def _from_edge(points: np.ndarray, picture: tuple[int, int]) -> np.ndarray:
+def _from_edge(points: Floats, picture: tuple[int, int]) -> Floats:
     """(...,) of (..., 2) pixels from the nearest edge of the picture; negative outside of it."""
-    return np.minimum(points, np.array(picture) - points).min(axis=-1)
+    distance: Floats = np.minimum(points, np.array(picture) - points).min(axis=-1)
+    return distance
 
 
-def cuts(stack: Stack, size: np.ndarray, fps: float) -> list[int]:
-    """Frames with which a new shot begins, or the person is back at another place: there nothing
-    may be bridged nor smoothed across. [0, ..., frames]: the bounds of what belongs together."""
-    frames = np.flatnonzero(stack.seen.any(axis=1))
+def shot_bounds(clip: PoseClip, size: Floats, fps: float) -> list[int]:
+    """Frames with which a new shot begins, or the person is back at another place.
+
+    There nothing may be interpolated nor smoothed across. The bounds of what belongs together are
+    [0, ..., frames].
+    """
+    frames = np.flatnonzero(clip.seen.any(axis=1))
     if len(frames) < 2:
-        return [0, len(stack)]
-    points = stack.points[frames]
+        return [0, len(clip)]
+    points = clip.points[frames]
     step = np.hypot(*np.moveaxis(np.diff(points, axis=0), 2, 0).astype(np.float64))
     between = np.diff(frames)
     limit = CUT + CUT_PER_S * (between - 1) / fps
@@ -110,10 +117,10 @@ def cuts(stack: Stack, size: np.ndarray, fps: float) -> list[int]:
     middle = _row_medians(np.moveaxis(points, 2, 1).reshape(-1, points.shape[1])).reshape(-1, 2)
     strange = np.isnan(moved)
     moved[strange] = np.hypot(*np.diff(middle, axis=0)[strange].T) / size[frames[1:]][strange]
-    return [0, *(int(f) for f in frames[1:][moved > limit]), len(stack)]
+    return [0, *(int(f) for f in frames[1:][moved > limit]), len(clip)]
 
 
-def _row_medians(values: np.ndarray) -> np.ndarray:
+def _row_medians(values: Floats) -> Floats:
     """(n,) medians of the numbers in each row; NaN where there are none."""
     ordered = np.sort(values, axis=1)  # NaN last
     count = np.isfinite(values).sum(axis=1)
@@ -122,9 +129,7 @@ def _row_medians(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, (ordered[rows, low] + ordered[rows, high]) / 2, np.nan)
 
 
-def _off_path(
-    path: np.ndarray, frames: np.ndarray, size: np.ndarray, longest: int, fps: float
-) -> np.ndarray:
+def _off_path(path: Floats, frames: Integers, size: Floats, longest: int, fps: float) -> Floats:
     """(n, columns) bool: which of the points (n, columns, 2) are off their path.
 
     frames: (n,) in which they are seen; size: (n,) of the person there.
@@ -155,9 +160,13 @@ def _off_path(
     return off
 
 
-def _deviations(path: np.ndarray, frames: np.ndarray, length: int) -> np.ndarray:
-    """(length, n - length - 1, columns): how far each point of a run of `length` points is from the
-    straight line between the one before the run and the one after it."""
+def _deviations(path: Floats, frames: Integers, length: int) -> Floats:
+    """How far each point of a run of `length` points is from the straight line across the run.
+
+    Returns:
+        (length, n - length - 1, columns); the line goes from the point before the run to the one
+        after it.
+    """
     before, after = path[: -length - 1], path[length + 1 :]
     start, end = frames[: -length - 1], frames[length + 1 :]
     away = []

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Integers
 from magicpose_cli.errors import ConfigError, DetectionError
-from magicpose_cli.pose.tracking.gaps import nobody
-from magicpose_cli.pose.tracking.linking import Detection, follow
-from magicpose_cli.pose.tracking.merging import Person, join
-from magicpose_cli.pose.tracking.stack import Stack
+from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.tracking.gaps import nobody_seen
+from magicpose_cli.pose.tracking.linking import Detection, link
+from magicpose_cli.pose.tracking.merging import TrackedPerson, merge_tracklets
 
 Wanted = str | int | tuple[float, float]
 """largest, left, right or center; N, counted from the left; a point in pixels of the film."""
@@ -43,26 +44,30 @@ def parse_person(text: str | int) -> Wanted:
 
 
 def pick_person(
-    sightings: Sequence[Sequence[Detection]], fps: float, wanted: Wanted
-) -> tuple[np.ndarray, int]:
+    detections: Sequence[Sequence[Detection]], fps: float, wanted: Wanted
+) -> tuple[Integers, int]:
     """Follow everybody through the clip and pick one.
 
     The choice is made over all frames: "largest" is who takes most room for longest; "left",
     "right", "center" and N go by where people are on average, N counting from the left, among
     those who are seen for a fifth as long as anybody; a point picks whoever is the first to stand
     there, or comes nearest to it.
-    Returns (frames,) the index of their sighting in each frame, -1 where they are not seen, and how
-    many people are seen at once at most, again for a fifth of that time: neither who passes by nor
-    a reflection that is taken for somebody now and then counts.
-    Errors: DetectionError where nobody is seen, or not as many people as N.
+
+    Returns:
+        (frames,) the index of their detection in each frame, -1 where they are not seen, and how
+        many people are seen at once at most, again for a fifth of that time: neither who passes by
+        nor a reflection that is taken for somebody now and then counts.
+
+    Raises:
+        DetectionError: where nobody is seen, or not as many people as N.
     """
-    people = join(follow(sightings, fps), len(sightings), fps)
+    people = merge_tracklets(link(detections, fps), len(detections), fps)
     if not people:
-        raise nobody(len(sightings))
+        raise nobody_seen(len(detections))
     longest = max(person.seen.sum() for person in people)
     lasting = [person for person in people if person.seen.sum() >= LASTING_SHARE * longest]
     at_once = np.sum([person.seen for person in lasting], axis=0)
-    chosen = lasting[0] if len(lasting) == 1 else _choose(lasting, sightings, wanted)
+    chosen = lasting[0] if len(lasting) == 1 else _choose(lasting, detections, wanted)
     if isinstance(wanted, int) and wanted > len(lasting):
         raise DetectionError(
             f"person: {wanted} was asked for, but {len(lasting)} "
@@ -74,9 +79,9 @@ def pick_person(
 
 
 def _choose(
-    people: list[Person], sightings: Sequence[Sequence[Detection]], wanted: Wanted
-) -> Person:
-    boxes = [_boxes(person, sightings) for person in people]
+    people: list[TrackedPerson], detections: Sequence[Sequence[Detection]], wanted: Wanted
+) -> TrackedPerson:
+    boxes = [_boxes(person, detections) for person in people]
     if isinstance(wanted, tuple):
         return people[_at_point(boxes, np.array(wanted))]
     if wanted == "largest":
@@ -84,7 +89,7 @@ def _choose(
         return people[int(np.argmax(room))]
     middle = np.array([(box[:, 0] + box[:, 2]).mean() / 2 for _, box in boxes])
     if wanted == "center":
-        width = next(s.pose.width for everybody in sightings for s in everybody)
+        width = next(s.pose.width for everybody in detections for s in everybody)
         return people[int(np.argmin(np.abs(middle - width / 2)))]
     order = np.argsort(middle, kind="stable")
     rank = {"left": 0, "right": -1}[wanted] if isinstance(wanted, str) else wanted - 1
@@ -92,19 +97,23 @@ def _choose(
 
 
 def _boxes(
-    person: Person, sightings: Sequence[Sequence[Detection]]
-) -> tuple[np.ndarray, np.ndarray]:
+    person: TrackedPerson, detections: Sequence[Sequence[Detection]]
+) -> tuple[Integers, Floats]:
     """Frames in which somebody is seen, and the boxes around them: (n,), (n, 4)."""
     frames = np.flatnonzero(person.seen)
-    points = Stack.of([sightings[f][person.who[f]].pose for f in frames]).points
-    low = np.nan_to_num(points, nan=np.inf).min(axis=1)
-    high = np.nan_to_num(points, nan=-np.inf).max(axis=1)
+    index = person.detection_index
+    clip = PoseClip.of([detections[frame][index[frame]].pose for frame in frames])
+    clip.forget_impossible_points()
+    low = np.nan_to_num(clip.points, nan=np.inf).min(axis=1)
+    high = np.nan_to_num(clip.points, nan=-np.inf).max(axis=1)
     return frames, np.concatenate([low, high], axis=1).astype(np.float64)
 
 
-def _at_point(boxes: list[tuple[np.ndarray, np.ndarray]], point: np.ndarray) -> int:
-    """Who is the first whose box holds the point (of several the one whose middle is nearest to
-    it), else whose box comes nearest."""
+def _at_point(boxes: list[tuple[Integers, Floats]], point: Floats) -> int:
+    """Who is the first whose box holds the point, else whose box comes nearest.
+
+    Of several who hold it at once the one whose middle is nearest to it.
+    """
     ranks = []
     for frames, box in boxes:
         outside = np.maximum(np.maximum(box[:, :2] - point, point - box[:, 2:]), 0.0)
@@ -115,17 +124,17 @@ def _at_point(boxes: list[tuple[np.ndarray, np.ndarray]], point: np.ndarray) -> 
     return ranks.index(min(ranks))
 
 
-def _with_lone_others(chosen: Person, people: list[Person], fps: float) -> np.ndarray:
-    """The chosen one's sightings, and those of who is alone while the chosen one is away.
+def _with_lone_others(chosen: TrackedPerson, people: list[TrackedPerson], fps: float) -> Integers:
+    """(frames,) the chosen one's detections, and those of who is alone while they are away.
 
     There is nobody else to choose then; that they are never seen together makes them the same
     person in other clothes, light or framing more often than not.
     """
-    who = chosen.who.copy()
+    index = chosen.detection_index.copy()
     anybody = np.sum([person.seen for person in people], axis=0)
     for person in sorted(people, key=lambda person: -int(person.seen.sum())):
-        together = (person.seen & (who >= 0)).any()
+        together = (person.seen & (index >= 0)).any()
         alone = (anybody[person.seen] == 1).all()
         if person is not chosen and not together and alone and person.seen.sum() >= ALONE_S * fps:
-            who[person.seen] = person.who[person.seen]
-    return who
+            index[person.seen] = person.detection_index[person.seen]
+    return index

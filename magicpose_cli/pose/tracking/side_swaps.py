@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Integers, Mask
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack
 
 
-def _pairs(*names: str) -> np.ndarray:
+def _pairs(*names: str) -> Integers:
     """(n, 2) columns of right and left."""
     return np.array(
         [[BODY_JOINTS.index(f"{side}_{name}") for side in ("right", "left")] for name in names]
@@ -22,7 +23,7 @@ def _pairs(*names: str) -> np.ndarray:
 
 
 _FINGERS = np.column_stack(
-    [np.arange(*COLUMNS[f"{side}_hand"].indices(128)) for side in ("right", "left")]
+    [np.arange(*PART_COLUMNS[f"{side}_hand"].indices(128)) for side in ("right", "left")]
 )
 _ARMS, _LEGS, _HEAD = (
     _pairs("shoulder", "elbow", "wrist"),
@@ -32,7 +33,7 @@ _ARMS, _LEGS, _HEAD = (
 _KNUCKLES = _FINGERS[[0, 5, 17]]  # enough to tell where a hand is
 # What tells whether a group is exchanged, and what is swapped with it (pairs of columns). The whole
 # body first: alone, a small group may not be sure.
-GROUPS = (
+SWAP_GROUPS = (
     (np.concatenate([_ARMS, _LEGS, _HEAD]), np.concatenate([_ARMS, _LEGS, _HEAD, _FINGERS])),
     (_ARMS, np.concatenate([_ARMS, _FINGERS])),
     (_LEGS, _LEGS),
@@ -40,65 +41,62 @@ GROUPS = (
     (_KNUCKLES, _FINGERS),
 )
 # Costs are distances in sizes of the person, meant over the joints of a group.
-FARTHEST = 0.5  # a joint that is farther off than this counts as much as one at this distance
+MAX_JOINT_COST = 0.5  # a joint that is farther off than this counts as much as one at this distance
 APPEARING = 0.05  # a joint that is seen in one of two frames only
 # Being exchanged costs this much once, and by the second: what lasts is no mistake of a moment.
 ONCE, PER_S = 0.04, 0.4
 HAND_REACH = 1.2  # lengths of a hand that it may begin away from the wrist and belong to it
 
 
-def mend_flips(stack: Stack, space: list[np.ndarray | None], size: np.ndarray, fps: float) -> int:
-    """Swap back in place what is exchanged; space: the poses' body_3d, swapped along.
+def undo_side_swaps(clip: PoseClip, size: Floats, fps: float) -> int:
+    """Swap back in place what is exchanged, points in space along.
 
-    size: (frames,) pixels, see `sizes`. Returns in how many frames something was exchanged.
+    size: (frames,) pixels, see `person_sizes`. Returns in how many frames something was exchanged.
     Hands are for `give_hands_to_wrists` to see to, too.
     """
-    mended = np.zeros(len(stack), dtype=bool)
-    for telling, swapped in GROUPS:
-        flipped = _flipped_frames(stack, telling, size, fps)
-        swap_sides(stack, space, flipped, swapped)
-        mended[flipped] ^= True
-    return int(mended.sum())
+    swapped_back = np.zeros(len(clip), dtype=bool)
+    for telling, swapped in SWAP_GROUPS:
+        frames = _swapped_frames(clip, telling, size, fps)
+        swap_sides(clip, frames, swapped)
+        swapped_back[frames] ^= True
+    return int(swapped_back.sum())
 
 
-def swap_sides(
-    stack: Stack, space: list[np.ndarray | None], frames: np.ndarray, pairs: np.ndarray
-) -> None:
+def swap_sides(clip: PoseClip, frames: Integers, pairs: Integers) -> None:
     """Exchange the columns of the pairs (n, 2) in some frames (indices), in place."""
     if not len(frames):
         return
     here, there = pairs.ravel(), pairs[:, ::-1].ravel()
     rows = frames[:, None]
-    stack.points[rows, here] = stack.points[rows, there]
-    stack.scores[rows, here] = stack.scores[rows, there]
+    clip.points[rows, here] = clip.points[rows, there]
+    clip.scores[rows, here] = clip.scores[rows, there]
     joints = pairs[pairs[:, 0] < len(BODY_JOINTS)]
-    for frame in frames:
-        known = space[frame]
-        if known is not None and len(joints):
-            known = known.copy()
-            known[joints.ravel()] = known[joints[:, ::-1].ravel()]
-            space[frame] = known
+    if clip.body_3d is not None and len(joints):
+        clip.body_3d[rows, joints.ravel()] = clip.body_3d[rows, joints[:, ::-1].ravel()]
 
 
-def _flipped_frames(stack: Stack, pairs: np.ndarray, size: np.ndarray, fps: float) -> np.ndarray:
-    frames = np.flatnonzero(stack.seen[:, pairs.ravel()].any(axis=1))
+def _swapped_frames(clip: PoseClip, pairs: Integers, size: Floats, fps: float) -> Integers:
+    frames = np.flatnonzero(clip.seen[:, pairs.ravel()].any(axis=1))
     if len(frames) < 3:
         return np.empty(0, dtype=np.intp)
     steps = np.diff(frames)
-    points = stack.points[frames][:, pairs].astype(np.float64)
+    points = clip.points[frames][:, pairs].astype(np.float64)
     costs = _transition_costs(points, steps, size[frames[1:]])
     if not (costs[:, 1, :].min(axis=1) < costs[:, 0, 0]).any():
         return np.empty(0, dtype=np.intp)
     return frames[_cheapest_path(costs, PER_S * np.append(1, steps) / fps)]
 
 
-def _transition_costs(points: np.ndarray, steps: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(n - 1, 2, 2) of going on from each frame to the next one, by whether the sides are exchanged
-    between the two, and between the two before.
+def _transition_costs(points: Floats, steps: Floats, size: Floats) -> Floats:
+    """(n - 1, 2, 2) costs of going on from each frame to the next one.
 
-    points: (n, pairs, 2 sides, 2) pixels; steps: (n - 1,) frames between them; size: (n - 1,)
-    pixels. Half of a cost is how far a joint moves, half how far it is from where its speed would
-    have brought it.
+    They go by whether the sides are exchanged between the two, and between the two before. Half of
+    a cost is how far a joint moves, half how far it is from where its speed would have brought it.
+
+    Args:
+        points: (n, pairs, 2 sides, 2) pixels.
+        steps: (n - 1,) frames between them.
+        size: (n - 1,) of the person, pixels.
     """
     before, after = points[:-1], points[1:]
     costs = np.empty((len(steps), 2, 2))
@@ -113,16 +111,17 @@ def _transition_costs(points: np.ndarray, steps: np.ndarray, size: np.ndarray) -
     return costs / steps[:, None, None]  # over a gap anybody may have turned around
 
 
-def _moved(before: np.ndarray, after: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _moved(before: Floats, after: Floats, size: Floats) -> Floats:
     """(n,) mean cost over the joints that are seen in either frame."""
     distance = np.hypot(*np.moveaxis(before - after, 3, 0)) / size[:, None, None]
     one, both = np.isfinite(before[..., 0]), np.isfinite(distance)
     other = np.isfinite(after[..., 0])
-    cost = np.where(both, np.minimum(distance, FARTHEST), APPEARING * (one ^ other))
-    return cost.sum(axis=(1, 2)) / np.maximum((one | other).sum(axis=(1, 2)), 1)
+    cost = np.where(both, np.minimum(distance, MAX_JOINT_COST), APPEARING * (one ^ other))
+    mean_cost: Floats = cost.sum(axis=(1, 2)) / np.maximum((one | other).sum(axis=(1, 2)), 1)
+    return mean_cost
 
 
-def _cheapest_path(costs: np.ndarray, lasting: np.ndarray) -> np.ndarray:
+def _cheapest_path(costs: Floats, lasting: Floats) -> Mask:
     """(n,) bool, exchanged or not, over the states (now, before): the path of least cost.
 
     costs: of `_transition_costs`; lasting: (n,) what it costs to be exchanged in a frame.
@@ -151,17 +150,17 @@ def _cheapest_path(costs: np.ndarray, lasting: np.ndarray) -> np.ndarray:
     return np.array(path[::-1], dtype=bool)
 
 
-def give_hands_to_wrists(stack: Stack) -> tuple[int, int]:
+def give_hands_to_wrists(clip: PoseClip) -> tuple[int, int]:
     """Give each hand, in place, to the wrist it begins at; take out one that begins at neither.
 
     Returns in how many frames hands were exchanged, and how many were taken out.
     """
     sides = ("right", "left")
-    columns = [COLUMNS[f"{side}_hand"] for side in sides]
-    roots = np.stack([stack.points[:, c.start] for c in columns], axis=1)  # (frames, 2, 2)
-    wrists = np.stack([stack.joint(f"{side}_wrist") for side in sides], axis=1)
+    columns = [PART_COLUMNS[f"{side}_hand"] for side in sides]
+    roots = np.stack([clip.points[:, c.start] for c in columns], axis=1)  # (frames, 2, 2)
+    wrists = np.stack([clip.joint(f"{side}_wrist") for side in sides], axis=1)
     length = np.stack(
-        [np.hypot(*(stack.points[:, c.start + 9] - stack.points[:, c.start]).T) for c in columns],
+        [np.hypot(*(clip.points[:, c.start + 9] - clip.points[:, c.start]).T) for c in columns],
         axis=1,
     )
     length[length == 0] = np.nan
@@ -175,13 +174,13 @@ def give_hands_to_wrists(stack: Stack) -> tuple[int, int]:
         # (frames, hand); its own wrist may be out of the picture
         moves = ~(own <= HAND_REACH) & (other < HAND_REACH / 2)
         stray = (own > HAND_REACH) & ~moves & ~(other < HAND_REACH)
-        free = stray | ~stack.seen[:, [c.start for c in columns]]
+        free = stray | ~clip.seen[:, [c.start for c in columns]]
         both = moves.any(axis=1) & (moves | free).all(axis=1)
         # Where the other hand is at its own wrist already, the one that lies upon it is a second
         # find, but for one whose own wrist is not seen: that may be held.
         lost = stray | (moves & ~both[:, None] & (own > HAND_REACH))
     for hand, c in enumerate(columns):
         gone = lost[:, hand]
-        stack.points[gone, c], stack.scores[gone, c] = np.nan, 0.0
-    swap_sides(stack, [None] * len(stack), np.flatnonzero(both), _FINGERS)
+        clip.points[gone, c], clip.scores[gone, c] = np.nan, 0.0
+    swap_sides(clip, np.flatnonzero(both), _FINGERS)
     return int(both.sum()), int(lost.sum())

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, has_mesh
+from magicpose_cli.arrays import Floats
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip, has_mesh
 
 # Standard deviations of the widest windows in seconds, for a strength of 1; faces and hands are
 # quick and small.
@@ -20,35 +21,37 @@ SHARES = (0.25, 0.5, 1.0)  # of that, of the windows from the narrowest to the w
 CUTOFF = 2.5  # standard deviations at which a window ends
 # Where a window and a wider one differ by this many standard deviations of the noise, each has half
 # a say.
-DOUBT = 1.4
+DOUBTED_DEVIATIONS = 1.4
 MOST_NOISE = 0.015  # sizes of the person; what seems to be more is a fast motion
 SPREAD_FRAMES = 2  # over which the say is averaged, so that it does not flicker itself
 LEAST_SPREAD = 1e-3  # of the sightings in a window in time, below which no parabola is sure
 _BLOCK = 16  # columns worked on at a time: an hour of film then takes some hundred megabytes
 
 
-def smooth(stack: Stack, size: float, fps: float, strength: float) -> None:
-    """Smooth in place every point of one shot, the face's mesh like the face's points; unseen
-    points stay unseen, scores stay as they are.
+def smooth_shot(clip: PoseClip, size: float, fps: float, strength: float) -> None:
+    """Smooth in place every point of one shot, the face's mesh like the face's points.
 
-    size: of the person, pixels. strength: 0 leaves the points alone, 1 is usual; windows widen
-    with it.
+    Unseen points stay unseen, scores stay as they are.
+
+    Args:
+        clip: the shot.
+        size: of the person, pixels.
+        fps: frames a second.
+        strength: 0 leaves the points alone, 1 is usual; windows widen with it.
     """
-    if strength <= 0 or len(stack) < 3:
+    if strength <= 0 or len(clip) < 3:
         return
     most_noise = MOST_NOISE * size
-    for part, columns in COLUMNS.items():
+    for part, columns in PART_COLUMNS.items():
         width = strength * WIDTHS_S[part] * fps
-        _smooth_columns(stack.points[:, columns], stack.scores[:, columns], width, most_noise)
-    if stack.mesh is not None:
+        _smooth_columns(clip.points[:, columns], clip.scores[:, columns], width, most_noise)
+    if clip.face_mesh is not None:
         width = strength * WIDTHS_S["face"] * fps
-        there = np.broadcast_to(has_mesh(stack.mesh)[:, None], stack.mesh.shape[:2])
-        _smooth_columns(stack.mesh, there, width, most_noise)
+        there = np.broadcast_to(has_mesh(clip.face_mesh)[:, None], clip.face_mesh.shape[:2])
+        _smooth_columns(clip.face_mesh, there, width, most_noise)
 
 
-def _smooth_columns(
-    points: np.ndarray, scores: np.ndarray, width: float, most_noise: float
-) -> None:
+def _smooth_columns(points: Floats, scores: Floats, width: float, most_noise: float) -> None:
     """Smooth in place, a block of columns after the other; see `_smoothed`."""
     for start in range(0, points.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -61,12 +64,11 @@ def _smooth_columns(
             )
 
 
-def _smoothed(
-    points: np.ndarray, scores: np.ndarray, width: float, most_noise: float
-) -> np.ndarray:
-    """points (frames, n, 2 or 3), scores (frames, n); width in frames; most_noise in pixels.
+def _smoothed(points: Floats, scores: Floats, width: float, most_noise: float) -> Floats:
+    """The points smoothed with windows of several widths.
 
-    How they move in the picture, by x and y, tells how much a third coordinate is smoothed too.
+    points: (frames, n, 2 or 3); scores: (frames, n); width in frames; most_noise in pixels. How
+    they move in the picture, by x and y, tells how much a third coordinate is smoothed too.
     """
     noise = np.minimum(_noise(points[..., :2]), most_noise)
     current = points
@@ -76,14 +78,16 @@ def _smoothed(
             current = wider
             continue
         apart = _window_mean(np.square(wider - current)[..., :2].sum(axis=2))
-        say = 1 / (1 + np.square(apart / np.square(DOUBT * noise)))[..., None]
+        say = 1 / (1 + np.square(apart / np.square(DOUBTED_DEVIATIONS * noise)))[..., None]
         current = say * wider + (1 - say) * current
     return current
 
 
-def _noise(points: np.ndarray) -> np.ndarray:
-    """(n,) pixels: standard deviation of a coordinate's noise, from third differences, in which
-    a steady motion cancels out; never 0."""
+def _noise(points: Floats) -> Floats:
+    """(n,) pixels: standard deviation of a coordinate's noise; never 0.
+
+    Told from third differences, in which a steady motion cancels out.
+    """
     if len(points) < 4:
         return np.full(points.shape[1], 1e-3)
     third = np.abs(np.diff(points, 3, axis=0)).reshape(-1, points.shape[1], 2)
@@ -96,17 +100,20 @@ def _noise(points: np.ndarray) -> np.ndarray:
     return typical
 
 
-def _window_mean(values: np.ndarray) -> np.ndarray:
+def _window_mean(values: Floats) -> Floats:
     """(frames, n) averaged over the frames around each; NaN does not count."""
     around = np.pad(values, ((SPREAD_FRAMES, SPREAD_FRAMES), (0, 0)), constant_values=np.nan)
     shifted = np.stack([around[k : k + len(values)] for k in range(2 * SPREAD_FRAMES + 1)])
     known = np.isfinite(shifted)
-    return np.where(known, shifted, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    mean: Floats = np.where(known, shifted, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return mean
 
 
-def _fitted(points: np.ndarray, scores: np.ndarray, width: float) -> np.ndarray:
-    """The value at each frame of the parabola around it; the point itself where too little is seen
-    around it for one."""
+def _fitted(points: Floats, scores: Floats, width: float) -> Floats:
+    """The value at each frame of the parabola around it.
+
+    The point itself where too little is seen around it for one.
+    """
     frames, columns, axes = points.shape
     reach = min(int(CUTOFF * width), frames - 1)
     if reach < 1:

@@ -1,7 +1,8 @@
 """One person through the clip, from what the detector saw to a motion without mistakes.
 
-The stages are files beside this one, in this order: `look` (what people wear), `follow` and `join`
-(who is who), `person` (which of them), `others`, `upside_down`, `flips`, `jumps`, `gaps`, `smooth`.
+The stages are files beside this one, in this order: `appearance` (what people wear), `linking` and
+`merging` (which detections are one person), `person` (which of the people), `cleanup` (mistakes
+out: `other_people`, `upside_down`, `side_swaps`, `outliers`), `gaps`, `smooth`.
 """
 
 from __future__ import annotations
@@ -12,35 +13,44 @@ from itertools import pairwise
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats, Integers, Mask
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.tracking.appearance import look_of
-from magicpose_cli.pose.tracking.gaps import bridge, follow_outside, hold, nobody
+from magicpose_cli.pose.tracking.cleanup import CleanupCounts, clean_up
+from magicpose_cli.pose.tracking.gaps import (
+    fill_from_guesses,
+    hold_last,
+    interpolate_gaps,
+    nobody_seen,
+)
 from magicpose_cli.pose.tracking.linking import Detection
-from magicpose_cli.pose.tracking.others import take_out_others
-from magicpose_cli.pose.tracking.outliers import cuts, take_out_flicker, take_out_jumps
+from magicpose_cli.pose.tracking.outliers import shot_bounds
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
-from magicpose_cli.pose.tracking.side_swaps import give_hands_to_wrists, mend_flips
-from magicpose_cli.pose.tracking.smooth import smooth as smooth_shot
-from magicpose_cli.pose.tracking.stack import COLUMNS, Stack, runs, sizes
-from magicpose_cli.pose.tracking.upside_down import take_out_upside_down
-
-__all__ = ["Detection", "TrackReport", "look_of", "parse_person", "track"]
+from magicpose_cli.pose.tracking.person_size import person_sizes
+from magicpose_cli.pose.tracking.runs import runs
+from magicpose_cli.pose.tracking.smooth import smooth_shot
 
 
 @dataclass(frozen=True)
 class TrackReport:
-    """What was found and mended in a clip.
+    """What was found and put right in a clip.
 
-    missing: frames (indices) in which the person was not seen, or not believed. held: (first, last)
-    frames of those that were too long to bridge and show the person as seen last. people: seen at
-    once at most. flips: frames in which left and right were exchanged. jumps: joints, hands and
-    faces taken out for a frame. jitter_before, jitter_after: mean second difference of the body
-    joints in % of the person's size (diagonal of the box around the joints), over the frames that
-    were seen. upside_down: frames taken out in which the person stood on their head. mixed: frames
-    in which parts of somebody else were on the person, and were taken out. parts: of each
-    part the shares of its points, over all frames, that were "seen" and believed, "mended" (filled
-    from neighbors) and "held", and how often ("gaps") and for how long at most ("longest_gap",
-    frames) none of them was seen.
+    Attributes:
+        frames: how many there are.
+        missing: frames (indices) in which the person was not seen, or not believed.
+        held: (first, last) frames of those gaps that were too long to interpolate and show the
+            person as seen last.
+        people: seen at once at most.
+        flips: frames in which left and right were exchanged.
+        jumps: joints, hands and faces taken out for a frame.
+        jitter_before: mean second difference of the body joints in % of the person's size (diagonal
+            of the box around the joints), over the frames that were seen, as detected.
+        jitter_after: the same in the result.
+        upside_down: frames taken out in which the person stood on their head.
+        mixed: frames in which parts of somebody else were on the person, and were taken out.
+        parts: of each part the shares of its points, over all frames, that were "seen" and
+            believed, "mended" (filled from neighbors) and "held", and how often ("gaps") and for
+            how long at most ("longest_gap", frames) none of them was seen.
     """
 
     frames: int
@@ -76,104 +86,111 @@ class TrackReport:
 
 
 def track(
-    sightings: Sequence[Sequence[Detection]],
+    detections: Sequence[Sequence[Detection]],
     fps: float,
     *,
     person: str = "largest",
     max_gap_s: float = 0.5,
     smooth: float = 1.0,
-    mend: bool = True,
-) -> tuple[list[Pose], TrackReport]:
-    """Follow one person through the clip, mend what the detector got wrong, smooth the motion.
+    cleanup: bool = True,
+) -> tuple[PoseClip, TrackReport]:
+    """Follow one person through the clip, put right what the detector got wrong, smooth the motion.
 
-    sightings: everybody in each frame. person: see `parse_person` and `pick_person`. max_gap_s: the
-    longest gap in which a point is interpolated; a frame without anybody in a longer one holds the
-    person as seen last, a single point stays unseen. smooth: 0 off, 1 usual, 2 strong; without lag.
-    mend: take out flips, jumps and flicker; False leaves every point where it is.
-    One pose a frame; scores are the detector's (lower where filled in), points in space and guesses
-    too. The face's mesh goes where its points go: smoothed, filled in and held with them.
-    Errors: ConfigError for a bad `person`, DetectionError where there is no such person.
+    Args:
+        detections: everybody in each frame.
+        fps: frames a second.
+        person: see `parse_person` and `pick_person`.
+        max_gap_s: the longest gap in which a point is interpolated; a frame without anybody in a
+            longer one holds the person as seen last, a single point stays unseen.
+        smooth: 0 off, 1 usual, 2 strong; without lag.
+        cleanup: take out side swaps, outliers and flicker; False leaves every point where it is.
+
+    Returns:
+        One pose a frame, with the detector's scores (lower where filled in), points in space and
+        guesses; the face's mesh goes where its points go. And what was found.
+
+    Raises:
+        ConfigError: for a bad `person`.
+        DetectionError: where there is no such person.
     """
-    max_gap_s = min(max_gap_s, len(sightings) / fps)  # it may be endless
-    who, people = pick_person(sightings, fps, parse_person(person))
-    poses = _chosen(sightings, who)
-    stack = Stack.of(poses, mesh=True)
-    seen = stack.seen.any(axis=1)
-    if not seen.any():
-        raise nobody(len(poses))
-    size = sizes(stack, fps)
-    jitter_before = _jitter(stack, seen, size)
-    space = [pose.body_3d for pose in poses]
-    flips = jumps = upside_down = mixed = 0
-    if mend:
-        mixed = take_out_others(stack, sightings, who, fps)
-        upside_down = take_out_upside_down(stack, size, fps)
-        flips = mend_flips(stack, space, size, fps)
-        jumps = take_out_jumps(stack, ["body"], size, fps)  # before hands are judged by wrists
-        exchanged, strays = give_hands_to_wrists(stack)
-        flips += exchanged
-        jumps += strays + take_out_jumps(stack, ["face", "left_hand", "right_hand"], size, fps)
-        jumps += take_out_flicker(stack, fps, max_gap_s, (poses[0].width, poses[0].height))
-    stack.forget_meshes()
-    believed = stack.seen
-    seen = believed.any(axis=1)
-    if not seen.any():
-        raise nobody(len(poses))
-    if mend:
-        follow_outside(stack, poses)
-    for start, end in pairwise(cuts(stack, size, fps)):
-        shot = stack.between(start, end)
-        bridge(shot, round(max_gap_s * fps))
+    max_gap_s = min(max_gap_s, len(detections) / fps)  # it may be endless
+    detection_index, people = pick_person(detections, fps, parse_person(person))
+    clip = _chosen(detections, detection_index)
+    clip.forget_impossible_points()
+    seen = _frames_seen(clip)
+    size = person_sizes(clip, fps)
+    jitter_before = _jitter(clip, seen, size)
+    counts = CleanupCounts()
+    if cleanup:
+        counts = clean_up(clip, detections, detection_index, size, fps, max_gap_s)
+    clip.forget_faceless_meshes()
+    believed, seen = clip.seen, _frames_seen(clip)
+    if cleanup:
+        fill_from_guesses(clip)
+    for start, end in pairwise(shot_bounds(clip, size, fps)):
+        shot = clip[start:end]
+        interpolate_gaps(shot, round(max_gap_s * fps))
         smooth_shot(shot, float(np.median(size[start:end])), fps, smooth)
-    jitter_after = _jitter(stack, seen, size)
-    bridged = stack.seen
-    held = hold(stack)
+    jitter_after = _jitter(clip, seen, size)
+    interpolated = clip.seen
+    held = hold_last(clip)
     report = TrackReport(
-        frames=len(poses),
+        frames=len(clip),
         missing=tuple(np.flatnonzero(~seen).tolist()),
         held=tuple((start, end - 1) for start, end in runs(held)),
         people=people,
-        flips=flips,
-        jumps=jumps,
+        flips=counts.flips,
+        jumps=counts.jumps,
         jitter_before=jitter_before,
         jitter_after=jitter_after,
-        upside_down=upside_down,
-        mixed=mixed,
-        parts=_parts(believed, bridged, stack.seen),
+        upside_down=counts.upside_down,
+        mixed=counts.mixed,
+        parts=_parts(believed, interpolated, clip.seen),
     )
-    return stack.poses(poses, space), report
+    return clip, report
 
 
-def _chosen(sightings: Sequence[Sequence[Detection]], who: np.ndarray) -> list[Pose]:
+def _chosen(detections: Sequence[Sequence[Detection]], detection_index: Integers) -> PoseClip:
     """The person's pose in each frame, an empty one of the film's size where they are not seen."""
-    known = next(people[0].pose for people in sightings if people)
-    return [
-        people[index].pose if index >= 0 else Pose.of(known.width, known.height)
-        for people, index in zip(sightings, who, strict=True)
+    known = next(people[0].pose for people in detections if people)
+    nobody = Pose.of(known.width, known.height)
+    poses = [
+        people[index].pose if index >= 0 else nobody
+        for people, index in zip(detections, detection_index, strict=True)
     ]
+    return PoseClip.of(poses)
 
 
-def _parts(
-    believed: np.ndarray, bridged: np.ndarray, shown: np.ndarray
-) -> dict[str, dict[str, float]]:
+def _frames_seen(clip: PoseClip) -> Mask:
+    """(frames,) in which the person is seen; raises DetectionError where that is none."""
+    seen: Mask = clip.seen.any(axis=1)
+    if not seen.any():
+        raise nobody_seen(len(clip))
+    return seen
+
+
+def _parts(believed: Mask, interpolated: Mask, shown: Mask) -> dict[str, dict[str, float]]:
     """See `TrackReport`; all (frames, 128) bool, each holds the one before."""
     told = {}
-    for part, columns in COLUMNS.items():
+    for part, columns in PART_COLUMNS.items():
         gaps = [end - start for start, end in runs(~believed[:, columns].any(axis=1))]
         told[part] = {
             "seen": round(float(believed[:, columns].mean()), 4),
-            "mended": round(float((bridged & ~believed)[:, columns].mean()), 4),
-            "held": round(float((shown & ~bridged)[:, columns].mean()), 4),
+            "mended": round(float((interpolated & ~believed)[:, columns].mean()), 4),
+            "held": round(float((shown & ~interpolated)[:, columns].mean()), 4),
             "gaps": len(gaps),
             "longest_gap": max(gaps, default=0),
         }
     return told
 
 
-def _jitter(stack: Stack, seen: np.ndarray, size: np.ndarray) -> float:
-    """Mean length of the joints' second differences in % of the person's size, over frames that
-    are `seen` with both neighbors; 0 where there are none."""
-    body = stack.points[:, COLUMNS["body"]]
+def _jitter(clip: PoseClip, seen: Mask, size: Floats) -> float:
+    """Mean length of the joints' second differences in % of the person's size; 0 where none is
+    known.
+
+    Over frames that are `seen` with both neighbors.
+    """
+    body = clip.points[:, PART_COLUMNS["body"]]
     bend = np.hypot(*np.moveaxis(np.diff(body, 2, axis=0), 2, 0))[seen[:-2] & seen[1:-1] & seen[2:]]
     bend = 100 * bend / size[1:-1][seen[:-2] & seen[1:-1] & seen[2:], None]
     known = np.isfinite(bend)

@@ -11,7 +11,7 @@ from PIL import Image
 
 pytest.importorskip("mediapipe.python.solutions")
 
-from magicpose_cli.pose.detection.mediapipe_holistic import SURE, Find, MediaPipeHolistic
+from magicpose_cli.pose.detection.mediapipe_holistic import SURE_CONFIDENCE, Find, MediaPipeHolistic
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.casting import sample_identities, sample_motions
 from magicpose_cli.synthetic.people import TEST_SEEDS, render
@@ -43,7 +43,7 @@ def test_a_doubtful_find_is_read_the_right_way_up(detector, drawn):
     pictures, truths = drawn
     (find,) = detector._find(pictures[0], 0.0)
     over = replace(find.region, turn=find.region.turn + math.pi)
-    doubtful = Find(over, SURE - 0.1)
+    doubtful = Find(over, SURE_CONFIDENCE - 0.1)
     person = detector._read_find(pictures[0], doubtful, None)
     assert off(person.pose, truths[0]) < 8
     before = detector._read(pictures[0], find.region)

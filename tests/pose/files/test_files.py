@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.layouts import COCO_17
 from magicpose_cli.pose.files.read_write import is_pose_file, read_clip, write_clip, write_people
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
@@ -29,7 +29,7 @@ def same(one, other):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_comes_back(tmp_path, name, full_body, half_body):
-    clip = PoseClip([[half_body, full_body], [], [full_body]], 256, 256, 30000 / 1001)
+    clip = PeopleClip([[half_body, full_body], [], [full_body]], 256, 256, 30000 / 1001)
     write_people(tmp_path / name, clip)
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert is_pose_file(tmp_path / name)

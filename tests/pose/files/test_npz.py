@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files import arrays, npz
 from magicpose_cli.pose.files.arrays import MAX_BYTES
-from magicpose_cli.pose.files.clip import PoseClip
 from magicpose_cli.pose.files.read_write import read_clip, write_clip, write_people
 
 RELAXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -28,7 +28,7 @@ def spatial(full_body):
 
 def test_everything_comes_back_bit_for_bit(tmp_path, spatial, half_body, full_body, mesh):
     meshed = replace(full_body, face_mesh=mesh)
-    clip = PoseClip([[half_body, spatial], [], [meshed], [spatial]], 256, 256, 24000 / 1001)
+    clip = PeopleClip([[half_body, spatial], [], [meshed], [spatial]], 256, 256, 24000 / 1001)
     write_people(tmp_path / "a.npz", clip)
     back = read_clip(tmp_path / "a.npz")
     assert (back.width, back.height, back.fps, back.notes) == (256, 256, 24000 / 1001, [])

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.layouts import BODY_25, COCO_17
 from magicpose_cli.pose.files.openpose_json import (
     read_openpose,
@@ -223,7 +223,7 @@ def in_space(pose):
 
 @pytest.mark.parametrize("kind", ["list", "folder"])
 def test_everybody_comes_back_bit_for_bit(tmp_path, full_body, half_body, kind):
-    clip = PoseClip([[half_body, in_space(full_body)], [], [half_body]], 256, 256, 30000 / 1001)
+    clip = PeopleClip([[half_body, in_space(full_body)], [], [half_body]], 256, 256, 30000 / 1001)
     if kind == "list":
         path = tmp_path / "poses.json"
         write_clip_list(path, clip)
@@ -241,7 +241,7 @@ def test_everybody_comes_back_bit_for_bit(tmp_path, full_body, half_body, kind):
 
 
 def test_the_folder_is_openposes_own_layout(tmp_path, full_body):
-    write_clip_folder(tmp_path / "film", PoseClip([[full_body]], 256, 256, 25))
+    write_clip_folder(tmp_path / "film", PeopleClip([[full_body]], 256, 256, 25))
     (file,) = (tmp_path / "film").iterdir()
     content = json.loads(file.read_text())
     (person,) = content["people"]
@@ -258,12 +258,12 @@ def test_the_folder_is_openposes_own_layout(tmp_path, full_body):
 
 
 def test_a_folder_of_other_things_is_never_replaced(tmp_path, full_body):
-    clip, folder = PoseClip([[full_body]], 256, 256, 25), tmp_path / "film"
+    clip, folder = PeopleClip([[full_body]], 256, 256, 25), tmp_path / "film"
     folder.mkdir()
     write_clip_folder(folder, clip)  # an empty folder is free
     with pytest.raises(OutputError, match="--overwrite"):
         write_clip_folder(folder, clip)
-    write_clip_folder(folder, PoseClip([[], [full_body]], 256, 256, 25), overwrite=True)
+    write_clip_folder(folder, PeopleClip([[], [full_body]], 256, 256, 25), overwrite=True)
     assert len(list(folder.iterdir())) == 2
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="other files"):

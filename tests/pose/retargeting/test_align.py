@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from magicpose_cli.pose.retargeting.align import HEAD, NEAR, shift_at
+from magicpose_cli.pose.retargeting.align import HEAD_POINTS, NEAR_ANCHOR_FRAMES, shift_at
 from magicpose_cli.pose.retargeting.retarget import retarget
 from tests.pose.drawn import SIZE, at_rest, exact_poses, motion, two_people
 
@@ -118,7 +118,9 @@ def test_an_anchor_without_the_points_takes_its_neighbors():
     moved = clip_of(*[(float(i), 0.0) for i in range(20)])
     moved[10, GROUP] = np.nan
     assert np.allclose(shift_at(REFERENCE, moved, 10, GROUP), (10, 0))
-    moved[10 - NEAR : 11 + NEAR, GROUP] = np.nan  # nobody near: the nearest that there are
+    moved[10 - NEAR_ANCHOR_FRAMES : 11 + NEAR_ANCHOR_FRAMES, GROUP] = (
+        np.nan
+    )  # nobody near: the nearest that there are
     assert np.abs(shift_at(REFERENCE, moved, 10, GROUP) - (10, 0)).max() <= 5
 
 
@@ -126,4 +128,4 @@ def test_without_a_point_in_common_there_is_no_shift():
     moved = clip_of((0, 0), (1, 1))
     moved[:, GROUP] = np.nan
     assert shift_at(REFERENCE, moved, 0, GROUP) is None
-    assert shift_at(np.full((200, 2), np.nan), np.zeros((3, 200, 2)), 0, HEAD) is None
+    assert shift_at(np.full((200, 2), np.nan), np.zeros((3, 200, 2)), 0, HEAD_POINTS) is None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
-from magicpose_cli.pose.retargeting.points import INDEX, named_points
+from magicpose_cli.pose.retargeting.points import POINT_INDEX, named_points
 from magicpose_cli.pose.retargeting.retarget import retarget
 from tests.pose.drawn import (
     at_rest,
@@ -29,7 +29,11 @@ LIMBS = [
 def lengths(poses):
     points = named_points(poses)
     return np.stack(
-        [np.linalg.norm(points[:, INDEX[a]] - points[:, INDEX[b]], axis=1) for a, b in LIMBS], 1
+        [
+            np.linalg.norm(points[:, POINT_INDEX[a]] - points[:, POINT_INDEX[b]], axis=1)
+            for a, b in LIMBS
+        ],
+        1,
     )
 
 

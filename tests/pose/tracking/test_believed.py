@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip, PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.summary import summarize
 from magicpose_cli.pose.tracking.appearance import BINS, REGIONS
-from magicpose_cli.pose.tracking.stack import Stack, sizes
+from magicpose_cli.pose.tracking.person_size import person_sizes
 from magicpose_cli.pose.tracking.track import Detection, track
-from magicpose_cli.pose.tracking.upside_down import take_out_upside_down
+from magicpose_cli.pose.tracking.upside_down import remove_upside_down
 
 FPS = 25.0
 HEAD = [BODY_JOINTS.index(n) for n in ("nose", "right_eye", "left_eye", "right_ear", "left_ear")]
@@ -44,11 +44,11 @@ def seen(poses, name):
 @pytest.mark.parametrize("wrong", [range(9, 10), range(20, 45), [*range(0, 6), 30, 31]])
 def test_nobody_is_upside_down_for_a_moment(full_body, wrong):
     upright, over = turned(full_body, 0), turned(full_body, 180)
-    clip = [over if i in wrong else upright for i in range(60)]
-    stack = Stack.of(clip)
-    assert take_out_upside_down(stack, sizes(stack, FPS), FPS) == len(wrong)
-    assert np.flatnonzero(~stack.seen.any(axis=1)).tolist() == list(wrong)
-    poses, report = follow(clip)
+    poses = [over if i in wrong else upright for i in range(60)]
+    clip = PoseClip.of(poses)
+    assert remove_upside_down(clip, person_sizes(clip, FPS), FPS) == len(wrong)
+    assert np.flatnonzero(~clip.seen.any(axis=1)).tolist() == list(wrong)
+    poses, report = follow(poses)
     assert report.missing == tuple(wrong)
     for pose in poses:
         np.testing.assert_allclose(pose.body, upright.body, atol=1.0)
@@ -117,30 +117,34 @@ def test_a_doubtful_joint_that_comes_and_goes_is_left_out(full_body):
     assert seen(poses, "left_shoulder").sum() == 50
 
 
-def at_lower_edge(full_body, height):
+def at_lower_edge(full_body, lowered):
     """Cut off there, as a detector has it: joints below are unseen but guessed."""
-    guess = np.column_stack([full_body.body, full_body.body_score]).astype(np.float32)
-    inside = full_body.body[:, 1] < height
-    return Pose.of(256, height, body=guess * inside[:, None], body_guess=guess)
+    body = full_body.body + np.float32([0, lowered])
+    guess = np.column_stack([body, full_body.body_score]).astype(np.float32)
+    inside = body[:, 1] < 130
+    return Pose.of(256, 130, body=guess * inside[:, None], body_guess=guess)
 
 
 @pytest.mark.parametrize("often", [True, False])
 def test_hips_at_the_lower_edge_do_not_flicker(full_body, often):
     """The camera breathes: the hips, at 130, are inside of the picture now and then."""
-    inside = [i % 40 < 22 if often else i % 50 < 6 for i in range(150)]
-    poses, _ = follow([at_lower_edge(full_body, 134 if here else 129) for here in inside])
+    lowered = 3 * np.sin(np.arange(150) * np.pi / 20) + (-1.2 if often else 2.0)
+    found = [at_lower_edge(full_body, y) for y in lowered]
+    low, high = (0.5, 0.7) if often else (0.05, 0.4)
+    assert low < seen(found, "right_hip").mean() < high
+    poses, _ = follow(found)
     shown = seen(poses, "right_hip")
     assert shown.all() if often else not shown.any()
     if often:  # outside of the picture it still is where it is guessed
-        place = full_body.body[BODY_JOINTS.index("right_hip")]
-        for pose in poses:
+        for pose, y in zip(poses, lowered, strict=True):
+            place = full_body.body[BODY_JOINTS.index("right_hip")] + (0, y)
             np.testing.assert_allclose(pose.body[BODY_JOINTS.index("right_hip")], place, atol=0.5)
 
 
 def test_the_summary_counts_seen_mended_and_held_apart(full_body):
     clip = [full_body if i < 10 or 14 <= i < 20 or i >= 50 else [] for i in range(60)]
     poses, report = follow(clip, max_gap_s=0.4)
-    told = summarize(PoseClip.of(poses, FPS), report)
+    told = summarize(PeopleClip.of(poses, FPS), report)
     assert (told.seen, told.mended, told.held) == pytest.approx((26 / 60, 4 / 60, 30 / 60))
     assert (told.gaps, told.longest_gap) == (2, 30)
     for part in told.parts.values():

@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.tracking.gaps import bridge, hold
-from magicpose_cli.pose.tracking.stack import Stack
+from magicpose_cli.pose.tracking.gaps import hold_last, interpolate_gaps
 
 EMPTY = Pose.of(256, 256)
 
 
 def fill_gaps(poses, max_gap_frames):
-    """Bridged and held poses, and the frames that were held."""
-    stack = Stack.of(poses)
-    bridge(stack, max_gap_frames)
-    held = hold(stack)
-    return stack.poses(poses), np.flatnonzero(held).tolist()
+    """Interpolated and held poses, and the frames that were held."""
+    clip = PoseClip.of(poses)
+    interpolate_gaps(clip, max_gap_frames)
+    held = hold_last(clip)
+    return clip, np.flatnonzero(held).tolist()
 
 
 def moved(pose, dx):

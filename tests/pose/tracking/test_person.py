@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from magicpose_cli.benchmarks.tracking_benchmark import drawn_motions
 from magicpose_cli.errors import ConfigError, DetectionError
-from magicpose_cli.pose.tracking.appearance import LOOK_SIZE, look_distance, look_of
+from magicpose_cli.pose.tracking.appearance import (
+    HISTOGRAM_SIZE,
+    appearance_distance,
+    appearance_histogram,
+)
 from magicpose_cli.pose.tracking.assignment import assign
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
@@ -46,12 +50,12 @@ def walkers(frames, ways, seed=0, noise=0.0):
 
 def looks(seed, alike):
     """Two looks, one and the same where `alike`."""
-    shares = np.random.default_rng(seed).dirichlet(np.full(LOOK_SIZE // 3, 0.1), (2, 3))
-    two = (np.sqrt(shares) * 255).round().astype(np.uint8).reshape(2, LOOK_SIZE)
+    shares = np.random.default_rng(seed).dirichlet(np.full(HISTOGRAM_SIZE // 3, 0.1), (2, 3))
+    two = (np.sqrt(shares) * 255).round().astype(np.uint8).reshape(2, HISTOGRAM_SIZE)
     return (two[0], two[0]) if alike else (two[0], two[1])
 
 
-def sightings(people, worn, unseen, seed=0):
+def detections(people, worn, unseen, seed=0):
     """Everybody in each frame in random order, and where person 0 is: -1 where unseen.
 
     unseen: {(person, frame)}.
@@ -74,7 +78,7 @@ def test_two_who_cross_are_not_swapped(clothes, seed):
     rng = np.random.default_rng(seed)
     unseen = {(1, frame) for frame in range(22, 28)}  # hidden behind the other
     unseen |= {(int(rng.integers(2)), int(rng.integers(5, 50))) for _ in range(8)}
-    clip, truth = sightings(people, worn, unseen, seed)
+    clip, truth = detections(people, worn, unseen, seed)
     who, at_once = pick_person(clip, FPS, (200.0, 300.0))
     np.testing.assert_array_equal(who, truth)
     assert at_once == 2
@@ -84,12 +88,12 @@ def test_clothes_tell_who_comes_back_after_long():
     people = walkers(120, [(300, 300), (800, 800)], seed=3)
     unseen = {(i, frame) for i in (0, 1) for frame in range(30, 90)}
     swapped = [people[0][:90] + people[1][90:], people[1][:90] + people[0][90:]]
-    clip, truth = sightings(swapped, looks(1, alike=False), unseen)
+    clip, truth = detections(swapped, looks(1, alike=False), unseen)
     who, _ = pick_person(clip, FPS, "left" if swapped[0][0].body[1, 0] < 500 else "right")
     seen = truth >= 0
-    looks_followed = {clip[f][who[f]].look.tobytes() for f in np.flatnonzero(who >= 0)}
+    clothes_followed = {clip[f][who[f]].appearance.tobytes() for f in np.flatnonzero(who >= 0)}
     assert (who >= 0).sum() == seen.sum()
-    assert len(looks_followed) == 1
+    assert len(clothes_followed) == 1
 
 
 def test_painted_people_are_told_apart_while_they_cross():
@@ -114,10 +118,10 @@ def test_painted_people_are_told_apart_while_they_cross():
         order = [0, 1] if frame % 2 else [1, 0]
         if 10 <= frame <= 13:
             order = [0]
-        clip.append([Detection(here[i], look_of(canvas, here[i])) for i in order])
+        clip.append([Detection(here[i], appearance_histogram(canvas, here[i])) for i in order])
         truth.append(order.index(0))
-    apart = look_distance(clip[0][0].look, clip[0][1].look)
-    same = look_distance(clip[0][1].look, clip[-2][1].look)
+    apart = appearance_distance(clip[0][0].appearance, clip[0][1].appearance)
+    same = appearance_distance(clip[0][1].appearance, clip[-2][1].appearance)
     assert same < 0.5 * apart
     who, _ = pick_person(clip, FPS, (float(here[0].width / 6), 64.0))
     np.testing.assert_array_equal(who, truth)
@@ -130,7 +134,7 @@ def test_the_choice_is_made_over_the_clip():
     ]
     unseen = {(1, frame) for frame in range(20)}  # enters late
     unseen |= {(2, frame) for frame in range(60) if not 30 <= frame < 36}
-    clip, _ = sightings([small, large, passing], (None,) * 3, unseen)
+    clip, _ = detections([small, large, passing], (None,) * 3, unseen)
 
     def picked(wanted):
         who, at_once = pick_person(clip, FPS, parse_person(wanted))
@@ -152,7 +156,7 @@ def test_the_choice_is_made_over_the_clip():
 def test_a_film_cut_to_other_clothes_is_the_same_person():
     people = walkers(60, [(300, 300), (900, 900)], seed=2)
     unseen = {(0, f) for f in range(30, 60)} | {(1, f) for f in range(30)}
-    clip, _ = sightings(people, looks(0, alike=False), unseen)
+    clip, _ = detections(people, looks(0, alike=False), unseen)
     who, at_once = pick_person(clip, FPS, "largest")
     assert (who == 0).all() and at_once == 1
 
@@ -160,7 +164,7 @@ def test_a_film_cut_to_other_clothes_is_the_same_person():
 def test_a_ghost_is_not_the_person():
     people = walkers(60, [(300, 300), (900, 900)], seed=2)
     unseen = {(0, f) for f in range(30, 33)} | {(1, f) for f in range(60) if not 30 <= f < 33}
-    clip, truth = sightings(people, (None, None), unseen)
+    clip, truth = detections(people, (None, None), unseen)
     who, _ = pick_person(clip, FPS, "largest")
     np.testing.assert_array_equal(who, truth)
 
@@ -203,7 +207,7 @@ def test_assignments_are_the_cheapest(rows, columns, seed, share):
 
 def test_what_is_not_in_the_picture_has_no_look(full_body):
     away = full_body.map_points(lambda p: p + 1000, 256, 256)
-    assert look_of(np.zeros((256, 256, 3), np.uint8), away) is None
-    look = look_of(np.full((256, 256, 3), 200, np.uint8), full_body)
-    assert look.shape == (LOOK_SIZE,) and look.dtype == np.uint8
-    assert float(look_distance(look, look)) < 0.1
+    assert appearance_histogram(np.zeros((256, 256, 3), np.uint8), away) is None
+    look = appearance_histogram(np.full((256, 256, 3), 200, np.uint8), full_body)
+    assert look.shape == (HISTOGRAM_SIZE,) and look.dtype == np.uint8
+    assert float(appearance_distance(look, look)) < 0.1

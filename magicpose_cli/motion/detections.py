@@ -1,0 +1,168 @@
+"""Everybody who is in a driver's frames or in a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from threading import Event, Lock
+
+from magicpose_cli.arrays import Picture
+from magicpose_cli.config.preset import MotionSettings
+from magicpose_cli.errors import DetectionError, InputError
+from magicpose_cli.motion.driver import Driver
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.tracking.appearance import appearance_histogram
+from magicpose_cli.pose.tracking.linking import Detection
+from magicpose_cli.progress import OnProgress, Progress, silent
+
+SECTION = 64  # frames at most that one detector sees in a row, where several share a film
+SECTIONS_PIPED = 4  # at most of a film without an index, which is decoded from its start for each
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Everybody in every chosen frame of a driver.
+
+    Attributes:
+        people: everybody in each frame.
+        detector: that saw them; "" for a file.
+        notes: what there was to tell of the frames, a line each.
+    """
+
+    people: list[list[Detection]]
+    detector: str
+    notes: tuple[str, ...] = ()
+
+
+def detect_people(
+    driver: Driver, motion: MotionSettings, on_progress: OnProgress = silent
+) -> Detections:
+    """Find everybody in every frame of a film, or take them from a pose file.
+
+    A person takes 8.5 kB with a face's mesh, so an hour of one takes 765 MB; frames are never kept.
+
+    Raises:
+        DetectionError: where nobody is found in any frame.
+    """
+    from magicpose_cli.pose.detection.detect import pick_detector
+
+    people: list[list[Detection]] = []
+    name, notes = "", tuple[str, ...]()
+    if driver.kind == "poses":
+        for source in driver.selected.sources:
+            people.append([Detection(pose, None) for pose in driver.people[source]])
+    else:
+        name = pick_detector(motion.detector)
+        people, notes = _detect_film(driver, name, on_progress)
+    if not any(people):
+        raise DetectionError(
+            f"{driver.clip.path}: no person was found in any of its {len(people)} frames; expected "
+            "a driver that shows one person (for ready-drawn poses say --driver-kind pose-maps)"
+        )
+    return Detections(people, name, notes)
+
+
+def _detect_film(
+    driver: Driver, detector: str, on_progress: OnProgress
+) -> tuple[list[list[Detection]], tuple[str, ...]]:
+    """The film in sections, several at a time where that is faster.
+
+    Sections depend on the film's length alone, so the same is seen on every machine.
+    """
+    from magicpose_cli.pose.detection.detect import DETECTORS
+
+    total = driver.frame_count
+    count = -(-total // SECTION) if DETECTORS[detector].threads else 1
+    if driver.clip.decoder == "ffmpeg" and not driver.clip.seekable:
+        count = min(count, SECTIONS_PIPED)
+    bounds = [total * i // count for i in range(count + 1)]
+    sections = [slice(first, last) for first, last in pairwise(bounds)]
+    done, held, lock, stop = 0, 0, Lock(), Event()
+
+    def tell() -> None:
+        nonlocal done
+        if stop.is_set():
+            raise InterruptedError("another section has failed, or the run was stopped")
+        with lock:
+            done += 1
+            on_progress(Progress("poses", done, total))
+
+    def count_held() -> None:
+        nonlocal held
+        with lock:
+            held += 1
+
+    on_progress(Progress("poses", 0, total))
+    with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
+        sections_found = [
+            threads.submit(_detect_section, driver, detector, part, tell, count_held)
+            for part in sections
+        ]
+        try:
+            people = [people for section in sections_found for people in section.result()]
+        except InputError:
+            # A file that ends early is read whole once more: only then the last frame that there is
+            # can stand for those that lack, or the line says how far it goes.
+            if count == 1:
+                raise
+            done, held = 0, 0
+            people = _detect_section(driver, detector, slice(None), tell, count_held)
+        finally:
+            stop.set()
+            for section in sections_found:
+                section.cancel()
+    if not held:
+        return people, ()
+    note = f"{held} of {total} frames of {driver.clip.path.name} cannot be decoded"
+    return people, (f"{note}: the last one before is held; it may be damaged",)
+
+
+def _detect_section(
+    driver: Driver,
+    detector: str,
+    part: slice,
+    tell: Callable[[], None],
+    on_held: Callable[[], None],
+) -> list[list[Detection]]:
+    from magicpose_cli.pose.detection.detect import detect_settled, load_detector
+
+    people: list[list[Detection]] = []
+    loaded = load_detector(detector)
+    try:
+        for frame in driver.frames(part, on_held=on_held):
+            found = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
+            people.append([Detection(pose, appearance_histogram(frame, pose)) for pose in found])
+            tell()
+    finally:
+        loaded.close()
+    return people
+
+
+def detect_in_picture(picture: Picture, detector: str) -> list[Pose]:
+    """Everybody in a single picture, the largest first; [] where nobody is."""
+    from magicpose_cli.pose.detection.detect import detect_settled, load_detector
+
+    loaded = load_detector(detector, still=True)
+    try:
+        return detect_settled(loaded, detector, picture)
+    finally:
+        loaded.close()
+
+
+def find_people(path: Path, picture: Picture, detector: str) -> list[Pose]:
+    """Who is in a reference; the first is the person to be moved.
+
+    Raises:
+        DetectionError: where nobody is.
+    """
+    people = detect_in_picture(picture, detector)
+    if not people:
+        raise DetectionError(
+            f"{path}: no person was found in the reference; choose a picture that shows one, or "
+            "use the driver's poses where they are with --retarget none --warp off"
+        )
+    return people

@@ -1,0 +1,56 @@
+"""One person's motion: followed through the detections, then laid onto the reference's person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from magicpose_cli.config.preset import MotionSettings
+from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.in_place import in_place
+from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
+from magicpose_cli.pose.tracking.linking import Detection
+from magicpose_cli.pose.tracking.track import TrackReport, track
+
+
+def follow_person(
+    people: Sequence[Sequence[Detection]], fps: float, motion: MotionSettings, *, cleanup: bool
+) -> tuple[PoseClip, TrackReport]:
+    """One person's motion out of what was detected, one pose a frame.
+
+    Args:
+        people: everybody in each frame.
+        fps: frames a second.
+        motion: whom to follow, what gaps to fill, how much to smooth.
+        cleanup: what a detector saw is cleaned up and smoothed; a pose file is what somebody meant,
+            so that only the person is chosen and gaps are filled.
+
+    Raises:
+        DetectionError: where there is no such person.
+    """
+    return track(
+        people,
+        fps,
+        person=str(motion.person),
+        max_gap_s=motion.max_gap_s,
+        smooth=float(cleanup) if motion.smooth is None else motion.smooth,
+        cleanup=cleanup,
+    )
+
+
+def retarget_person(
+    clip: PoseClip, fps: float, target: Pose | None, motion: MotionSettings
+) -> Retargeted:
+    """The motion on the reference's person `target`, kept in place where that is asked for.
+
+    Raises:
+        DetectionError: where there is no target, or the two have no points in common.
+    """
+    return retarget(
+        in_place(clip, fps) if motion.follow else clip,
+        target,
+        motion.retarget,
+        anchor=str(motion.anchor),
+        expression=motion.expression,
+        head=motion.head,
+    )

@@ -1,0 +1,59 @@
+"""What a detector got wrong about the followed person: found, taken out or put right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from magicpose_cli.arrays import Floats, Integers
+from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.tracking.linking import Detection
+from magicpose_cli.pose.tracking.other_people import remove_other_people
+from magicpose_cli.pose.tracking.outliers import remove_flicker, remove_outliers
+from magicpose_cli.pose.tracking.side_swaps import give_hands_to_wrists, undo_side_swaps
+from magicpose_cli.pose.tracking.upside_down import remove_upside_down
+
+
+@dataclass(frozen=True)
+class CleanupCounts:
+    """How much was put right in a clip.
+
+    Attributes:
+        mixed: frames in which parts of somebody else were on the person.
+        upside_down: frames in which the person stood on their head.
+        flips: frames in which left and right were exchanged.
+        jumps: joints, hands and faces taken out, counted by frames.
+    """
+
+    mixed: int = 0
+    upside_down: int = 0
+    flips: int = 0
+    jumps: int = 0
+
+
+def clean_up(
+    clip: PoseClip,
+    detections: Sequence[Sequence[Detection]],
+    detection_index: Integers,
+    size: Floats,
+    fps: float,
+    max_gap_s: float,
+) -> CleanupCounts:
+    """Take out of a clip, in place, what is not the person's or not where it should be.
+
+    Args:
+        clip: the followed person.
+        detections: everybody in each frame.
+        detection_index: (frames,) the person's index there, -1 where they are not seen.
+        size: (frames,) of the person, pixels.
+        fps: frames a second.
+        max_gap_s: the longest gap that will be filled.
+    """
+    mixed = remove_other_people(clip, detections, detection_index, fps)
+    upside_down = remove_upside_down(clip, size, fps)
+    flips = undo_side_swaps(clip, size, fps)
+    jumps = remove_outliers(clip, ["body"], size, fps)  # before hands are judged by wrists
+    exchanged, strays = give_hands_to_wrists(clip)
+    jumps += remove_outliers(clip, ["face", "left_hand", "right_hand"], size, fps)
+    jumps += remove_flicker(clip, fps, max_gap_s)
+    return CleanupCounts(mixed, upside_down, flips + exchanged, jumps + strays)
