@@ -246,7 +246,8 @@ def measure_stages(poses: Sequence[Pose], target: Pose) -> dict[str, float]:
     """Frames a second of everything between detection and diffusion, on one clip."""
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.pose.retargeting.retarget import MODES, retarget
-    from magicpose_cli.pose.tracking.track import Detection, track
+    from magicpose_cli.pose.tracking.linking import Detection
+    from magicpose_cli.pose.tracking.track import track
 
     detections = [[Detection(pose)] for pose in poses]
     stages: dict[str, Callable[[], object]] = {"track": lambda: track(detections, TRACKED_FPS)}

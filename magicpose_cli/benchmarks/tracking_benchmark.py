@@ -9,12 +9,13 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
-from magicpose_cli.pose.tracking.track import Detection, TrackReport, track
+from magicpose_cli.pose.tracking.linking import Detection
+from magicpose_cli.pose.tracking.track import TrackReport, track
 
 TRACKED_FPS = 25.0
 TRACKED_FRAMES = 120
 TRACKED_PICTURE_PX = 512  # pixels of the square picture
-PART_COLUMNS = {"body": slice(0, 18), "face": slice(18, 86), "hands": slice(86, 128)}
+ERROR_COLUMNS = {"body": slice(0, 18), "face": slice(18, 86), "hands": slice(86, 128)}
 MAX_LAG = 6  # frames
 _PAIRS = {
     "arms": ("shoulder", "elbow", "wrist"),
@@ -115,14 +116,14 @@ def compare_tracking(
     """The numbers of one clip, see `measure_tracking`."""
     exact, before, after = (_points(poses) for poses in (truth, found, tracked))
     numbers: dict[str, float] = {}
-    for part, columns in PART_COLUMNS.items():
+    for part, columns in ERROR_COLUMNS.items():
         for name, points in (("before", before), ("after", after)):
             distance = np.hypot(*np.moveaxis(points[:, columns] - exact[:, columns], 2, 0))
             numbers[f"{part}_error_{name}"] = 100 * float(np.nanmean(distance)) / height
         for name, points in (("truth", exact), ("before", before), ("after", after)):
             bend = np.hypot(*np.moveaxis(np.diff(points[:, columns], 2, axis=0), 2, 0))
             numbers[f"{part}_jitter_{name}"] = 100 * float(np.nanmean(bend)) / height
-    body = PART_COLUMNS["body"]
+    body = ERROR_COLUMNS["body"]
     numbers["lag_frames"] = lag(exact[:, body], after[:, body])
     numbers["flips_found"], numbers["jumps_found"] = report.flips, report.jumps
     return numbers

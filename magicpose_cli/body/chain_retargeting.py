@@ -137,7 +137,8 @@ def _bones(names: Sequence[str], parents: Sequence[int] | Array) -> dict[str, in
 
 def _filled(world: dict[int, Array], hips: int, parents: Array, frames: int) -> Array:
     """(F, J, 4) of all joints: those that are not told turn with their parents, and what is above
-    the hips does not turn."""
+    the hips does not turn.
+    """
     filled = np.zeros((frames, len(parents), 4))
     filled[..., 3] = 1.0
     above = set()

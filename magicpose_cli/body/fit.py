@@ -58,7 +58,8 @@ STANDING_SPEED = 0.15  # heights of the person per second, in the picture: slowe
 class FittedClip:
     """shape (1, K); rotations (F, J, 3, 3) and root (F, 3) as Body takes them; camera: at the
     world's origin, looking along -z; reprojection_px (F,): the weighted mean distance of the seen
-    points, NaN in frames without any."""
+    points, NaN in frames without any.
+    """
 
     shape: Tensor
     rotations: Tensor

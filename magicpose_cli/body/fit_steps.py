@@ -45,7 +45,8 @@ class FitState:
 class Observed:
     """pixels (F, P, 2) from the picture's middle, weights (F, P) in 1 / noise^2, 0 where unseen;
     space (F, 18, 3) in world axes or None; standing (F - 1, 2): ankles that rest until the next
-    frame; height_px (F,)."""
+    frame; height_px (F,).
+    """
 
     pixels: Tensor
     weights: Tensor
@@ -81,7 +82,8 @@ def best_place(found: Tensor, seen: Observed) -> Tensor:
 
 class PosedPoints(NamedTuple):
     """points (F, P, 3) in the world; parts (F, n, 3), the bones' rotations world (F, J, 3, 3) and
-    places (F, J, 3), all without the root's shift."""
+    places (F, J, 3), all without the root's shift.
+    """
 
     points: Tensor
     parts: Tensor

@@ -27,7 +27,8 @@ class PosedBody(NamedTuple):
 
 class BodyKeyPoints(NamedTuple):
     """pose (B, 128, 3): body, face, left hand, right hand as in pose/keypoints.py; coco (B, 23, 3)
-    as in layout.COCO_23. Meters."""
+    as in layout.COCO_23. Meters.
+    """
 
     pose: Tensor
     coco: Tensor

@@ -89,6 +89,7 @@ def fetch_command(
     from magicpose_cli import models as catalog
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.diffusion.checkpoint import installation as install
+    from magicpose_cli.diffusion.checkpoint.loading import RELEASED_MODEL
     from magicpose_cli.errors import ConfigError
 
     entry, folder = catalog.asked(name), catalog.weights_folder(name)
@@ -104,7 +105,7 @@ def fetch_command(
             raise ConfigError(f"nobody is there to be asked whether to fetch {name}; pass --yes")
         typer.confirm("Fetch them?", abort=True, err=True)
     with shown(quiet) as on_progress:
-        if name == install.RELEASED_MODEL:
+        if name == RELEASED_MODEL:
             folder, told = install.install_released(
                 on_progress, entry=entry, dtype=dtype, free=free, overwrite=overwrite
             )

@@ -54,7 +54,6 @@ def command(
     """Convert, change, summarize and draw motion in space.
 
     Examples:
-
     * `magicpose motion walk.bvh --plot walk.png`
     * `magicpose motion walk.bvh -o walk.glb`
     * `magicpose motion walk.bvh -o loop.bvh --start 0.5 --loop --fps 30`

@@ -76,7 +76,7 @@ ResultSize = Annotated[str | int, AfterValidator(_check_size)]
 StepCount = Annotated[str | int, AfterValidator(_check_steps)]
 PersonChoice = Annotated[str | int, AfterValidator(_check_person)]
 AnchorChoice = Annotated[str | int, AfterValidator(_check_anchor)]
-CanvasSize = Annotated[str, AfterValidator(_check_canvas)]
+CanvasText = Annotated[str, AfterValidator(_check_canvas)]
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 NonEmptyNames = Annotated[
     list[NonEmpty], BeforeValidator(lambda x: [x] if isinstance(x, str) else x)
@@ -224,7 +224,7 @@ class MotionSettings(Section):
     """What DRIVER is; auto tells by the file. pose-maps: ready-drawn ones."""
     detector: Annotated[NonEmpty, Option("--detector", MOTION, "NAME")] = "auto"
     """auto (the best at hand), dwpose, mediapipe or mediapipe-tasks."""
-    canvas: Annotated[CanvasSize | None, Option("--canvas", MOTION, "WxH")] = None
+    canvas: Annotated[CanvasText | None, Option("--canvas", MOTION, "WxH")] = None
     """Size of the picture, for pose files that do not tell it."""
     start_s: Annotated[float | None, Option("--start", MOTION, "SECONDS")] = Field(None, ge=0)
     """Begin here in the driver."""

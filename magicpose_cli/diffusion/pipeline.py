@@ -252,7 +252,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         if height % factor or width % factor:
             raise ValueError(f"size {width}x{height}: expected multiples of {factor}")
         shape = (1, self.unet.config.in_channels, height // factor, width // factor)
-        return randn_tensor(shape, generator=generator, dtype=torch.float32)
+        noise: torch.Tensor = randn_tensor(shape, generator=generator, dtype=torch.float32)
+        return noise
 
     def encode_prompt(self, prompt: str = "") -> torch.Tensor:
         """(1, 77, d) last hidden state of CLIP; zeros for "" in a model without a text encoder."""

@@ -139,10 +139,11 @@ def _check_room(entry: Entry, folder: Path) -> None:
 def _from_hub(file: RemoteFile, folder: Path, on_bytes: Callable[[int], None]) -> Path:
     import huggingface_hub
     import huggingface_hub.utils
+    from huggingface_hub.utils.tqdm import tqdm as hub_bar
 
     logging: Any = huggingface_hub.utils.logging
 
-    class Bar(huggingface_hub.utils.tqdm):  # the hub's client tells its progress to a bar only
+    class Bar(hub_bar):  # the hub's client tells its progress to a bar only
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})
             self.count = options.get("initial", 0)

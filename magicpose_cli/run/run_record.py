@@ -29,7 +29,7 @@ _MAX_SIDE_PX = 16384
 Side = Annotated[int, Field(ge=1, le=_MAX_SIDE_PX)]
 FrameIndex = Annotated[int, Field(ge=0, lt=2**31)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Window = tuple[Finite, Finite, Finite, Finite]
+WindowEdges = tuple[Finite, Finite, Finite, Finite]
 """left, top, right, bottom in pixels of the reference; may reach beyond it."""
 
 
@@ -148,7 +148,7 @@ class MotionRecord:
     retarget: str
     anchor: int | None = None
     notes: tuple[str, ...] = ()
-    window: Window
+    window: WindowEdges
     shown: dict[str, Any] | None = None
     network_window: tuple[float, ...] | None = None
     maps_window: tuple[float, ...] | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-Item = TypeVar("Item")
+TimedItem = TypeVar("TimedItem")
 Span = tuple[str, float, float]
 """stage, begin and end in seconds since the clock was started."""
 
@@ -42,7 +42,7 @@ class StageTimer:
             if len(self.spans) < self.MAX_SPANS:
                 self.spans.append((stage, round(begin, 4), round(end, 4)))
 
-    def each(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
+    def each(self, stage: str, items: Iterable[TimedItem]) -> Iterator[TimedItem]:
         """The same items; the time that making each of them took counts as the stage's."""
         iterator = iter(items)
         while True:

@@ -15,9 +15,9 @@ from magicpose_cli.warping.parts import (
     ARM_PARTS,
     ARM_PARTS_BY_SIDE,
     FALLBACK_PARTS,
-    LIMB_JOINTS,
     MIN_WEIGHT,
-    TRUNK_JOINTS,
+    PART_JOINTS,
+    TRUNK_CORNERS,
 )
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 
@@ -79,7 +79,7 @@ class MotionField:
         windows: dict[str, Window],
     ) -> None:
         self._parts, self._reference = parts, reference
-        self._trunk = [joint for joint in TRUNK_JOINTS if reference.has(joint)]
+        self._trunk = [joint for joint in TRUNK_CORNERS if reference.has(joint)]
         self._layers = {}
         for name, window in windows.items():
             own = self._of_layer(weights, name, len(windows) > 1, height, grid)
@@ -175,7 +175,7 @@ class MotionField:
         if "trunk" in self._parts:
             maps["trunk"] = self._trunk_map(now)
         for part in self._parts:
-            if part in LIMB_JOINTS and now.has(*LIMB_JOINTS[part]):
+            if part in PART_JOINTS and now.has(*PART_JOINTS[part]):
                 maps[part] = self._limb_map(part, now)
         for side in BODY_SIDES:
             hand = self._hand_map(side, now) if f"{side}_hand" in self._parts else None
@@ -191,13 +191,13 @@ class MotionField:
         if not common:
             return np.eye(2, 3)
         source, target = (np.array([p.joint(j) for j in common]) for p in (self._reference, now))
-        if len(common) == len(TRUNK_JOINTS):
+        if len(common) == len(TRUNK_CORNERS):
             return similarity(source, target)
         return np.column_stack([np.eye(2), (target - source).mean(0)])
 
     def _limb_map(self, part: str, now: WarpPoints) -> Floats:
         """Return the map that stretches a limb along its bone and keeps its thickness."""
-        upper, lower = LIMB_JOINTS[part]
+        upper, lower = PART_JOINTS[part]
         start, to = self._reference.joint(upper), now.joint(upper)
         was, is_ = self._reference.joint(lower) - start, now.joint(lower) - to
         length, new_length = float(np.linalg.norm(was)), float(np.linalg.norm(is_))

@@ -27,7 +27,7 @@ SAME_COLOR, OTHER_COLOR = 15.0, 50.0  # levels of 255 apart, for all and for not
 EDGE_SIGMA = 1 / 48  # of the short side, over which edges are compared
 MIN_EDGE_VARIANCE = 30.0  # of gray levels, below which an area has no edges to compare
 EDGES_MATCH, EDGES_DIFFER = 0.5, 0.0  # correlation, for all and for nothing of the warp
-WINDOW_FADE = 0.05  # of the network's window, at those of its edges that lie inside the result
+NETWORK_WINDOW_FADE = 0.05  # of the window, at those of its edges that lie inside the result
 HAND_MARGIN = 0.3  # of a hand's size, around its points
 FOREARM_THICKNESS = 0.25  # of a forearm's length
 
@@ -189,7 +189,7 @@ class Fusion:
                 first = at
             if at[-1] > side:
                 last = side - at
-            depth = np.minimum(first, last) / (WINDOW_FADE * side)
+            depth = np.minimum(first, last) / (NETWORK_WINDOW_FADE * side)
             shares.append(np.clip(depth, 0, 1).astype(np.float32))
         return np.asarray(np.outer(shares[1], shares[0]), np.float32)
 

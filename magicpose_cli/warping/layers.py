@@ -16,7 +16,7 @@ from magicpose_cli.warping.interpolation import push_pull, upsample
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.parts import (
     ARM_PARTS_BY_SIDE,
-    LIMB_JOINTS,
+    PART_JOINTS,
     limb_segment,
     scaled_about_mean,
     trunk_outline,
@@ -119,7 +119,7 @@ def _reach(reference: WarpPoints, side: str, height: float, grid: Grid) -> Float
     """Return 1 near the bones and the hand of an arm, 0 away from them, (H, W) float32."""
     away = np.ones(grid.padded[::-1], np.uint8)
     for part in ARM_PARTS_BY_SIDE[side][:2]:
-        if reference.has(*LIMB_JOINTS[part]):
+        if reference.has(*PART_JOINTS[part]):
             start, end = (_pixel(point, grid) for point in limb_segment(part, reference))
             cv2.line(away, start, end, (0,), 1)
     if reference.has_hand(side):

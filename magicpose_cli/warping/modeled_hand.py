@@ -125,8 +125,7 @@ def model_hand(points: Floats, side: str, palm_px: float, skin: Floats) -> HandP
 
 
 def _boxes(hand: HandPicture, shape: tuple[int, ...]) -> tuple[PixelBox, PixelBox] | None:
-    """Rows and columns of what lies in a frame of a hand, in the frame and in the hand; None where
-    nothing does."""
+    """Rows and columns of what lies of a hand in a frame, in both; None where nothing does."""
     (left, top), (height, width) = hand.corner, hand.cover.shape
     rows = slice(max(top, 0), min(top + height, shape[0]))
     columns = slice(max(left, 0), min(left + width, shape[1]))
@@ -206,8 +205,7 @@ def _add(field: Floats, start: Floats, end: Floats, first: float, last: float) -
 
 
 def _lit(field: Floats, cover: Floats, palm: float) -> Floats:
-    """(h, w) float32 brightness: 1 where the surface faces the viewer, less on slopes that turn
-    from the lamp and in creases."""
+    """(h, w) float32 brightness: 1 where the surface faces the viewer, less away from the lamp."""
 
     def mean(sigma: float) -> Floats:
         weight = np.maximum(cv2.GaussianBlur(cover, (0, 0), sigma), 1e-3)

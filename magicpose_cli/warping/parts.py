@@ -14,7 +14,7 @@ from magicpose_cli.arrays import Floats, Integers, Picture
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 
-LIMB_JOINTS = {
+PART_JOINTS = {
     f"{side}_{part}": (f"{side}_{upper}", f"{side}_{lower}")
     for side in BODY_SIDES
     for part, upper, lower in (
@@ -34,7 +34,7 @@ FALLBACK_PARTS = {
     **{f"{side}_shin": (f"{side}_thigh", "trunk") for side in BODY_SIDES},
 }
 """Whose motion a part takes in frames that do not show it, the nearest first."""
-TRUNK_JOINTS = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
+TRUNK_CORNERS = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
 SEED_THICKNESS = {"upper_arm": 0.035, "forearm": 0.03, "thigh": 0.05, "shin": 0.035}
 """Of a seed along a limb, in body heights."""
 SEED_START, ARM_SEED_START, SEED_END = 0.12, 0.3, 0.9
@@ -55,8 +55,8 @@ SEED_PRIORITY = {"rest": 0, "trunk": 1, "head": 3}  # of overlapping seeds the h
 
 def body_parts(reference: WarpPoints) -> list[str]:
     """List the parts whose place the reference's points show."""
-    parts = [name for name, ends in LIMB_JOINTS.items() if reference.has(*ends)]
-    if sum(reference.has(joint) for joint in TRUNK_JOINTS) >= 2:
+    parts = [name for name, ends in PART_JOINTS.items() if reference.has(*ends)]
+    if sum(reference.has(joint) for joint in TRUNK_CORNERS) >= 2:
         parts.append("trunk")
     parts += [f"{s}_hand" for s in BODY_SIDES if f"{s}_forearm" in parts and reference.has_hand(s)]
     if reference.has_face:
@@ -139,7 +139,7 @@ def _labels(parts: list[str], reference: WarpPoints, height: float, grid: Grid) 
 def _seed(part: str, reference: WarpPoints, height: float, grid: Grid) -> Integers:
     """Return 1 where the part surely is, (rows, columns) uint8 of the grid."""
     mask = np.zeros(grid.shape, np.uint8)
-    if part in LIMB_JOINTS:
+    if part in PART_JOINTS:
         start, end = limb_segment(part, reference)
         first = ARM_SEED_START if part.endswith("upper_arm") else SEED_START
         thickness = SEED_THICKNESS[part.partition("_")[2]] * height / grid.step
@@ -183,7 +183,7 @@ def limb_segment(part: str, reference: WarpPoints) -> tuple[Floats, Floats]:
 
     A forearm ends at the knuckles of a hand that shows although no detector has read its points.
     """
-    start, end = (reference.joint(name) for name in LIMB_JOINTS[part])
+    start, end = (reference.joint(name) for name in PART_JOINTS[part])
     side, _, name = part.partition("_")
     if name == "forearm" and side in reference.wrists and not reference.has_hand(side):
         end = end + HAND_LENGTH * (end - start)
@@ -217,7 +217,7 @@ def trunk_outline(reference: WarpPoints, height: float) -> Floats:
     the hips.
     """
     down = np.array([0, TRUNK_LENGTH * height])
-    joints = {name: reference.joint(name) for name in TRUNK_JOINTS}
+    joints = {name: reference.joint(name) for name in TRUNK_CORNERS}
     for side, other in zip(BODY_SIDES, BODY_SIDES[::-1], strict=True):
         upper, lower = f"{side}_shoulder", f"{side}_hip"
         if not reference.has(upper):
@@ -225,7 +225,7 @@ def trunk_outline(reference: WarpPoints, height: float) -> Floats:
             joints[upper] = joints[lower] - down if reference.has(lower) else beside
         if not reference.has(lower):
             joints[lower] = joints[upper] + down
-    first, second, third, fourth = TRUNK_JOINTS
+    first, second, third, fourth = TRUNK_CORNERS
     quad: Floats = np.array([joints[name] for name in (first, second, fourth, third)])
     known: Floats = quad[is_known(quad)]
     return known

@@ -5,7 +5,7 @@ import pytest
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.parts import LIMB_JOINTS, body_parts, skin_weights
+from magicpose_cli.warping.parts import PART_JOINTS, body_parts, skin_weights
 from magicpose_cli.warping.warp_points import WarpPoints
 from tests.pose.drawn import mirrored
 from tests.warping.people import SIZE, shifted
@@ -32,7 +32,7 @@ def at(weight: np.ndarray, point: np.ndarray) -> float:
 
 def test_all_parts_of_a_whole_body_are_there(weights):
     hands = {"right_hand", "left_hand"}
-    assert weights.keys() == {*LIMB_JOINTS, *hands, "trunk", "head"}
+    assert weights.keys() == {*PART_JOINTS, *hands, "trunk", "head"}
 
 
 def test_they_are_shares(weights):
@@ -44,7 +44,7 @@ def test_they_are_shares(weights):
 
 @pytest.mark.parametrize("part", ["right_forearm", "left_forearm", "left_shin", "right_thigh"])
 def test_a_limb_belongs_to_itself_in_its_middle(weights, standing, part):
-    ends = [WarpPoints.of(standing.pose).joint(joint) for joint in LIMB_JOINTS[part]]
+    ends = [WarpPoints.of(standing.pose).joint(joint) for joint in PART_JOINTS[part]]
     assert at(weights[part], (ends[0] + ends[1]) / 2) > 0.9
 
 

@@ -108,7 +108,8 @@ def _scaled(
 
 def _channels(text: BvhText) -> tuple[Array, dict[int, Array]]:
     """(F, J, 4) rotations of all joints, and (F, 3) of those that have position channels, NaN in
-    the columns of axes that have none."""
+    the columns of axes that have none.
+    """
     frames = len(text.values)
     rotations = np.zeros((frames, len(text.joints), 4))
     rotations[..., 3] = 1.0

@@ -16,7 +16,7 @@ from magicpose_cli.pose.keypoints import MESH_POINTS, PARTS, Pose
 PersonPoints = dict[str, AnyArray]
 """What a file says of somebody in a frame: (n, 3) x, y, score by part; body_3d and face_3d, too,
 and as mesh MediaPipe's face, (468 or 478, 3), whose z is in the unit of x."""
-CanvasSize = tuple[int, int]
+PixelSize = tuple[int, int]
 """Width and height in pixels."""
 
 MAX_SIDE = 16384  # pixels of a canvas
@@ -44,7 +44,7 @@ class Told:
     """
 
     frames: list[list[PersonPoints]]
-    size: CanvasSize | None = None
+    size: PixelSize | None = None
     fps: float | None = None
     in_pixels: bool | None = None
     notes: list[str] = field(default_factory=list)
@@ -67,13 +67,13 @@ class Beside:
     """A film or a picture that lies beside a pose file and is what its poses are of."""
 
     name: str
-    size: CanvasSize
+    size: PixelSize
     fps: float | None = None
     frame_count: int = 1
 
 
 def settle(
-    where: str, told: Told, *, asked: CanvasSize | None = None, beside: Beside | None = None
+    where: str, told: Told, *, asked: PixelSize | None = None, beside: Beside | None = None
 ) -> PeopleClip:
     """The clip of what a file says, its coordinates in pixels of a canvas.
 
@@ -120,7 +120,7 @@ def settle(
     return PeopleClip(everybody, *size, fps=fps, notes=notes)
 
 
-def _pose(person: PersonPoints, size: CanvasSize, scale: CanvasSize) -> Pose:
+def _pose(person: PersonPoints, size: PixelSize, scale: PixelSize) -> Pose:
     flat, deep = np.array([*scale, 1.0]), np.array([*scale, scale[0]], np.float32)
     data = {part: rows * flat if part in PARTS else rows for part, rows in person.items()}
     mesh = data.pop("mesh", None)
@@ -147,7 +147,7 @@ def _are_parts_of_canvas(where: str, seen: Mask) -> bool:
     return True
 
 
-def _reach(where: str, seen: Mask) -> CanvasSize:
+def _reach(where: str, seen: Mask) -> PixelSize:
     far = seen.max(axis=0, initial=0.0)
     if not (far > 0).all() or (far > MAX_SIDE).any():
         raise InputError(

@@ -36,8 +36,8 @@ from magicpose_cli.pose.files.clip import (
     MAX_FPS,
     MAX_SIDE,
     MIN_FPS,
-    CanvasSize,
     PersonPoints,
+    PixelSize,
     Told,
     seen_rows,
 )
@@ -171,15 +171,13 @@ def scored(where: str, points: AnyArray, scores: AnyArray | None, least: float) 
     return data
 
 
-def size_and_rate(
-    path: Path, arrays: dict[str, AnyArray]
-) -> tuple[CanvasSize | None, float | None]:
+def size_and_rate(path: Path, arrays: dict[str, AnyArray]) -> tuple[PixelSize | None, float | None]:
     """What a file says of its canvas and its frames a second."""
     sides = arrays.get("size", np.zeros(0)).ravel()
     if len(sides) not in (0, 2):
         raise InputError(f"{path}: size: expected width and height, got {len(sides)} numbers")
     width, height = sides if len(sides) else (arrays.get("width"), arrays.get("height"))
-    size: CanvasSize | None = None
+    size: PixelSize | None = None
     if width is not None and height is not None:
         wide, high = (int(_number(path, "size", side, 1, MAX_SIDE)) for side in (width, height))
         size = (wide, high)

@@ -13,7 +13,7 @@ import numpy as np
 
 from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.clip import MAX_COORDINATE, MAX_FPS, MAX_SIDE, MIN_FPS, CanvasSize
+from magicpose_cli.pose.files.clip import MAX_COORDINATE, MAX_FPS, MAX_SIDE, MIN_FPS, PixelSize
 
 MAX_BYTES = 1 << 29  # of a file
 SIZE_KEYS = tuple(
@@ -115,7 +115,7 @@ def rows(where: str, key: str, value: list[Any], lengths: Sequence[int]) -> AnyA
     return data.reshape(-1, columns)
 
 
-def size_in(where: str, entry: dict[str, Any]) -> CanvasSize | None:
+def size_in(where: str, entry: dict[str, Any]) -> PixelSize | None:
     """Width and height of the picture, in pixels, where an object tells them."""
     for keys in SIZE_KEYS:
         sides = [_side(where, entry, key) for key in keys]

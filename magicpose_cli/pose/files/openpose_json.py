@@ -36,7 +36,7 @@ from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import natural, whole_file, whole_folder
 from magicpose_cli.pose.clip import PeopleClip, PoseClip
-from magicpose_cli.pose.files.clip import CanvasSize, PersonPoints, Told, seen_rows, settle
+from magicpose_cli.pose.files.clip import PersonPoints, PixelSize, Told, seen_rows, settle
 from magicpose_cli.pose.files.json_values import (
     Document,
     flat_rows,
@@ -55,7 +55,7 @@ KEYS_3D = {"body": "pose_keypoints_3d", "face": "face_keypoints_3d"}
 PUPILS = [BODY_JOINTS.index("right_eye"), BODY_JOINTS.index("left_eye")]  # face points 68 and 69
 OPENPOSE_VERSION = 1.3
 FRAME_FILES = "*_keypoints.json"
-FRAME_FILE_PATTERN = r".*_keypoints\.json"
+POSE_FILE_PATTERN = r".*_keypoints\.json"
 NUMBERED = re.compile(r"(.*)_\d{12}_keypoints\.json")
 
 
@@ -81,7 +81,7 @@ def write_clip_folder(folder: Path, clip: PeopleClip, *, overwrite: bool = False
 
     Errors: OutputError, also where the folder holds anything else.
     """
-    with whole_folder(Path(folder), overwrite, FRAME_FILE_PATTERN) as hidden:
+    with whole_folder(Path(folder), overwrite, POSE_FILE_PATTERN) as hidden:
         for index, people in enumerate(clip.people):
             entry = {
                 "version": OPENPOSE_VERSION,
@@ -102,7 +102,7 @@ def read_poses(path: Path) -> tuple[PoseClip, float | None]:
     return clip.largest, clip.fps
 
 
-def read_openpose(path: Path, *, canvas: CanvasSize | None = None) -> PeopleClip:
+def read_openpose(path: Path, *, canvas: PixelSize | None = None) -> PeopleClip:
     """Read a file of one frame or of a list of them, or a folder of such files, with everybody.
 
     canvas: its size, for files that do not tell. Errors: InputError, as read_poses.
@@ -151,7 +151,7 @@ def openpose_frames(where: str, documents: Sequence[Document]) -> Told:
         numbered = len(documents) == 1
         entries += [(f"{path}: frame {i}" if numbered else path, e) for i, e in enumerate(listed)]
     frames_read = [_frame(place, entry) for place, entry in entries]
-    told: CanvasSize | None = None
+    told: PixelSize | None = None
     for (place, _), frame in zip(entries, frames_read, strict=True):
         told = told or frame.size
         if frame.size and frame.size != told:
@@ -193,7 +193,7 @@ def frame_files(folder: Path) -> list[Path]:
 @dataclass
 class _Frame:
     people: list[PersonPoints]
-    size: CanvasSize | None
+    size: PixelSize | None
     timestamp: float | None
     animals: int
 
@@ -246,7 +246,7 @@ def _person(where: str, person: dict[str, Any]) -> PersonPoints:
 
 
 def _write_list(
-    path: Path, frames: Iterable[tuple[list[Pose], CanvasSize]], fps: float | None, overwrite: bool
+    path: Path, frames: Iterable[tuple[list[Pose], PixelSize]], fps: float | None, overwrite: bool
 ) -> None:
     with whole_file(path, overwrite) as hidden, hidden.open("w", encoding="utf-8") as file:
         for index, (people, size) in enumerate(frames):
@@ -256,7 +256,7 @@ def _write_list(
         file.write("\n]\n")
 
 
-def _about(size: CanvasSize, index: int, fps: float | None) -> dict[str, Any]:
+def _about(size: PixelSize, index: int, fps: float | None) -> dict[str, Any]:
     about: dict[str, Any] = {"canvas_width": size[0], "canvas_height": size[1]}
     return about if fps is None else about | {"timestamp": index / fps}
 

@@ -36,7 +36,7 @@ from magicpose_cli.pose.files.beside import (
     MeasureFile,
     find_beside,
 )
-from magicpose_cli.pose.files.clip import CanvasSize, Told, settle
+from magicpose_cli.pose.files.clip import PixelSize, Told, settle
 from magicpose_cli.pose.files.json_values import Document, load_json, refuse
 from magicpose_cli.pose.files.numbering import in_number_order
 from magicpose_cli.pose.keypoints import Pose
@@ -82,7 +82,7 @@ def is_pose_file(path: Path) -> bool:
 
 
 def read_clip(
-    path: str | Path, *, canvas: CanvasSize | None = None, measure: MeasureFile | None = None
+    path: str | Path, *, canvas: PixelSize | None = None, measure: MeasureFile | None = None
 ) -> PeopleClip:
     """Everybody in every frame of a pose file or a folder of them.
 
@@ -201,7 +201,7 @@ def check_pose_output(path: Path, overwrite: bool = False) -> None:
     """Raise OutputError where write_people could not write; to be asked before any work."""
     writer = _writer(path)
     folder = writer is openpose_json.write_clip_folder
-    check_writable(path, overwrite, openpose_json.FRAME_FILE_PATTERN if folder else None)
+    check_writable(path, overwrite, openpose_json.POSE_FILE_PATTERN if folder else None)
 
 
 def _writer(path: Path) -> Callable[..., None]:

@@ -10,7 +10,7 @@ from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip, has_mesh
 from magicpose_cli.pose.tracking.runs import columns_seen_alike
 
 # A face or hand is where this joint is.
-PART_JOINTS = {"face": "nose", "left_hand": "left_wrist", "right_hand": "right_wrist"}
+GAP_ANCHORS = {"face": "nose", "left_hand": "left_wrist", "right_hand": "right_wrist"}
 MIN_SEEN_SHARE = 0.5  # of the points that are usually seen: a person, not a piece of one
 SURE_GUESS = 0.5  # score from which on a guess is a joint that the picture's edge hides
 FILLED_SCORE = 0.5  # scores of filled points, as a share of their neighbors'
@@ -51,7 +51,7 @@ def interpolate_gaps(clip: PoseClip, max_gap_frames: int) -> None:
     faceless = ~clip.seen[:, PART_COLUMNS["face"]].any(axis=1)
     for part, columns in PART_COLUMNS.items():  # the body first: the others are anchored to it
         points, scores = clip.points[:, columns], clip.scores[:, columns]
-        anchor = clip.joint(PART_JOINTS[part]) if part in PART_JOINTS else None
+        anchor = clip.joint(GAP_ANCHORS[part]) if part in GAP_ANCHORS else None
         for frames, group in columns_seen_alike(scores > 0):
             gap = np.diff(frames)
             if ((gap > 1) & (gap <= max_gap_frames + 1)).any():

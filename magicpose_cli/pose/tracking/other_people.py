@@ -84,8 +84,7 @@ def remove_other_people(
 def _near(
     detections: Sequence[Sequence[Detection]], detection_index: Integers, fps: float
 ) -> Floats:
-    """(frames,) whether somebody else is near the person, or has been or will be for
-    OTHERS_NEAR_S."""
+    """(frames,) whether somebody else is near the person, or is for OTHERS_NEAR_S around it."""
     near = np.zeros(len(detection_index), dtype=bool)
     reach = round(OTHERS_NEAR_S * fps)
     for frame in np.flatnonzero(detection_index >= 0):

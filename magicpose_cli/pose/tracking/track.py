@@ -185,8 +185,7 @@ def _parts(believed: Mask, interpolated: Mask, shown: Mask) -> dict[str, dict[st
 
 
 def _jitter(clip: PoseClip, seen: Mask, size: Floats) -> float:
-    """Mean length of the joints' second differences in % of the person's size; 0 where none is
-    known.
+    """Mean length of the joints' second differences in % of the person's size; 0 of none.
 
     Over frames that are `seen` with both neighbors.
     """
