@@ -8,6 +8,7 @@ laid onto the creature's bone, multiplied by a gain and kept within limits.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -288,8 +289,7 @@ def _placed(motion: SkeletalMotion, person: SkeletalMotion, creature: Creature) 
         joints = [n for n, name in enumerate(motion.names) if name.removesuffix(END) in feet]
         lowest = forward_kinematics(motion)[:, joints, 1].min(axis=1)
         root[:, 1] += _lifts(person) * scale - lowest
-    motion.root_m[:] = root
-    return motion
+    return replace(motion, root_m=root)
 
 
 def _lifts(person: SkeletalMotion) -> Array:

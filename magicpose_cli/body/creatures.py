@@ -39,7 +39,7 @@ def _tupled(value: Any) -> Any:
 
 Meters = Annotated[float, Field(ge=-MAX_OFFSET_M, le=MAX_OFFSET_M, allow_inf_nan=False)]
 Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
-Point = Annotated[tuple[Meters, Meters, Meters], BeforeValidator(_tupled)]
+Vector3 = Annotated[tuple[Meters, Meters, Meters], BeforeValidator(_tupled)]
 SignedAxis = Literal["x", "y", "z", "-x", "-y", "-z"]
 AxisMap = Annotated[tuple[SignedAxis, SignedAxis, SignedAxis], BeforeValidator(_tupled)]
 AngleRange = Annotated[tuple[Degrees, Degrees], BeforeValidator(_tupled)]
@@ -63,9 +63,9 @@ class CreatureBone(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
     parent: str | None = None
     """The bone above; the first bone has none."""
-    offset_m: Point
+    offset_m: Vector3
     """From the parent's joint to this one; of the first bone, its place above the ground."""
-    end_m: Point | None = None
+    end_m: Vector3 | None = None
     """From the joint to the tip; bones without a child need one."""
     human: str | None = None
     """The VRM bone of the person that drives this one; without it, the bone keeps its rest."""
@@ -91,7 +91,7 @@ class Creature(Tables):
 
     description: str = ""
     root: CreatureRoot = CreatureRoot()
-    human_pose: dict[str, Point] = Field(default_factory=dict)
+    human_pose: dict[str, Vector3] = Field(default_factory=dict)
     """Directions of the person's bones in the pose that is the creature's rest, where they are not
     those of a T-pose; bones below go along."""
     bones: Annotated[tuple[CreatureBone, ...], BeforeValidator(_tupled)]
