@@ -8,6 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from magicpose_cli.body.chain_retargeting import retarget_chain
+from magicpose_cli.body.creature_mesh import creature_mesh
+from magicpose_cli.body.creature_transfer import creature_motion
+from magicpose_cli.body.creatures import load_creature
 from magicpose_cli.body.humanoid import humanoid, humanoid_of_person
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.motion_editing import (
@@ -25,6 +28,7 @@ from magicpose_cli.body.motion_files.files import (
     read_motion_file,
     write_motion_file,
 )
+from magicpose_cli.body.motion_files.glb_writer import write_glb
 from magicpose_cli.body.motion_plot import check_motion_plot, write_motion_plot
 from magicpose_cli.body.motion_summary import MotionSummary, summarize_motion
 from magicpose_cli.body.skeletal_motion import SkeletalMotion
@@ -45,6 +49,7 @@ class MotionEdits:
     smooth: take out jitter; 0 none, 1 usual.
     loop: let the end go over into the start.
     fps: another frame rate; time is kept.
+    onto: a creature to put it on: the name of one that ships, or a TOML file.
     """
 
     start_s: float | None = None
@@ -56,6 +61,7 @@ class MotionEdits:
     smooth: float | None = None
     loop: bool = False
     fps: float | None = None
+    onto: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,20 +96,27 @@ def convert_motion(
         check_motion_output(out, overwrite)
     if plot_to is not None:
         check_motion_plot(plot_to, overwrite)
+    creature = load_creature(edits.onto) if edits.onto is not None else None
     motion = edited_motion(read_motion_file(source), edits)
-    if out is not None and out.suffix.lower() == ".glb" and not edits.humanoid:
+    to_glb = out is not None and out.suffix.lower() == ".glb"
+    if creature is not None:
+        motion = creature_motion(motion, creature)
+    elif to_glb and not edits.humanoid:
         motion = humanoid_of_person(motion)
     notes: Sequence[str] = motion.notes
     if out is not None:
         notes = (*notes, *lost_in(out, motion))
-        write_motion_file(out, motion, overwrite=overwrite)
+        if creature is not None and to_glb:
+            write_glb(out, motion, creature_mesh(creature, motion), overwrite=overwrite)
+        else:
+            write_motion_file(out, motion, overwrite=overwrite)
     if plot_to is not None:
         write_motion_plot(plot_to, motion, (out or source).name, overwrite=overwrite)
     return ConvertedMotion(motion, summarize_motion(motion), tuple(notes))
 
 
 def edited_motion(motion: SkeletalMotion, edits: MotionEdits) -> SkeletalMotion:
-    """The motion with all edits. Errors: ConfigError and InputError."""
+    """The motion with all edits but `onto`. Errors: ConfigError and InputError."""
     if edits.start_s is not None or edits.end_s is not None:
         motion = cut_motion(motion, edits.start_s or 0.0, edits.end_s)
     if edits.mirror:

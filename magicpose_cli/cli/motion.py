@@ -39,6 +39,8 @@ def command(
         help="Go over into another motion at the end, within so many seconds (0.5).")] = None,
     humanoid: Annotated[bool, option("--humanoid", panel=MOTION,
         help="Put it on the bones of VRM's humanoid, in a T-pose at rest (.glb: always).")] = False,
+    onto: Annotated[str | None, option("--onto", panel=MOTION, metavar="CREATURE",
+        help="Put it on another kind of body: dog, bird, puppet, or a TOML file.")] = None,
     smooth: Annotated[float | None, option("--smooth", panel=MOTION, metavar="0..2",
         help="Take out jitter, without lag: 0 none, 1 usual.")] = None,
     loop: Annotated[bool, option("--loop", panel=MOTION,
@@ -56,13 +58,14 @@ def command(
     Examples:
     * `magicpose motion walk.bvh --plot walk.png`
     * `magicpose motion walk.bvh -o walk.glb`
+    * `magicpose motion walk.bvh --onto dog -o dog.glb`
     * `magicpose motion walk.bvh -o loop.bvh --start 0.5 --loop --fps 30`
     """
     from magicpose_cli.body.motion_conversion import MotionEdits, convert_motion
 
     edits = MotionEdits(
         start_s=start, end_s=end, mirror=mirror, speed=speed, blend=_blend_of(blend),
-        humanoid=humanoid, smooth=smooth, loop=loop, fps=fps,
+        humanoid=humanoid, smooth=smooth, loop=loop, fps=fps, onto=onto,
     )  # fmt: skip
     result = convert_motion(source, out, edits, plot_to=plot, overwrite=overwrite)
     if as_json:
