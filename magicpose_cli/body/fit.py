@@ -37,6 +37,7 @@ from magicpose_cli.body.layout import POSE_POINTS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.keypoints import BODY_JOINTS
+from magicpose_cli.progress import OnProgress, Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,6 +109,7 @@ def fit_clip(
     focal_px: float | None = None,
     points_3d: Array | None = None,
     rounds: int = ROUNDS,
+    on_progress: OnProgress = silent,
 ) -> FittedClip:
     """Fit the body to one person's points.
 
@@ -123,6 +125,7 @@ def fit_clip(
         points_3d: (F, 18, 3) of Pose.body_3d: x right, y down, z away, up to scale and shift; NaN
             where unknown. None where there are none.
         rounds: of Gauss-Newton, for the body alone; a few more, of body and fingers, follow.
+        on_progress: is told of the stage "fit".
 
     Raises:
         InputError: for arrays of other shapes, or where no frame shows the body, or for a rate or
@@ -136,7 +139,7 @@ def fit_clip(
     clip = _Clip(points, scores, points_3d, (width, height), focal, fps)
     rigs = _Rigs(make_rig(body, _rows(KNUCKLES)), make_rig(body, _rows(range(21)), GROUP_NAMES))
     with torch.no_grad():
-        state = _fit_windows(rigs, clip, rounds)
+        state = _fit_windows(rigs, clip, rounds, on_progress)
         found = [
             _distances(rigs.whole, _part_of(state, window), clip.part(window))
             for window in windows_of(len(points), overlap=0)
@@ -148,10 +151,11 @@ def fit_clip(
     return FittedClip(shape, rotations, state.place, camera, torch.cat(found))
 
 
-def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int) -> FitState:
+def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int, on_progress: OnProgress) -> FitState:
     """Fit all windows with the shape of the one that shows most."""
     windows = windows_of(len(clip.points))
     most = max(windows, key=lambda window: clip.part(window).seen_frames)
+    on_progress(Progress("fit", 0, len(windows), unit="windows"))
     best = _fit_window(rigs, clip.part(most), rounds, None)
     parts: list[FitState | None] = []
     for window in windows:
@@ -162,6 +166,7 @@ def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int) -> FitState:
             parts.append(_fit_window(rigs, part, rounds, best.shape))
         else:
             parts.append(None)
+        on_progress(Progress("fit", len(parts), len(windows), unit="windows"))
     return replace(joined(parts, windows), shape=best.shape)
 
 

@@ -16,6 +16,7 @@ GROUND_S = 2.0  # within so many seconds around: the ground of many takes is not
 LOW_PERCENT = 10.0  # of the frames around, which a few wild ones do not change
 CONTACT_SPEED = 0.5  # meters a second
 SMOOTH_S = 0.1  # over which speeds are averaged
+LEAST_BONE_M = 1e-3
 FLEXIONS = {
     "hip": ("spine", "UpperLeg", "LowerLeg"),
     "knee": ("UpperLeg", "LowerLeg", "Foot"),
@@ -129,11 +130,20 @@ def joint_angles(places: Array, bones: Mapping[str, int]) -> dict[str, Array]:
             second, third = f"{side}{at}", f"{side}{below}"
             if not {first, second, third} <= bones.keys():
                 continue
-            start = bones["hips"] if joint == "hip" else bones[second]
-            upper = places[:, start] - places[:, bones[first]]
+            if joint == "hip":
+                upper = places[:, bones["hips"]] - places[:, _above_hips(places, bones)]
+            else:
+                upper = places[:, bones[second]] - places[:, bones[first]]
             lower = places[:, bones[third]] - places[:, bones[second]]
             angles[f"{side} {joint}"] = _between(upper, lower)
     return angles
+
+
+def _above_hips(places: Array, bones: Mapping[str, int]) -> int:
+    """The lowest joint of the spine that is not where the hips are, as it is in some skeletons."""
+    spine = [bones[bone] for bone in ("spine", "chest", "upperChest", "neck") if bone in bones]
+    away = np.linalg.norm(places[0, spine] - places[0, bones["hips"]], axis=-1) > LEAST_BONE_M
+    return next((joint for joint, far in zip(spine, away, strict=True) if far), spine[0])
 
 
 def _between(first: Array, second: Array) -> Array:

@@ -37,7 +37,8 @@ from magicpose_cli.files import check_writable
 
 KINDS = (".bvh", ".glb", ".npz", ".csv")
 GLB_KINDS = (".glb", ".vrma", ".vrm")
-FILMS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v")
+FILMS_AND_POSES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v", ".json")
+OTHER_KINDS = (".fbx", ".c3d", ".dae", ".gltf", ".trc", ".usd", ".pkl", ".pickle", ".pt", ".pth")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".npy")
 
 
@@ -60,10 +61,10 @@ def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalM
         return read_face_csv(path, fps=fps)
     if suffix == ".npz":
         return _read_npz(path, fps)
-    if suffix in FILMS or suffix == ".json":
+    if suffix in FILMS_AND_POSES:
         raise InputError(
-            f"{path}: a body in space is not yet found in films or poses; expected a motion file "
-            f"({', '.join(KINDS)}); for the points of a person in the picture use: magicpose poses"
+            f"{path}: is no motion file; expected {', '.join(KINDS)} (a body is found in films and "
+            f"poses by: magicpose motion {path} -o {path.stem}.npz)"
         )
     if suffix in PICKLES:
         raise InputError(f"{path}: {suffix} is not opened; expected {', '.join(KINDS)}")
@@ -71,6 +72,21 @@ def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalM
         f"{path}: {suffix or 'a name without suffix'} is no kind of motion file; expected "
         f"{', '.join(KINDS)} (from .fbx, Blender exports .bvh and .glb)"
     )
+
+
+def is_motion_file(path: Path) -> bool:
+    """Return True for what `read_motion_file` reads or refuses best, rather than a reader of poses.
+
+    The suffix tells, and of a .npz what it holds. One that cannot be read counts as well.
+    """
+    suffix = path.suffix.lower()
+    if suffix != ".npz":
+        return suffix in (".bvh", ".csv", *GLB_KINDS, *OTHER_KINDS)
+    try:
+        names = member_names(path)
+    except InputError:
+        return True
+    return MARK in names or is_amass(names)
 
 
 def _read_npz(path: Path, fps: float | None) -> SkeletalMotion:
