@@ -64,7 +64,7 @@ def test_bones_point_where_the_drawn_persons_do(poses_file, drawn, tmp_path):
     stages = []
     filmed = convert_film(
         poses_file, tmp_path / "dance.bvh", MOTION, MotionEdits(),
-        plot_to=tmp_path / "dance.png", on_progress=lambda progress: stages.append(progress.stage),
+        on_progress=lambda progress: stages.append(progress.stage),
     )  # fmt: skip
     written = read_motion_file(tmp_path / "dance.bvh")
     assert len(written) == 8 and written.fps == pytest.approx(16)
@@ -73,7 +73,7 @@ def test_bones_point_where_the_drawn_persons_do(poses_file, drawn, tmp_path):
     assert filmed.fit.bone_length_spread_mm < 1e-6
     assert filmed.fit.reprojection_px < 5
     assert any("the poses tell no depth" in note for note in filmed.converted.notes)
-    assert "fit" in stages and (tmp_path / "dance.png").is_file()
+    assert "fit" in stages
     assert alike(mirrored_motion(written), drawn.poses()).min() < 0.5  # the other side's arms
 
 
@@ -84,9 +84,10 @@ def test_a_film_becomes_a_motion_and_an_overlay(drawn, tmp_path):
     settings = Preset().with_options(motion__end_s=0.375).motion
     filmed = convert_film(
         tmp_path / "dance.mp4", tmp_path / "dance.glb", settings, MotionEdits(mirror=True),
-        overlay_to=tmp_path / "over.mp4",
+        overlay_to=tmp_path / "over.mp4", plot_to=tmp_path / "dance.png",
     )  # fmt: skip
     assert len(filmed.converted.motion) == probe(tmp_path / "over.mp4").frame_count == 6
+    assert (tmp_path / "dance.png").is_file()
     again = fit_person(tmp_path / "dance.mp4", settings)
     assert np.median(alike(again.motion, drawn.poses()[:6])) > 0.9
     assert not any("no depth" in note for note in again.motion.notes)
@@ -115,10 +116,10 @@ def test_one_frame_is_a_motion(drawn, tmp_path):
 
 def test_frames_that_show_nobody_are_held(drawn, tmp_path):
     nobody = Pose.of(256, 256)
-    poses = [*drawn.poses()[:2], *[nobody] * 20, *drawn.poses()[2:4]]
+    poses = [*drawn.poses()[:2], *[nobody] * 10, *drawn.poses()[2:4]]
     write_people(tmp_path / "gap.npz", PoseClip.of(poses, 16))
     found = fit_person(tmp_path / "gap.npz", MOTION)
-    assert len(found.motion) == 24 and np.isfinite(forward_kinematics(found.motion)).all()
+    assert len(found.motion) == 14 and np.isfinite(forward_kinematics(found.motion)).all()
 
 
 def test_a_face_alone_is_no_body(drawn, tmp_path):
