@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.fit_rig import SHAPE_COMPONENTS, FitRig, make_rig
 from magicpose_cli.body.fit_start import lifted, start_rotations
 from magicpose_cli.body.fit_steps import (
-    ANKLES,
+    ANKLE_ROWS,
     FitState,
     Observed,
     best_place,
@@ -42,9 +42,8 @@ from magicpose_cli.progress import OnProgress, Progress, silent
 if TYPE_CHECKING:
     from torch import Tensor
 
-Array = NDArray[Any]
 FOCAL = 1.2  # of the picture's longer side, where the focal length is unknown
-ROUNDS = 12  # of the body alone
+BODY_ROUNDS = 12  # of the body alone
 FINGER_ROUNDS = 4  # of body and fingers, where hands are seen
 FACE_ROWS = (0, 8, 16, 27, 30, 33, 36, 39, 42, 45)  # of the 68: those that no expression moves much
 PATIENCE = 6.0  # at first: points that are far off pull, too, and count as outliers in the end
@@ -77,9 +76,9 @@ class _Rigs(NamedTuple):
 class _Clip:
     """What fit_clip() is given."""
 
-    points: Array
-    scores: Array
-    points_3d: Array | None
+    points: AnyArray
+    scores: AnyArray
+    points_3d: AnyArray | None
     size: tuple[int, int]
     focal_px: float
     fps: float
@@ -100,15 +99,15 @@ class _Clip:
 
 def fit_clip(
     body: Body,
-    points: Array,
-    scores: Array,
+    points: AnyArray,
+    scores: AnyArray,
     width: int,
     height: int,
     *,
     fps: float = 30.0,
     focal_px: float | None = None,
-    points_3d: Array | None = None,
-    rounds: int = ROUNDS,
+    points_3d: AnyArray | None = None,
+    rounds: int = BODY_ROUNDS,
     on_progress: OnProgress = silent,
 ) -> FittedClip:
     """Fit the body to one person's points.
@@ -188,7 +187,7 @@ def _fit_window(rigs: _Rigs, clip: _Clip, rounds: int, shape: Tensor | None) -> 
     return state
 
 
-def _check(points: Array, scores: Array, points_3d: Array | None) -> None:
+def _check(points: AnyArray, scores: AnyArray, points_3d: AnyArray | None) -> None:
     frames = len(points)
     if points.shape != (frames, POSE_POINTS, 2) or scores.shape != (frames, POSE_POINTS):
         raise InputError(
@@ -240,7 +239,7 @@ def _observe(clip: _Clip, rows: list[int]) -> Observed:
     face = slice(len(BODY_JOINTS), len(BODY_JOINTS) + len(FACE_ROWS))
     weights[:, face] *= FACE_WEIGHT
     weights[:, face.stop :] *= HAND_WEIGHT
-    ankles = pixels[:, ANKLES]
+    ankles = pixels[:, ANKLE_ROWS]
     speed = (ankles[1:] - ankles[:-1]).norm(dim=-1) * clip.fps / tall[1:, None]
     space = None
     if clip.points_3d is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from magicpose_cli.body.fit import FittedClip
 
-DRAWN_SIDE = 480  # pixels of the long side that is drawn at most; the rest is enlarged
+OVERLAY_SIDE = 480  # pixels of the long side that is drawn at most; the rest is enlarged
 OPACITY = 0.75
 # Linear colors (Okabe and Ito's): the left side is green, the right one orange, as in the plots.
 LEFT_ALBEDO, RIGHT_ALBEDO, MIDDLE_ALBEDO = (0.0, 0.34, 0.17), (0.66, 0.11, 0.0), (0.25, 0.45, 0.75)
@@ -64,8 +64,8 @@ def fit_overlay(body: Body, fitted: FittedClip, frame: int, picture: Picture) ->
 
 
 def _reduced(camera: Camera) -> Camera:
-    """The camera of a picture whose long side is DRAWN_SIDE at most."""
-    share = min(1.0, DRAWN_SIDE / max(camera.width, camera.height))
+    """The camera of a picture whose long side is OVERLAY_SIDE at most."""
+    share = min(1.0, OVERLAY_SIDE / max(camera.width, camera.height))
     return replace(
         camera,
         width=max(round(camera.width * share), 1),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid import humanoid
 from magicpose_cli.body.humanoid_names import ancestors, humanoid_joints
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.motion_files.glb_writer import SkinnedMesh
 from magicpose_cli.body.skeletal_motion import (
-    Array,
     SkeletalMotion,
     rest_positions,
     world_rotations,
@@ -58,7 +58,7 @@ def _at_rest(motion: SkeletalMotion) -> SkeletalMotion:
     return replace(motion, rotations=still, root_m=motion.rest_offsets_m[:1], curves={})
 
 
-def _weights_of_bones(weights: Array, sources: Array, parents: tuple[int, ...]) -> Array:
+def _weights_of_bones(weights: AnyArray, sources: AnyArray, parents: tuple[int, ...]) -> AnyArray:
     """(V, bones): the weights (V, J) of joints, added to those of the nearest bone above."""
     bone_of = {int(joint): bone for bone, joint in enumerate(sources)}
     found = np.zeros((len(weights), len(sources)))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.motion_summary import foot_contacts
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion, forward_kinematics
+from magicpose_cli.body.skeletal_motion import SkeletalMotion, forward_kinematics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,13 +69,13 @@ def fitted_motion(body: Body, fitted: FittedClip, fps: float | Fraction) -> Skel
     return SkeletalMotion(skeleton_names(body), parents, offsets, rotations, root, fps)
 
 
-def upright_part(rotation: Array) -> Rotation:
+def upright_part(rotation: AnyArray) -> Rotation:
     """Return the part about the vertical of a rotation (4,), which may be none."""
     part = np.array([0.0, rotation[1], 0.0, rotation[3]])
     return Rotation.from_quat(part) if np.linalg.norm(part) > 1e-6 else Rotation.identity()
 
 
-def _lowest_m(body: Body, fitted: FittedClip) -> Array:
+def _lowest_m(body: Body, fitted: FittedClip) -> AnyArray:
     """(F,) how low the skin reaches in each frame, meters."""
     import torch
 
@@ -127,7 +128,7 @@ def summarize_fit(body: Body, fitted: FittedClip, motion: SkeletalMotion) -> Fit
     )
 
 
-def foot_skate_m_s(motion: SkeletalMotion, places: Array) -> float | None:
+def foot_skate_m_s(motion: SkeletalMotion, places: AnyArray) -> float | None:
     """Return the mean speed over the ground of the feet that stand; None where none does.
 
     Args:

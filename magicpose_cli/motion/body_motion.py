@@ -33,7 +33,7 @@ from magicpose_cli.video import VideoWriter, check_output, read_picture, write_p
 from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open_picture
 
 FITTED_LAYERS = ("skin", "eyes", "tights")  # MakeHuman's tights, as a suit
-LEGS = [BODY_JOINTS.index(f"{side}_{joint}") for side in ("left", "right")
+LEG_JOINTS = [BODY_JOINTS.index(f"{side}_{joint}") for side in ("left", "right")
         for joint in ("knee", "ankle")]  # fmt: skip
 HARDLY_SEEN = 0.25  # of the legs' joints in all frames
 
@@ -180,7 +180,7 @@ def _guesses(summary: FitSummary, scores: Floats, in_space: bool) -> list[str]:
     ]
     if not in_space:
         notes.append("the poses tell no depth: it is guessed from their points in the picture")
-    if (scores[:, LEGS] > 0).mean() < HARDLY_SEEN:
+    if (scores[:, LEG_JOINTS] > 0).mean() < HARDLY_SEEN:
         notes.append("the legs are hardly seen: they are held near the rest pose")
     if summary.unseen:
         notes.append(f"nobody is seen in {summary.unseen} of {len(scores)} frames: these are held")

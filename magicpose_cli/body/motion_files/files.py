@@ -35,11 +35,11 @@ from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable
 
-KINDS = (".bvh", ".glb", ".npz", ".csv")
+MOTION_SUFFIXES = (".bvh", ".glb", ".npz", ".csv")
 GLB_KINDS = (".glb", ".vrma", ".vrm")
 FILMS_AND_POSES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v", ".json")
 OTHER_KINDS = (".fbx", ".c3d", ".dae", ".gltf", ".trc", ".usd", ".pkl", ".pickle", ".pt", ".pth")
-PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".npy")
+PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".npy")
 
 
 def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalMotion:
@@ -63,14 +63,14 @@ def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalM
         return _read_npz(path, fps)
     if suffix in FILMS_AND_POSES:
         raise InputError(
-            f"{path}: is no motion file; expected {', '.join(KINDS)} (a body is found in films and "
-            f"poses by: magicpose motion {path} -o {path.stem}.npz)"
+            f"{path}: is no motion file; expected {', '.join(MOTION_SUFFIXES)} (a body is found "
+            f"in films and poses by: magicpose motion {path} -o {path.stem}.npz)"
         )
-    if suffix in PICKLES:
-        raise InputError(f"{path}: {suffix} is not opened; expected {', '.join(KINDS)}")
+    if suffix in PICKLE_SUFFIXES:
+        raise InputError(f"{path}: {suffix} is not opened; expected {', '.join(MOTION_SUFFIXES)}")
     raise InputError(
         f"{path}: {suffix or 'a name without suffix'} is no kind of motion file; expected "
-        f"{', '.join(KINDS)} (from .fbx, Blender exports .bvh and .glb)"
+        f"{', '.join(MOTION_SUFFIXES)} (from .fbx, Blender exports .bvh and .glb)"
     )
 
 
@@ -107,7 +107,7 @@ def _glb_of_person(path: Path, motion: SkeletalMotion, *, overwrite: bool = Fals
     write_glb(path, humanoid_of_person(motion), overwrite=overwrite)
 
 
-WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
+MOTION_WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
     ".bvh": write_bvh,
     ".glb": _glb_of_person,
     ".npz": write_motion_npz,
@@ -130,17 +130,17 @@ def check_motion_output(path: Path, overwrite: bool = False) -> None:
 
 
 def _writer(path: Path) -> Callable[..., None]:
-    for suffix, writer in WRITERS.items():
+    for suffix, writer in MOTION_WRITERS.items():
         if path.name.lower().endswith(suffix):
             return writer
     if path.suffix.lower() == ".json":
         raise OutputError(
             f"{path}: poses in a picture are not made of motion in space so far; choose "
-            f"{', '.join(WRITERS)}"
+            f"{', '.join(MOTION_WRITERS)}"
         )
     raise OutputError(
         f"{path}: {path.suffix or 'a name without suffix'} is no kind of motion file; choose "
-        f"{', '.join(WRITERS)}"
+        f"{', '.join(MOTION_WRITERS)}"
     )
 
 
