@@ -160,7 +160,8 @@ def _pictures_of(source: Path, settings: MotionSettings) -> Iterator[Picture]:
 
 def _joined(pose: Pose, kind: str) -> Floats:
     """All points (128, 2) of a pose, or their scores (128,) where kind is "_score"."""
-    return np.concatenate([getattr(pose, f"{part}{kind}") for part in PARTS]).astype(np.float64)
+    parts = [getattr(pose, f"{part}{kind}") for part in PARTS]
+    return np.asarray(np.concatenate(parts), np.float64)
 
 
 def _points_in_space(poses: list[Pose]) -> Floats | None:
@@ -168,7 +169,8 @@ def _points_in_space(poses: list[Pose]) -> Floats | None:
     if all(pose.body_3d is None for pose in poses):
         return None
     unknown = np.full((len(BODY_JOINTS), 3), np.nan)
-    return np.stack([unknown if pose.body_3d is None else pose.body_3d for pose in poses])
+    found = [unknown if pose.body_3d is None else pose.body_3d for pose in poses]
+    return np.asarray(np.stack(found), np.float64)
 
 
 def _guesses(summary: FitSummary, scores: Floats, in_space: bool) -> list[str]:
