@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
-from magicpose_cli.arrays import Floats, Picture
+from magicpose_cli.arrays import Picture, Scores
 from magicpose_cli.body.fit import FittedClip, fit_clip
 from magicpose_cli.body.fit_overlay import fit_overlay
 from magicpose_cli.body.fitted_mesh import humanoid_mesh
@@ -26,8 +24,9 @@ from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable
+from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.files.read_write import is_pose_file
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.keypoints import BODY_JOINTS
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video import VideoWriter, check_output, read_picture, write_picture
 from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open_picture
@@ -120,26 +119,23 @@ def fit_person(
         DetectionError: Where nobody is found.
     """
     poses, rate, notes = _poses_of(source, settings, on_progress)
-    points = np.stack([_joined(pose, "") for pose in poses])
-    scores = np.stack([_joined(pose, "_score") for pose in poses])
-    space = _points_in_space(poses)
     body = Body.load(FITTED_LAYERS)
     try:
         fitted = fit_clip(
-            body, points, scores, poses[0].width, poses[0].height,
-            fps=float(rate), points_3d=space, on_progress=on_progress,
+            body, poses.points, poses.scores, poses.width, poses.height,
+            fps=float(rate), points_3d=poses.body_3d, on_progress=on_progress,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
     motion = fitted_motion(body, fitted, rate)
     summary = summarize_fit(body, fitted, motion)
-    notes += _guesses(summary, scores, space is not None)
+    notes += _guesses(summary, poses.scores, poses.body_3d is not None)
     return FittedPerson(body, fitted, replace(motion, notes=tuple(notes)), summary, rate)
 
 
 def _poses_of(
     source: Path, settings: MotionSettings, on_progress: OnProgress
-) -> tuple[list[Pose], Fraction, list[str]]:
+) -> tuple[PoseClip, Fraction, list[str]]:
     """Everything that is taken from the search for poses: one person's, their rate, and notes."""
     from magicpose_cli.motion.driver import rate_of
     from magicpose_cli.motion.extract import extract_poses
@@ -158,22 +154,7 @@ def _pictures_of(source: Path, settings: MotionSettings) -> Iterator[Picture]:
         yield from open_driver(source, settings).frames()
 
 
-def _joined(pose: Pose, kind: str) -> Floats:
-    """All points (128, 2) of a pose, or their scores (128,) where kind is "_score"."""
-    parts = [getattr(pose, f"{part}{kind}") for part in PARTS]
-    return np.asarray(np.concatenate(parts), np.float64)
-
-
-def _points_in_space(poses: list[Pose]) -> Floats | None:
-    """(F, 18, 3), NaN where unknown; None where no pose has any."""
-    if all(pose.body_3d is None for pose in poses):
-        return None
-    unknown = np.full((len(BODY_JOINTS), 3), np.nan)
-    found = [unknown if pose.body_3d is None else pose.body_3d for pose in poses]
-    return np.asarray(np.stack(found), np.float64)
-
-
-def _guesses(summary: FitSummary, scores: Floats, in_space: bool) -> list[str]:
+def _guesses(summary: FitSummary, scores: Scores, in_space: bool) -> list[str]:
     """What a picture does not tell and was guessed, a sentence each."""
     notes = [
         f"the focal length is guessed ({summary.focal_px:.0f} px); the camera is taken for level "

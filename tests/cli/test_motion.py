@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.motion_files.files import read_motion_file
 from magicpose_cli.cli.app import app
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.read_write import write_people
 from tests.body.motion import dance, seen_poses
 from tests.body.skeletons import MIXAMO, bvh_text, walk
@@ -26,8 +26,8 @@ def run(tmp_path, monkeypatch, body_poses):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "walk.bvh").write_text(bvh_text(walk(40), MIXAMO))
     (tmp_path / "a:b.bvh").write_text(bvh_text(walk(20), MIXAMO))
-    write_people(tmp_path / "poses.npz", PoseClip.of(body_poses, 30))
-    write_people(tmp_path / "nobody.json", PoseClip([[], []], 640, 480, 30))
+    write_people(tmp_path / "poses.npz", PeopleClip.of(body_poses, 30))
+    write_people(tmp_path / "nobody.json", PeopleClip([[], []], 640, 480, 30))
 
     def command(*arguments):
         return CliRunner().invoke(app, ["motion", *map(str, arguments)])

@@ -13,7 +13,7 @@ from magicpose_cli.config.preset import Preset
 from magicpose_cli.demo import dance
 from magicpose_cli.errors import DetectionError, InputError, OutputError
 from magicpose_cli.motion.body_motion import convert_film, fit_person
-from magicpose_cli.pose.files.clip import PoseClip
+from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.read_write import write_people
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.synthetic.casting import sample_identities
@@ -42,7 +42,7 @@ def drawn():
 @pytest.fixture(scope="module")
 def poses_file(drawn, tmp_path_factory):
     path = tmp_path_factory.mktemp("drawn") / "dance.json"
-    write_people(path, PoseClip.of(drawn.poses(), 16))
+    write_people(path, PeopleClip.of(drawn.poses(), 16))
     return path
 
 
@@ -107,7 +107,7 @@ def test_a_film_with_nobody(tmp_path):
 
 
 def test_one_frame_is_a_motion(drawn, tmp_path):
-    write_people(tmp_path / "one.npz", PoseClip.of(drawn.poses()[:1], None))
+    write_people(tmp_path / "one.npz", PeopleClip.of(drawn.poses()[:1], None))
     filmed = convert_film(tmp_path / "one.npz", tmp_path / "one.bvh", MOTION, MotionEdits())
     assert len(read_motion_file(tmp_path / "one.bvh")) == 1
     assert filmed.fit.foot_skate_m_s is None
@@ -117,7 +117,7 @@ def test_one_frame_is_a_motion(drawn, tmp_path):
 def test_frames_that_show_nobody_are_held(drawn, tmp_path):
     nobody = Pose.of(256, 256)
     poses = [*drawn.poses()[:2], *[nobody] * 10, *drawn.poses()[2:4]]
-    write_people(tmp_path / "gap.npz", PoseClip.of(poses, 16))
+    write_people(tmp_path / "gap.npz", PeopleClip.of(poses, 16))
     found = fit_person(tmp_path / "gap.npz", MOTION)
     assert len(found.motion) == 14 and np.isfinite(forward_kinematics(found.motion)).all()
 
@@ -125,7 +125,7 @@ def test_frames_that_show_nobody_are_held(drawn, tmp_path):
 def test_a_face_alone_is_no_body(drawn, tmp_path):
     pose = drawn.poses()[0]
     face = Pose.of(256, 256, face=np.column_stack([pose.face, pose.face_score]))
-    write_people(tmp_path / "face.npz", PoseClip.of([face, face], 16))
+    write_people(tmp_path / "face.npz", PeopleClip.of([face, face], 16))
     with pytest.raises(InputError, match=r"face.npz: no frame shows four points"):
         fit_person(tmp_path / "face.npz", MOTION)
 
