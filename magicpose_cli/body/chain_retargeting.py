@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid_names import bone_above, humanoid_joints
 from magicpose_cli.body.skeletal_motion import (
-    Array,
     SkeletalMotion,
     joint_positions,
     local_rotations,
@@ -44,7 +44,7 @@ SNAP_DEG = 25.0
 class _Chain:
     """The bones of a humanoid in one pose: places and the bone that each points to."""
 
-    places: dict[str, Array]
+    places: dict[str, AnyArray]
 
     def next_bone(self, bone: str) -> str | None:
         if bone in ("hips", "head"):
@@ -59,7 +59,7 @@ class _Chain:
         below = (other for other in self.places if other != "hips")
         return next((o for o in below if bone_above(o, set(self.places)) == bone), None)
 
-    def direction(self, bone: str) -> Array | None:
+    def direction(self, bone: str) -> AnyArray | None:
         following = self.next_bone(bone)
         if following is None:
             return None
@@ -71,8 +71,8 @@ class _Chain:
 def retarget_chain(
     motion: SkeletalMotion,
     target_names: Sequence[str],
-    target_parents: Sequence[int] | Array,
-    target_offsets: Array,
+    target_parents: Sequence[int] | AnyArray,
+    target_offsets: AnyArray,
 ) -> SkeletalMotion:
     """The motion on another skeleton.
 
@@ -100,7 +100,7 @@ def retarget_chain(
     target_rest = rest_positions(target_parents, target_offsets)
     rest = _Chain({bone: target_rest[target[bone]] for bone in shared})
     constants = _calibrate(motion, source, rest, source_world, places)
-    world: dict[int, Array] = {}
+    world: dict[int, AnyArray] = {}
     for bone in shared:
         turned = Rotation.from_quat(source_world[:, source[bone]]) * constants[bone]
         way, following = rest.direction(bone), rest.next_bone(bone)
@@ -125,7 +125,7 @@ def retarget_chain(
     return replace(result, root_m=hips_m - joint_positions(result, filled)[:, target["hips"]])
 
 
-def _bones(names: Sequence[str], parents: Sequence[int] | Array) -> dict[str, int]:
+def _bones(names: Sequence[str], parents: Sequence[int] | AnyArray) -> dict[str, int]:
     bones = humanoid_joints(names, parents)
     if not bones:
         raise InputError(
@@ -135,7 +135,7 @@ def _bones(names: Sequence[str], parents: Sequence[int] | Array) -> dict[str, in
     return bones
 
 
-def _filled(world: dict[int, Array], hips: int, parents: Array, frames: int) -> Array:
+def _filled(world: dict[int, AnyArray], hips: int, parents: AnyArray, frames: int) -> AnyArray:
     """(F, J, 4) of all joints: those that are not told turn with their parents, and what is above
     the hips does not turn.
     """
@@ -153,7 +153,7 @@ def _filled(world: dict[int, Array], hips: int, parents: Array, frames: int) -> 
     return filled
 
 
-def _leg_length(places: Array, bones: dict[str, int]) -> float:
+def _leg_length(places: AnyArray, bones: dict[str, int]) -> float:
     """Meters from hip to knee to ankle, of both legs' mean; 1 where there is none."""
     lengths = []
     for side in ("left", "right"):
@@ -168,15 +168,15 @@ def _calibrate(
     motion: SkeletalMotion,
     source: dict[str, int],
     rest: _Chain,
-    world: Array,
-    places: Array,
+    world: AnyArray,
+    places: AnyArray,
 ) -> dict[str, Rotation]:
     """The constants by which a bone's world rotation is its source joint's times them."""
     zero = rest_positions(motion.parents, motion.rest_offsets_m)
     bones = list(rest.places)
     at_rest = _Chain({bone: zero[source[bone]] for bone in bones})
     standing = None
-    if not stands(zero, source):
+    if not is_standing(zero, source):
         frame = _straightest(places, source)
         standing = frame, _Chain({bone: places[frame, source[bone]] for bone in bones})
     swings = {"hips": body_frame(rest.places) * body_frame(at_rest.places).inv()}
@@ -210,7 +210,7 @@ def _is_limb(bone: str) -> bool:
     return bone.startswith(("left", "right")) and not bone.endswith("Eye")
 
 
-def stands(places: Array, bones: dict[str, int]) -> bool:
+def is_standing(places: AnyArray, bones: dict[str, int]) -> bool:
     """True where the legs lead away from the head: a pose that a person could take."""
     up = places[bones["head"]] - places[bones["hips"]]
     for side in ("left", "right"):
@@ -225,7 +225,7 @@ def _lowest(bones: dict[str, int], side: str) -> int:
     return next(bones[name] for name in names if name in bones)
 
 
-def _straightest(places: Array, bones: dict[str, int]) -> int:
+def _straightest(places: AnyArray, bones: dict[str, int]) -> int:
     """The frame in which ankles and hands are the farthest from head and hips, legs below."""
     head, hips = places[:, bones["head"]], places[:, bones["hips"]]
     reach = np.zeros(len(places))
@@ -237,7 +237,7 @@ def _straightest(places: Array, bones: dict[str, int]) -> int:
     return int(np.argmax(reach + np.linalg.norm(head - hips, axis=-1)))
 
 
-def body_frame(places: dict[str, Array]) -> Rotation:
+def body_frame(places: dict[str, AnyArray]) -> Rotation:
     """The rotation from x left, y up, z forward to the body's own, by its hips, legs and head.
 
     Up is the axis of the skeleton that the spine lies nearest to, if one is within SNAP_DEG: at
@@ -257,7 +257,7 @@ def body_frame(places: dict[str, Array]) -> Rotation:
     return Rotation.from_matrix(np.stack([side, up, np.cross(side, up)], axis=1))
 
 
-def shortest_swing(start: Array, end: Array) -> Rotation:
+def shortest_swing(start: AnyArray, end: AnyArray) -> Rotation:
     """The rotations of the smallest angle from directions to directions, (3,) or (N, 3) each.
 
     Opposite directions turn about the axis that lies most across them, z before x before y.

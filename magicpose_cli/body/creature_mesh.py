@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.body.creatures import Creature
 from magicpose_cli.body.motion_files.bvh_parser import END
 from magicpose_cli.body.motion_files.glb_writer import SkinnedMesh
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion, rest_positions
+from magicpose_cli.body.skeletal_motion import SkeletalMotion, rest_positions
 
 _SIDES, _RINGS = 10, 4  # around a capsule, and of each of its half balls
 _THICKNESS = 0.12  # of the length, where no radius is given
@@ -42,7 +43,7 @@ def creature_mesh(creature: Creature, motion: SkeletalMotion) -> SkinnedMesh:
     return SkinnedMesh(np.concatenate(vertices), np.concatenate(faces), weights)
 
 
-def capsule(start: Array, end: Array, radius_m: float) -> tuple[Array, Array]:
+def capsule(start: Floats, end: Floats, radius_m: float) -> tuple[Floats, Floats]:
     """A capsule's vertices (V, 3) and faces (T, 3), counterclockwise seen from outside.
 
     Args:

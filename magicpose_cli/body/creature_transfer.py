@@ -14,13 +14,13 @@ from fractions import Fraction
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.body.chain_retargeting import shortest_swing
 from magicpose_cli.body.creatures import Creature, axis_matrix, bone_directions
 from magicpose_cli.body.humanoid import humanoid
 from magicpose_cli.body.humanoid_names import VRM_PARENTS
 from magicpose_cli.body.motion_files.bvh_parser import END
 from magicpose_cli.body.skeletal_motion import (
-    Array,
     SkeletalMotion,
     forward_kinematics,
     world_rotations,
@@ -81,7 +81,7 @@ def creature_motion(motion: SkeletalMotion, creature: Creature) -> SkeletalMotio
     return _placed(_skeleton(creature, _one_hemisphere(local), motion), person, creature)
 
 
-def limit_frame(creature: Creature, number: int) -> Array:
+def limit_frame(creature: Creature, number: int) -> Floats:
     """(3, 3) columns: the axes of a bone's bend, of its side swing and of its twist.
 
     The twist's is the bone itself (the upright for the root). The bend's is across it, as near to
@@ -94,7 +94,7 @@ def limit_frame(creature: Creature, number: int) -> Array:
     return np.stack([bend, np.cross(twist, bend), twist], axis=1)
 
 
-def swing_twist(turns: Rotation, frame: Array) -> Array:
+def swing_twist(turns: Rotation, frame: Floats) -> Floats:
     """(F, 3) radians about the frame's axes: swing, as a rotation vector, after twist."""
     quaternions = turns.as_quat()
     twist = 2 * np.arctan2(quaternions[:, :3] @ frame[:, 2], quaternions[:, 3])
@@ -104,12 +104,12 @@ def swing_twist(turns: Rotation, frame: Array) -> Array:
     return np.stack([angles[:, 0], angles[:, 1], twist], axis=1)
 
 
-def _from_swing_twist(angles: Array, frame: Array) -> Rotation:
+def _from_swing_twist(angles: Floats, frame: Floats) -> Rotation:
     swing = Rotation.from_rotvec(angles[:, :2] @ frame[:, :2].T)
     return swing * Rotation.from_rotvec(angles[:, 2:] * frame[:, 2])
 
 
-def human_direction(bone: str) -> Array:
+def human_direction(bone: str) -> Floats:
     """(3,) where a person's bone points in a T-pose."""
     plain = bone.removeprefix("left").removeprefix("right")
     side = 1.0 if bone.startswith("left") else -1.0
@@ -198,8 +198,8 @@ def _headings(hips: Rotation, fps: float) -> Rotation:
 
 
 def _bounded(
-    targets: Array, creature: Creature, numbers: list[int], fps: float | Fraction
-) -> Array:
+    targets: Floats, creature: Creature, numbers: list[int], fps: float | Fraction
+) -> Floats:
     """(F, B, 3) swings and twists with gains and within limits."""
     bones = [creature.bones[number] for number in numbers]
     gains = np.array([bone.gain for bone in bones])
@@ -213,7 +213,7 @@ def _bounded(
     return _slowed(angles, float(fps))
 
 
-def _running_on(angles: Array) -> Array:
+def _running_on(angles: Floats) -> Floats:
     """The same turns by those angles that are the nearest to the frame before's.
 
     A swing or twist that goes beyond half a turn runs on, up to three quarters, so that clipping
@@ -233,7 +233,7 @@ def _running_on(angles: Array) -> Array:
     return result
 
 
-def _slowed(angles: Array, fps: float) -> Array:
+def _slowed(angles: Floats, fps: float) -> Floats:
     """The angles, changing by no more a frame than a joint can turn."""
     step = math.radians(_MAX_TURN_DEG_S) / fps
     if len(angles) < 2 or np.abs(np.diff(angles, axis=0)).max() <= step:
@@ -245,14 +245,14 @@ def _slowed(angles: Array, fps: float) -> Array:
     return result
 
 
-def _one_hemisphere(quaternions: Array) -> Array:
+def _one_hemisphere(quaternions: Floats) -> Floats:
     """(F, J, 4) the same rotations, each quaternion on the side of the frame before's."""
     turned = np.sum(quaternions[1:] * quaternions[:-1], axis=-1) < 0
     signs = np.cumprod(np.where(turned, -1.0, 1.0), axis=0)
     return np.concatenate([quaternions[:1], quaternions[1:] * signs[..., None]])
 
 
-def _skeleton(creature: Creature, local: Array, motion: SkeletalMotion) -> SkeletalMotion:
+def _skeleton(creature: Creature, local: Floats, motion: SkeletalMotion) -> SkeletalMotion:
     """The creature with these rotations (F, B, 4), its root at its rest height."""
     names = [bone.name for bone in creature.bones]
     offsets = [bone.offset_m for bone in creature.bones]
@@ -292,7 +292,7 @@ def _placed(motion: SkeletalMotion, person: SkeletalMotion, creature: Creature) 
     return replace(motion, root_m=root)
 
 
-def _lifts(person: SkeletalMotion) -> Array:
+def _lifts(person: SkeletalMotion) -> Floats:
     """(F,) meters that the person's lower foot is above the ground, 0 where it stands."""
     feet = [joint for joint, name in enumerate(person.names) if name.endswith(("Foot", "Toes"))]
     if not feet:

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.body.humanoid_names import VRM_PARENTS
 from magicpose_cli.body.motion_files.bvh_parser import END
-from magicpose_cli.body.skeletal_motion import Array
 from magicpose_cli.config.sections import (
     Section,
     Tables,
@@ -134,7 +134,7 @@ def creature_from(data: Mapping[str, Any], origin: str) -> Creature:
     return creature
 
 
-def bone_directions(creature: Creature) -> Array:
+def bone_directions(creature: Creature) -> Floats:
     """(B, 3) unit directions of the bones at rest: to the tip, else to the first child."""
     ways = [bone.end_m for bone in creature.bones]
     for number, parent in enumerate(creature.parents()):
@@ -145,7 +145,7 @@ def bone_directions(creature: Creature) -> Array:
     return np.asarray(directions / np.maximum(lengths, 1e-12))
 
 
-def axis_matrix(axes: Sequence[str]) -> Array:
+def axis_matrix(axes: Sequence[str]) -> Floats:
     """(3, 3) the matrix that takes x, y and z to these axes."""
     columns = [(-1.0 if "-" in axis else 1.0) * np.eye(3)["xyz".index(axis[-1])] for axis in axes]
     return np.stack(columns, axis=1)

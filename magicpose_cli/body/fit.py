@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.fit_rig import SHAPE_COMPONENTS, FitRig, make_rig
 from magicpose_cli.body.fit_start import lifted, start_rotations
 from magicpose_cli.body.fit_steps import (
-    ANKLES,
+    ANKLE_ROWS,
     FitState,
     Observed,
     best_place,
@@ -37,13 +37,13 @@ from magicpose_cli.body.layout import POSE_POINTS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.keypoints import BODY_JOINTS
+from magicpose_cli.progress import OnProgress, Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Array = NDArray[Any]
 FOCAL = 1.2  # of the picture's longer side, where the focal length is unknown
-ROUNDS = 12  # of the body alone
+BODY_ROUNDS = 12  # of the body alone
 FINGER_ROUNDS = 4  # of body and fingers, where hands are seen
 FACE_ROWS = (0, 8, 16, 27, 30, 33, 36, 39, 42, 45)  # of the 68: those that no expression moves much
 PATIENCE = 6.0  # at first: points that are far off pull, too, and count as outliers in the end
@@ -77,9 +77,9 @@ class _Rigs(NamedTuple):
 class _Clip:
     """What fit_clip() is given."""
 
-    points: Array
-    scores: Array
-    points_3d: Array | None
+    points: AnyArray
+    scores: AnyArray
+    points_3d: AnyArray | None
     size: tuple[int, int]
     focal_px: float
     fps: float
@@ -100,15 +100,16 @@ class _Clip:
 
 def fit_clip(
     body: Body,
-    points: Array,
-    scores: Array,
+    points: AnyArray,
+    scores: AnyArray,
     width: int,
     height: int,
     *,
     fps: float = 30.0,
     focal_px: float | None = None,
-    points_3d: Array | None = None,
-    rounds: int = ROUNDS,
+    points_3d: AnyArray | None = None,
+    rounds: int = BODY_ROUNDS,
+    on_progress: OnProgress = silent,
 ) -> FittedClip:
     """Fit the body to one person's points.
 
@@ -124,6 +125,7 @@ def fit_clip(
         points_3d: (F, 18, 3) of Pose.body_3d: x right, y down, z away, up to scale and shift; NaN
             where unknown. None where there are none.
         rounds: of Gauss-Newton, for the body alone; a few more, of body and fingers, follow.
+        on_progress: is told of the stage "fit".
 
     Raises:
         InputError: for arrays of other shapes, or where no frame shows the body, or for a rate or
@@ -137,7 +139,7 @@ def fit_clip(
     clip = _Clip(points, scores, points_3d, (width, height), focal, fps)
     rigs = _Rigs(make_rig(body, _rows(KNUCKLES)), make_rig(body, _rows(range(21)), GROUP_NAMES))
     with torch.no_grad():
-        state = _fit_windows(rigs, clip, rounds)
+        state = _fit_windows(rigs, clip, rounds, on_progress)
         found = [
             _distances(rigs.whole, _part_of(state, window), clip.part(window))
             for window in windows_of(len(points), overlap=0)
@@ -149,10 +151,11 @@ def fit_clip(
     return FittedClip(shape, rotations, state.place, camera, torch.cat(found))
 
 
-def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int) -> FitState:
+def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int, on_progress: OnProgress) -> FitState:
     """Fit all windows with the shape of the one that shows most."""
     windows = windows_of(len(clip.points))
     most = max(windows, key=lambda window: clip.part(window).seen_frames)
+    on_progress(Progress("fit", 0, len(windows), unit="windows"))
     best = _fit_window(rigs, clip.part(most), rounds, None)
     parts: list[FitState | None] = []
     for window in windows:
@@ -163,6 +166,7 @@ def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int) -> FitState:
             parts.append(_fit_window(rigs, part, rounds, best.shape))
         else:
             parts.append(None)
+        on_progress(Progress("fit", len(parts), len(windows), unit="windows"))
     return replace(joined(parts, windows), shape=best.shape)
 
 
@@ -184,7 +188,7 @@ def _fit_window(rigs: _Rigs, clip: _Clip, rounds: int, shape: Tensor | None) -> 
     return state
 
 
-def _check(points: Array, scores: Array, points_3d: Array | None) -> None:
+def _check(points: AnyArray, scores: AnyArray, points_3d: AnyArray | None) -> None:
     frames = len(points)
     if points.shape != (frames, POSE_POINTS, 2) or scores.shape != (frames, POSE_POINTS):
         raise InputError(
@@ -236,7 +240,7 @@ def _observe(clip: _Clip, rows: list[int]) -> Observed:
     face = slice(len(BODY_JOINTS), len(BODY_JOINTS) + len(FACE_ROWS))
     weights[:, face] *= FACE_WEIGHT
     weights[:, face.stop :] *= HAND_WEIGHT
-    ankles = pixels[:, ANKLES]
+    ankles = pixels[:, ANKLE_ROWS]
     speed = (ankles[1:] - ankles[:-1]).norm(dim=-1) * clip.fps / tall[1:, None]
     space = None
     if clip.points_3d is not None:

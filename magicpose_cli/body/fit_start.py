@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AT = {name: number for number, name in enumerate(BODY_JOINTS)}
-LIMBS = tuple(
+FITTED_LIMBS = tuple(
     (f"{side}_{part}", f"{side}_{start}", f"{side}_{middle}", f"{side}_{end}")
     for side in ("left", "right")
     for part, start, middle, end in (
@@ -48,7 +48,7 @@ def start_rotations(rig: FitRig, rest: Tensor, seen: Tensor) -> tuple[Tensor, Te
     head = _head(seen) @ _head(rest[None]).mT
     turn = _clipped(axis_angle_from_matrix(chest.mT @ head).nan_to_num(), 1.0)
     angles[:, GROUP_NAMES.index("neck")] = turn
-    for name, start, middle, end in LIMBS:
+    for name, start, middle, end in FITTED_LIMBS:
         side, part = name.split("_")
         above = chest if part == "arm" else root
         upper, lower = (
@@ -78,7 +78,7 @@ def lifted(rest: Tensor, pixels: Tensor, faces_right: Tensor) -> Tensor:
     import torch
 
     bones = [("neck", "hips"), ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")]
-    bones += [pair for _, a, b, c in LIMBS for pair in ((a, b), (b, c))]
+    bones += [pair for _, a, b, c in FITTED_LIMBS for pair in ((a, b), (b, c))]
     flat, model = _with_hips(pixels), _with_hips(rest[None])[0]
     own = {pair: (flat[:, _place(pair[1])] - flat[:, _place(pair[0])]) for pair in bones}
     length = {pair: (model[_place(pair[1])] - model[_place(pair[0])]).norm() for pair in bones}
@@ -100,7 +100,7 @@ def lifted(rest: Tensor, pixels: Tensor, faces_right: Tensor) -> Tensor:
     for a, b in (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")):
         half = turned * depth((a, b)) / 2
         space[:, AT[a], 2], space[:, AT[b], 2] = -half, half
-    for name, a, b, c in LIMBS:
+    for name, a, b, c in FITTED_LIMBS:
         ways = (0.5, 1.0) if name.endswith("arm") else (1.0, -1.0)
         for (start, end), way in zip(((a, b), (b, c)), ways, strict=True):
             ahead = front * (1.0 if way > 0 else -1.0)

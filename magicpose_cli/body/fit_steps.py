@@ -27,8 +27,8 @@ ROOT_ACCELERATION_M = 6.0  # m/s^2
 LIMIT_DEG = 3.0  # how far a joint goes beyond its limits
 STANDING_NOISE_M = 0.01  # how far a standing ankle moves between frames
 LARGEST_STEP = 0.6  # radians or meters in one round
-ANKLES = (BODY_JOINTS.index("left_ankle"), BODY_JOINTS.index("right_ankle"))
-HIPS = (BODY_JOINTS.index("left_hip"), BODY_JOINTS.index("right_hip"))
+ANKLE_ROWS = (BODY_JOINTS.index("left_ankle"), BODY_JOINTS.index("right_ankle"))
+HIP_ROWS = (BODY_JOINTS.index("left_hip"), BODY_JOINTS.index("right_hip"))
 
 
 @dataclass(eq=False)
@@ -121,8 +121,8 @@ def _space_errors(found: Tensor, seen: Observed) -> tuple[Tensor, Tensor]:
     """Errors (F, 18, 3) in meters from the hips' middle, and weights (F, 18), 1 / noise^2."""
     assert seen.space is not None
     body = found[:, : len(BODY_JOINTS)]
-    own = body - body[:, HIPS].mean(1, keepdim=True)
-    their = seen.space - seen.space[:, HIPS].mean(1, keepdim=True)
+    own = body - body[:, HIP_ROWS].mean(1, keepdim=True)
+    their = seen.space - seen.space[:, HIP_ROWS].mean(1, keepdim=True)
     known = their.isfinite().all(-1)
     their = their.nan_to_num(0)
     # the noise is theirs alone: dividing by their own squares would make the scale too small
@@ -150,13 +150,13 @@ def improve_pose(rig: FitRig, seen: Observed, state: FitState, patience: float =
     equations.add(flat.flatten(2), error.flatten(1), weights.repeat_interleave(2, 1))
     if seen.space is not None:
         body = slopes[:, :, : len(BODY_JOINTS)]
-        from_hips = body - body[:, :, HIPS].mean(2, keepdim=True)
+        from_hips = body - body[:, :, HIP_ROWS].mean(2, keepdim=True)
         far, trust = _space_errors(found, seen)
         equations.add(from_hips.flatten(2), far.flatten(1), trust.repeat_interleave(3, 1))
     _add_priors(rig, state, equations)
     _add_time(rig, seen, state, equations)
     if frames > 1:
-        own, gap = slopes[:, :, ANKLES], found[:, ANKLES]
+        own, gap = slopes[:, :, ANKLE_ROWS], found[:, ANKLE_ROWS]
         trust = (seen.standing / STANDING_NOISE_M**2).repeat_interleave(3, 1)
         equations.add_between(
             own[:-1].flatten(2), own[1:].flatten(2), (gap[1:] - gap[:-1]).flatten(1), trust
@@ -223,7 +223,7 @@ def improve_shape(rig: FitRig, seen: Observed, state: FitState) -> None:
     right = ((flat * trust) @ wrong - gain @ ((shifts * trust) @ wrong)).sum(0)[:, 0]
     if seen.space is not None:
         body = slopes[:, :, : len(BODY_JOINTS)]
-        rows = (body - body[:, :, HIPS].mean(2, keepdim=True)).flatten(2).double()
+        rows = (body - body[:, :, HIP_ROWS].mean(2, keepdim=True)).flatten(2).double()
         far, sure = _space_errors(found, seen)
         sure = sure.repeat_interleave(3, 1).double()[:, None]
         system = system + ((rows * sure) @ rows.mT).sum(0)

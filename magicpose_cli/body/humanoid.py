@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.chain_retargeting import retarget_chain
 from magicpose_cli.body.humanoid_names import VRM_PARENTS, bone_above, humanoid_joints
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion, rest_positions
+from magicpose_cli.body.skeletal_motion import SkeletalMotion, rest_positions
 
 _CENTER_M = {
     "hips": (0.0, 0.94, 0.0),
@@ -42,7 +43,7 @@ _SEGMENTS_M = {"Index": (0.042, 0.024), "Middle": (0.046, 0.028), "Ring": (0.042
 SOLE_M = 0.02  # from the joint of the toes to the ground
 
 
-def _t_pose() -> dict[str, Array]:
+def _t_pose() -> dict[str, AnyArray]:
     offsets = {bone: np.array(offset) for bone, offset in _CENTER_M.items()}
     left = dict(_LEFT_M)
     for finger, (middle, end) in _SEGMENTS_M.items():
@@ -53,7 +54,7 @@ def _t_pose() -> dict[str, Array]:
     return {bone: offsets[bone] for bone in VRM_PARENTS}
 
 
-T_POSE_M: Mapping[str, Array] = _t_pose()
+T_POSE_M: Mapping[str, AnyArray] = _t_pose()
 """Offsets from the parents of all bones of an adult of about 1.7 m who stands in a T-pose: round
 figures of our own, for skeletons that tell no lengths."""
 
@@ -101,7 +102,7 @@ def is_humanoid(motion: SkeletalMotion) -> bool:
     return True
 
 
-def _offset(bone: str, parent: str | None, joints: Mapping[str, int], zero: Array) -> Array:
+def _offset(bone: str, parent: str | None, joints: Mapping[str, int], zero: AnyArray) -> AnyArray:
     """The way of the T-pose from the nearest bone above, as long as the source's."""
     if parent is None:
         return np.zeros(3)
@@ -114,13 +115,13 @@ def _offset(bone: str, parent: str | None, joints: Mapping[str, int], zero: Arra
     return np.asarray(way * (length / np.linalg.norm(way)))
 
 
-def _hips_height(names: tuple[str, ...], places: Array) -> float:
+def _hips_height(names: tuple[str, ...], places: AnyArray) -> float:
     """Meters from the lowest joint to hips at 0, and to the ground."""
     lowest = float(places[:, 1].min())
     return max(SOLE_M - lowest, 0.0)
 
 
-def whole_humanoid() -> tuple[tuple[str, ...], Array, Array]:
+def whole_humanoid() -> tuple[tuple[str, ...], AnyArray, AnyArray]:
     """Names, parents and offsets in meters of all 55 bones of an adult in a T-pose."""
     names = tuple(VRM_PARENTS)
     parents = [-1 if parent is None else names.index(parent) for parent in VRM_PARENTS.values()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from magicpose_cli.body.skeletal_motion import Array
+from magicpose_cli.arrays import AnyArray
 
 # The bones of VRM 1.0 by their parents; those that a skeleton lacks are passed over.
 CENTER_BONES = {
@@ -112,7 +112,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def humanoid_joints(names: Sequence[str], parents: Sequence[int] | Array) -> dict[str, int]:
+def humanoid_joints(names: Sequence[str], parents: Sequence[int] | AnyArray) -> dict[str, int]:
     """The numbers of the joints that are bones of VRM's humanoid.
 
     Args:
@@ -151,7 +151,7 @@ def bone_above(bone: str, there: dict[str, int] | set[str]) -> str | None:
     return above
 
 
-def ancestors(joint: int, parents: Sequence[int] | Array) -> list[int]:
+def ancestors(joint: int, parents: Sequence[int] | AnyArray) -> list[int]:
     """The joints above, the nearest first."""
     line = []
     while (joint := int(parents[joint])) >= 0:
@@ -181,7 +181,7 @@ def _forms(alias: str, side: str, first: str) -> tuple[str, ...]:
     return f"{side}{alias}", f"{first}{alias}", f"{alias}{side}", f"{alias}{first}"
 
 
-def _spine(found: dict[str, int], parents: Sequence[int] | Array) -> dict[str, int]:
+def _spine(found: dict[str, int], parents: Sequence[int] | AnyArray) -> dict[str, int]:
     """Hips where no name tells them, and the spine's bones by their place between hips and neck."""
     legs = [found.get(f"{side}UpperLeg") for side in ("left", "right")]
     head = found.get("head")

@@ -1,10 +1,11 @@
-"""From one motion file to another, changed on the way: what `magicpose motion` does."""
+"""From one motion to a file of another kind, changed on the way: what `magicpose motion` does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from magicpose_cli.body.chain_retargeting import retarget_chain
@@ -28,7 +29,7 @@ from magicpose_cli.body.motion_files.files import (
     read_motion_file,
     write_motion_file,
 )
-from magicpose_cli.body.motion_files.glb_writer import write_glb
+from magicpose_cli.body.motion_files.glb_writer import SkinnedMesh, write_glb
 from magicpose_cli.body.motion_plot import check_motion_plot, write_motion_plot
 from magicpose_cli.body.motion_summary import MotionSummary, summarize_motion
 from magicpose_cli.body.skeletal_motion import SkeletalMotion
@@ -92,26 +93,64 @@ def convert_motion(
 
     Errors: InputError, OutputError and ConfigError of one line, before anything is written.
     """
+    check_outputs(out, plot_to, overwrite)
+    return write_edited(
+        read_motion_file(source), out, edits,
+        title=(out or source).name, plot_to=plot_to, overwrite=overwrite,
+    )  # fmt: skip
+
+
+def check_outputs(out: Path | None, plot_to: Path | None, overwrite: bool) -> None:
+    """Raise OutputError where a file could not be written, before any work."""
     if out is not None:
         check_motion_output(out, overwrite)
     if plot_to is not None:
         check_motion_plot(plot_to, overwrite)
+
+
+def write_edited(
+    motion: SkeletalMotion,
+    out: Path | None,
+    edits: MotionEdits,
+    *,
+    title: str,
+    skin: Callable[[], SkinnedMesh] | None = None,
+    plot_to: Path | None = None,
+    overwrite: bool = False,
+) -> ConvertedMotion:
+    """Change a motion, write and draw it.
+
+    Args:
+        motion: As it was read or found.
+        out: Where to write it; None: nowhere.
+        edits: What to change.
+        title: Of the plot.
+        skin: Makes the mesh that a .glb gets, on VRM's bones in a T-pose.
+        plot_to: A PNG to draw it to.
+        overwrite: Replace files.
+
+    Raises:
+        InputError: Where an edit does not fit the motion, or a second motion cannot be read.
+        ConfigError: For edits out of range.
+        OutputError: Where a file cannot be written.
+    """
     creature = load_creature(edits.onto) if edits.onto is not None else None
-    motion = edited_motion(read_motion_file(source), edits)
-    to_glb = out is not None and out.suffix.lower() == ".glb"
+    motion = edited_motion(motion, edits)
+    is_glb = out is not None and out.suffix.lower() == ".glb"
     if creature is not None:
         motion = creature_motion(motion, creature)
-    elif to_glb and not edits.humanoid:
+        skin = partial(creature_mesh, creature, motion)
+    elif is_glb and not edits.humanoid:
         motion = humanoid_of_person(motion)
     notes: Sequence[str] = motion.notes
     if out is not None:
         notes = (*notes, *lost_in(out, motion))
-        if creature is not None and to_glb:
-            write_glb(out, motion, creature_mesh(creature, motion), overwrite=overwrite)
+        if is_glb and skin is not None:
+            write_glb(out, motion, skin(), overwrite=overwrite)
         else:
             write_motion_file(out, motion, overwrite=overwrite)
     if plot_to is not None:
-        write_motion_plot(plot_to, motion, (out or source).name, overwrite=overwrite)
+        write_motion_plot(plot_to, motion, title, overwrite=overwrite)
     return ConvertedMotion(motion, summarize_motion(motion), tuple(notes))
 
 

@@ -10,7 +10,8 @@ from scipy.interpolate import make_interp_spline
 from scipy.signal import butter, sosfiltfilt
 from scipy.spatial.transform import Rotation, Slerp
 
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion, opposite_name
+from magicpose_cli.arrays import AnyArray
+from magicpose_cli.body.skeletal_motion import SkeletalMotion, opposite_name
 from magicpose_cli.errors import ConfigError
 
 MAX_NEW_FRAMES = 2_000_000
@@ -44,7 +45,7 @@ def mirrored_motion(motion: SkeletalMotion) -> SkeletalMotion:
 
 
 def motion_at(
-    motion: SkeletalMotion, frames: Array, fps: float | Fraction | None = None
+    motion: SkeletalMotion, frames: AnyArray, fps: float | Fraction | None = None
 ) -> SkeletalMotion:
     """The motion at these frames, which may lie between its own.
 
@@ -166,7 +167,7 @@ def blended_motions(
     return _joined(_piece(first, 0, left), middle, _piece(second, count, len(second)))
 
 
-def _placed(motion: SkeletalMotion, rotation: Array, place: Array) -> SkeletalMotion:
+def _placed(motion: SkeletalMotion, rotation: AnyArray, place: AnyArray) -> SkeletalMotion:
     """The motion moved over the ground and turned about the vertical, so that it begins as told."""
     turn = (
         Rotation.from_quat(rotation) * Rotation.from_quat(motion.rotations[0, 0]).inv()
@@ -232,7 +233,7 @@ def smoothed_motion(motion: SkeletalMotion, strength: float = 1.0) -> SkeletalMo
     sections = butter(2, SMOOTH_HZ / strength, fs=rate, output="sos")
     pad = min(len(motion) - 1, round(rate))
 
-    def calm(values: Array) -> Array:
+    def calm(values: AnyArray) -> AnyArray:
         return np.asarray(sosfiltfilt(sections, values, axis=0, padlen=pad))
 
     rotations = calm(continuous(motion.rotations))
@@ -241,7 +242,7 @@ def smoothed_motion(motion: SkeletalMotion, strength: float = 1.0) -> SkeletalMo
     return replace(motion, rotations=rotations, root_m=calm(motion.root_m), curves=curves)
 
 
-def continuous(rotations: Array) -> Array:
+def continuous(rotations: AnyArray) -> AnyArray:
     """(F, J, 4) the same rotations with signs that do not change from frame to frame."""
     same = np.sum(rotations[1:] * rotations[:-1], axis=-1) >= 0
     signs = np.cumprod(np.where(same, 1.0, -1.0), axis=0)

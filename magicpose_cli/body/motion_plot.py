@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.motion_summary import (
     foot_contacts,
@@ -16,7 +17,7 @@ from magicpose_cli.body.motion_summary import (
     joint_angles,
     turned_angles,
 )
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion, forward_kinematics
+from magicpose_cli.body.skeletal_motion import SkeletalMotion, forward_kinematics
 from magicpose_cli.errors import OutputError
 from magicpose_cli.files import check_writable, whole_file
 
@@ -36,7 +37,7 @@ FACE_ALONE = 3  # joints: a head and its eyes
 GAP, TOP, BOTTOM = 34, 74, 48
 MAX_POINTS = 4000  # of a line
 
-Box = tuple[int, int, int, int]
+PanelBox = tuple[int, int, int, int]
 
 
 def check_motion_plot(path: Path, overwrite: bool = False) -> None:
@@ -98,7 +99,7 @@ def _panels(motion: SkeletalMotion, groups: list[str], feet: bool) -> list[str]:
     return panels + (["curves"] if motion.curves else [])
 
 
-def _busiest(motion: SkeletalMotion) -> dict[str, Array]:
+def _busiest(motion: SkeletalMotion) -> dict[str, AnyArray]:
     order = sorted(motion.curves, key=lambda name: -float(np.ptp(motion.curves[name])))
     return {name: motion.curves[name] for name in order[: len(OTHERS)]}
 
@@ -122,7 +123,7 @@ class _Pen:
         self._draw.text((place[0] * FINER, place[1] * FINER), shown, fill=color,
                         font=self._fonts[size], anchor=anchor)  # fmt: skip
 
-    def line(self, points: Array, color: str, width: float = 1.4) -> None:
+    def line(self, points: AnyArray, color: str, width: float = 1.4) -> None:
         """points: (N, 2) pixels."""
         if len(points) == 1:
             points = points + np.array([[-2.0, 0.0], [2.0, 0.0]])
@@ -151,7 +152,12 @@ def _side_color(name: str, bones: Mapping[str, int], joint: int) -> str:
 
 
 def _draw_bodies(
-    pen: _Pen, box: Box, view: str, motion: SkeletalMotion, places: Array, bones: Mapping[str, int]
+    pen: _Pen,
+    box: PanelBox,
+    view: str,
+    motion: SkeletalMotion,
+    places: AnyArray,
+    bones: Mapping[str, int],
 ) -> None:
     """Bodies at even times, seen from the front (x to the right) or from their left side.
 
@@ -184,7 +190,7 @@ def _draw_bodies(
 
 
 def _draw_lines(
-    pen: _Pen, box: Box, label: str, lines: Mapping[str, Array], seconds: float
+    pen: _Pen, box: PanelBox, label: str, lines: Mapping[str, AnyArray], seconds: float
 ) -> None:
     """Lines over time with a scale from 0 or below, and their names to the right."""
     left, top, right, bottom = box
@@ -210,7 +216,7 @@ def _line_color(name: str, number: int) -> str:
     return RIGHT if name.startswith("right ") else OTHERS[number % len(OTHERS)]
 
 
-def _curve(box: Box, line: Array, low: float, high: float) -> Array:
+def _curve(box: PanelBox, line: AnyArray, low: float, high: float) -> AnyArray:
     left, top, right, bottom = box
     kept = np.linspace(0, len(line) - 1, min(len(line), MAX_POINTS)).round().astype(int)
     x = left + kept / max(len(line) - 1, 1) * (right - left)
@@ -219,7 +225,7 @@ def _curve(box: Box, line: Array, low: float, high: float) -> Array:
 
 
 def _draw_feet(
-    pen: _Pen, box: Box, motion: SkeletalMotion, places: Array, bones: Mapping[str, int],
+    pen: _Pen, box: PanelBox, motion: SkeletalMotion, places: AnyArray, bones: Mapping[str, int],
     seconds: float,
 ) -> None:  # fmt: skip
     """The ankles' heights, and below them a bar wherever a foot stands."""
@@ -237,7 +243,7 @@ def _draw_feet(
             pen.box((x[0], y, x[1], y + 8), color)
 
 
-def _draw_seconds(pen: _Pen, box: Box, seconds: float) -> None:
+def _draw_seconds(pen: _Pen, box: PanelBox, seconds: float) -> None:
     left, _, right, bottom = box
     for tick in _ticks(0.0, seconds) if seconds > 0 else [0.0]:
         x = left + (tick / seconds * (right - left) if seconds > 0 else 0)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import percentile_filter
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid_names import humanoid_joints
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion, forward_kinematics
+from magicpose_cli.body.skeletal_motion import SkeletalMotion, forward_kinematics
 
 CONTACT_HEIGHT_M = 0.04  # above where the foot's joint is at its low
 GROUND_S = 2.0  # within so many seconds around: the ground of many takes is not quite level
 LOW_PERCENT = 10.0  # of the frames around, which a few wild ones do not change
 CONTACT_SPEED = 0.5  # meters a second
 SMOOTH_S = 0.1  # over which speeds are averaged
+LEAST_BONE_M = 1e-3
 FLEXIONS = {
     "hip": ("spine", "UpperLeg", "LowerLeg"),
     "knee": ("UpperLeg", "LowerLeg", "Foot"),
@@ -69,12 +71,12 @@ def summarize_motion(motion: SkeletalMotion) -> MotionSummary:
     )
 
 
-def ground_speed(motion: SkeletalMotion) -> Array:
+def ground_speed(motion: SkeletalMotion) -> AnyArray:
     """(F,) meters a second of the root over the ground."""
     return _speed(motion.root_m * [1.0, 0.0, 1.0], float(motion.fps))
 
 
-def _speed(places: Array, fps: float) -> Array:
+def _speed(places: AnyArray, fps: float) -> AnyArray:
     """(F,) meters a second of a joint, over about SMOOTH_S."""
     half = max(round(SMOOTH_S * fps / 2), 1)
     frames = np.arange(len(places))
@@ -84,8 +86,8 @@ def _speed(places: Array, fps: float) -> Array:
 
 
 def foot_contacts(
-    motion: SkeletalMotion, places: Array, bones: Mapping[str, int]
-) -> dict[str, Array]:
+    motion: SkeletalMotion, places: AnyArray, bones: Mapping[str, int]
+) -> dict[str, AnyArray]:
     """(F,) truth by the sides: where a foot is low and slow.
 
     Args:
@@ -108,7 +110,7 @@ def foot_contacts(
     return contacts
 
 
-def foot_heights(places: Array, bones: Mapping[str, int]) -> dict[str, Array]:
+def foot_heights(places: AnyArray, bones: Mapping[str, int]) -> dict[str, AnyArray]:
     """(F,) meters of the ankles above the lowest that either foot's joint is."""
     feet = {side: bones[f"{side}Foot"] for side in ("left", "right") if f"{side}Foot" in bones}
     if not feet:
@@ -117,7 +119,7 @@ def foot_heights(places: Array, bones: Mapping[str, int]) -> dict[str, Array]:
     return {side: places[:, joint, 1] - lowest for side, joint in feet.items()}
 
 
-def joint_angles(places: Array, bones: Mapping[str, int]) -> dict[str, Array]:
+def joint_angles(places: AnyArray, bones: Mapping[str, int]) -> dict[str, AnyArray]:
     """(F,) degrees by which hips, knees and elbows are bent, 0 where they are straight.
 
     Keys are "left knee" and the like. A hip's angle is that between spine and thigh.
@@ -129,19 +131,28 @@ def joint_angles(places: Array, bones: Mapping[str, int]) -> dict[str, Array]:
             second, third = f"{side}{at}", f"{side}{below}"
             if not {first, second, third} <= bones.keys():
                 continue
-            start = bones["hips"] if joint == "hip" else bones[second]
-            upper = places[:, start] - places[:, bones[first]]
+            if joint == "hip":
+                upper = places[:, bones["hips"]] - places[:, _above_hips(places, bones)]
+            else:
+                upper = places[:, bones[second]] - places[:, bones[first]]
             lower = places[:, bones[third]] - places[:, bones[second]]
             angles[f"{side} {joint}"] = _between(upper, lower)
     return angles
 
 
-def _between(first: Array, second: Array) -> Array:
+def _above_hips(places: AnyArray, bones: Mapping[str, int]) -> int:
+    """The lowest joint of the spine that is not where the hips are, as it is in some skeletons."""
+    spine = [bones[bone] for bone in ("spine", "chest", "upperChest", "neck") if bone in bones]
+    away = np.linalg.norm(places[0, spine] - places[0, bones["hips"]], axis=-1) > LEAST_BONE_M
+    return next((joint for joint, far in zip(spine, away, strict=True) if far), spine[0])
+
+
+def _between(first: AnyArray, second: AnyArray) -> AnyArray:
     cross = np.linalg.norm(np.cross(first, second), axis=1)
     return np.asarray(np.degrees(np.arctan2(cross, np.sum(first * second, axis=1))))
 
 
-def turned_angles(motion: SkeletalMotion, most: int = 4) -> dict[str, Array]:
+def turned_angles(motion: SkeletalMotion, most: int = 4) -> dict[str, AnyArray]:
     """(F,) degrees by which those joints are turned that turn the most."""
     half = np.linalg.norm(motion.rotations[..., :3], axis=-1)
     degrees = np.degrees(2 * np.arctan2(half, np.abs(motion.rotations[..., 3])))

@@ -16,7 +16,7 @@ from magicpose_cli.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-ANCHORS = {  # how many there are, evenly over 0..1, in the order of the baked mask
+PHENOTYPE_ANCHORS = {  # how many there are, evenly over 0..1, in the order of the baked mask
     "gender": 2,
     "age": 2,
     "muscle": 3,
@@ -56,7 +56,7 @@ def shape_from_phenotypes(body: Body, **phenotypes: float) -> Tensor:
     if total == 0:
         raise InputError(f"phenotypes {', '.join(ORIGINS)} are all 0; give one of them a weight")
     anchors = [origins[name] / total for name in ORIGINS]
-    for name, count in ANCHORS.items():
+    for name, count in PHENOTYPE_ANCHORS.items():
         anchors += [0.0] * (YOUNGER if name == "age" else 0) + _shares(values[name], count)
     mask = body.phenotypes["mask"]
     row = torch.tensor(anchors, dtype=mask.dtype, device=mask.device)

@@ -75,7 +75,7 @@ def interpolate(fragments: Fragments, faces: Tensor, values: Tensor) -> Tensor:
     if len(values) > 1:
         size = fragments.triangles[0].numel()
         rows = rows + torch.div(hit, size, rounding_mode="floor")[:, None] * values.shape[1]
-    corners = values.flatten(0, 1)[rows.flatten()].view(len(rows), 3, -1)
+    corners = values.flatten(0, 1)[rows.flatten()].view(len(rows), 3, values.shape[-1])
     weights = fragments.barycentric.flatten(0, 2)[hit]
     found = (corners * weights[..., None]).sum(dim=1)
     flat = values.new_zeros(len(triangles), values.shape[-1]).index_copy(0, hit, found)

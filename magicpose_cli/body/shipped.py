@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.layout import LAYERS
 from magicpose_cli.body.model import Body, KinematicLevel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Array = NDArray[Any]
 FILE = Path(__file__).with_name("adult.npz")
 
 
@@ -26,7 +25,7 @@ def shipped_body(layers: tuple[str, ...]) -> Body:
         return _body_of({name: file[name] for name in file.files}, layers)
 
 
-def _body_of(arrays: dict[str, Array], layers: tuple[str, ...]) -> Body:
+def _body_of(arrays: dict[str, AnyArray], layers: tuple[str, ...]) -> Body:
     """Cut the baked arrays down to these layers and their vertices."""
     import torch
 
@@ -77,7 +76,7 @@ def _body_of(arrays: dict[str, Array], layers: tuple[str, ...]) -> Body:
     )
 
 
-def _expression_basis(arrays: dict[str, Array], count: int) -> tuple[Array, Array]:
+def _expression_basis(arrays: dict[str, AnyArray], count: int) -> tuple[AnyArray, AnyArray]:
     """Which of the first `count` vertices any facial action moves, and how far (52, n, 3)."""
     index, offsets = arrays["expression_index"], arrays["expression_offset"]
     own = index[:, 1] < count

@@ -10,13 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-Array = npt.NDArray[Any]
+from magicpose_cli.arrays import AnyArray
 
 ARKIT_CURVES = (
     "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft",
@@ -52,12 +50,12 @@ class SkeletalMotion:
     """
 
     names: tuple[str, ...]
-    parents: Array
-    rest_offsets_m: Array
-    rotations: Array
-    root_m: Array
+    parents: AnyArray
+    rest_offsets_m: AnyArray
+    rotations: AnyArray
+    root_m: AnyArray
     fps: float | Fraction
-    curves: Mapping[str, Array] = field(default_factory=dict)
+    curves: Mapping[str, AnyArray] = field(default_factory=dict)
     euler_orders: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -103,12 +101,12 @@ class SkeletalMotion:
         return self.names.index(name)
 
 
-def _is_ordered(parents: Array) -> bool:
+def _is_ordered(parents: AnyArray) -> bool:
     own = np.arange(1, len(parents))
     return bool(((parents[1:] >= 0) & (parents[1:] < own)).all())
 
 
-def world_rotations(motion: SkeletalMotion) -> Array:
+def world_rotations(motion: SkeletalMotion) -> AnyArray:
     """(F, J, 4) rotations of the joints in the world, x, y, z, w."""
     world = np.empty_like(motion.rotations)
     world[:, 0] = motion.rotations[:, 0]
@@ -118,7 +116,7 @@ def world_rotations(motion: SkeletalMotion) -> Array:
     return world
 
 
-def local_rotations(world: Array, parents: Array) -> Array:
+def local_rotations(world: AnyArray, parents: AnyArray) -> AnyArray:
     """(F, J, 4) rotations local to the parents, of rotations in the world."""
     local = np.empty_like(world)
     for joint, parent in enumerate(parents):
@@ -129,12 +127,12 @@ def local_rotations(world: Array, parents: Array) -> Array:
     return local
 
 
-def forward_kinematics(motion: SkeletalMotion) -> Array:
+def forward_kinematics(motion: SkeletalMotion) -> AnyArray:
     """(F, J, 3) places of the joints in the world, in meters."""
     return joint_positions(motion, world_rotations(motion))
 
 
-def joint_positions(motion: SkeletalMotion, world: Array) -> Array:
+def joint_positions(motion: SkeletalMotion, world: AnyArray) -> AnyArray:
     """The same where the rotations in the world, (F, J, 4), are known already."""
     positions = np.empty((len(motion), len(motion.names), 3))
     positions[:, 0] = motion.root_m
@@ -145,7 +143,7 @@ def joint_positions(motion: SkeletalMotion, world: Array) -> Array:
     return positions
 
 
-def rest_positions(parents: Array, offsets_m: Array) -> Array:
+def rest_positions(parents: AnyArray, offsets_m: AnyArray) -> AnyArray:
     """(J, 3) places of the joints of a skeleton at rest, the root's offset included."""
     positions = np.array(offsets_m, np.float64)
     for joint in range(1, len(parents)):
@@ -153,7 +151,7 @@ def rest_positions(parents: Array, offsets_m: Array) -> Array:
     return positions
 
 
-def children_of(parents: Sequence[int] | Array) -> list[list[int]]:
+def children_of(parents: Sequence[int] | AnyArray) -> list[list[int]]:
     """The numbers of every joint's children, ascending."""
     children: list[list[int]] = [[] for _ in parents]
     for joint, parent in enumerate(parents):
@@ -162,7 +160,7 @@ def children_of(parents: Sequence[int] | Array) -> list[list[int]]:
     return children
 
 
-SIDES = (
+SIDE_WORDS = (
     ("Left", "Right"), ("left", "right"), ("LEFT", "RIGHT"), (".L", ".R"), (".l", ".r"),
     ("_L", "_R"), ("_l", "_r"), ("L_", "R_"), ("l_", "r_"),
 )  # fmt: skip
@@ -176,7 +174,7 @@ def opposite_name(name: str, names: Sequence[str]) -> str:
         names: all names, of which the other one must be one.
     """
     known = set(names)
-    for pair in SIDES:
+    for pair in SIDE_WORDS:
         for this, other in (pair, pair[::-1]):
             if this in name and (swapped := name.replace(this, other, 1)) in known:
                 return swapped

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from magicpose_cli.cli.events import tell
-from magicpose_cli.cli.options import option
+from magicpose_cli.cli.options import Typed, option, setting_options
 from magicpose_cli.cli.say import say
 from magicpose_cli.config.preset import MOTION
 
 if TYPE_CHECKING:
+    from magicpose_cli.body.fitted_motion import FitSummary
     from magicpose_cli.body.motion_conversion import ConvertedMotion
 
 OUT = "Output"
+OF_FILMS = {
+    "motion__detector": "--detector", "motion__canvas": "--canvas", "motion__every": "--every",
+    "motion__person": "--person", "motion__max_gap_s": "--max-gap",
+}  # fmt: skip
+NOT_OF_BODIES = ("driver_kind", "follow", "retarget", "anchor", "expression", "head")
 
 
+@setting_options("motion", without=[f"motion.{name}" for name in NOT_OF_BODIES])
 def command(
     source: Annotated[Path, typer.Argument(metavar="IN", show_default=False,
-        help="A file of motion in space: .bvh (CMU, LaFAN1, Mixamo, Rokoko, MocapNET and others), "
-        ".glb, .vrma, .npz (magicpose's own or AMASS's), or face curves: .csv (Live Link Face).")],
+        help="A film, a folder of pictures, a picture or a pose file (.json, .npz, .npy), to whose "
+        "person a body is fitted; or a file of motion in space: .bvh (CMU, LaFAN1, Mixamo, Rokoko, "
+        "MocapNET and others), .glb, .vrma, .npz (magicpose's own or AMASS's), or face curves: "
+        ".csv (Live Link Face).")],
     out: Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
         help="File to write: .bvh, .glb (VRM's bones), .npz (exact), .csv (Live Link Face) or "
         ".arkit.csv (seconds and curves); without it the motion is summarized alone.")] = None,
     plot: Annotated[Path | None, option("--plot", panel=OUT, metavar="PNG",
         help="Draw the body, angles of the joints, contacts of the feet and speed.")] = None,
-    start: Annotated[float | None, option("--start", panel=MOTION, metavar="SECONDS",
-        help="Begin here.")] = None,
-    end: Annotated[float | None, option("--end", panel=MOTION, metavar="SECONDS",
-        help="Stop here.")] = None,
+    overlay: Annotated[Path | None, option("--overlay", panel=OUT, metavar="VIDEO",
+        help="Draw the fitted body over the frames of a film: left green, right orange.")] = None,
     mirror: Annotated[bool, option("--mirror", panel=MOTION,
         help="Exchange left and right.")] = False,
     speed: Annotated[float | None, option("--speed", panel=MOTION, metavar="FACTOR",
@@ -41,37 +49,60 @@ def command(
         help="Put it on the bones of VRM's humanoid, in a T-pose at rest (.glb: always).")] = False,
     onto: Annotated[str | None, option("--onto", panel=MOTION, metavar="CREATURE",
         help="Put it on another kind of body: dog, bird, puppet, or a TOML file.")] = None,
-    smooth: Annotated[float | None, option("--smooth", panel=MOTION, metavar="0..2",
-        help="Take out jitter, without lag: 0 none, 1 usual.")] = None,
     loop: Annotated[bool, option("--loop", panel=MOTION,
         help="Let the end go over into the start, in place.")] = False,
-    fps: Annotated[float | None, option("--fps", panel=MOTION, metavar="RATE",
-        help="Another frame rate; time is kept.")] = None,
+    *,
+    typed: Typed,
     overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
         help="Replace files.")] = False,
     as_json: Annotated[bool, option("--json", panel=OUT,
-        help="The summary as JSON on stdout.")] = False,
-    quiet: Annotated[bool, option("--quiet", "-q", panel=OUT, help="No summary.")] = False,
+        help="Events on stdout, one JSON object a line; the last is the summary.")] = False,
+    quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
+        help="No progress and no summary.")] = False,
 ) -> None:  # fmt: skip
-    """Convert, change, summarize and draw motion in space.
+    """Find a person's motion in space, convert, change, summarize and draw it.
 
     Examples:
+    * `magicpose motion dance.mp4 -o dance.bvh --overlay dance_body.mp4`
+    * `magicpose motion dance.mp4 -o dance.glb --end 10`
     * `magicpose motion walk.bvh --plot walk.png`
     * `magicpose motion walk.bvh -o walk.glb`
     * `magicpose motion walk.bvh --onto dog -o dog.glb`
     * `magicpose motion walk.bvh -o loop.bvh --start 0.5 --loop --fps 30`
     """
     from magicpose_cli.body.motion_conversion import MotionEdits, convert_motion
+    from magicpose_cli.body.motion_files.files import is_motion_file
+    from magicpose_cli.config.preset import Preset
 
     edits = MotionEdits(
-        start_s=start, end_s=end, mirror=mirror, speed=speed, blend=_blend_of(blend),
-        humanoid=humanoid, smooth=smooth, loop=loop, fps=fps, onto=onto,
+        mirror=mirror, speed=speed, blend=_blend_of(blend), humanoid=humanoid, loop=loop,
+        onto=onto,
     )  # fmt: skip
-    result = convert_motion(source, out, edits, plot_to=plot, overwrite=overwrite)
+    fit = None
+    if is_motion_file(source):
+        if wrong := [name for key, name in OF_FILMS.items() if key in typed]:
+            raise typer.BadParameter(f"{source} is a file of motion; leave out {', '.join(wrong)}")
+        if overlay is not None:
+            raise typer.BadParameter(f"{source} has no pictures to draw over; leave out --overlay")
+        part = {key.removeprefix("motion__"): value for key, value in typed.items()}
+        result = convert_motion(
+            source, out, replace(edits, **part), plot_to=plot, overwrite=overwrite
+        )
+    else:
+        from magicpose_cli.cli.progress_bars import shown
+        from magicpose_cli.motion.body_motion import convert_film
+
+        settings = Preset().with_options(**typed).motion
+        with shown(quiet, as_json) as on_progress:
+            filmed = convert_film(
+                source, out, settings, edits, overlay_to=overlay, plot_to=plot,
+                overwrite=overwrite, on_progress=on_progress,
+            )  # fmt: skip
+        result, fit = filmed.converted, filmed.fit
     if as_json:
-        _print_json(source, out, result)
+        _print_json(source, out, result, fit)
     elif not quiet:
-        _print(source, out, result)
+        _print(source, out, result, fit)
 
 
 def _blend_of(text: str | None) -> tuple[Path, float] | None:
@@ -92,14 +123,14 @@ def _blend_of(text: str | None) -> tuple[Path, float] | None:
     return Path(name), length
 
 
-def _print_json(source: Path, out: Path | None, result: ConvertedMotion) -> None:
-    from dataclasses import asdict
-
+def _print_json(
+    source: Path, out: Path | None, result: ConvertedMotion, fit: FitSummary | None
+) -> None:
     told = {"input": str(source), "output": str(out) if out else None, **asdict(result.summary)}
-    tell("result", **told, notes=result.notes)
+    tell("result", **told, fit=asdict(fit) if fit else None, notes=result.notes)
 
 
-def _print(source: Path, out: Path | None, result: ConvertedMotion) -> None:
+def _print(source: Path, out: Path | None, result: ConvertedMotion, fit: FitSummary | None) -> None:
     """The table on stdout; where the file is and what was assumed on stderr."""
     from rich import box
     from rich.console import Console
@@ -111,6 +142,12 @@ def _print(source: Path, out: Path | None, result: ConvertedMotion) -> None:
     table.add_row("joints", f"{told.joints}{person}")
     if told.bones:
         table.add_row("height to the head", f"{told.height_m:.2f} m")
+    if fit is not None:
+        table.add_row("height, standing", f"{fit.height_m:.2f} m")
+        table.add_row("reprojection error", f"{fit.reprojection_px:.1f} px")
+        table.add_row("bones' lengths vary by", f"{fit.bone_length_spread_mm:.2f} mm")
+        if fit.foot_skate_m_s is not None:
+            table.add_row("standing feet slide", f"{fit.foot_skate_m_s:.2f} m/s")
     table.add_row("way of the root", f"{told.traveled_m:.2f} m")
     table.add_row("speed", f"{told.speed[0]:.2f} m/s, at most {told.speed[1]:.2f}")
     for side, share in told.contact.items():

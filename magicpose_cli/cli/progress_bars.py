@@ -22,6 +22,7 @@ STAGE_LABELS = {
     "convert": "converting",
     "page": "making the page",
     "render": "rendering",
+    "fit": "fitting the body",
     "overlay": "drawing",
 }
 LINE_EVERY_S = 5.0

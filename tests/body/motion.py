@@ -6,7 +6,9 @@ import torch
 from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.fit_rig import make_rig
 from magicpose_cli.body.joint_groups import GROUP_NAMES
+from magicpose_cli.body.layout import POSE_SLICES
 from magicpose_cli.body.rotations import matrix_from_axis_angle
+from magicpose_cli.pose.keypoints import Pose
 
 SIZE = (360, 640)
 CAMERA = Camera(*SIZE, distance_m=0.0, focal_px=700.0)
@@ -49,6 +51,19 @@ def seen(body, shape, rotations, root, *, noise_px=0.0, noise_m=0.0, seed=0):
     space = (points[:, :18] - points[:, HIPS].mean(1, keepdim=True)).numpy() * [1, -1, -1]
     pixels = pixels + generator.normal(0, noise_px, pixels.shape)
     return points, pixels, 0.8 * space + generator.normal(0, noise_m, space.shape)
+
+
+def seen_poses(body, shape, rotations, root):
+    """The same as poses, with points in space."""
+    _, pixels, space = seen(body, shape, rotations, root)
+    poses = []
+    for points, spread in zip(pixels, space, strict=True):
+        parts = {
+            part: np.column_stack([points[own], np.ones(own.stop - own.start)])
+            for part, own in POSE_SLICES.items()
+        }
+        poses.append(Pose.of(*SIZE, **parts, body_3d=spread.astype(np.float32)))
+    return poses
 
 
 def joint_error_mm(body, fitted, points):

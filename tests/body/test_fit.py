@@ -217,6 +217,7 @@ def test_knees_and_elbows_bend_as_they_can(body):
             assert about[:, axis].min() > -0.25
 
 
+@pytest.mark.slow
 def test_fingers_are_found(body):
     shape, rotations, root = dance(body, 4)
     rig = make_rig(body, [0], GROUP_NAMES)
@@ -278,6 +279,7 @@ def test_windows_fade_into_each_other():
     torch.testing.assert_close(axis_angle_from_matrix(found.turn)[:, 1], expected)
 
 
+@pytest.mark.slow
 def test_a_long_clip_is_one_person_and_smooth(body, monkeypatch):
     monkeypatch.setattr("magicpose_cli.body.fit.windows_of", short_windows)
     truth = dance(body, 16)

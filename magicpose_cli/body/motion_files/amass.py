@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid import T_POSE_M
 from magicpose_cli.body.humanoid_names import VRM_PARENTS, humanoid_joints
 from magicpose_cli.body.motion_files.checks import (
@@ -21,29 +22,34 @@ from magicpose_cli.body.motion_files.checks import (
     refuse_motion,
 )
 from magicpose_cli.body.motion_files.motion_npz import load_members, numbers_of
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion
+from magicpose_cli.body.skeletal_motion import SkeletalMotion
 
 RATES = ("mocap_framerate", "mocap_frame_rate", "fps")
-DEFAULT_FPS = 120.0
+AMASS_FPS = 120.0
 MAX_ANGLE = 1e4  # radians
 _CENTER = {"pelvis": None, "spine1": "pelvis", "spine2": "spine1", "spine3": "spine2",
            "neck": "spine3", "head": "neck"}  # fmt: skip
 _SIDE = {"hip": "pelvis", "knee": "hip", "ankle": "knee", "foot": "ankle", "collar": "spine3",
          "shoulder": "collar", "elbow": "shoulder", "wrist": "elbow"}  # fmt: skip
-BODY = (
+AMASS_BODY = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle",
     "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar",
     "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
     "right_wrist",
 )  # fmt: skip
-FACE = ("jaw", "left_eye_smplhf", "right_eye_smplhf")
-HANDS = tuple(
+AMASS_FACE = ("jaw", "left_eye_smplhf", "right_eye_smplhf")
+AMASS_HANDS = tuple(
     f"{side}_{finger}{segment}"
     for side in ("left", "right")
     for finger in ("index", "middle", "pinky", "ring", "thumb")
     for segment in (1, 2, 3)
 )
-JOINTS = {66: BODY, 72: BODY, 156: BODY + HANDS, 165: BODY + FACE + HANDS}
+JOINTS = {
+    66: AMASS_BODY,
+    72: AMASS_BODY,
+    156: AMASS_BODY + AMASS_HANDS,
+    165: AMASS_BODY + AMASS_FACE + AMASS_HANDS,
+}
 """Joints by the number of values in a pose; of 72, the last two are SMPL's whole hands."""
 
 
@@ -85,7 +91,7 @@ def read_amass(path: Path, *, fps: float | None = None) -> SkeletalMotion:
     return checked_motion(path, names, parents, offsets, rotations, root, rate, notes=tuple(notes))
 
 
-def amass_skeleton(names: tuple[str, ...]) -> tuple[Array, Array]:
+def amass_skeleton(names: tuple[str, ...]) -> tuple[AnyArray, AnyArray]:
     """(J,) parents and (J, 3) offsets in meters of SMPL-X's joints of these names."""
     parents = np.array([-1 if (above := _parent(name)) is None else names.index(above)
                         for name in names])  # fmt: skip
@@ -103,7 +109,7 @@ def amass_skeleton(names: tuple[str, ...]) -> tuple[Array, Array]:
 def _parent(name: str) -> str | None:
     if name in _CENTER:
         return _CENTER[name]
-    if name in FACE:
+    if name in AMASS_FACE:
         return "head"
     side, _, joint = name.partition("_")
     if joint in _SIDE:
@@ -113,12 +119,12 @@ def _parent(name: str) -> str | None:
     return f"{side}_{finger}{segment - 1}" if segment > 1 else f"{side}_wrist"
 
 
-def _rate(path: Path, arrays: dict[str, Array], fps: float | None) -> tuple[float, list[str]]:
+def _rate(path: Path, arrays: dict[str, AnyArray], fps: float | None) -> tuple[float, list[str]]:
     if fps is not None:
         return float(check_rate(path, fps)), []
     for name in RATES:
         if name in arrays:
             rate = numbers_of(path, arrays, name, (), "iuf")
             return float(check_rate(path, rate_near(float(rate), 1e-4) if rate > 0 else 0.0)), []
-    told = f"the file tells no frame rate; {DEFAULT_FPS:g} frames a second are taken"
-    return DEFAULT_FPS, [told]
+    told = f"the file tells no frame rate; {AMASS_FPS:g} frames a second are taken"
+    return AMASS_FPS, [told]

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 import numpy as np
 
-from magicpose_cli.body.skeletal_motion import Array
+from magicpose_cli.arrays import AnyArray
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 UPS: tuple[Up, ...] = ("x", "y", "z", "-x", "-y", "-z")
@@ -23,7 +23,7 @@ LEG_M = 0.84  # from the hip's joint to the ankle's
 REACH_M = 1.15  # the longest chain of bones from the root, most often to the fingers
 
 
-def guess_unit(rest: Array, parents: Array, bones: Mapping[str, int]) -> tuple[float, str]:
+def guess_unit(rest: AnyArray, parents: AnyArray, bones: Mapping[str, int]) -> tuple[float, str]:
     """Meters of the unit in which the skeleton is an adult's, and a note that tells it.
 
     Args:
@@ -53,7 +53,7 @@ def guess_unit(rest: Array, parents: Array, bones: Mapping[str, int]) -> tuple[f
     return unit, f"the unit is taken for {nearest}: {what} are {unit * size:.2f} m"
 
 
-def guess_up(places: Array, rest: Array, bones: Mapping[str, int]) -> tuple[Up, str]:
+def guess_up(places: AnyArray, rest: AnyArray, bones: Mapping[str, int]) -> tuple[Up, str]:
     """The axis that points up, and a note where it is not y or not sure.
 
     Args:
@@ -77,13 +77,13 @@ def guess_up(places: Array, rest: Array, bones: Mapping[str, int]) -> tuple[Up, 
     return "y", "no axis leads from the feet to the head; y is taken for up"
 
 
-def _low(pose: Array, bones: Mapping[str, int]) -> Array:
+def _low(pose: AnyArray, bones: Mapping[str, int]) -> AnyArray:
     """(F, 3) the middle of the feet, or of the hips where no feet are known."""
     feet = [bones[f"{side}Foot"] for side in ("left", "right") if f"{side}Foot" in bones]
     return np.asarray(pose[:, feet or [bones["hips"]]].mean(axis=1))
 
 
-def upright(up: Up) -> Array:
+def turned_upright(up: Up) -> AnyArray:
     """(3, 3) the rotation, with entries 0 and 1 and -1, that takes this axis to y.
 
     From z up, -y becomes z: who faces -y, as in Blender, then faces forward.

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.motion_files.checks import (
     MAX_JOINTS,
     check_counts,
@@ -19,7 +20,6 @@ from magicpose_cli.body.motion_files.checks import (
     read_text_within,
     refuse_motion,
 )
-from magicpose_cli.body.skeletal_motion import Array
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.clip import MAX_CLIP_FRAMES
 
@@ -46,7 +46,7 @@ class BvhText:
     """joints: parents first. values: (F, C) numbers, channels in the joints' order."""
 
     joints: list[BvhJoint]
-    values: Array
+    values: AnyArray
     fps: float | Fraction
     notes: tuple[str, ...]
 
@@ -167,8 +167,8 @@ def _rate(text: str, seconds: float) -> float | Fraction:
     return rate_near(1 / seconds, max(0.6 * 10.0**-decimals / seconds, 1e-6))
 
 
-def _numbers(path: Path, lines: Iterator[tuple[int, str]], width: int) -> Array:
-    blocks: list[Array] = []
+def _numbers(path: Path, lines: Iterator[tuple[int, str]], width: int) -> AnyArray:
+    blocks: list[AnyArray] = []
     count, most = 0, MAX_CLIP_FRAMES * width
     while True:
         block = [entry for _, entry in zip(range(LINES_AT_ONCE), lines, strict=False)]
@@ -199,7 +199,7 @@ def _three(path: Path, number: int, words: list[str], line: str) -> tuple[float,
     return x, y, z
 
 
-def _floats(path: Path, number: int, words: list[str], line: str) -> Array:
+def _floats(path: Path, number: int, words: list[str], line: str) -> AnyArray:
     try:
         return np.array([float(word) for word in words], np.float64)
     except ValueError:

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid_names import humanoid_joints
-from magicpose_cli.body.motion_files.body_size import Up, guess_unit, guess_up, upright
+from magicpose_cli.body.motion_files.body_size import Up, guess_unit, guess_up, turned_upright
 from magicpose_cli.body.motion_files.bvh_parser import BvhJoint, BvhText, parse_bvh
-from magicpose_cli.body.motion_files.checks import check_motion, check_rate, unique_names
+from magicpose_cli.body.motion_files.checks import check_motion, check_rate, unique_joint_names
 from magicpose_cli.body.skeletal_motion import (
-    Array,
     SkeletalMotion,
     forward_kinematics,
     rest_positions,
@@ -54,7 +54,7 @@ def read_bvh(
     """
     text = parse_bvh(path)
     rate = text.fps if fps is None else check_rate(path, fps)
-    names = unique_names([joint.name for joint in text.joints])
+    names = unique_joint_names([joint.name for joint in text.joints])
     parents = np.array([joint.parent for joint in text.joints])
     offsets = np.array([joint.offset for joint in text.joints], np.float64)
     rotations, places = _channels(text)
@@ -91,7 +91,7 @@ def _scaled(
         some = replace(motion, rotations=motion.rotations[steps], root_m=motion.root_m[steps])
         up, note = guess_up(forward_kinematics(some), rest, bones)
         notes += (note,) if note else ()
-    turned = upright(up)
+    turned = turned_upright(up)
     basis = Rotation.from_matrix(turned)
     rotations = motion.rotations
     if up != "y":
@@ -106,14 +106,14 @@ def _scaled(
     )
 
 
-def _channels(text: BvhText) -> tuple[Array, dict[int, Array]]:
+def _channels(text: BvhText) -> tuple[AnyArray, dict[int, AnyArray]]:
     """(F, J, 4) rotations of all joints, and (F, 3) of those that have position channels, NaN in
     the columns of axes that have none.
     """
     frames = len(text.values)
     rotations = np.zeros((frames, len(text.joints), 4))
     rotations[..., 3] = 1.0
-    places: dict[int, Array] = {}
+    places: dict[int, AnyArray] = {}
     column = 0
     for number, joint in enumerate(text.joints):
         order, angles = "", []
@@ -140,7 +140,7 @@ def _order(joint: BvhJoint) -> str:
     return order if len(order) == 3 else ""
 
 
-def _size(parents: Array, offsets: Array) -> float:
+def _size(parents: AnyArray, offsets: AnyArray) -> float:
     """The skeleton's longest chain of bones, in the file's unit; the root's own offset is none."""
     reach = np.zeros(len(parents))
     for joint in range(1, len(parents)):
@@ -149,7 +149,7 @@ def _size(parents: Array, offsets: Array) -> float:
 
 
 def _top(
-    joints: list[BvhJoint], places: dict[int, Array], offsets: Array, names: tuple[str, ...]
+    joints: list[BvhJoint], places: dict[int, AnyArray], offsets: AnyArray, names: tuple[str, ...]
 ) -> tuple[int, tuple[str, ...]]:
     """The joint that travels, to be the root, and what to say where it is not the file's."""
     parents = np.array([joint.parent for joint in joints])
@@ -164,8 +164,8 @@ def _top(
 
 
 def _rigid(
-    joints: list[BvhJoint], places: dict[int, Array], offsets: Array, top: int
-) -> tuple[Array, tuple[str, ...]]:
+    joints: list[BvhJoint], places: dict[int, AnyArray], offsets: AnyArray, top: int
+) -> tuple[AnyArray, tuple[str, ...]]:
     """Offsets that do not change, of joints with position channels."""
     offsets = offsets.copy()
     parents = np.array([joint.parent for joint in joints])
@@ -192,12 +192,12 @@ def _rigid(
 
 def _world_of_top(
     top: int,
-    parents: Array,
-    offsets: Array,
-    places: dict[int, Array],
-    rotations: Array,
-    root: Array,
-) -> tuple[Array, Array]:
+    parents: AnyArray,
+    offsets: AnyArray,
+    places: dict[int, AnyArray],
+    rotations: AnyArray,
+    root: AnyArray,
+) -> tuple[AnyArray, AnyArray]:
     """Place and rotations where `top` hangs at nothing: what is above is put into it."""
     line = []
     joint = top
@@ -211,7 +211,7 @@ def _world_of_top(
     return root, rotations
 
 
-def _kept(joints: list[BvhJoint], offsets: Array, parents: Array, top: int) -> list[int]:
+def _kept(joints: list[BvhJoint], offsets: AnyArray, parents: AnyArray, top: int) -> list[int]:
     """The joints at or below `top`, without end sites of no length."""
     kept = [top]
     for joint in range(top + 1, len(joints)):

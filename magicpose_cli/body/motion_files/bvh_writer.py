@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.motion_files.bvh_parser import END
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion, children_of
+from magicpose_cli.body.skeletal_motion import SkeletalMotion, children_of
 from magicpose_cli.files import whole_file
 
 DEFAULT_ORDER = "ZXY"
@@ -92,7 +93,7 @@ def _write_joints(motion: SkeletalMotion, ends: set[int], unit_m: float, lines: 
             lines += [f"{below}End Site", f"{below}{{", f"{below}  OFFSET 0 0 0", f"{below}}}"]
 
 
-def euler_angles(rotations: Array, order: str) -> Array:
+def euler_angles(rotations: AnyArray, order: str) -> AnyArray:
     """(F, 3) degrees of rotations (F, 4) that follow each other without a jump.
 
     Of the two triples of angles that make a rotation, and of their turns by 360 degrees, each
@@ -127,7 +128,7 @@ def euler_angles(rotations: Array, order: str) -> Array:
     return np.asarray(np.degrees(np.unwrap(angles, axis=0)))
 
 
-def _apart(first: Array, second: Array) -> Array:
+def _apart(first: AnyArray, second: AnyArray) -> AnyArray:
     """(F,) how far angles are from each other, radians in all, whole turns left out."""
     way = first - second
     return np.asarray(np.abs(way - 2 * np.pi * np.round(way / (2 * np.pi))).sum(axis=1))

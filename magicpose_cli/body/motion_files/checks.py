@@ -9,18 +9,22 @@ from typing import NoReturn
 
 import numpy as np
 
-from magicpose_cli.body.skeletal_motion import ARKIT_CURVES, Array, SkeletalMotion
+from magicpose_cli.arrays import AnyArray
+from magicpose_cli.body.skeletal_motion import ARKIT_CURVES, SkeletalMotion
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.clip import MAX_CLIP_FRAMES, MAX_FPS, MIN_FPS
 
-MAX_BYTES = 1 << 28  # of a file of text or a GLB
+MAX_MOTION_BYTES = 1 << 28  # of a file of text or a GLB
 MAX_JOINTS = 1024
 MAX_ROTATIONS = 12_000_000  # joints times frames: 384 MB
 MAX_NAME = 200  # characters
 MAX_METERS = 1e5
 MAX_CURVE = 1e3
 USUAL_RATES = (24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 150, 200, 240, 250, 300, 480)
-USUAL_FPS = (*map(Fraction, USUAL_RATES), *(Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)))
+EXACT_USUAL_RATES = (
+    *map(Fraction, USUAL_RATES),
+    *(Fraction(n * 1000, 1001) for n in (24, 30, 60, 120)),
+)
 
 
 def refuse_motion(path: Path, what: str, expected: str, got: object) -> NoReturn:
@@ -28,7 +32,7 @@ def refuse_motion(path: Path, what: str, expected: str, got: object) -> NoReturn
     raise InputError(f"{path}: {what}: expected {expected}, got {got!s:.80}")
 
 
-def check_size(path: Path, most: int = MAX_BYTES) -> int:
+def check_file_size(path: Path, most: int = MAX_MOTION_BYTES) -> int:
     """Bytes of the file. Errors: InputError where it cannot be read or is too large."""
     try:
         size = path.stat().st_size
@@ -43,9 +47,9 @@ def check_size(path: Path, most: int = MAX_BYTES) -> int:
     return size
 
 
-def read_bytes_within(path: Path, most: int = MAX_BYTES) -> bytes:
+def read_bytes_within(path: Path, most: int = MAX_MOTION_BYTES) -> bytes:
     """The whole file. Errors: InputError."""
-    check_size(path, most)
+    check_file_size(path, most)
     try:
         return path.read_bytes()
     except OSError as error:
@@ -82,11 +86,11 @@ def check_rate(path: Path, fps: float | Fraction) -> float | Fraction:
 
 def rate_near(fps: float, error: float) -> float | Fraction:
     """The usual rate within a relative error of this one, exactly; else this one."""
-    near = [usual for usual in USUAL_FPS if abs(float(usual) / fps - 1) <= error]
+    near = [usual for usual in EXACT_USUAL_RATES if abs(float(usual) / fps - 1) <= error]
     return min(near, key=lambda usual: abs(float(usual) / fps - 1)) if near else fps
 
 
-def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+def unique_joint_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names, cut to MAX_NAME; those that stood before get a number."""
     seen: set[str] = set()
     result = []
@@ -104,12 +108,12 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
 def checked_motion(
     path: Path,
     names: Sequence[str],
-    parents: Sequence[int] | Array,
-    rest_offsets_m: Array,
-    rotations: Array,
-    root_m: Array,
+    parents: Sequence[int] | AnyArray,
+    rest_offsets_m: AnyArray,
+    rotations: AnyArray,
+    root_m: AnyArray,
     fps: float | Fraction,
-    curves: Mapping[str, Array] | None = None,
+    curves: Mapping[str, AnyArray] | None = None,
     euler_orders: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> SkeletalMotion:
@@ -145,7 +149,7 @@ def check_motion(path: Path, motion: SkeletalMotion) -> SkeletalMotion:
     return motion
 
 
-def _check_range(path: Path, what: str, values: Array, most: float) -> None:
+def _check_range(path: Path, what: str, values: AnyArray, most: float) -> None:
     fine = np.abs(values) <= most  # NaN is not
     if not fine.all():
         unit = " m" if most == MAX_METERS else ""

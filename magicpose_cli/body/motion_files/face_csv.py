@@ -19,6 +19,7 @@ from typing import NoReturn
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.motion_files.checks import (
     check_counts,
@@ -31,7 +32,6 @@ from magicpose_cli.body.motion_files.checks import (
 )
 from magicpose_cli.body.skeletal_motion import (
     ARKIT_CURVES,
-    Array,
     SkeletalMotion,
     world_rotations,
 )
@@ -47,8 +47,8 @@ ANGLES = tuple(f"{joint}{way}" for joint in ("Head", "LeftEye", "RightEye")
                for way in ("Yaw", "Pitch", "Roll"))  # fmt: skip
 SECONDS = {"time", "times", "seconds", "timestamp"}
 CODE_RATES = (24, 25, 30, 48, 50, 60, 90, 100, 120)  # frames that a time code may count in a second
-MAX_COLUMNS = 256
-DEFAULT_FPS = 60.0
+MAX_CSV_COLUMNS = 256
+LIVE_LINK_FPS = 60.0
 
 
 def read_face_csv(path: Path, *, fps: float | None = None) -> SkeletalMotion:
@@ -81,7 +81,7 @@ def read_face_csv(path: Path, *, fps: float | None = None) -> SkeletalMotion:
     if coded:
         times = _times_of_codes(path, rows, fps, notes)
     elif _plain(header[0]) == "frame":
-        times = np.arange(len(rows)) / (fps or DEFAULT_FPS)
+        times = np.arange(len(rows)) / (fps or LIVE_LINK_FPS)
     else:
         times = _column(path, header, rows, 0)
     times, values, rate = _even(path, times, values, fps, notes)
@@ -124,7 +124,7 @@ def write_curves_csv(path: Path, motion: SkeletalMotion, *, overwrite: bool = Fa
     _write_table(path, header, rows, overwrite)
 
 
-def face_angles(motion: SkeletalMotion) -> Array:
+def face_angles(motion: SkeletalMotion) -> AnyArray:
     """(F, 9) radians: yaw, pitch and roll of the head and of both eyes; 0 of those unknown."""
     joints = humanoid_joints(motion.names, motion.parents)
     if not joints:
@@ -145,7 +145,7 @@ def face_angles(motion: SkeletalMotion) -> Array:
     return angles
 
 
-def _curve_table(motion: SkeletalMotion) -> Array:
+def _curve_table(motion: SkeletalMotion) -> AnyArray:
     none = np.zeros(len(motion))
     return np.stack([motion.curves.get(name, none) for name in ARKIT_CURVES], axis=1)
 
@@ -187,8 +187,8 @@ def _table(path: Path, text: str) -> tuple[list[str], list[list[str]]]:
     if len(lines) < 2:
         refuse_motion(path, "rows", "a header and rows of numbers", f"{len(lines)} lines")
     header, rows = lines[0], lines[1:]
-    if not 2 <= len(header) <= MAX_COLUMNS:
-        refuse_motion(path, "columns", f"2 to {MAX_COLUMNS}", len(header))
+    if not 2 <= len(header) <= MAX_CSV_COLUMNS:
+        refuse_motion(path, "columns", f"2 to {MAX_CSV_COLUMNS}", len(header))
     check_counts(path, len(FACE_JOINTS), len(rows))
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
@@ -198,11 +198,11 @@ def _table(path: Path, text: str) -> tuple[list[str], list[list[str]]]:
 
 def _values(
     path: Path, header: list[str], rows: list[list[str]], numbers: list[int]
-) -> dict[int, Array]:
+) -> dict[int, AnyArray]:
     return {number: _column(path, header, rows, number) for number in numbers}
 
 
-def _column(path: Path, header: list[str], rows: list[list[str]], number: int) -> Array:
+def _column(path: Path, header: list[str], rows: list[list[str]], number: int) -> AnyArray:
     try:
         column = np.array([row[number] for row in rows], np.float64)
     except ValueError:
@@ -221,7 +221,7 @@ def _refuse_column(path: Path, name: str, rows: list[list[str]], number: int) ->
 
 def _times_of_codes(
     path: Path, rows: list[list[str]], fps: float | None, notes: list[str]
-) -> Array:
+) -> AnyArray:
     """(F,) seconds of the time codes from the first one on, over midnight, too."""
     whole, frames = np.zeros(len(rows)), np.zeros(len(rows))
     for number, row in enumerate(rows):
@@ -237,7 +237,7 @@ def _times_of_codes(
     above = [rate for rate in CODE_RATES if rate > np.floor(frames.max())]
     if not above:
         refuse_motion(path, TIMECODE, f"frames below {CODE_RATES[-1]}", f"{frames.max():g}")
-    rate = fps or (above[0] if np.ptp(whole) > 0 else max(above[0], DEFAULT_FPS))
+    rate = fps or (above[0] if np.ptp(whole) > 0 else max(above[0], LIVE_LINK_FPS))
     notes.append(f"the time codes are taken to count {rate:g} frames a second")
     times = whole + frames / rate
     times[np.cumsum(np.diff(times, prepend=times[0]) < -43200) > 0] += 86400
@@ -245,14 +245,14 @@ def _times_of_codes(
 
 
 def _even(
-    path: Path, times: Array, values: dict[int, Array], fps: float | None, notes: list[str]
-) -> tuple[Array, dict[int, Array], float | Fraction]:
+    path: Path, times: AnyArray, values: dict[int, AnyArray], fps: float | None, notes: list[str]
+) -> tuple[AnyArray, dict[int, AnyArray], float | Fraction]:
     """Frames even in time, their values and the rate."""
     if (np.diff(times) <= 0).any():
         line = int(np.argmax(np.diff(times) <= 0)) + 3
         refuse_motion(path, f"line {line}", "a time after the one before", f"{times[line - 2]:g} s")
     if len(times) == 1:
-        return times, values, check_rate(path, fps or DEFAULT_FPS)
+        return times, values, check_rate(path, fps or LIVE_LINK_FPS)
     steps = np.diff(times)
     step = float(np.median(steps))
     even = bool(np.abs(steps - step).max() < 0.1 * step)

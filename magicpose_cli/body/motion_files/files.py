@@ -35,10 +35,11 @@ from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable
 
-KINDS = (".bvh", ".glb", ".npz", ".csv")
+MOTION_SUFFIXES = (".bvh", ".glb", ".npz", ".csv")
 GLB_KINDS = (".glb", ".vrma", ".vrm")
-FILMS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v")
-PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".npy")
+FILMS_AND_POSES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif", ".m4v", ".json")
+OTHER_KINDS = (".fbx", ".c3d", ".dae", ".gltf", ".trc", ".usd", ".pkl", ".pickle", ".pt", ".pth")
+PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".npy")
 
 
 def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalMotion:
@@ -60,17 +61,32 @@ def read_motion_file(path: str | Path, *, fps: float | None = None) -> SkeletalM
         return read_face_csv(path, fps=fps)
     if suffix == ".npz":
         return _read_npz(path, fps)
-    if suffix in FILMS or suffix == ".json":
+    if suffix in FILMS_AND_POSES:
         raise InputError(
-            f"{path}: a body in space is not yet found in films or poses; expected a motion file "
-            f"({', '.join(KINDS)}); for the points of a person in the picture use: magicpose poses"
+            f"{path}: is no motion file; expected {', '.join(MOTION_SUFFIXES)} (a body is found "
+            f"in films and poses by: magicpose motion {path} -o {path.stem}.npz)"
         )
-    if suffix in PICKLES:
-        raise InputError(f"{path}: {suffix} is not opened; expected {', '.join(KINDS)}")
+    if suffix in PICKLE_SUFFIXES:
+        raise InputError(f"{path}: {suffix} is not opened; expected {', '.join(MOTION_SUFFIXES)}")
     raise InputError(
         f"{path}: {suffix or 'a name without suffix'} is no kind of motion file; expected "
-        f"{', '.join(KINDS)} (from .fbx, Blender exports .bvh and .glb)"
+        f"{', '.join(MOTION_SUFFIXES)} (from .fbx, Blender exports .bvh and .glb)"
     )
+
+
+def is_motion_file(path: Path) -> bool:
+    """Return True for what `read_motion_file` reads or refuses best, rather than a reader of poses.
+
+    The suffix tells, and of a .npz what it holds. One that cannot be read counts as well.
+    """
+    suffix = path.suffix.lower()
+    if suffix != ".npz":
+        return suffix in (".bvh", ".csv", *GLB_KINDS, *OTHER_KINDS)
+    try:
+        names = member_names(path)
+    except InputError:
+        return True
+    return MARK in names or is_amass(names)
 
 
 def _read_npz(path: Path, fps: float | None) -> SkeletalMotion:
@@ -91,7 +107,7 @@ def _glb_of_person(path: Path, motion: SkeletalMotion, *, overwrite: bool = Fals
     write_glb(path, humanoid_of_person(motion), overwrite=overwrite)
 
 
-WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
+MOTION_WRITERS: dict[str, Callable[..., None]] = {  # the first suffix that fits
     ".bvh": write_bvh,
     ".glb": _glb_of_person,
     ".npz": write_motion_npz,
@@ -114,17 +130,17 @@ def check_motion_output(path: Path, overwrite: bool = False) -> None:
 
 
 def _writer(path: Path) -> Callable[..., None]:
-    for suffix, writer in WRITERS.items():
+    for suffix, writer in MOTION_WRITERS.items():
         if path.name.lower().endswith(suffix):
             return writer
     if path.suffix.lower() == ".json":
         raise OutputError(
             f"{path}: poses in a picture are not made of motion in space so far; choose "
-            f"{', '.join(WRITERS)}"
+            f"{', '.join(MOTION_WRITERS)}"
         )
     raise OutputError(
         f"{path}: {path.suffix or 'a name without suffix'} is no kind of motion file; choose "
-        f"{', '.join(WRITERS)}"
+        f"{', '.join(MOTION_WRITERS)}"
     )
 
 

@@ -9,16 +9,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.motion_files.checks import read_bytes_within, refuse_motion
-from magicpose_cli.body.skeletal_motion import Array
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import whole_file
 
 MAGIC, VERSION = 0x46546C67, 2
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
-COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-NUMBERS = {dtype: number for number, dtype in COMPONENTS.items()}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+DTYPES_BY_NUMBER = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+NUMBERS_BY_DTYPE = {dtype: number for number, dtype in DTYPES_BY_NUMBER.items()}
+ELEMENT_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 VERTICES, INDICES = 34962, 34963  # what a buffer view is for
 MAX_ITEMS = 100_000  # of a list in the JSON
 
@@ -31,12 +31,12 @@ class GlbBuilder:
         self.accessors: list[dict[str, Any]] = []
         self._data = bytearray()
 
-    def add(self, array: Array, kind: str, *, bounds: bool = False, target: int = 0) -> int:
+    def add(self, array: AnyArray, kind: str, *, bounds: bool = False, target: int = 0) -> int:
         """Store an array of numbers.
 
         Args:
-            array: (N,) or (N, width) of one of COMPONENTS' types.
-            kind: one of WIDTHS.
+            array: (N,) or (N, width) of one of DTYPES_BY_NUMBER' types.
+            kind: one of ELEMENT_WIDTHS.
             bounds: tell the smallest and largest values, which glTF wants of places and times.
             target: VERTICES or INDICES for what is drawn.
 
@@ -52,7 +52,7 @@ class GlbBuilder:
         self._data += array.tobytes()
         accessor: dict[str, Any] = {
             "bufferView": len(self.views) - 1,
-            "componentType": NUMBERS[array.dtype.newbyteorder("<").str.replace("|", "<")],
+            "componentType": NUMBERS_BY_DTYPE[array.dtype.newbyteorder("<").str.replace("|", "<")],
             "count": len(array),
             "type": kind,
         }
@@ -143,7 +143,7 @@ class GlbDocument:
             self.refuse(key, f"a number below {count}", value)
         return int(value)
 
-    def numbers(self, value: Any, key: str, count: int) -> Array:
+    def numbers(self, value: Any, key: str, count: int) -> AnyArray:
         """(count,) finite numbers of a list."""
         if not isinstance(value, list) or len(value) != count:
             self.refuse(key, f"{count} numbers", value)
@@ -151,24 +151,24 @@ class GlbDocument:
             self.refuse(key, "finite numbers", value)
         return np.array(value, np.float64)
 
-    def array(self, value: Any, key: str, kinds: tuple[str, ...]) -> Array:
+    def array(self, value: Any, key: str, kinds: tuple[str, ...]) -> AnyArray:
         """(N,) or (N, width) float64 of an accessor, normalized where it says so; finite.
 
         Args:
             value: its number.
             key: where that stands.
-            kinds: of WIDTHS, one of which it must be.
+            kinds: of ELEMENT_WIDTHS, one of which it must be.
         """
         accessors = self.objects(self.json, "accessors")
         accessor = accessors[self.index(value, key, len(accessors))]
         kind, component = accessor.get("type"), accessor.get("componentType")
-        if kind not in kinds or type(component) is not int or component not in COMPONENTS:
+        if kind not in kinds or type(component) is not int or component not in DTYPES_BY_NUMBER:
             wanted = f"numbers of type {' or '.join(kinds)}"
             self.refuse(f"accessor of {key}", wanted, f"{kind} of component {component}")
         if "sparse" in accessor:
             self.refuse(f"accessor of {key}", "all of its numbers", "sparse ones")
-        dtype = np.dtype(COMPONENTS[component])
-        width = WIDTHS[kind]
+        dtype = np.dtype(DTYPES_BY_NUMBER[component])
+        width = ELEMENT_WIDTHS[kind]
         views = self.objects(self.json, "bufferViews")
         view = views[self.index(accessor.get("bufferView"), "bufferView", len(views))]
         self.index(view.get("buffer"), "buffer", 1)

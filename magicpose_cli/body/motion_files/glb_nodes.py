@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.motion_files.checks import MAX_JOINTS
 from magicpose_cli.body.motion_files.glb_container import GlbDocument
-from magicpose_cli.body.skeletal_motion import Array
 
 MAX_NODES = 4 * MAX_JOINTS
 
@@ -20,8 +20,8 @@ class GlbNode:
     """A node at rest. scale: one for all axes (the geometric mean). mesh: whatever is told."""
 
     name: str
-    translation: Array
-    rotation: Array
+    translation: AnyArray
+    rotation: AnyArray
     scale: float
     children: list[int]
     mesh: Any

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.humanoid_names import ancestors, humanoid_joints
 from magicpose_cli.body.motion_files.checks import (
     check_counts,
@@ -22,14 +23,14 @@ from magicpose_cli.body.motion_files.checks import (
     checked_motion,
     known_curve,
     rate_near,
-    unique_names,
+    unique_joint_names,
 )
 from magicpose_cli.body.motion_files.glb_container import GlbDocument
 from magicpose_cli.body.motion_files.glb_nodes import GlbNode, joints_of, read_nodes
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion
+from magicpose_cli.body.skeletal_motion import SkeletalMotion
 
-DEFAULT_FPS = 30.0
-KINDS = {"translation": "VEC3", "rotation": "VEC4"}
+GLB_FPS = 30.0
+ANIMATED_KINDS = {"translation": "VEC3", "rotation": "VEC4"}
 MOVED_M = 1e-3
 
 
@@ -37,8 +38,8 @@ MOVED_M = 1e-3
 class _Keys:
     """times: (K,) seconds, ascending. values: (K, width). step: nothing lies between two keys."""
 
-    times: Array
-    values: Array
+    times: AnyArray
+    values: AnyArray
     step: bool
 
 
@@ -74,7 +75,7 @@ def read_glb(path: Path, *, fps: float | None = None) -> SkeletalMotion:
     offsets, rotations = _from_rest(nodes, joints, parents, offsets * size[:, None], rotations)
     return checked_motion(
         path,
-        unique_names([nodes[joint].name for joint in joints]),
+        unique_joint_names([nodes[joint].name for joint in joints]),
         parents,
         offsets,
         rotations,
@@ -117,7 +118,7 @@ def _read_keys(document: GlbDocument, sampler: dict[str, Any], what: str) -> tup
     times = document.array(sampler.get("input"), "input", ("SCALAR",))
     if (np.diff(times) <= 0).any() or times[0] < 0:
         document.refuse("animation", "times that grow", "others")
-    values = document.array(sampler.get("output"), "output", (KINDS.get(what, "SCALAR"),))
+    values = document.array(sampler.get("output"), "output", (ANIMATED_KINDS.get(what, "SCALAR"),))
     way = sampler.get("interpolation", "LINEAR")
     if way not in ("LINEAR", "STEP", "CUBICSPLINE"):
         document.refuse("interpolation", "LINEAR, STEP or CUBICSPLINE", way)
@@ -156,12 +157,12 @@ def _timing(path: Path, animation: _Animation, fps: float | None) -> tuple[float
     """When the animation starts, the number of frames and their rate."""
     tracks = animation.tracks.values()
     if not tracks:
-        return 0.0, 1, float(check_rate(path, fps or DEFAULT_FPS))
+        return 0.0, 1, float(check_rate(path, fps or GLB_FPS))
     start = min(float(keys.times[0]) for keys in tracks)
     end = max(float(keys.times[-1]) for keys in tracks)
     times = max((keys.times for keys in tracks), key=len)
     if fps is None:
-        fps = DEFAULT_FPS
+        fps = GLB_FPS
         if len(times) > 1:
             steps = np.diff(times)
             even = np.ptp(steps) < 0.05 * steps.mean()
@@ -174,7 +175,7 @@ def _timing(path: Path, animation: _Animation, fps: float | None) -> tuple[float
     return start, int(min((end - start) * rate, 1e9) + 1e-3) + 1, rate
 
 
-def _sampled(keys: _Keys, times: Array, turns: bool) -> Array:
+def _sampled(keys: _Keys, times: AnyArray, turns: bool) -> AnyArray:
     """(N, width) at these times, held before the first key and after the last."""
     if len(keys.times) == len(times) and np.abs(keys.times - times).max() < 1e-3 * (
         times[-1] - times[0] + 1e-9
@@ -190,14 +191,16 @@ def _sampled(keys: _Keys, times: Array, turns: bool) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _rotations(nodes: list[GlbNode], animation: _Animation, node: int, times: Array) -> Array:
+def _rotations(nodes: list[GlbNode], animation: _Animation, node: int, times: AnyArray) -> AnyArray:
     keys = animation.tracks.get((node, "rotation"))
     if keys is None:
         return np.tile(nodes[node].rotation, (len(times), 1))
     return _sampled(keys, times, turns=True)
 
 
-def _translations(nodes: list[GlbNode], animation: _Animation, node: int, times: Array) -> Array:
+def _translations(
+    nodes: list[GlbNode], animation: _Animation, node: int, times: AnyArray
+) -> AnyArray:
     keys = animation.tracks.get((node, "translation"))
     if keys is None:
         return np.tile(nodes[node].translation, (len(times), 1))
@@ -206,7 +209,7 @@ def _translations(nodes: list[GlbNode], animation: _Animation, node: int, times:
 
 def _offsets(
     nodes: list[GlbNode], joints: list[int], parents: list[int], animation: _Animation
-) -> tuple[Array, Array]:
+) -> tuple[AnyArray, AnyArray]:
     """(J, 3) offsets at rest, and (J,) the size that the nodes above give to each."""
     offsets = np.stack([nodes[joint].translation for joint in joints])
     size = np.ones(len(joints))
@@ -234,8 +237,13 @@ def _line(nodes: list[GlbNode], node: int) -> list[int]:
 
 
 def _above(
-    nodes: list[GlbNode], animation: _Animation, joint: int, times: Array, root: Array, turns: Array
-) -> tuple[Array, Array]:
+    nodes: list[GlbNode],
+    animation: _Animation,
+    joint: int,
+    times: AnyArray,
+    root: AnyArray,
+    turns: AnyArray,
+) -> tuple[AnyArray, AnyArray]:
     """Place and rotations of the root in the world."""
     own = Rotation.from_quat(turns)
     for node in _line(nodes, joint):
@@ -247,8 +255,12 @@ def _above(
 
 
 def _from_rest(
-    nodes: list[GlbNode], joints: list[int], parents: list[int], offsets: Array, rotations: Array
-) -> tuple[Array, Array]:
+    nodes: list[GlbNode],
+    joints: list[int],
+    parents: list[int],
+    offsets: AnyArray,
+    rotations: AnyArray,
+) -> tuple[AnyArray, AnyArray]:
     """Offsets and rotations of joints whose axes are the world's in the nodes' pose.
 
     With B a joint's rotation in the world at rest and p its parent, the offset t becomes B_p t and
@@ -275,11 +287,11 @@ def _from_rest(
 
 
 def _curves(
-    document: GlbDocument, nodes: list[GlbNode], animation: _Animation, times: Array
-) -> dict[str, Array]:
+    document: GlbDocument, nodes: list[GlbNode], animation: _Animation, times: AnyArray
+) -> dict[str, AnyArray]:
     """Weights of shapes that have ARKit's names."""
     meshes = document.objects(document.json, "meshes")
-    curves: dict[str, Array] = {}
+    curves: dict[str, AnyArray] = {}
     for (node, what), keys in animation.tracks.items():
         if what != "weights" or nodes[node].mesh is None:
             continue

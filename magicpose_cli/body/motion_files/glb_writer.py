@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.motion_files.glb_container import INDICES, VERTICES, GlbBuilder
 from magicpose_cli.body.skeletal_motion import (
-    Array,
     SkeletalMotion,
     children_of,
     rest_positions,
@@ -31,10 +31,10 @@ class SkinnedMesh:
     color: red, green, blue, 0 to 1 (linear).
     """
 
-    vertices_m: Array
-    faces: Array
-    weights: Array
-    shapes_m: Mapping[str, Array] = field(default_factory=dict)
+    vertices_m: AnyArray
+    faces: AnyArray
+    weights: AnyArray
+    shapes_m: Mapping[str, AnyArray] = field(default_factory=dict)
     color: tuple[float, float, float] = (0.6, 0.6, 0.6)
 
 
@@ -105,7 +105,7 @@ def _mesh(builder: GlbBuilder, mesh: SkinnedMesh, joints: int) -> dict[str, Any]
     most[weights == 0] = 0  # as glTF wants it
     attributes = {
         "POSITION": builder.add(_f4(mesh.vertices_m), "VEC3", bounds=True, target=VERTICES),
-        "NORMAL": builder.add(_f4(vertex_normals(mesh.vertices_m, mesh.faces)), "VEC3",
+        "NORMAL": builder.add(_f4(mesh_normals(mesh.vertices_m, mesh.faces)), "VEC3",
                               target=VERTICES),
         "JOINTS_0": builder.add(most.astype("<u2"), "VEC4", target=VERTICES),
         "WEIGHTS_0": builder.add(_f4(weights), "VEC4", target=VERTICES),
@@ -123,7 +123,7 @@ def _mesh(builder: GlbBuilder, mesh: SkinnedMesh, joints: int) -> dict[str, Any]
     return told
 
 
-def vertex_normals(vertices: Array, faces: Array) -> Array:
+def mesh_normals(vertices: AnyArray, faces: AnyArray) -> AnyArray:
     """(V, 3) unit normals, each the mean of its faces' by their areas; up where there is none."""
     corners = vertices[faces]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -156,5 +156,5 @@ def _animation(
     return {"name": "motion", "channels": channels, "samplers": samplers}
 
 
-def _f4(array: Array) -> Array:
+def _f4(array: AnyArray) -> AnyArray:
     return np.ascontiguousarray(array, "<f4")

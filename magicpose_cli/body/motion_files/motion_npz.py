@@ -23,16 +23,17 @@ from pathlib import Path
 
 import numpy as np
 
+from magicpose_cli.arrays import AnyArray
 from magicpose_cli.body.motion_files.checks import (
     MAX_JOINTS,
     MAX_NAME,
     check_counts,
+    check_file_size,
     check_rate,
-    check_size,
     checked_motion,
     refuse_motion,
 )
-from magicpose_cli.body.skeletal_motion import Array, SkeletalMotion
+from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.files.arrays import DAMAGED_ARRAYS, MAX_ARRAYS, MAX_BYTES, save_arrays
 
@@ -42,7 +43,7 @@ MAX_CURVES = 256
 
 def member_names(path: Path) -> set[str]:
     """The names of the arrays in a NumPy archive. Errors: InputError where it is none."""
-    check_size(path, MAX_BYTES)
+    check_file_size(path, MAX_BYTES)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -57,13 +58,13 @@ def member_names(path: Path) -> set[str]:
     return {member.filename.removesuffix(".npy") for member in members}
 
 
-def load_members(path: Path, names: Collection[str]) -> dict[str, Array]:
+def load_members(path: Path, names: Collection[str]) -> dict[str, AnyArray]:
     """Some of an archive's arrays: numbers and text. Others are not opened, pickles never.
 
     Errors: InputError for a damaged archive, and for an array of Python objects.
     """
     there = member_names(path) & set(names)
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, AnyArray] = {}
     name = ""
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -87,7 +88,7 @@ def load_members(path: Path, names: Collection[str]) -> dict[str, Array]:
 def write_motion_npz(path: Path, motion: SkeletalMotion, *, overwrite: bool = False) -> None:
     """Write in one step. Errors: OutputError."""
     fps = motion.fps
-    arrays: dict[str, Array] = {
+    arrays: dict[str, AnyArray] = {
         MARK: np.array(VERSION),
         "fps": np.array([fps.numerator, fps.denominator], np.int64)
         if isinstance(fps, Fraction)
@@ -118,7 +119,7 @@ def read_motion_npz(path: Path) -> SkeletalMotion:
     rotations = numbers_of(path, arrays, "rotations", (None, len(joints), 4), "f")
     frames = len(rotations)
     check_counts(path, len(joints), frames)
-    curves: dict[str, Array] = {}
+    curves: dict[str, AnyArray] = {}
     if "curves" in arrays:
         curve_names = _texts(path, arrays, "curve_names", MAX_CURVES)
         values = numbers_of(path, arrays, "curves", (frames, len(curve_names)), "f")
@@ -142,8 +143,8 @@ def read_motion_npz(path: Path) -> SkeletalMotion:
 
 
 def numbers_of(
-    path: Path, arrays: dict[str, Array], name: str, shape: tuple[int | None, ...], kinds: str
-) -> Array:
+    path: Path, arrays: dict[str, AnyArray], name: str, shape: tuple[int | None, ...], kinds: str
+) -> AnyArray:
     """An array of this shape (None: any length) and one of these kinds of numbers.
 
     Errors: InputError.
@@ -161,7 +162,7 @@ def numbers_of(
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
-def _texts(path: Path, arrays: dict[str, Array], name: str, most: int) -> tuple[str, ...]:
+def _texts(path: Path, arrays: dict[str, AnyArray], name: str, most: int) -> tuple[str, ...]:
     array = arrays.get(name)
     if array is None or array.ndim != 1 or array.dtype.kind != "U" or not 1 <= len(array) <= most:
         refuse_motion(
@@ -175,7 +176,7 @@ def _texts(path: Path, arrays: dict[str, Array], name: str, most: int) -> tuple[
     return texts
 
 
-def _rate(path: Path, arrays: dict[str, Array]) -> float | Fraction:
+def _rate(path: Path, arrays: dict[str, AnyArray]) -> float | Fraction:
     if arrays.get("fps", np.zeros(0)).shape == (2,):
         above, below = numbers_of(path, arrays, "fps", (2,), "iu").tolist()
         if below == 0:

@@ -5,7 +5,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from magicpose_cli.body.humanoid import humanoid
-from magicpose_cli.body.motion_files.amass import BODY, HANDS, JOINTS, amass_skeleton, read_amass
+from magicpose_cli.body.motion_files.amass import (
+    AMASS_BODY,
+    AMASS_HANDS,
+    JOINTS,
+    amass_skeleton,
+    read_amass,
+)
 from magicpose_cli.body.motion_files.files import read_motion_file
 from magicpose_cli.body.skeletal_motion import forward_kinematics, rest_positions
 from magicpose_cli.errors import InputError
@@ -15,7 +21,7 @@ def standing(width: int, frames: int = 4) -> dict[str, np.ndarray]:
     """Somebody who stands with z up, faces -y, and lifts the left arm to the front."""
     poses = np.zeros((frames, width), np.float32)
     poses[:, :3] = [np.pi / 2, 0, 0]
-    left_shoulder = BODY.index("left_shoulder")
+    left_shoulder = AMASS_BODY.index("left_shoulder")
     poses[:, 3 * left_shoulder + 1] = -np.pi / 2 * np.arange(frames) / (frames - 1)
     trans = np.stack([np.zeros(frames), -np.arange(frames) / 10, np.full(frames, 0.94)], axis=1)
     return {"poses": poses, "trans": trans, "mocap_framerate": np.array(119.9999),
@@ -38,7 +44,7 @@ def test_z_up_becomes_y_up(width, tmp_path):
 
 def test_the_skeleton_is_an_adult_in_a_t_pose():
     names = JOINTS[165]
-    assert len(names) == 55 and len(set(names)) == 55 and len(HANDS) == 30
+    assert len(names) == 55 and len(set(names)) == 55 and len(AMASS_HANDS) == 30
     parents, offsets = amass_skeleton(names)
     places = dict(zip(names, rest_positions(parents, offsets), strict=True))
     assert 1.4 < places["head"][1] < 1.7

@@ -106,7 +106,7 @@ def test_what_is_lost_is_said(motion, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("dance.mp4", "not yet found in films"), ("poses.json", "not yet found in films"),
+        ("dance.mp4", "found in films and poses by"), ("poses.json", "found in films and poses by"),
         ("a.fbx", "Blender exports"), ("a.pkl", "is not opened"), ("a", "without suffix"),
         ("a.bvh", "cannot be read"), ("a.glb", "cannot be read"), ("a.csv", "cannot be read"),
         ("a.npz", "cannot be read"),

@@ -13,7 +13,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from magicpose_cli.body.motion_files.glb_reader import read_glb
-from magicpose_cli.body.motion_files.glb_writer import SkinnedMesh, vertex_normals, write_glb
+from magicpose_cli.body.motion_files.glb_writer import SkinnedMesh, mesh_normals, write_glb
 from magicpose_cli.body.skeletal_motion import forward_kinematics, rest_positions
 from magicpose_cli.errors import InputError
 from tests.body.skeletons import LIMBS, directions, walk
@@ -103,7 +103,7 @@ def test_curves_go_along_with_shapes(tmp_path):
 
 def test_normals_point_outward():
     mesh = box_person(walk(1))
-    normals = vertex_normals(mesh.vertices_m, mesh.faces)
+    normals = mesh_normals(mesh.vertices_m, mesh.faces)
     assert np.allclose(np.linalg.norm(normals, axis=1), 1)
     outward = mesh.vertices_m.reshape(-1, 4, 3) - mesh.vertices_m.reshape(-1, 4, 3).mean(
         axis=1, keepdims=True
