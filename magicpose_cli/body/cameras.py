@@ -61,6 +61,7 @@ class Camera:
 
     @property
     def is_perspective(self) -> bool:
+        """Whether near things look larger."""
         return self.focal_px is not None
 
     def scaled(self, factor: int) -> Camera:

@@ -136,8 +136,9 @@ def _bones(names: Sequence[str], parents: Sequence[int] | AnyArray) -> dict[str,
 
 
 def _filled(world: dict[int, AnyArray], hips: int, parents: AnyArray, frames: int) -> AnyArray:
-    """(F, J, 4) of all joints: those that are not told turn with their parents, and what is above
-    the hips does not turn.
+    """(F, J, 4) of all joints: those that are not known turn with their parents.
+
+    What is above the hips does not turn.
     """
     filled = np.zeros((frames, len(parents), 4))
     filled[..., 3] = 1.0

@@ -56,9 +56,15 @@ STANDING_SPEED = 0.15  # heights of the person per second, in the picture: slowe
 
 @dataclass(frozen=True)
 class FittedClip:
-    """shape (1, K); rotations (F, J, 3, 3) and root (F, 3) as Body takes them; camera: at the
-    world's origin, looking along -z; reprojection_px (F,): the weighted mean distance of the seen
-    points, NaN in frames without any.
+    """The body that a clip shows.
+
+    Attributes:
+        shape: (1, K), one for the clip.
+        rotations: (F, J, 3, 3) as Body takes them.
+        root: (F, 3) meters.
+        camera: At the world's origin, looking along -z.
+        reprojection_px: (F,) the weighted mean distance of the seen points, NaN in frames without
+            any.
     """
 
     shape: Tensor

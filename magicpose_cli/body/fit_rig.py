@@ -23,14 +23,21 @@ SMALLEST_SHARE = 1e-3  # of a bone in a key point
 
 @dataclass(frozen=True, eq=False)
 class FitRig:
-    """P key points that hang on J bones by n pairs, moved by A joints of G groups, the first
-    ones of joint_groups.JOINT_GROUPS.
+    """P key points that hang on J bones by n pairs, moved by A joints of G groups.
 
-    pair_points (n,), pair_bones (n,), pair_shares (n,); moments (1 + S, n, 3): of the mean and of
-    every shape component; joints (1 + S, J, 3) likewise. joint_index (A,), joint_group (A,),
-    joint_share (A,), joint_parent (A,); carried (A, P): how much of a point hangs below a joint,
-    and hanging_pairs (m,): by which pairs, of the rows hanging_rows (m,) of A * P. axes (G, 3, 3):
-    the columns are the axes of each group's limits.
+    The groups are the first ones of joint_groups.JOINT_GROUPS.
+
+    Attributes:
+        pair_points: (n,) point of each pair.
+        pair_bones: (n,) bone of each pair.
+        pair_shares: (n,) its share.
+        moments: (1 + S, n, 3) of the mean and of every shape component.
+        joints: (1 + S, J, 3) likewise.
+        joint_index: (A,), as joint_group, joint_share and joint_parent.
+        carried: (A, P) how much of a point hangs below a joint.
+        hanging_pairs: (m,) by which pairs.
+        hanging_rows: (m,) of the rows of A * P.
+        axes: (G, 3, 3) whose columns are the axes of each group's limits.
     """
 
     body: Body
@@ -51,6 +58,7 @@ class FitRig:
 
     @property
     def point_count(self) -> int:
+        """Key points, P."""
         return self.carried.shape[1]
 
     def rotations(self, root: Tensor, angles: Tensor) -> Tensor:

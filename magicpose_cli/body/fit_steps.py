@@ -43,9 +43,14 @@ class FitState:
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """pixels (F, P, 2) from the picture's middle, weights (F, P) in 1 / noise^2, 0 where unseen;
-    space (F, 18, 3) in world axes or None; standing (F - 1, 2): ankles that rest until the next
-    frame; height_px (F,).
+    """What a clip shows of a person.
+
+    Attributes:
+        pixels: (F, P, 2) from the picture's middle.
+        weights: (F, P) in 1 / noise^2, 0 where unseen.
+        space: (F, 18, 3) in world axes, or None.
+        standing: (F - 1, 2) ankles that rest until the next frame.
+        height_px: (F,) of the person.
     """
 
     pixels: Tensor
@@ -81,8 +86,13 @@ def best_place(found: Tensor, seen: Observed) -> Tensor:
 
 
 class PosedPoints(NamedTuple):
-    """points (F, P, 3) in the world; parts (F, n, 3), the bones' rotations world (F, J, 3, 3) and
-    places (F, J, 3), all without the root's shift.
+    """Points of a posed body, without the root's shift.
+
+    Attributes:
+        points: (F, P, 3) in the world.
+        parts: (F, n, 3) what each pair of point and bone adds.
+        world: (F, J, 3, 3) rotations of the bones.
+        placed: (F, J, 3) of the joints.
     """
 
     points: Tensor

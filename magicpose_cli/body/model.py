@@ -26,8 +26,11 @@ class PosedBody(NamedTuple):
 
 
 class BodyKeyPoints(NamedTuple):
-    """pose (B, 128, 3): body, face, left hand, right hand as in pose/keypoints.py; coco (B, 23, 3)
-    as in layout.COCO_23. Meters.
+    """Points of a body in meters.
+
+    Attributes:
+        pose: (B, 128, 3) body, face, left hand, right hand as in pose/keypoints.py.
+        coco: (B, 23, 3) as in layout.COCO_23.
     """
 
     pose: Tensor
@@ -92,14 +95,17 @@ class Body:
 
     @property
     def vertex_count(self) -> int:
+        """Vertices of all layers."""
         return self.weights.shape[0]
 
     @property
     def joint_count(self) -> int:
+        """Joints of the skeleton, J."""
         return len(self.parents)
 
     @property
     def component_count(self) -> int:
+        """Components of the shape, K."""
         return self.shape_basis.shape[0]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Body:

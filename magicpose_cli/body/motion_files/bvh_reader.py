@@ -107,8 +107,9 @@ def _scaled(
 
 
 def _channels(text: BvhText) -> tuple[AnyArray, dict[int, AnyArray]]:
-    """(F, J, 4) rotations of all joints, and (F, 3) of those that have position channels, NaN in
-    the columns of axes that have none.
+    """(F, J, 4) rotations of all joints, and (F, 3) of those that have position channels.
+
+    Columns of axes without a channel are NaN.
     """
     frames = len(text.values)
     rotations = np.zeros((frames, len(text.joints), 4))

@@ -35,7 +35,12 @@ from magicpose_cli.body.motion_files.checks import (
 )
 from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.errors import InputError
-from magicpose_cli.pose.files.arrays import DAMAGED_ARRAYS, MAX_ARRAYS, MAX_BYTES, save_arrays
+from magicpose_cli.pose.files.arrays import (
+    DAMAGED_ARRAYS,
+    MAX_ARCHIVE_BYTES,
+    MAX_ARRAYS,
+    save_arrays,
+)
 
 MARK, VERSION = "magicpose_motion", 1
 MAX_CURVES = 256
@@ -43,7 +48,7 @@ MAX_CURVES = 256
 
 def member_names(path: Path) -> set[str]:
     """The names of the arrays in a NumPy archive. Errors: InputError where it is none."""
-    check_file_size(path, MAX_BYTES)
+    check_file_size(path, MAX_ARCHIVE_BYTES)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -53,8 +58,10 @@ def member_names(path: Path) -> set[str]:
         raise InputError(f"{path}: is no NumPy archive ({error!s:.80}); expected .npz") from error
     if len(members) > MAX_ARRAYS:
         refuse_motion(path, "arrays", f"{MAX_ARRAYS} at most", len(members))
-    if sum(member.file_size for member in members) > MAX_BYTES:
-        refuse_motion(path, "arrays", f"{MAX_BYTES >> 20} MB at most, cut it into parts", "more")
+    if sum(member.file_size for member in members) > MAX_ARCHIVE_BYTES:
+        refuse_motion(
+            path, "arrays", f"{MAX_ARCHIVE_BYTES >> 20} MB at most, cut it into parts", "more"
+        )
     return {member.filename.removesuffix(".npy") for member in members}
 
 

@@ -17,7 +17,9 @@ from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import whole_file
 
-MAX_BYTES = 1 << 29  # of all arrays, unpacked: three hours of one person at 30 frames a second
+MAX_ARCHIVE_BYTES = (
+    1 << 29
+)  # of all arrays, unpacked: three hours of one person at 30 frames a second
 MAX_ARRAYS = 64
 MAGIC = b"\x93NUMPY"
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # of an archive and of an empty one
@@ -86,9 +88,9 @@ def _members(path: Path, file: IO[bytes]) -> dict[str, AnyArray]:
 
 
 def _check_total(path: Path, size: int) -> None:
-    if size > MAX_BYTES:
+    if size > MAX_ARCHIVE_BYTES:
         raise InputError(
-            f"{path}: holds {size >> 20} MB of arrays; expected poses of {MAX_BYTES >> 20} MB at "
+            f"{path}: holds {size >> 20} MB of arrays; expected poses of {MAX_ARCHIVE_BYTES >> 20} MB at "
             "most, cut it into parts"
         )
 

@@ -25,7 +25,7 @@ import numpy as np
 from magicpose_cli.arrays import AnyArray
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.clip import PeopleClip
-from magicpose_cli.pose.files.arrays import MAX_BYTES, save_arrays
+from magicpose_cli.pose.files.arrays import MAX_ARCHIVE_BYTES, save_arrays
 from magicpose_cli.pose.files.clip import (
     MAX_CLIP_FRAMES,
     MAX_COORDINATE,
@@ -60,7 +60,7 @@ def write_npz(path: Path, clip: PeopleClip, *, overwrite: bool = False) -> None:
             points = [getattr(everybody[index], name) for index in known]
             arrays[name] = np.array(points, np.float32).reshape(-1, count, 3)
             arrays[f"{name}_of"] = np.array(known, np.int32)
-    if sum(array.nbytes + HEADER for array in arrays.values()) > MAX_BYTES:
+    if sum(array.nbytes + HEADER for array in arrays.values()) > MAX_ARCHIVE_BYTES:
         arrays = {name: arrays[name] for name in arrays if not name.startswith("face_mesh")}
     save_arrays(path, arrays, overwrite=overwrite)
 

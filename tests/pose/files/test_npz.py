@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from magicpose_cli.errors import InputError
 from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files import arrays, npz
-from magicpose_cli.pose.files.arrays import MAX_BYTES
+from magicpose_cli.pose.files.arrays import MAX_ARCHIVE_BYTES
 from magicpose_cli.pose.files.read_write import read_clip, write_clip, write_people
 
 RELAXED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -55,8 +55,8 @@ def test_what_would_be_too_large_with_meshes_is_written_without(
     write_clip(tmp_path / "a.npz", clip, 25)
     with zipfile.ZipFile(tmp_path / "a.npz") as archive:
         size = sum(member.file_size for member in archive.infolist())
-    monkeypatch.setattr(npz, "MAX_BYTES", size - 1)
-    monkeypatch.setattr(arrays, "MAX_BYTES", size - 1)
+    monkeypatch.setattr(npz, "MAX_ARCHIVE_BYTES", size - 1)
+    monkeypatch.setattr(arrays, "MAX_ARCHIVE_BYTES", size - 1)
     write_clip(tmp_path / "b.npz", clip, 25)
     assert read_clip(tmp_path / "b.npz").largest[0].equals(spatial)
     with pytest.raises(InputError, match="MB of arrays"):
@@ -144,7 +144,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("body.npy", "w", force_zip64=True) as member,
     ):
-        for _ in range(MAX_BYTES // len(block) + 1):
+        for _ in range(MAX_ARCHIVE_BYTES // len(block) + 1):
             member.write(block)
     assert path.stat().st_size < 2_000_000
     tracemalloc.start()
@@ -157,7 +157,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
 def test_a_file_that_is_really_too_large_is_refused_by_its_size(tmp_path):
     path = tmp_path / "large.npy"
     path.write_bytes(header_of("(2, 18, 3)"))
-    os.truncate(path, MAX_BYTES + 1)  # sparse: no disk is taken
+    os.truncate(path, MAX_ARCHIVE_BYTES + 1)  # sparse: no disk is taken
     with pytest.raises(InputError, match="MB of arrays"):
         read_clip(path)
 
