@@ -90,8 +90,8 @@ def _members(path: Path, file: IO[bytes]) -> dict[str, AnyArray]:
 def _check_total(path: Path, size: int) -> None:
     if size > MAX_ARCHIVE_BYTES:
         raise InputError(
-            f"{path}: holds {size >> 20} MB of arrays; expected poses of {MAX_ARCHIVE_BYTES >> 20} MB at "
-            "most, cut it into parts"
+            f"{path}: holds {size >> 20} MB of arrays; expected poses of "
+            f"{MAX_ARCHIVE_BYTES >> 20} MB at most, cut it into parts"
         )
 
 
