@@ -52,7 +52,7 @@ def check_writable(path: Path, overwrite: bool, own: str | None = None) -> None:
             parent = parent.parent
         if not parent.is_dir():
             raise OutputError(f"{path} cannot be written: {parent} is not a folder")
-        # Only trying tells: mode bits mean nothing to root, on read-only disks or network folders.
+        # Only trying tells: mode bits mean nothing to root, on read-only disks or netresume folders.
         trial = hidden_beside(parent / path.name)
         trial.touch(exist_ok=False)
         trial.unlink()
@@ -146,7 +146,7 @@ def _place_folder(finished: Path, target: Path, overwrite: bool) -> None:
     elif os.path.lexists(target):
         if not overwrite:
             raise _appeared(target)
-        # beside what is finished: in a work folder it goes with that, if we are killed
+        # beside what is finished: in a resume folder it goes with that, if we are killed
         former = hidden_beside(finished.with_name(target.name))
         target.replace(former)
     try:

@@ -76,6 +76,6 @@ def _tell_of(line: str, error: BaseException) -> None:
     say(line)
     for partial in partials_of(error):
         line = f"kept: {partial.frames} finished frames in {partial.path}"
-        if partial.path.parent.suffix == ".part":  # a work folder, see run/resume_folder.py
+        if partial.path.parent.suffix == ".part":  # a resume folder, see run/resume_folder.py
             line += "; the same command goes on from there"
         say(line)

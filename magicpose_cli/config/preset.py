@@ -223,7 +223,7 @@ class MotionSettings(Section):
     ] = "auto"
     """What DRIVER is; auto tells by the file. pose-maps: ready-drawn ones."""
     detector: Annotated[NonEmpty, Option("--detector", MOTION, "NAME")] = "auto"
-    """auto (the best at hand), dwpose, mediapipe or mediapipe-tasks."""
+    """auto (the best at hand), dwpose, dwpose-mm, mediapipe or mediapipe-tasks."""
     canvas: Annotated[CanvasText | None, Option("--canvas", MOTION, "WxH")] = None
     """Size of the picture, for pose files that do not tell it."""
     start_s: Annotated[float | None, Option("--start", MOTION, "SECONDS")] = Field(None, ge=0)

@@ -299,7 +299,10 @@ class Sampler:
 
     @contextmanager
     def _hint(self, pose_maps: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Compute the pose network's hint; meanwhile the network takes it in place of a map."""
+        """Run the pose network's first layers once over the maps.
+
+        Inside the block they are the identity, so that the network is called with their output.
+        """
         net = self._pose_net
         layers = net.controlnet_cond_embedding
         hint = layers(pose_maps)

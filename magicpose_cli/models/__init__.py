@@ -1,7 +1,7 @@
 """Weights to be had elsewhere: where they are, what they must be, and how they come here.
 
-`entries.py` is the table, `hub.py` asks the hub what the table leaves open, `transfer.py` brings
-files and checks them, `trust.py` remembers what came first, `home.py` knows where they lie.
+`catalog.py` is the table, `hub.py` asks the hub what the table leaves open, `transfer.py` brings
+files and checks them, `trust.py` remembers what came first, `installed.py` knows where they lie.
 """
 
 from magicpose_cli.models.catalog import CATALOG, Entry, RemoteFile, in_units

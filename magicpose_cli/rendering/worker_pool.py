@@ -19,7 +19,7 @@ _BATCHES_AHEAD = 2  # batches a worker may be ahead of the oldest that is not re
 
 
 class WorkerGroup(Protocol):
-    """Workers wherever they are; see `processes.Processes` and `ray_actors.Actors`."""
+    """Workers wherever they are; see `worker_processes.Processes` and `ray_actors.Actors`."""
 
     size: int
 

@@ -26,7 +26,9 @@ _VERSIONED = (
 
 
 def run_fingerprint(plan: Plan, preset: Preset) -> dict[str, Any]:
-    """Collect everything that decides the frames: a run can end another of the same fingerprint.
+    """Collect everything that decides the frames.
+
+    A run may go on with what another of the same fingerprint has left.
 
     Returns:
         JSON: hashes as of `content_hashes`, sizes, steps, guidance, settings and versions.

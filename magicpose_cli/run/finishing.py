@@ -1,6 +1,6 @@
-"""What is written of the network's frames.
+"""From the network's frame and the warped reference to the frame that is written.
 
-They are fused with the warped reference, or have its background kept; then they stand alone, in the
+Frames are fused with the warped reference, or have its background kept; then they stand alone, in the
 whole picture, or in a row with what they were made from.
 """
 

@@ -53,7 +53,7 @@ _METADATA = "told"  # the JSON that lies in motion.npz beside the arrays
 
 
 def work_path(output: Path) -> Path:
-    """The work folder of an output: OUT.mp4.part, or OUT.part for a folder of frames."""
+    """The resume folder of an output: OUT.mp4.part, or OUT.part for a folder of frames."""
     named = by_name(output)
     return named.with_name(f"{named.name}.part")
 
@@ -92,7 +92,7 @@ class ResumeFolder:
     def open(
         cls, output: Path, fingerprint: dict[str, Any], *, resume: bool = True
     ) -> ResumeFolder:
-        """Take possession of the output's work folder, which is made where it is missing.
+        """Take possession of the output's resume folder, which is made where it is missing.
 
         A folder of another fingerprint is begun anew, which a note says; so is any without
         `resume`.

@@ -3,7 +3,7 @@
 Frames go to a hidden recording beside the target, in a form that can be played however it ends.
 At the end the recording is finished (its index moved to the front, sound or GIF palette added) and
 takes the target's name in one step; an interrupted one becomes NAME.partial.mp4 the same way. A run
-with a work folder has its recording there, and its interrupted one is so-far.mp4 in it.
+with a resume folder has its recording there, and its interrupted one is so-far.mp4 in it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from magicpose_cli.video.sound import Sound, writable_sound
 OUTPUT_VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif")
 SOUND_SUFFIXES = (".mp4", ".webm", ".mov")
 FRAME_FILE_PATTERN = r"\d{6,}\.png"  # what a folder of frames holds, and nothing else
-PARTIAL_STEM = "so-far"  # what an interrupted run has made, in its work folder
+PARTIAL_STEM = "so-far"  # what an interrupted run has made, in its resume folder
 MAX_GIF_FPS = 100  # a GIF counts in hundredths of a second
 TO_BT709 = (
     "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"

@@ -97,7 +97,10 @@ class MotionField:
     def _of_layer(
         self, weights: Floats, name: str, apart: bool, height: float, grid: Grid
     ) -> Floats:
-        """Return the weights of a layer's own parts, of sum 1; apart: the arms are layers too."""
+        """Return the weights of a layer's own parts, scaled to sum 1.
+
+        apart: whether the arms are layers of their own.
+        """
         if name == BODY_LAYER:
             own = weights.copy()
             if apart:
