@@ -52,7 +52,7 @@ def check_writable(path: Path, overwrite: bool, own: str | None = None) -> None:
             parent = parent.parent
         if not parent.is_dir():
             raise OutputError(f"{path} cannot be written: {parent} is not a folder")
-        # Only trying tells: mode bits mean nothing to root, on read-only disks or netresume folders.
+        # Only trying tells: mode bits mean nothing to root, on read-only disks or network folders.
         trial = hidden_beside(parent / path.name)
         trial.touch(exist_ok=False)
         trial.unlink()

@@ -1,7 +1,7 @@
 """From the network's frame and the warped reference to the frame that is written.
 
-Frames are fused with the warped reference, or have its background kept; then they stand alone, in the
-whole picture, or in a row with what they were made from.
+Frames are fused with the warped reference, or have its background kept; then they stand alone, in
+the whole picture, or in a row with what they were made from.
 """
 
 from __future__ import annotations
