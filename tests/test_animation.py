@@ -25,6 +25,7 @@ def preset(tiny_model) -> Preset:
     )
 
 
+@pytest.mark.slow
 def test_from_two_files_to_a_video(media, preset, tmp_path):
     seen = []
     out = tmp_path / "out.mp4"
@@ -39,6 +40,7 @@ def test_from_two_files_to_a_video(media, preset, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
 
 
+@pytest.mark.slow
 def test_the_sidecar_makes_it_again(media, preset, tmp_path):
     first, second = tmp_path / "a.mp4", tmp_path / "b.mp4"
     animate(media / "ref.png", media / "dance.mp4", first, preset)
@@ -50,6 +52,7 @@ def test_the_sidecar_makes_it_again(media, preset, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_compare_lays_reference_pose_and_result_side_by_side(media, preset, tmp_path):
     preset = preset.with_options(output__compare=True, motion__end_s=0.25)
     plain = animate(
@@ -71,6 +74,7 @@ def next_picture(folder, number):
     return read_picture(folder / f"{number:06d}.png")
 
 
+@pytest.mark.slow
 def test_poses_instead_of_a_film_give_the_same(media, preset, tmp_path):
     extract_poses(media / "dance.mp4", tmp_path / "dance.npz", preset.motion)
     animate(media / "ref.png", media / "dance.mp4", tmp_path / "film", preset)
@@ -80,6 +84,7 @@ def test_poses_instead_of_a_film_give_the_same(media, preset, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(film, file, strict=True))
 
 
+@pytest.mark.slow
 def test_pasted_back_the_person_moves_inside_the_whole_picture(media, preset, tmp_path):
     from magicpose_cli.video import read_picture
 
@@ -122,6 +127,7 @@ def test_pose_maps_hold_no_poses_to_save(media, preset, tmp_path):
     assert "no poses to save" in str(made.motion.notes)
 
 
+@pytest.mark.slow
 def test_compared_and_pasted_back_all_are_as_large_as_the_picture(media, preset, tmp_path):
     preset = preset.with_options(output__compare=True, frame__paste_back=True, motion__end_s=0.25)
     result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "out", preset)
@@ -152,6 +158,7 @@ def test_a_plan_knows_detector_and_anchor(media, preset, tmp_path, options, mess
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_background_of_the_reference_is_kept(media, preset, tmp_path, any_color):
     preset = preset.with_options(motion__end_s=0.25)
     plain = animate(media / "ref.png", media / "dance.mp4", tmp_path / "plain", preset)
@@ -191,6 +198,7 @@ def test_a_model_may_keep_the_background_by_itself(media, preset, tiny_model, tm
         keeps(motion__driver_kind="pose-maps", frame__keep_background=True)
 
 
+@pytest.mark.slow
 def test_with_a_background_kept_a_run_goes_on_to_the_same(media, preset, tmp_path, any_color):
     preset = preset.with_options(
         model__batch_size=2, frame__keep_background=True, motion__retarget="none"
@@ -203,6 +211,7 @@ def test_with_a_background_kept_a_run_goes_on_to_the_same(media, preset, tmp_pat
     assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_saved_poses_lie_beside_the_video_and_fit_it(media, preset, tmp_path):
     preset = preset.with_options(output__save_poses=True, motion__end_s=0.25)
     result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
@@ -211,6 +220,7 @@ def test_saved_poses_lie_beside_the_video_and_fit_it(media, preset, tmp_path):
     assert [(e["canvas_width"], e["canvas_height"]) for e in entries] == [(64, 64)] * 2
 
 
+@pytest.mark.slow
 def test_a_blank_frame_is_filled_and_reported(media, frames, preset, tmp_path):
     damaged = frames.copy()
     damaged[:2] = 80  # before the tracker has found anybody
@@ -219,6 +229,7 @@ def test_a_blank_frame_is_filled_and_reported(media, frames, preset, tmp_path):
     assert result.frames == 8 and result.motion.track.missing == (0, 1)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind_by_what_cannot_be_used(media, preset, tmp_path):
     def refused(error, match, reference=media / "ref.png", driver=media / "dance.mp4", **options):
         with pytest.raises(error, match=match) as caught:
@@ -252,6 +263,7 @@ def interrupted_at(frame):
     return interrupt
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_its_frames_and_goes_on(media, preset, tmp_path):
     from magicpose_cli.video import partials_of
 
@@ -270,6 +282,7 @@ def test_an_interrupted_run_keeps_its_frames_and_goes_on(media, preset, tmp_path
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_another_job_is_not_used(media, preset, tmp_path):
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     preset = preset.with_options(model__batch_size=2)
@@ -282,6 +295,7 @@ def test_what_is_kept_of_another_job_is_not_used(media, preset, tmp_path):
     assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_new_look_needs_no_new_frames(media, preset, tmp_path):
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
@@ -291,6 +305,7 @@ def test_a_new_look_needs_no_new_frames(media, preset, tmp_path):
     assert probe(out).width == 192
 
 
+@pytest.mark.slow
 def test_frames_in_the_same_pose_are_made_once(media, preset, tmp_path, monkeypatch):
     from magicpose_cli.pose.files.read_write import read_clip, write_clip
 
@@ -313,6 +328,7 @@ def test_frames_in_the_same_pose_are_made_once(media, preset, tmp_path, monkeypa
     assert not np.array_equal(shown[0], shown[3])
 
 
+@pytest.mark.slow
 def test_what_stands_is_not_overwritten_by_what_is_resumed(media, preset, tmp_path):
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
@@ -324,6 +340,7 @@ def test_what_stands_is_not_overwritten_by_what_is_resumed(media, preset, tmp_pa
     assert animate(reference, driver, out, preset, overwrite=True).frames == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("linked", [False, True])
 def test_what_a_run_reads_is_never_written_over(media, preset, tmp_path, linked):
     driver, reference = tmp_path / "me.mp4", tmp_path / "ref.png"
@@ -358,6 +375,7 @@ def test_somebody_elses_file_beside_the_output_stays(media, preset, tmp_path):
         animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
 
 
+@pytest.mark.slow
 def test_settings_that_cannot_be_written_cost_no_frame(media, preset, tmp_path, monkeypatch):
     short = preset.with_options(motion__end_s=0.25)
     out = tmp_path / "out.mp4"

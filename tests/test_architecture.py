@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magicpose_cli"
 LAYERS = (  # each may import those before it, and itself
@@ -41,6 +43,7 @@ def imports(path: Path):
             yield node.module.split(".")[1]
 
 
+@pytest.mark.slow
 def test_imports_point_one_way():
     wrong = []
     for path in PACKAGE.rglob("*.py"):

@@ -2,11 +2,14 @@
 
 import json
 
+import pytest
+
 from magicpose_cli.demo import run_demo
 from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline
 from magicpose_cli.video import probe, read_picture
 
 
+@pytest.mark.slow
 def test_demo_leaves_its_four_files(tmp_path):
     result = run_demo(tmp_path / "demo", "mini", frames=6)
     names = sorted(path.name for path in (tmp_path / "demo").iterdir())

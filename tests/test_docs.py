@@ -94,6 +94,7 @@ def test_there_are_commands_and_examples():
     assert len(COMMANDS) > 30 and len(EXAMPLES) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "leaves"),
     [(0, ["out.mp4"]), (1, ["me_dancing.mp4", "you_dancing.mp4"]), (2, ["first.png"])],

@@ -39,6 +39,7 @@ def test_all_are_named_on_their_page():
     assert all(f"[{file.name}]" in page for file in EXAMPLES.iterdir() if file.suffix != ".md")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a shell script")
 def test_everybody_of_a_folder(folder):
     run(folder, EXAMPLES / "everybody.sh", "people", "dance.mp4", "--size", "128", "--end", "0.4")
@@ -54,11 +55,13 @@ def test_the_preset_is_one():
     assert preset.motion.smooth == 1.5 and preset.output.crf == 20
 
 
+@pytest.mark.slow
 def test_the_pipeline_makes_a_frame_for_each_of_the_film(folder):
     run(folder, sys.executable, EXAMPLES / "pipeline.py", "me.png", "dance.mp4", "frames")
     assert len(list((folder / "frames").glob("*.png"))) == 8
 
 
+@pytest.mark.slow
 def test_a_detector_of_ones_own_is_used_like_the_others(folder):
     command = ("animate", "me.png", "dance.mp4", "-o", "out.mp4", "--detector", "inside")
     run(folder, sys.executable, EXAMPLES / "detector.py", *command, "--size", "128", "--end", "0.4")

@@ -179,6 +179,7 @@ def _ended(folder: Path, name: str) -> int:
     return 1
 
 
+@pytest.mark.slow
 def test_ctrl_c(start, whole, tmp_path):
     folder = tmp_path / "work"
     run = start()
@@ -198,6 +199,7 @@ def test_ctrl_c(start, whole, tmp_path):
     finishes(start, folder, whole, resumed=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause_s", [0, 0.001, 0.01, 0.05])
 def test_ctrl_c_again_and_again(start, whole, tmp_path, pause_s):
     folder = tmp_path / "work"
@@ -212,6 +214,7 @@ def test_ctrl_c_again_and_again(start, whole, tmp_path, pause_s):
     finishes(start, folder, whole, resumed=7)
 
 
+@pytest.mark.slow
 def test_asked_to_end(start, whole, tmp_path):
     """By what service managers, schedulers and a closed terminal send."""
     folder = tmp_path / "work"
@@ -226,6 +229,7 @@ def test_asked_to_end(start, whole, tmp_path):
     finishes(start, folder, whole, resumed=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_copy_of_standard_input_stays(start, whole, tmp_path, how):
     """A killed run's goes with the next one; what only looks like one is left alone."""
@@ -246,6 +250,7 @@ def test_no_copy_of_standard_input_stays(start, whole, tmp_path, how):
     assert all((other / "thesis.txt").exists() for other in others)
 
 
+@pytest.mark.slow
 def test_killed_while_the_poses_are_saved(start, whole, tmp_path):
     """What is left of them lies in the work folder; a file of a like name beside it is anyone's."""
     folder = tmp_path / "work"
@@ -265,6 +270,7 @@ def test_killed_while_the_poses_are_saved(start, whole, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written(start, whole, tmp_path):
     """Words are lost, the video is not; what was asked for on stdout is missed."""
     folder = tmp_path / "work"
@@ -274,6 +280,7 @@ def test_a_log_that_cannot_be_written(start, whole, tmp_path):
     assert same(folder / "out.mp4", whole / "out.mp4")
 
 
+@pytest.mark.slow
 def test_a_power_loss_costs_the_last_frames_at_most(start, whole, tmp_path):
     """What a disk may hold then: a name without content, half of it, zeros, a stray bit."""
     folder = tmp_path / "work"
@@ -290,6 +297,7 @@ def test_a_power_loss_costs_the_last_frames_at_most(start, whole, tmp_path):
     finishes(start, folder, whole, resumed=8)
 
 
+@pytest.mark.slow
 def test_other_settings_are_never_mixed_in(start, whole, tmp_path):
     folder = tmp_path / "work"
     run = start("out.mp4", "--seed", "1")
@@ -302,6 +310,7 @@ def test_other_settings_are_never_mixed_in(start, whole, tmp_path):
     assert left_in(folder) == ["out.mp4", "out.mp4.json"]
 
 
+@pytest.mark.slow
 def test_no_resume_begins_anew(start, whole, tmp_path):
     folder = tmp_path / "work"
     run = start()
@@ -313,6 +322,7 @@ def test_no_resume_begins_anew(start, whole, tmp_path):
     assert same(folder / "out.mp4", whole / "out.mp4")
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_output(start, whole, tmp_path):
     folder = tmp_path / "work"
     first = start()
@@ -327,6 +337,7 @@ def test_two_runs_on_one_output(start, whole, tmp_path):
     assert left_in(folder) == ["out.mp4", "out.mp4.json"]
 
 
+@pytest.mark.slow
 def test_an_encoder_that_dies(start, whole, tmp_path):
     folder = tmp_path / "work"
     run = start()
@@ -341,6 +352,7 @@ def test_an_encoder_that_dies(start, whole, tmp_path):
     finishes(start, folder, whole, resumed=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("largest_file", "former"),
     [(1_000, False), (20_000, False), (3_000, True), (6_000, True)],
@@ -373,6 +385,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk(start, whole, small_disk):
     (small_disk / "ballast").write_bytes(bytes(250_000))
     run = start(small_disk / "out.mp4")
@@ -390,6 +403,7 @@ def test_a_full_disk(start, whole, small_disk):
     assert left_in(small_disk) == ["out.mp4", "out.mp4.json"]
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_it_says_so_at_once(start, tmp_path):
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file" / "out.mp4", Path("/proc/out.mp4")):
@@ -400,6 +414,7 @@ def test_where_nothing_can_be_written_it_says_so_at_once(start, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_driver_that_ends_early(nursery, whole, tmp_path):
     """Half a film is damaged: the error says how far it goes, what was made of it is kept."""
     random = np.random.default_rng(3)
@@ -428,6 +443,7 @@ def test_a_driver_that_ends_early(nursery, whole, tmp_path):
     assert left_in(tmp_path / "work") == ["out.mp4", "out.mp4.json"]
 
 
+@pytest.mark.slow
 def test_killed_after_the_video_stood_but_before_it_was_done(start, whole, tmp_path):
     """What stands there is the run's own, also for the second run after that."""
     folder = tmp_path / "work"

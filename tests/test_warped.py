@@ -89,6 +89,7 @@ def plan_of(reference, driver, preset, **options):
     return make_plan(reference, driver, "nowhere.mp4", preset.with_options(**options))[0]
 
 
+@pytest.mark.slow
 def test_a_result_has_the_references_aspect(run, scene, tmp_path, tiny_model):
     options = {"model__name": str(tiny_model), "frame__warp": "on", "motion__end_s": 0.25}
     made, pictures = run("out.mp4", reference=scene / "wide.png", **options)
@@ -103,6 +104,7 @@ def test_a_result_has_the_references_aspect(run, scene, tmp_path, tiny_model):
     assert "warp" in notes["seconds"] and made.frames == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "expected", "extent", "network"),
     [("128", (128, 166), (333, 256), (80, 64)), ("96x128", (128, 96), (192, 256), (64, 64))],
@@ -117,6 +119,7 @@ def test_a_size_that_is_asked_for(run, scene, size, expected, extent, network):
     assert (made.plan.network_width, made.plan.network_height) == network
 
 
+@pytest.mark.slow
 def test_a_still_film_is_the_reference(run, wave, tmp_path):
     write_video(tmp_path / "still.mp4", iter([wave[0].picture] * 3), 8, crf=1)
     made, pictures = run("out", driver=tmp_path / "still.mp4", frame__secondary_motion=True)
@@ -126,6 +129,7 @@ def test_a_still_film_is_the_reference(run, wave, tmp_path):
     assert min(quality(shown, wave[0].picture) for shown in pictures) >= 45
 
 
+@pytest.mark.slow
 def test_the_persons_own_pixels_move(run, wave):
     _, pictures = run("out")
     wall = np.s_[:, :60, 190:]
@@ -151,6 +155,7 @@ def test_a_model_may_be_made_for_it(scene, preset, tiny_model):
     assert not plain.warp and (plain.width, plain.height) == (64, 64)
 
 
+@pytest.mark.slow
 def test_off_is_the_same_as_no_word_of_it(run, tiny_model):
     model = {"model__name": str(tiny_model), "motion__end_s": 0.25}
     one, off = run("off", frame__warp="off", **model)
@@ -161,6 +166,7 @@ def test_off_is_the_same_as_no_word_of_it(run, tiny_model):
     assert np.array_equal(off, weak)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same(scene, wave, preset, tmp_path, resources):
     """With secondary motion, which looks at the frames around one."""
     preset = preset.with_options(model__batch_size=2, frame__secondary_motion=True, **HALF)
@@ -179,6 +185,7 @@ def test_an_interrupted_run_goes_on_to_the_same(scene, wave, preset, tmp_path, r
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_frames_are_the_same_whatever_others_are_asked_for(
     scene, wave, preset, tmp_path, resources
 ):
@@ -201,6 +208,7 @@ def test_frames_are_the_same_whatever_others_are_asked_for(
     assert not np.array_equal(next(plain.frames([5])).picture, whole[5])
 
 
+@pytest.mark.slow
 def test_a_network_that_is_not_needed_is_not_loaded(scene, wave, preset, tmp_path):
     """Both hands show; with --compare its frames are asked for, and the result is the same."""
     assert all((getattr(wave[0].pose, f"{side}_hand_score") > 0).any() for side in BODY_SIDES)
@@ -213,12 +221,14 @@ def test_a_network_that_is_not_needed_is_not_loaded(scene, wave, preset, tmp_pat
     assert np.array_equal(results["plain"], np.split(results["row"], 4, axis=2)[3])
 
 
+@pytest.mark.slow
 def test_how_frames_are_batched_changes_nothing(run):
     (_, one), (_, three) = (run(f"{size}", model__batch_size=size, **HALF) for size in (1, 3))
     assert np.abs(one.astype(int) - three).max() <= 2
     assert not np.array_equal(one[0], one[3])
 
 
+@pytest.mark.slow
 def test_compare_shows_what_was_made_as_well(run, wave):
     _, plain = run("plain", motion__end_s=0.25, **HALF)
     _, row = run("row", output__compare=True, motion__end_s=0.25, **HALF)
@@ -233,6 +243,7 @@ def test_compare_shows_what_was_made_as_well(run, wave):
     assert np.abs(made.astype(float) - whole).mean() > 10
 
 
+@pytest.mark.slow
 def test_pasted_back_it_is_exact_around_the_window(run, wave, tmp_path):
     large = np.full((420, 640, 3), 90, np.uint8)
     large[164:420, 200:456] = wave[0].picture
@@ -264,6 +275,7 @@ def test_what_excludes_each_other_is_one_line(scene, preset, options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_frames_may_begin_from_the_warp(run, tiny_model):
     options = {
         "model__name": str(tiny_model), "sampling__steps": 4, "motion__end_s": 0.25,
@@ -286,6 +298,7 @@ def test_a_reference_without_a_matte_is_an_error_that_knows_the_way_out(
     assert not list(tmp_path.glob("*.mp4")) and not list(tmp_path.glob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_driver_without_a_matte_is_moved_by_its_points(run, monkeypatch):
     from magicpose_cli.warping import secondary
 
@@ -297,6 +310,7 @@ def test_a_driver_without_a_matte_is_moved_by_its_points(run, monkeypatch):
     assert np.array_equal(pictures, plain) and not np.array_equal(pictures, swinging)
 
 
+@pytest.mark.slow
 def test_a_reference_is_told_from_its_background_once(scene, wave, preset, tmp_path, monkeypatch):
     matte, seen = magicpose_cli.warping.matte.find_matte, []
 
@@ -317,6 +331,7 @@ def test_a_reference_is_told_from_its_background_once(scene, wave, preset, tmp_p
         assert seen[1:] == [(128, 128, 3)]
 
 
+@pytest.mark.slow
 def test_a_file_of_poses_moves_it_without_secondary_motion(run, scene, preset, tmp_path):
     extract_poses(scene / "wave.mp4", tmp_path / "wave.npz", preset.motion)
     _, film = run("film")
@@ -335,6 +350,7 @@ def test_poses_without_a_mesh_or_a_face_move_it(run, wave, tmp_path):
         assert quality(pictures[3], wave[3].picture) > before + 2, name
 
 
+@pytest.mark.slow
 def test_a_missing_person_is_held(run, wave, tmp_path):
     frames = [np.full_like(wave[0].picture, 80), *(one.picture for one in wave[:2])]
     write_video(tmp_path / "gap.mp4", iter(frames), 8)

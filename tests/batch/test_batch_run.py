@@ -114,6 +114,7 @@ def test_a_hundred_jobs_with_ten_bad_ones(folder, batch_of, loads):
     assert report["jobs"][4]["error"].startswith(str(folder / "none.png"))
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_single_runs_give(folder, batch_of, media):
     """Also after jobs with other settings, a driver seen before among them."""
     from magicpose_cli.animation import animate
@@ -136,6 +137,7 @@ def test_a_batch_gives_what_single_runs_give(folder, batch_of, media):
         assert all(np.array_equal(x, y) for x, y in zip(*pictures, strict=True))
 
 
+@pytest.mark.slow
 def test_the_report_is_true_at_any_moment(folder, batch_of):
     path = folder / "deep" / "report.json"
     batch = batch_of(row("a.mp4"), row("b.mp4", "none.mp4"), row("c.mp4"), report=path)
@@ -153,6 +155,7 @@ def test_the_report_is_true_at_any_moment(folder, batch_of):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, ZeroDivisionError])
 def test_a_bug_and_an_interruption_end_the_batch_and_keep_what_is_done(folder, batch_of, raised):
     path = folder / "report.json"
@@ -173,6 +176,7 @@ def test_a_bug_and_an_interruption_end_the_batch_and_keep_what_is_done(folder, b
     assert probe(folder / "b.mp4").frame_count == 3
 
 
+@pytest.mark.slow
 def test_what_is_done_is_skipped_where_it_is_what_is_asked(folder, batch_of, loads):
     first = [row("a.mp4"), row("b.mp4"), row("c.mp4"), row("d.mp4", "d2.json")]
     assert run(batch_of(*first)) == ["done"] * 4
@@ -192,6 +196,7 @@ def test_what_is_done_is_skipped_where_it_is_what_is_asked(folder, batch_of, loa
     assert run(batch_of(*again, skip_done=True)) == ["skipped"] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [("ref.png", "reference: "), ("d1.json", "driver: "), ("a.mp4", "the video itself: ")],
@@ -211,6 +216,7 @@ def test_what_has_other_contents_now_is_not_done(folder, batch_of, media, name, 
     assert run(batch_of(*jobs, skip_done=True)) == ["skipped"]
 
 
+@pytest.mark.slow
 def test_where_the_files_lie_does_not_matter(folder, batch_of):
     assert run(batch_of(row("a.mp4"))) == ["done"]
     (folder / "moved").mkdir()
@@ -218,6 +224,7 @@ def test_where_the_files_lie_does_not_matter(folder, batch_of):
     assert run(batch_of(row("a.mp4", "moved/other.json"), skip_done=True)) == ["skipped"]
 
 
+@pytest.mark.slow
 def test_an_empty_video_is_made_again(folder, batch_of):
     jobs = [row("a.mp4")]
     assert run(batch_of(*jobs)) == ["done"]
@@ -247,6 +254,7 @@ def test_a_report_that_cannot_be_written_is_said_before_the_work(folder, batch_o
     assert not (folder / "a.mp4").exists()
 
 
+@pytest.mark.slow
 def test_a_report_lost_on_the_way_is_said_after_the_work(folder, batch_of):
     report = folder / "deep" / "report.json"
     batch = batch_of(row("a.mp4"), row("b.mp4"), report=report)

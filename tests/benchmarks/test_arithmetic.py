@@ -1,5 +1,6 @@
 """Operations against counts by hand."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -25,6 +26,7 @@ def test_attention_counts_on_the_cpu_too():
         assert counted(lambda: F.scaled_dot_product_attention(query, tokens, tokens)) == both
 
 
+@pytest.mark.slow
 def test_the_matrix_rate_is_what_a_product_takes():
     rate = matrix_rate("cpu", torch.float32)
     one, other = torch.randn(2, 512, 512)

@@ -15,6 +15,7 @@ def test_ten_times_the_frames_take_no_more_memory(tiny_model):
     assert long.peak_memory < 1.05 * short.peak_memory
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_an_error(tmp_path):
     with pytest.raises(MagicPoseError, match=r"exit code 1 .*no folder"):
         measure_lengths([2], tmp_path / "none")

@@ -11,6 +11,7 @@ from magicpose_cli.benchmarks.peak_memory import PeakMemory, weights_on
 SIZE = 128 << 20  # bytes
 
 
+@pytest.mark.slow
 def test_what_was_used_and_given_back_is_seen():
     """In a process of its own: in this one, what other tests leave is given back meanwhile."""
     script = f"""

@@ -117,6 +117,7 @@ def test_a_film_moves_smoothly_and_is_always_the_same(film):
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_the_detector_at_hand_finds_drawn_people(film):
     result = measure_detector("auto", film[:3], [film])
     assert not result.lack and result.pictures_per_s > 0 and result.frames_per_s > 0

@@ -28,6 +28,7 @@ def short(monkeypatch):
     monkeypatch.setattr(arithmetic, "MATRIX_S", 0.02)
 
 
+@pytest.mark.slow
 def test_naive_exact_and_a_preset_on_the_same_weights(base):
     events = []
     measured = measure_rendering(
@@ -57,6 +58,7 @@ def test_naive_exact_and_a_preset_on_the_same_weights(base):
     assert events[-1].done == events[-1].total
 
 
+@pytest.mark.slow
 def test_a_step_costs_the_same_each_time(base):
     """What is counted once for all frames does not depend on them; a frame's part on the steps."""
     once, twice = (
@@ -72,6 +74,7 @@ def test_a_step_costs_the_same_each_time(base):
     assert 1.5 < twice.reference_flops / once.reference_flops < 2.1
 
 
+@pytest.mark.slow
 def test_naive_makes_the_same_frames(base):
     maps = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), np.uint8)
     pipeline = Weights().pipeline(base)
@@ -90,6 +93,7 @@ def test_ways_share_weights_but_not_schedulers(base):
     assert weights.name(base) and "random" not in weights.name(base)
 
 
+@pytest.mark.slow
 def test_random_networks_need_no_model(base):
     preset = base.with_options(model__name="not installed")
     ways = [Variant("exact", preset)]
@@ -97,6 +101,7 @@ def test_random_networks_need_no_model(base):
     assert measured.model == "tiny, random weights" and measured.ways[0].flops > 0
 
 
+@pytest.mark.slow
 def test_a_driver_gives_its_poses_and_times_their_detection(base, media):
     ways = named_variants(["exact"], base)
     measured = measure_rendering(

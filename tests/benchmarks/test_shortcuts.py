@@ -20,6 +20,7 @@ def base(tiny_model, monkeypatch) -> Preset:
     return Preset().with_options(model__name=str(tiny_model))
 
 
+@pytest.mark.slow
 def test_settings_are_held_against_truth_and_exact(base):
     measured = measure_shortcuts(3, base, frames=2, repeat=1)
     exact, unipc = measured.settings

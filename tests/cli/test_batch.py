@@ -40,6 +40,7 @@ def run(folder, tiny_model):
     return command
 
 
+@pytest.mark.slow
 def test_all_pairs(run, folder):
     drivers = ["--drivers", "moves/one.json", "--drivers", "moves/two.json"]
     name = ["--out-dir", "made", "--name", "{n}-{ref}-{driver}.mp4"]
@@ -72,6 +73,7 @@ def test_workers_serve_all_jobs(run, folder, monkeypatch):
         assert path.read_bytes() == (folder / "together" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_one_line_for_a_failure_json_alone_on_stdout(run, folder):
     rows = [
         {"reference": "people/a.png", "driver": "moves/one.json", "out": "x.mp4"},

@@ -18,6 +18,7 @@ def small(monkeypatch):
     monkeypatch.setattr(pose_benchmark, "MIN_S", 0.01)
 
 
+@pytest.mark.slow
 def test_poses_as_a_table_and_as_json(small):
     arguments = ["poses", "-n", "2", "--films", "1", "--detector", "auto"]
     table = CliRunner().invoke(app, arguments)
@@ -42,6 +43,7 @@ def test_no_people_are_wrong_usage():
     assert CliRunner().invoke(app, ["poses", "-n", "0"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_rendering_as_a_table_and_as_json(tiny_model):
     arguments = ["--model", str(tiny_model), "--compare", "exact, fast"]
     arguments += ["--frames", "2", "--repeat", "1", "--batch-size", "2", "--steps", "5"]
@@ -62,6 +64,7 @@ def test_rendering_as_a_table_and_as_json(tiny_model):
     assert measured["versions"]["torch"] and measured["width"] == 64
 
 
+@pytest.mark.slow
 def test_one_preset_takes_what_is_typed(tiny_model):
     arguments = ["--preset", "magicpose", "--model", str(tiny_model), "--size", "128"]
     arguments += ["--steps", "3", "--frames", "1", "--repeat", "1", "--json", "--quiet"]
@@ -94,6 +97,7 @@ def test_lengths_that_are_none_are_wrong_usage():
     assert CliRunner().invoke(app, ["memory", "--frames", "0"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_timeline_of_a_run(tiny_model, media, tmp_path):
     plot = tmp_path / "timeline.png"
     preset = tmp_path / "tiny.toml"
@@ -106,6 +110,7 @@ def test_a_timeline_of_a_run(tiny_model, media, tmp_path):
     assert {"poses", "render", "encode"} <= {stage for stage, _, _ in measured["spans"]}
 
 
+@pytest.mark.slow
 def test_the_warp_as_a_table_and_as_json(monkeypatch):
     monkeypatch.setattr(warp_benchmark, "WARPED_PICTURE_PX", 192)
     monkeypatch.setattr(warp_benchmark, "NETWORK_PICTURE_PX", 64)

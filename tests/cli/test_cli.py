@@ -17,6 +17,7 @@ def magicpose(*arguments, cwd):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_animate_end_to_end(media, tiny_model, tmp_path):
     run = magicpose(
         "animate", media / "ref.png", media / "dance.mp4", "--model", tiny_model, "--steps", 2,
@@ -34,6 +35,7 @@ def test_animate_end_to_end(media, tiny_model, tmp_path):
     assert any(line.startswith("ref_dance.mp4: 4 frames at 8 fps (poses ") for line in lines)
 
 
+@pytest.mark.slow
 def test_a_name_steers_no_terminal(media, tiny_model, tmp_path):
     name = "red\x1b[31m.mp4"
     run = magicpose(
@@ -44,6 +46,7 @@ def test_a_name_steers_no_terminal(media, tiny_model, tmp_path):
     assert "\x1b" not in run.stderr and "red\\x1b[31m.mp4: 2 frames" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_second_run_does_not_overwrite(media, tiny_model, tmp_path):
     (tmp_path / "ref_dance.mp4").write_text("mine")
     run = magicpose("animate", media / "ref.png", media / "dance.mp4", cwd=tmp_path)
@@ -53,6 +56,7 @@ def test_a_second_run_does_not_overwrite(media, tiny_model, tmp_path):
     assert (tmp_path / "ref_dance.mp4").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_dry_run_writes_nothing(media, tiny_model, tmp_path):
     run = magicpose(
         "animate", media / "ref.png", media / "dance.mp4", "--model", tiny_model, "--dry-run",
@@ -63,6 +67,7 @@ def test_dry_run_writes_nothing(media, tiny_model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -79,11 +84,13 @@ def test_wrong_settings_are_one_line_and_exit_1(media, tmp_path, options, said):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_wrong_usage_is_exit_2(tmp_path):
     assert magicpose("animate", cwd=tmp_path).returncode == 2
     assert magicpose("animate", "a", "b", "--nonsense", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.slow
 def test_presets_are_listed_with_the_default_marked(tmp_path):
     run = magicpose("presets", cwd=tmp_path)
     assert run.returncode == 0
@@ -92,6 +99,7 @@ def test_presets_are_listed_with_the_default_marked(tmp_path):
     assert listed["magicpose"]["sampling"]["guidance"] == 7.0
 
 
+@pytest.mark.slow
 def test_poses_and_models(media, tmp_path):
     run = magicpose("poses", media / "dance.mp4", "-o", "p.json", "--end", 0.25, cwd=tmp_path)
     assert run.returncode == 0 and "a person found in 2" in run.stderr

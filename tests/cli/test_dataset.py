@@ -25,6 +25,7 @@ def dataset(*arguments, cwd):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_videos_and_drawn_people_become_data(media, tmp_path):
     (tmp_path / "quick.toml").write_text(QUICK)
     arguments = (media, "-o", "data", "--config", "quick.toml", "--synthetic", 1, "--workers", 1)
@@ -45,6 +46,7 @@ def test_videos_and_drawn_people_become_data(media, tmp_path):
     assert "frames.size 64, now 128" in other.stderr and "--overwrite" in other.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

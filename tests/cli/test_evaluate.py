@@ -15,6 +15,7 @@ def evaluate(*arguments, cwd):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_model_end_to_end(tiny_model, tmp_path):
     run = evaluate(
         "--model", tiny_model, "--drawn", 2, "--steps", 2, "--detector", "none", "-o", "report",
@@ -33,6 +34,7 @@ def test_a_model_end_to_end(tiny_model, tmp_path):
     assert "--overwrite" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -63,6 +63,7 @@ def options_of(name):
             yield option.opts[0], values[(at + 5 * step) % len(values)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["animate", "batch", "poses"])
 def test_odd_values_of_every_option(call, media, tiny_model, name):
     base = {
@@ -78,6 +79,7 @@ def test_odd_values_of_every_option(call, media, tiny_model, name):
             call(name, *base[name], f"{option}={value}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [place for place in PLACES if place.strip("./")])
 def test_odd_places_as_inputs(call, media, tiny_model, place):
     for arguments in (

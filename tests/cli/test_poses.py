@@ -37,6 +37,7 @@ def last(result):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_film_end_to_end(media, tmp_path):
     code = "from magicpose_cli.cli import main; main()"
     options = ["poses", media / "dance.mp4", "--end", 0.5, "--plot", "p.png", "--overlay", "o.mp4"]

@@ -29,6 +29,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_a_page_beside_the_video(output):
     done = run(output)
     page = output.with_name("out.mp4.html")

@@ -21,6 +21,7 @@ def magicpose(*arguments, cwd, stdin=b"", **environment):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_reference_comes_from_standard_input(media, tiny_model, tmp_path):
     run = magicpose(
         "animate", "-", media / "dance.mp4", "-m", tiny_model, "--steps", 1, "--end", 0.3,
@@ -31,6 +32,7 @@ def test_the_reference_comes_from_standard_input(media, tiny_model, tmp_path):
     assert run.stderr.startswith(f"model {tiny_model} (64x64, 1 step)\n".encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".json", ".npz", ".npy"])
 def test_the_driver_comes_from_standard_input(media, tiny_model, tmp_path, suffix):
     from magicpose_cli.config.preset import MotionSettings
@@ -52,11 +54,13 @@ def test_the_driver_comes_from_standard_input(media, tiny_model, tmp_path, suffi
     assert json.loads(run.stdout)["frames"] == 8
 
 
+@pytest.mark.slow
 def test_two_inputs_from_one_pipe_are_wrong_usage(tmp_path):
     run = magicpose("animate", "-", "-", cwd=tmp_path)
     assert run.returncode == 2 and b"only one input" in run.stderr
 
 
+@pytest.mark.slow
 def test_an_error_is_an_event_as_well(media, tmp_path):
     run = magicpose("animate", "none.png", media / "dance.mp4", "--json", cwd=tmp_path)
     (event,) = map(json.loads, run.stdout.splitlines())
@@ -88,6 +92,7 @@ def on_a_terminal(*arguments, **environment):
     return sent
 
 
+@pytest.mark.slow
 def test_no_color_where_none_is_wanted():
     colors = (b"\x1b[3", b"\x1b[1;3", b"\x1b[9")
     assert any(color in on_a_terminal("--help") for color in colors)

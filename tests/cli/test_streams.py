@@ -20,6 +20,7 @@ def in_shell(redirection, *arguments, **environment):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "code"),
     [("<&- >&- 2>&-", 0), ("2>/dev/full", 0), (">/dev/full", 1), (">/dev/full 2>&-", 1)],
@@ -38,6 +39,7 @@ def test_no_encoding_ends_the_help(encoding):
     assert "magicpose animate me.jpg" in run.stdout.decode(encoding.split(":")[0])
 
 
+@pytest.mark.slow
 def test_an_error_that_nobody_reads_is_an_exit_code():
     assert in_shell("2>&-", "animate", "none.png", "none.mp4").returncode == 1
 

@@ -42,6 +42,7 @@ def magicpose(tmp_path, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
 
 
+@pytest.mark.slow
 def test_it_trains_stops_in_time_and_says_how_to_go_on(magicpose, tmp_path):
     (tmp_path / "mine.toml").write_text(RECIPE)
     run = magicpose("train", "mine.toml", "-o", "run", "--device", "cpu", "--minutes", "0.05")
@@ -56,6 +57,7 @@ def test_it_trains_stops_in_time_and_says_how_to_go_on(magicpose, tmp_path):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

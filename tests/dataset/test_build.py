@@ -41,6 +41,8 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
 from magicpose_cli.video import write_video
 
+pytestmark = pytest.mark.slow  # each test needs what takes seconds to make
+
 TOML = "[frames]\nsize = 64\nfps = 8.0\n[clips]\nmin_frames = 3\nmax_s = 0.5\n[drawn]\nframes = 2\n"
 
 

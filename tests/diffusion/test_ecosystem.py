@@ -40,6 +40,7 @@ def saved(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_stock_diffusers_loads_it_with_this_pipeline_as_custom(saved, tmp_path):
     from magicpose_cli.diffusion import pipeline as code
 
@@ -80,6 +81,7 @@ def test_a_part_loads_alone(saved, part, kind):
         assert all(torch.equal(theirs[key], w) for key, w in ours.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".th", ".safetensors"])
 def test_a_released_file_is_a_model(small_state, small_model, tmp_path, monkeypatch, suffix):
     monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path / "home"))
@@ -115,6 +117,7 @@ def test_a_fetched_repository_is_a_model(saved, tmp_path, monkeypatch):
     assert resolve_model("an-org/dancer").resolve() == saved.resolve()
 
 
+@pytest.mark.slow
 def test_all_plug_ins_of_a_preset_reach_the_frames(saved, tmp_path):
     """Base, LoRAs and autoencoder by name in a preset are what a pipeline made by hand has."""
     base, vae = random_pipeline("tiny", seed=5), random_pipeline("tiny", seed=6).vae

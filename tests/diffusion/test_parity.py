@@ -1,5 +1,6 @@
 """The converted checkpoint says what the original network and sampler say."""
 
+import pytest
 import torch
 
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -49,6 +50,7 @@ def test_one_step(pipeline, golden):
     assert max(errors.values()) <= BAR, errors
 
 
+@pytest.mark.slow
 def test_sampling(pipeline, golden):
     ours = pipeline.denoise(
         golden["x_T"],

@@ -53,6 +53,7 @@ def calls(module: torch.nn.Module) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_batches_change_nothing_and_the_bank_is_made_once_a_timestep(pipeline, inputs, batch_size):
     whole = pipeline.denoise(**inputs, num_inference_steps=2)
@@ -63,6 +64,7 @@ def test_batches_change_nothing_and_the_bank_is_made_once_a_timestep(pipeline, i
     assert (split - whole).norm() / whole.norm() <= 1e-5
 
 
+@pytest.mark.slow
 def test_a_model_takes_its_own_steps_and_guidance(with_vae, reference, maps):
     with_vae.register_to_config(default_steps=3, default_guidance=1.0)
     denoiser = calls(with_vae.unet)
@@ -118,6 +120,7 @@ def assert_equal(one: torch.nn.Module, other: torch.nn.Module) -> None:
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+@pytest.mark.slow
 def test_pictures_in_pictures_out(with_vae, reference, maps):
     def draw(**options):
         return with_vae(

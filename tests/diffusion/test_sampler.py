@@ -46,6 +46,7 @@ def calls(module: torch.nn.Module) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 def test_the_original_schedule_is_the_golden_one(pipeline, golden):
     ours = naive_denoise(
         pipeline,
@@ -61,6 +62,7 @@ def test_the_original_schedule_is_the_golden_one(pipeline, golden):
     assert ours.shape == golden["sampled_latents"][:1].shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["ddim", "unipc", "dpm++2m", "euler"])
 def test_what_is_shared_changes_nothing(pipeline, inputs, maps, scheduler):
     pipeline.scheduler = scheduler_by_name(scheduler, pipeline.scheduler)
@@ -72,6 +74,7 @@ def test_what_is_shared_changes_nothing(pipeline, inputs, maps, scheduler):
     assert error(apart, truth) <= BAR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheduler", "steps"), [("heun", 2), ("pndm", 4)])
 def test_a_scheduler_may_ask_twice_at_a_timestep(pipeline, inputs, maps, scheduler, steps):
     pipeline.scheduler = scheduler_by_name(scheduler, pipeline.scheduler)
@@ -79,6 +82,7 @@ def test_a_scheduler_may_ask_twice_at_a_timestep(pipeline, inputs, maps, schedul
     assert error(Sampler(pipeline, **inputs, steps=steps).sample(maps[:1]), truth) <= BAR
 
 
+@pytest.mark.slow
 def test_without_guidance(pipeline, inputs, maps):
     truth = naive(pipeline, inputs, maps[:2], steps=2, guidance=1.0)
     sampler = Sampler(pipeline, **inputs, steps=2, guidance=1.0)
@@ -94,6 +98,7 @@ def test_a_bank_is_read_once_for_all_samplers_of_a_reference(pipeline, inputs, m
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_what_runs_how_often(pipeline, inputs, maps):
     counted = {
         name: calls(getattr(pipeline, name))
@@ -112,6 +117,7 @@ def test_what_runs_how_often(pipeline, inputs, maps):
     assert counted["unet"] == [1, 3, 6, 6, 6, 6, 3, 6, 6, 6, 6]
 
 
+@pytest.mark.slow
 def test_frames_with_noise_of_their_own(pipeline, inputs, maps, golden):
     noise = torch.randn(3, *inputs["noise"].shape[1:], generator=torch.Generator().manual_seed(1))
     together = Sampler(pipeline, **inputs, steps=3, guidance=2.0).sample(maps, noise)
@@ -122,6 +128,7 @@ def test_frames_with_noise_of_their_own(pipeline, inputs, maps, golden):
         assert error(together[i : i + 1], alone) <= BAR
 
 
+@pytest.mark.slow
 def test_a_reference_for_each_frame(pipeline, inputs, maps):
     references = torch.cat([inputs["reference_latents"] * scale for scale in (1, 0.5, -1)])
     sampler = Sampler(pipeline, inputs["noise"], references, inputs["prompt_embeds"], steps=2)
@@ -131,6 +138,7 @@ def test_a_reference_for_each_frame(pipeline, inputs, maps):
         assert error(together[i : i + 1], naive(pipeline, one, maps[i : i + 1], steps=2)) <= BAR
 
 
+@pytest.mark.slow
 def test_half_precision_is_near(pipeline, inputs, maps):
     truth = naive(pipeline, inputs, maps, steps=5, guidance=7.0)
     pipeline.to(torch.bfloat16)
@@ -139,6 +147,7 @@ def test_half_precision_is_near(pipeline, inputs, maps):
     assert 1e-4 < error(ours, truth) < 0.2
 
 
+@pytest.mark.slow
 def test_guidance_only_where_it_is_asked_for(pipeline, inputs, maps):
     denoiser = calls(pipeline.unet)
     acceleration = Acceleration(guidance_from=0.25, guidance_until=0.75)
@@ -153,6 +162,7 @@ def test_guidance_only_where_it_is_asked_for(pipeline, inputs, maps):
     assert error(some, none) > 0.01
 
 
+@pytest.mark.slow
 def test_cached_steps_leave_out_the_deep_layers(pipeline, inputs, maps):
     exact = Sampler(pipeline, **inputs, steps=6, guidance=3.0).sample(maps)
     counted = {
@@ -188,6 +198,7 @@ def test_a_cached_step_on_its_own_features_is_the_whole_step(pipeline, inputs, m
         assert error(sampler._shallow(x, t, False, deep), alone) <= BAR
 
 
+@pytest.mark.slow
 def test_both_shortcuts_together(pipeline, inputs, maps):
     acceleration = Acceleration(guidance_from=0.5, cache_every=2)
     sampler = Sampler(pipeline, **inputs, steps=6, guidance=3.0, acceleration=acceleration)
@@ -238,6 +249,7 @@ def test_compiled_is_eager(tmp_path, monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_one_graph_serves_all_steps_and_batches(pipeline, inputs, maps, monkeypatch):
     """Traced, not compiled: what a step changes must not make torch trace it anew."""
     from torch._dynamo.testing import CompileCounter

@@ -54,6 +54,7 @@ def sizes(module: torch.nn.Module) -> list[int]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.15, 0.25, 0.5, 0.8, 1.0])
 @pytest.mark.parametrize("name", sorted({*SHORT_NAMES, *FEW}))
 def test_a_denoiser_that_knows_the_noise_leads_back_to_the_start(
@@ -104,6 +105,7 @@ def test_a_run_goes_on_from_its_own_middle(pipeline, inputs, maps, name):
     assert float((late.sample(maps, start=start) - whole).norm() / whole.norm()) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*USUAL, "pndm"])
 def test_without_a_start_nothing_changes(pipeline, inputs, maps, start, name):
     pipeline.scheduler = scheduler_by_name(name, pipeline.scheduler)
@@ -119,6 +121,7 @@ def test_without_a_start_nothing_changes(pipeline, inputs, maps, start, name):
     assert float((begun - truth).norm() / truth.norm()) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USUAL)
 def test_the_less_noise_the_nearer_to_the_start(pipeline, inputs, maps, start, name):
     pipeline.scheduler = scheduler_by_name(name, pipeline.scheduler)
@@ -134,6 +137,7 @@ def test_the_less_noise_the_nearer_to_the_start(pipeline, inputs, maps, start, n
     assert far == sorted(far) and far[0] < far[-1] / 2
 
 
+@pytest.mark.slow
 def test_frames_share_the_noise_and_not_the_start(pipeline, inputs, maps, start):
     sampler = Sampler(pipeline, **inputs, steps=4, guidance=3.0, strength=0.75)
     twice = sampler.sample(maps[:1].repeat(2, 1, 1, 1), start=start[:1].repeat(2, 1, 1, 1))

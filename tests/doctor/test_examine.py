@@ -224,6 +224,7 @@ print(json.dumps([examine("mini").as_dict(), sorted(sys.modules)]))"""],
     return json.loads(run.stdout)
 
 
+@pytest.mark.slow
 def test_no_network_is_loaded_and_nothing_is_written(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
@@ -232,6 +233,7 @@ def test_no_network_is_loaded_and_nothing_is_written(tmp_path):
     assert not list(home.iterdir())
 
 
+@pytest.mark.slow
 def test_broken_packages_are_lines(tmp_path):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise OSError('libcudart.so: bad ELF')")
@@ -246,6 +248,7 @@ def test_broken_packages_are_lines(tmp_path):
     assert not told["can_run"] and "bad ELF" in told["obstacle"]
 
 
+@pytest.mark.slow
 def test_packages_that_do_not_fit_are_told(tmp_path):
     info = tmp_path / "magicpose-0.1.0.dist-info"
     info.mkdir()

@@ -52,6 +52,7 @@ def test_drawn_pairs_are_the_same_people_in_other_poses_and_fixed(fast):
         drawn_pairs(3, (64, 128))
 
 
+@pytest.mark.slow
 def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
     preset = fast.with_options(model__name=str(tiny_model))
     predictor = ModelPredictor("tiny", tiny_model, preset, (64, 64))
@@ -73,6 +74,7 @@ def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
         assert np.abs(rendered.astype(int) - made).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_model_may_keep_the_references_background(tiny_model, fast, any_color):
     preset = fast.with_options(model__name=str(tiny_model))
     samples = list(drawn_pairs(3, (64, 64)).open())
@@ -90,6 +92,7 @@ def test_a_model_may_keep_the_references_background(tiny_model, fast, any_color)
     assert np.array_equal(unknown, plain.pictures(samples[:1])[0])
 
 
+@pytest.mark.slow
 def test_a_model_may_move_the_references_own_pixels(tiny_model, fast, any_color):
     preset = fast.with_options(model__name=str(tiny_model), frame__keep_background=True)
     samples = list(drawn_pairs(3, (128, 128)).open())
@@ -110,6 +113,7 @@ def test_a_model_may_move_the_references_own_pixels(tiny_model, fast, any_color)
     assert WarpedSamples(False, 1.0).of(replace(samples[0], pose=None)) is None
 
 
+@pytest.mark.slow
 def test_a_network_that_is_not_trusted_shows_what_the_reference_does_not():
     preset = Preset().with_options(model__name="mini", sampling__steps="1", frame__size=128)
     samples = list(drawn_pairs(2, (128, 128)).open())
@@ -149,6 +153,7 @@ class Page(HTMLParser):
                 self.outside += [] if inside else [value]
 
 
+@pytest.mark.slow
 def test_two_models_on_drawn_pairs(tiny_model, fast, sample_grid, tmp_path):
     other = tmp_path / "other"
     other.symlink_to(tiny_model)
@@ -193,6 +198,7 @@ def test_two_models_on_drawn_pairs(tiny_model, fast, sample_grid, tmp_path):
         write_report(folder, evaluation, sample_grid, {}, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warp", ["on", "off"])
 def test_mini_keeps_the_clothes_better_than_chance(sample_grid, warp):
     preset = Preset().with_options(sampling__steps="4", frame__warp=warp)
@@ -205,6 +211,7 @@ def test_mini_keeps_the_clothes_better_than_chance(sample_grid, warp):
     assert all(pose["pose_distance"] > 0 for pose in evaluation.poses)
 
 
+@pytest.mark.slow
 def test_the_clips_of_a_data_folder(tiny_model, fast, sample_grid, tmp_path):
     settings = DatasetSettings().with_options(frames__size=128, drawn__frames=4)
     make_dataset([], tmp_path / "data", settings, synthetic=2, workers=1)
@@ -244,6 +251,7 @@ def test_names_are_as_short_as_they_can_be(tmp_path):
     assert unique_names([tmp_path / "a"] * 2) == ["1 a", "2 a"]
 
 
+@pytest.mark.slow
 def test_a_video_against_itself(media, sample_grid):
     dance = media / "dance.mp4"
     evaluation = evaluate_videos(dance, dance, sample_grid, reference=media / "ref.png")
@@ -256,6 +264,7 @@ def test_a_video_against_itself(media, sample_grid):
     assert "color" not in totals  # no masks
 
 
+@pytest.mark.slow
 def test_folders_of_clips_are_matched_by_name(frames, sample_grid, tmp_path):
     for name in ("one", "two"):
         write_video(tmp_path / f"true/{name}.mp4", iter(frames[:3]), 8, crf=0)

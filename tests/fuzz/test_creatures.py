@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,12 +74,14 @@ FILES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @fuzzed
 @given(content=nearly())
 def test_a_creature_of_good_settings_moves(tmp_path_factory, content):
     check_creature(tmp_path_factory.getbasetemp() / "creature.toml", content)
 
 
+@pytest.mark.slow
 @fuzzed
 @given(content=FILES)
 def test_any_creature_is_read_or_refused_in_one_line(tmp_path_factory, content):

@@ -46,6 +46,7 @@ def films(tmp_path_factory) -> dict[str, bytes]:
     return contents
 
 
+@pytest.mark.slow
 @fuzzed
 @given(data=st.data())
 def test_films(films, tmp_path_factory, data):

@@ -124,10 +124,12 @@ def checked(tmp_path, contents: st.SearchStrategy, work, or_raises=()) -> None:
     holds()
 
 
+@pytest.mark.slow
 def test_checkpoints(tmp_path):
     checked(tmp_path, files(RELEASED_KEYS), lambda path: plan_conversion(read_checkpoint(path)))
 
 
+@pytest.mark.slow
 def test_loras(tmp_path, pipeline):
     made = {key: torch.ones(2, 16) if "A" in key or "down" in key else torch.ones(16, 2)
             for key in LORA_KEYS[:2]} | {LORA_KEYS[2]: torch.tensor(1.0)}  # fmt: skip
@@ -136,17 +138,20 @@ def test_loras(tmp_path, pipeline):
     checked(tmp_path, contents, lambda path: fuse_lora(pipeline.unet, path))
 
 
+@pytest.mark.slow
 def test_lacking_weights(tmp_path, pipeline):
     contents = files(sorted(pipeline.unet.state_dict())[:9])
     checked(tmp_path, contents, lambda path: lacking_weights(pipeline.unet, path.parent),
             or_raises=unreadable())  # fmt: skip
 
 
+@pytest.mark.slow
 def test_bases(tmp_path, pipeline):
     contents = files([*RELEASED_KEYS, *sorted(pipeline.unet.state_dict())[:9]])
     checked(tmp_path, contents, lambda path: swap_denoiser(pipeline, path))
 
 
+@pytest.mark.slow
 def test_damaged_bases(tmp_path, pipeline):
     state = {key: tensor.contiguous() for key, tensor in pipeline.unet.state_dict().items()}
     whole = save(state)
@@ -162,6 +167,7 @@ def test_damaged_bases(tmp_path, pipeline):
     holds()
 
 
+@pytest.mark.slow
 def test_words(tmp_path, pipeline):
     class Words:
         """As much of a pipeline with text as is asked before a word is taken in."""
@@ -185,6 +191,7 @@ def test_words(tmp_path, pipeline):
     checked(tmp_path, contents, lambda path: add_embedding(Words(), path))
 
 
+@pytest.mark.slow
 def test_decoders(tmp_path, pipeline):
     sound = json.loads(pipeline.vae.to_json_string())
     folder = tmp_path / "vae"

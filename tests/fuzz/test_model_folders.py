@@ -106,6 +106,7 @@ def test_a_part_that_asks_for_much_is_refused_at_once(folder, part, key, value):
         load_pipeline(folder)
 
 
+@pytest.mark.slow
 def test_any_weights_are_loaded_or_refused(folder):
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
     whole = file.read_bytes()

@@ -140,6 +140,7 @@ def test_any_change_of_a_glbs_json_is_read_or_refused(tmp_path):
     holds()
 
 
+@pytest.mark.slow
 def test_a_glb_of_very_many_nodes_is_refused(tmp_path):
     nodes = [{"children": [number + 1]} for number in range(20000)] + [{}]
     for count in (4000, 20001):

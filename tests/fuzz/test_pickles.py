@@ -233,6 +233,7 @@ def test_a_tensor_larger_than_its_bytes_is_refused(tmp_path):
             read_checkpoint(tmp_path / "a.th")
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.th", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", b"\x80\x02" + b"\x88" * (1 << 28) + b".")

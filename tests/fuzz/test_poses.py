@@ -49,6 +49,7 @@ def check(path) -> None:
                 assert np.isfinite(points[score > 0]).all() and (score <= 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_damage_is_read_or_refused(shipped, kind, tmp_path):
     @fuzzed
@@ -80,6 +81,7 @@ FRAMES = st.fixed_dictionaries(
 ) | changed(EDITORS)
 
 
+@pytest.mark.slow
 @fuzzed
 @given(entries=st.lists(FRAMES, min_size=1, max_size=3) | anything)
 def test_any_openpose_json_is_read_or_refused(tmp_path_factory, entries):
@@ -153,6 +155,7 @@ def others() -> dict[str, object]:
 OTHERS = others()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OTHERS)
 def test_any_change_of_others_json_is_read_or_refused(kind, tmp_path):
     path = tmp_path / "other.json"

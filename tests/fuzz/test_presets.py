@@ -53,6 +53,7 @@ FILES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @fuzzed
 @given(content=FILES)
 def test_any_preset_is_read_or_refused_in_one_line(tmp_path_factory, content):
@@ -109,6 +110,7 @@ def as_toml(rows: list[dict]) -> bytes:
     ).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [as_csv, as_jsonl, as_toml])
 def test_any_job_list_is_read_or_refused_in_one_line(tmp_path, kind, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -73,6 +73,7 @@ def test_a_damaged_record_is_not_passed_over(hub, open_entry):
         asked("loose")
 
 
+@pytest.mark.slow
 def test_an_interrupted_large_file_goes_on(hub, open_entry, monkeypatch):
     from huggingface_hub import constants
 

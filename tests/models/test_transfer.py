@@ -100,6 +100,7 @@ def test_an_interrupted_plain_file_goes_on_where_it_ended(hub):
     assert files(folder) == ["one.onnx", "two.task"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_hub_file_gets_no_name(hub, capfd):
     hub.broken.add(HUB)
     with pytest.raises(ModelError, match=r"one\.onnx from .* cannot be fetched"):

@@ -26,6 +26,7 @@ def followed(driver, **options):
     return follow_person(people, float(driver.rate), settings, cleanup=cleanup)[0]
 
 
+@pytest.mark.slow
 def test_the_real_detector_finds_the_drawn_person_where_she_is(media, people):
     driver = open_driver(media / "dance.mp4", motion())
     poses = followed(driver)
@@ -61,6 +62,7 @@ def test_a_pose_file_has_the_canvas_and_the_rate_of_its_film(tmp_path):
     assert open_driver(tmp_path / "dance_coco.json", motion()).clip.width == 90
 
 
+@pytest.mark.slow
 def test_everybody_in_a_film_is_seen_with_what_they_wear(media):
     seen_so_far = []
     driver = open_driver(media / "dance.mp4", motion(end_s=0.5))

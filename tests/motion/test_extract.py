@@ -32,6 +32,7 @@ def same(one, other):
     return len(one) == len(other) and all(a.equals(b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 def test_a_film_is_followed_and_written(media, truth, tmp_path):
     seen = []
     result = extract_poses(
@@ -52,6 +53,7 @@ def test_a_film_is_followed_and_written(media, truth, tmp_path):
         assert np.nanmedian(apart) < 0.03 * 256
 
 
+@pytest.mark.slow
 def test_raw_is_what_the_detector_saw(media, tmp_path):
     raw = extract_poses(media / "dance.mp4", None, motion(end_s=0.5), follow=False)
     assert raw.tracked is None
@@ -61,6 +63,7 @@ def test_raw_is_what_the_detector_saw(media, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_one_picture_has_a_pose_too(media, truth, tmp_path):
     result = extract_poses(
         media / "ref.png", tmp_path / "ref.json", motion(), overlay_to=tmp_path / "over.png"
@@ -124,6 +127,7 @@ def test_of_a_file_with_several_the_asked_person_is_taken(truth, tmp_path):
     assert "not found in 1 of 8" in " ".join(left.notes)
 
 
+@pytest.mark.slow
 def test_retargeting_alone(media, truth, tmp_path):
     """Onto a person of another size and place, as a pose file and as a picture."""
     other = scaled(truth[0], 0.5, 100, (400, 300))

@@ -195,6 +195,7 @@ joints = st.lists(st.tuples(coordinates, coordinates), min_size=0, max_size=18)
 sides = st.integers(8, 3000)
 
 
+@pytest.mark.slow
 @given(
     clip=st.lists(joints, max_size=4),
     source=st.tuples(sides, sides),
@@ -216,6 +217,7 @@ def test_any_clip_has_a_window_inside_the_picture(clip, source, target, still, z
     assert (right - left) / (bottom - top) == pytest.approx(size[0] / size[1])
 
 
+@pytest.mark.slow
 def test_an_hour_of_film_takes_seconds():
     start = standing(800, 300, 400)
     way = [moved(start, dx) for dx in np.linspace(-50, 50, 9000)] * 10

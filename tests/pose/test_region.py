@@ -1,12 +1,14 @@
 """Where a person may be: all of them lies in the region, and not everything does."""
 
 import numpy as np
+import pytest
 
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
 
 
+@pytest.mark.slow
 def test_drawn_people_lie_in_their_region():
     people = draw_people(TEST_SEEDS + 900, 64, 1, 128)
     shares, missed = [], []

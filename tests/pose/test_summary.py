@@ -91,6 +91,7 @@ def test_any_clip_has_finite_numbers(frames):
         assert 0 <= part.seen <= 1 and (part.jitter is None or part.jitter >= 0)
 
 
+@pytest.mark.slow
 def test_the_plot_shows_what_is_seen_and_shades_the_gap(tmp_path, full_body):
     frames = [[shifted(full_body, k)] if not 8 <= k < 12 else [] for k in range(20)]
     write_plot(tmp_path / "plot.png", PeopleClip(frames, 256, 256, 10), "a clip of $weird_ name")

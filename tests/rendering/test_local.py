@@ -38,12 +38,14 @@ def test_one_frame_a_map_and_the_same_bytes_again(tiny_model, reference, maps):
     assert not np.array_equal(one[0], one[1])  # the pose decides
 
 
+@pytest.mark.slow
 def test_seed_and_reference_decide(tiny_model, reference, maps):
     plain = render(tiny_model, reference, maps[:1])[0]
     assert not np.array_equal(plain, render(tiny_model, reference, maps[:1], sampling__seed=1)[0])
     assert not np.array_equal(plain, render(tiny_model, 255 - reference, maps[:1])[0])
 
 
+@pytest.mark.slow
 def test_the_batch_size_changes_nothing(tiny_model, reference, maps):
     whole = render(tiny_model, reference, maps, model__batch_size=5)
     for size in (1, 2):
@@ -104,6 +106,7 @@ def test_six_channels_are_a_map_and_the_picture_to_begin_from(tiny_model, refere
     assert np.abs(made - renderer.make(maps).astype(float)).mean() > 1  # the pictures decide
 
 
+@pytest.mark.slow
 def test_without_the_setting_or_a_picture_frames_begin_from_noise(tiny_model, reference, maps):
     truth = render(tiny_model, reference, maps)
     unread = render(tiny_model, reference, np.concatenate([maps, 255 - maps], axis=-1))
@@ -144,6 +147,7 @@ def test_a_share_is_above_0_and_at_most_1(share):
         Preset().with_options(sampling__start_from_warp=share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["unipc", "dpm++2m", "euler", "DDIMScheduler", "heun", "deis", "pndm"]
 )
@@ -167,6 +171,7 @@ def test_devices():
         pick_device("gpu7")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [torch.OutOfMemoryError("tried to allocate 9 GiB"), RuntimeError("MPS backend out of memory")],

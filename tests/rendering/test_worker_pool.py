@@ -57,12 +57,14 @@ def workers():
     return [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
 
 
+@pytest.mark.slow
 def test_two_processes_make_what_one_makes(pool, preset, reference, batches, alone):
     assert pool.set_reference(reference, preset, 21) == SIZE
     assert same(list(pool.render(batches)), alone)
     assert pool.notes == []
 
 
+@pytest.mark.slow
 def test_pictures_to_begin_from_travel_with_the_maps(pool, preset, reference, batches, alone):
     preset = preset.with_options(sampling__start_from_warp=0.5)
     both = np.concatenate([batches[:3], batches[3:6]], axis=-1)
@@ -72,6 +74,7 @@ def test_pictures_to_begin_from_travel_with_the_maps(pool, preset, reference, ba
     assert not same(truth, alone[:3])
 
 
+@pytest.mark.slow
 def test_another_reference_on_the_loaded_models(pool, preset, reference, batches, alone):
     pool.set_reference(255 - reference, preset, 3)
     [other] = pool.render(batches[:1])
@@ -95,6 +98,7 @@ def test_the_source_is_read_as_it_is_needed(pool, preset, reference, batches):
     frames.close()
 
 
+@pytest.mark.slow
 def test_a_stopped_run_does_not_mix_with_the_next(pool, preset, reference, batches, alone):
     pool.set_reference(reference, preset, 21)
     frames = pool.render(255 - batches)
@@ -104,6 +108,7 @@ def test_a_stopped_run_does_not_mix_with_the_next(pool, preset, reference, batch
     assert same(list(pool.render(batches)), alone)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced(pool, preset, reference, batches, alone):
     pool.set_reference(reference, preset, 21)
 
@@ -117,6 +122,7 @@ def test_a_killed_worker_is_replaced(pool, preset, reference, batches, alone):
     assert any("was lost" in note for note in pool.notes)
 
 
+@pytest.mark.slow
 def test_a_batch_that_kills_its_workers_ends_the_run(preset, reference, batches, alone):
     """Everything before it comes; the line names it."""
     with WorkerPool(preset, count=1) as pool:
@@ -136,6 +142,7 @@ def test_a_batch_that_kills_its_workers_ends_the_run(preset, reference, batches,
     assert not workers() or len(workers()) == 2  # those of the shared pool alone
 
 
+@pytest.mark.slow
 def test_mistakes_reach_the_parent_as_they_are(pool, preset, reference, batches):
     pool.set_reference(reference, preset, 21)
     with pytest.raises(RuntimeError, match="Traceback"):
@@ -149,6 +156,7 @@ def test_mistakes_reach_the_parent_as_they_are(pool, preset, reference, batches)
         WorkerPool(preset, devices=("cpu",), ray="auto")
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(preset):
     code = (
         "import sys, time\n"

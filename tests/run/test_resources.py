@@ -36,6 +36,7 @@ def pictures(folder):
     return np.stack(list(read_frames(probe(folder))))
 
 
+@pytest.mark.slow
 def test_two_runs_share_model_and_poses(media, preset, tmp_path, loads):
     reference, driver = media / "ref.png", media / "dance.mp4"
     with Resources() as resources:
@@ -49,6 +50,7 @@ def test_two_runs_share_model_and_poses(media, preset, tmp_path, loads):
     assert np.array_equal(pictures(tmp_path / "a"), pictures(tmp_path / "c"))
 
 
+@pytest.mark.slow
 def test_a_scheduler_of_one_run_is_not_the_next_ones(media, preset, tmp_path):
     reference, driver = media / "ref.png", media / "dance.mp4"
     preset = preset.with_options(sampling__steps=4)
@@ -74,6 +76,7 @@ def test_other_model_settings_load_anew(preset, loads):
         assert resources.renderer(preset.with_options(model__name="nowhere")) is not broken
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_looked_at_again(media, preset, tmp_path):
     folder = tmp_path / "driver.png"
     write_picture(folder, read_picture(media / "ref.png"))

@@ -199,6 +199,7 @@ def test_also_two_runs_of_one_process(out):
         assert work.has(0)
 
 
+@pytest.mark.slow
 def test_many_runs_at_once_never_hold_it_together(out):
     """Each takes the folder, is alone in it and removes it; the race is for the removed one."""
     code = (
@@ -312,6 +313,7 @@ def test_the_folder_stays_while_the_output_does_not_stand(out):
     assert work.path.is_dir()
 
 
+@pytest.mark.slow
 def test_a_frame_costs_the_same_among_very_many(out):
     with ResumeFolder.open(out, KEY) as work:
         work.save(0, picture())

@@ -118,6 +118,7 @@ def films_of(page: Path, folder: Path) -> dict[str, np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 def test_all_films_have_the_runs_frames_in_step(page, run, gap_driver, tmp_path):
     films = films_of(page, tmp_path)
     assert films.keys() == {"driver", "poses", "result"}
@@ -155,6 +156,7 @@ def test_gaps_that_are_held_are_told_from_those_that_are_filled(run):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_whatever_a_run_is_called_it_stays_text(media, tmp_path):
     evil = "<img src=x onerror=alert(1)>&quot;'"
     driver = tmp_path / f"{evil}.mp4"
@@ -183,6 +185,7 @@ def test_the_policy_names_this_very_script_and_style(page):
     assert not re.search(r"(?:src|href)=[\"'](?!data:)", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.gif", "out.webm", "out.mov", "out"])
 def test_every_kind_of_output(media, pose_file, tmp_path, name):
     output = make_run(tmp_path, media / "ref.png", pose_file, name, motion__retarget="none")
@@ -195,6 +198,7 @@ def test_every_kind_of_output(media, pose_file, tmp_path, name):
     assert np.abs(shown.astype(int) - made).mean() < 4
 
 
+@pytest.mark.slow
 def test_a_side_by_side_result_is_taken_apart(media, pose_file, tmp_path):
     output = make_run(
         tmp_path, media / "ref.png", pose_file, motion__retarget="none", output__compare=True
@@ -216,6 +220,7 @@ def tall(media, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_of_a_warped_side_by_side_result_the_last_column_is_shown(tall, pose_file, tmp_path):
     output = make_run(
         tmp_path, tall, pose_file, motion__retarget="none", frame__warp="on", output__compare=True
@@ -236,6 +241,7 @@ def test_of_a_warped_side_by_side_result_the_last_column_is_shown(tall, pose_fil
         write_page(output, overwrite=True)
 
 
+@pytest.mark.slow
 def test_a_warped_runs_poses_are_those_the_network_saw(tall, media, tmp_path):
     from PIL import Image
 
@@ -257,6 +263,7 @@ def test_a_warped_runs_poses_are_those_the_network_saw(tall, media, tmp_path):
     assert shown.shape == whole.shape and np.abs(shown - whole).mean() < 4
 
 
+@pytest.mark.slow
 def test_a_former_run_knew_no_warp(run, tmp_path):
     copy = tmp_path / "out.mp4"
     shutil.copy(run, copy)
@@ -276,6 +283,7 @@ def test_a_former_run_knew_no_warp(run, tmp_path):
     assert "off: the network" in Path(written.page).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_saved_poses_are_shown_where_the_driver_is_gone(media, tmp_path):
     driver, reference = tmp_path / "dance.mp4", tmp_path / "ref.png"
     shutil.copy(media / "dance.mp4", driver)
@@ -294,6 +302,7 @@ def test_saved_poses_are_shown_where_the_driver_is_gone(media, tmp_path):
     assert write_page(output, overwrite=True).films == ("result",)
 
 
+@pytest.mark.slow
 def test_a_driver_of_poses_and_one_of_maps(media, pose_file, tmp_path):
     output = make_run(tmp_path, media / "ref.png", pose_file, motion__retarget="none")
     written = write_page(output)
@@ -308,6 +317,7 @@ def test_a_driver_of_poses_and_one_of_maps(media, pose_file, tmp_path):
     assert "pose maps already" in Path(written.page).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_of_a_long_clip_the_beginning_is_shown(run, tmp_path):
     written = write_page(run, tmp_path / "short.html", max_seconds=0.5)
     assert written.frames == 4 and "The first 0.5 of 2 seconds" in written.notes[0]
@@ -316,6 +326,7 @@ def test_of_a_long_clip_the_beginning_is_shown(run, tmp_path):
     assert "beyond what is shown" in text and 'max="3"' in text
 
 
+@pytest.mark.slow
 def test_large_films_are_made_small(media, tmp_path):
     rng = np.random.default_rng(0)
     picture = np.kron(rng.integers(0, 255, (9, 16, 3), np.uint8), np.ones((80, 80, 1), np.uint8))
@@ -364,6 +375,7 @@ def test_what_is_no_run_is_one_line(run, media, tmp_path):
     assert not list(tmp_path.glob("*.html"))
 
 
+@pytest.mark.slow
 def test_nothing_is_replaced_or_left_half_written(run, tmp_path):
     target = tmp_path / "page.html"
     target.write_text("mine")
@@ -383,6 +395,7 @@ def test_nothing_is_replaced_or_left_half_written(run, tmp_path):
     assert target.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 def test_a_result_that_was_changed_is_told(run, media, tmp_path):
     copy = tmp_path / "out.mp4"
     shutil.copy(sidecar_path(run), sidecar_path(copy))

@@ -147,6 +147,7 @@ def test_what_lies_outside_is_unseen():
     assert all(np.isnan(pose.body[10]).all() and pose.body_score[10] == 0 for pose in poses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_shape_is_cut_off_by_its_window(monkeypatch, seed):
     near = draw_people(seed, 12, 1, 160)
@@ -245,6 +246,7 @@ def test_animated_people_move_smoothly():
     assert rest < 0.1 * leap  # slow where one pose is reached
 
 
+@pytest.mark.slow
 def test_the_detector_finds_most_drawn_people():
     from magicpose_cli.pose.detection.detect import detect_one, load_detector
 

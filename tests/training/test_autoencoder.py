@@ -44,6 +44,7 @@ def test_the_untrained_decoder_already_shows_the_colors(vae, pictures):
     assert -10 * error.square().mean().log10() > 13
 
 
+@pytest.mark.slow
 def test_training_the_decoder_lowers_its_loss(vae, pictures):
     task = DecoderTraining(vae)
     target, noise = tensor(pictures[:8]), torch.randn(8, 4, 8, 8)

@@ -21,6 +21,7 @@ def pool():
     pool.close()
 
 
+@pytest.mark.slow
 def test_it_draws_what_its_seeds_say_and_renews_the_oldest(pool):
     pool.seek(0)
     drawn = [
@@ -36,6 +37,7 @@ def test_it_draws_what_its_seeds_say_and_renews_the_oldest(pool):
     assert torch.equal(pool.images, torch.cat([drawn[2], drawn[1]]))
 
 
+@pytest.mark.slow
 def test_going_on_and_jumping_lead_to_the_same_pool(pool):
     pool.seek(0)
     for step in range(1, 8):
@@ -47,6 +49,7 @@ def test_going_on_and_jumping_lead_to_the_same_pool(pool):
     assert torch.equal(pool.images, walked[0]) and torch.equal(pool.maps, walked[1])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(pool):
     pool.seek(0)
     (worker,) = pool._workers._processes.values()
@@ -59,6 +62,7 @@ def test_a_killed_worker_costs_nothing(pool):
     assert torch.equal(pool.images, torch.cat(expected))
 
 
+@pytest.mark.slow
 def test_workers_that_keep_dying_end_the_run_in_one_line(pool, monkeypatch):
     monkeypatch.setattr(module, "MAX_WORKER_DEATHS", 0)
     pool.seek(0)

@@ -111,6 +111,7 @@ def test_pictures_begin_with_nothing_of_the_target(networks, batch):
     assert len(reference) == len(maps) == 6
 
 
+@pytest.mark.slow
 def test_its_loss_falls(networks, batch):
     networks.requires_grad_(False)
     parameters = [

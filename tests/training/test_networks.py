@@ -59,6 +59,7 @@ def test_a_part_begins_as_a_copy_of_the_denoiser(networks):
         assert all(torch.equal(networks.part(name).get_parameter(n), shared[n]) for n in copied)
 
 
+@pytest.mark.slow
 def test_checkpointing_gradients_changes_none_of_them(toy):
     gradients = []
     for asked in (False, True):
@@ -108,6 +109,7 @@ def stable_diffusion(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_stable_diffusion_gives_denoiser_autoencoder_and_language(toy, stable_diffusion, tmp_path):
     recipe = starting_from(toy, stable_diffusion)
     networks = build_networks(recipe)

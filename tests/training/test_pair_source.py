@@ -46,6 +46,7 @@ def take(stream, count):
     return [next(stream) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_a_resumed_stream_is_the_rest_of_the_first(source):
     whole = take(source.pairs(4, halved, 0), 5)
     rest = take(source.pairs(4, halved, 3), 2)
@@ -55,6 +56,7 @@ def test_a_resumed_stream_is_the_rest_of_the_first(source):
     assert not torch.equal(whole[0].reference, whole[1].reference)
 
 
+@pytest.mark.slow
 def test_a_pair_is_two_pictures_of_one_person_and_the_targets_pose(source):
     (batch,) = take(source.pairs(8, lambda pictures: pictures, 0), 1)
     assert batch.reference.shape == batch.target.shape == batch.maps.shape == (8, 3, 64, 64)
@@ -66,6 +68,7 @@ def test_a_pair_is_two_pictures_of_one_person_and_the_targets_pose(source):
     assert (lit.float().mean((1, 2)) > 0.01).all() and (lit.float().mean((1, 2)) < 0.6).all()
 
 
+@pytest.mark.slow
 def test_single_pictures_are_targets_too(source):
     (pictures,) = take(source.pictures(5, 2), 1)
     assert pictures.shape == (5, 3, 64, 64) and pictures.std() > 0.05
@@ -73,6 +76,7 @@ def test_single_pictures_are_targets_too(source):
     assert source.examples(6).dtype == np.uint8
 
 
+@pytest.mark.slow
 def test_training_on_a_folder_goes_through(toy, data, tmp_path):
     stages = {"pose": toy.stages["pose"].model_copy(update={"steps": 2})}
     recipe = reading(toy.model_copy(update={"stages": stages}), str(data))

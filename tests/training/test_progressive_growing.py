@@ -13,6 +13,8 @@ from magicpose_cli.training.progressive_growing import ProgressiveGrowing
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings
 from magicpose_cli.training.run import train
 
+pytestmark = pytest.mark.slow  # each test needs what takes seconds to make
+
 
 @pytest.fixture(scope="module")
 def half(toy, tmp_path_factory):

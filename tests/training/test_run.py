@@ -22,6 +22,8 @@ from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.recipe import Recipe
 from magicpose_cli.training.run import train
 
+pytestmark = pytest.mark.slow  # each test needs what takes seconds to make
+
 
 def only(recipe: Recipe, *names: str) -> Recipe:
     """The recipe with some of its stages."""

@@ -105,6 +105,7 @@ def agrees(path: Path) -> None:
             assert [number_in(frame) for frame in within] == read[first : first + 12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_constant_cut_and_offset(blocks: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -207,6 +208,7 @@ def test_oblong_pixels_are_made_square(blocks: Path, tmp_path: Path) -> None:
     assert (probe(turned).width, probe(turned).height) == (72, 128)
 
 
+@pytest.mark.slow
 def test_picture_and_sound_stay_in_step(blocks: Path, tmp_path: Path) -> None:
     """At each full second a beep begins; the frame shown then has that second's number."""
     source, made = tmp_path / "altref.webm", tmp_path / "made.mp4"

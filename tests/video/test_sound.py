@@ -63,6 +63,7 @@ def test_the_default_track_or_the_one_that_is_asked_for(
     assert len(probe(tmp_path / name).sound_tracks) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mov"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_channels_into_any_container(tmp_path: Path, layout: str, suffix: str) -> None:

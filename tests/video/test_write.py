@@ -151,6 +151,7 @@ def test_sound_is_cut_to_the_frames(
     assert loudness(path, silence_ends + 0.05, count / float(NTSC) - 0.1) > 1000
 
 
+@pytest.mark.slow
 def test_sound_shorter_than_the_frames_or_absent(tmp_path: Path, loud: Path) -> None:
     path = tmp_path / "out.mp4"
     write_video(path, frames(75), 15, audio_from=loud)
@@ -341,6 +342,7 @@ def test_interrupted_sound_ends_with_the_frames(tmp_path: Path, loud: Path) -> N
     assert probe(tmp_path / "out.partial.mp4").has_audio
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_terminal(tmp_path: Path) -> None:
     # The terminal sends the signal to the whole group of processes, the encoder too.
     script = """
@@ -425,6 +427,7 @@ def test_sound_that_cannot_be_played_costs_no_frame(tmp_path: Path, loud: Path) 
     assert numbers(path) == list(range(10))
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_line_and_keeps_what_fits(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     noise = np.random.default_rng(0)

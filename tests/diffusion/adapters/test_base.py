@@ -97,6 +97,7 @@ def small_inputs(golden):
     )
 
 
+@pytest.mark.slow
 def test_a_frame_is_what_a_pipeline_of_these_parts_makes(pipeline, other, golden, tmp_path):
     by_hand = MagicPosePipeline(
         unet=other,
@@ -158,6 +159,7 @@ def test_what_cannot_stand_in_is_one_clear_line(pipeline, other_state, tmp_path,
         assert torch.equal(weight, before[key])
 
 
+@pytest.mark.slow
 def test_a_folder_brings_what_it_predicts(pipeline, other, tmp_path):
     other.save_pretrained(tmp_path / "unet")
     (tmp_path / "scheduler").mkdir()
@@ -179,6 +181,7 @@ def test_a_folder_brings_what_it_predicts(pipeline, other, tmp_path):
         swap_denoiser(pipeline, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mark", ["key", "metadata", "yaml", None])
 def test_velocity_is_denoised_as_velocity(pipeline, other, other_state, golden, tmp_path, mark):
     """A file that tells of it by any of three marks: the frame is that of stock parts."""
@@ -203,6 +206,7 @@ def test_velocity_is_denoised_as_velocity(pipeline, other, other_state, golden, 
     assert (found - wanted).norm() / wanted.norm() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "diffusion_model."])
 def test_a_denoiser_alone_by_the_original_names(pipeline, other, other_state, tmp_path, prefix):
     state = {prefix + key.removeprefix(PREFIX): tensor for key, tensor in other_state.items()}
@@ -239,6 +243,7 @@ def test_other_kinds_of_files_are_named(pipeline, tmp_path, said):
         swap_denoiser(pipeline, tmp_path / "any.safetensors")
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_or_quantized(pipeline, other_state, tmp_path):
     before = {key: weight.clone() for key, weight in pipeline.unet.state_dict().items()}
     key = f"{PREFIX}out.2.bias"

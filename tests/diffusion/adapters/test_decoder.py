@@ -129,6 +129,7 @@ def test_stock_diffusers_says_the_same(kind, kl, taesd, tmp_path):
         assert torch.equal(ours.state_dict()[key], weight), key
 
 
+@pytest.mark.slow
 def test_a_model_whose_own_autoencoder_is_of_2022(tiny_model, kl, tmp_path):
     from diffusers import DiffusionPipeline
 

@@ -51,6 +51,7 @@ def test_the_released_build_is_stable_diffusion_1_5(manifest):
     assert (text.vocab_size, text.intermediate_size) == (49408, 3072)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["nested", "legacy", "safetensors"])
 def test_every_form_of_the_file_gives_the_same_model(form, small_state, small_model, tmp_path):
     source = tmp_path / f"model_state.{'safetensors' if form == 'safetensors' else 'th'}"
@@ -69,6 +70,7 @@ def test_every_form_of_the_file_gives_the_same_model(form, small_state, small_mo
         assert (tmp_path / "model" / file).read_bytes() == (small_model / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_report_says_what_became_of_everything(small_state, tmp_path):
     torch.save(small_state, tmp_path / "model_state.th")
     seen = []
@@ -152,6 +154,7 @@ def text_encoder() -> CLIPTextModel:
     return CLIPTextModel(config).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["text_model.", ""])
 def test_autoencoder_and_text_encoder_come_back_as_they_were(
     level, small_state, vae, text_encoder, tmp_path
@@ -175,6 +178,7 @@ def test_autoencoder_and_text_encoder_come_back_as_they_were(
         pipe.encode_prompt("a dancer")
 
 
+@pytest.mark.slow
 def test_a_base_gives_what_the_file_lacks(small_state, vae, text_encoder, tmp_path):
     base, source, model = tmp_path / "base", tmp_path / "model_state.th", tmp_path / "model"
     vae.save_pretrained(base / "vae")
@@ -266,6 +270,7 @@ def write_wrong_file(kind: str, path, state: dict[str, torch.Tensor]) -> str:
     return "expected a MagicPose checkpoint"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
@@ -294,6 +299,7 @@ def test_wrong_safetensors(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_the_destination_is_never_harmed(small_state, tmp_path):
     source, model = tmp_path / "model_state.th", tmp_path / "model"
     torch.save(small_state, source)
@@ -328,6 +334,7 @@ def test_unknown_dtype(small_state, tmp_path):
         convert_checkpoint(tmp_path / "any", tmp_path / "model", dtype="int8")
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_checkpoint_writes_nothing(small_state, media, tmp_path, monkeypatch):
     from magicpose_cli.config.preset import Preset
     from magicpose_cli.diffusion.checkpoint.loading import resolve_model

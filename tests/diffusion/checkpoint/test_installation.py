@@ -76,6 +76,7 @@ def run(hub, tmp_path):
     return magicpose
 
 
+@pytest.mark.slow
 def test_two_commands_from_nothing_to_a_video(run, hub, released, media, tmp_path):
     unasked = run("models", "fetch", "magicpose")
     assert unasked.returncode == 1 and "pass --yes" in unasked.stderr
@@ -99,6 +100,7 @@ def test_two_commands_from_nothing_to_a_video(run, hub, released, media, tmp_pat
     assert again.returncode == 1 and "--overwrite makes it anew" in again.stderr
 
 
+@pytest.mark.slow
 def test_another_content_of_a_trusted_file_is_refused(run, hub, tmp_path):
     assert run("models", "fetch", "magicpose", "--yes", "-q").returncode == 0
     assert run("models", "remove", "magicpose", "--yes").returncode == 0

@@ -95,6 +95,7 @@ def test_hash_is_of_the_contents(model, small_model):
     assert model_hash(model) != former
 
 
+@pytest.mark.slow
 def test_loads_in_the_asked_precision(model, small_state):
     file = model / UNET
     save_file({k: t.half() for k, t in load_file(file).items()}, file, {"format": "pt"})
@@ -107,6 +108,7 @@ def test_loads_in_the_asked_precision(model, small_state):
         load_pipeline(model, dtype="int8")
 
 
+@pytest.mark.slow
 def test_loading_is_silent(small_model):
     code = (
         "from pathlib import Path\n"
@@ -170,6 +172,7 @@ def harm(kind: str, model) -> str:
     return "cannot be loaded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

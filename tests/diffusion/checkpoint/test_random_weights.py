@@ -29,6 +29,7 @@ def denoised(pipeline, *, reference=1.0, maps=None) -> torch.Tensor:
     return pipeline.denoise(noise, latents, maps, pipeline.encode_prompt(""), 3, 7.0)
 
 
+@pytest.mark.slow
 def test_the_released_models_shapes(manifest):
     """As many numbers as the released file has, but for the norm and convolution it lacks."""
     pipeline = random_pipeline("magicpose", "float16", "meta")
@@ -54,6 +55,7 @@ def test_the_released_models_shapes(manifest):
     assert pipeline.vae_scale_factor == 8 and pipeline.config.default_steps == 50
 
 
+@pytest.mark.slow
 def test_the_embedded_models_shapes():
     ours, stored = random_pipeline("mini"), load_pipeline(MINI)
     assert {k: t.shape for k, t in tensors(ours).items()} == {
@@ -70,6 +72,7 @@ def test_the_seed_decides():
     assert not torch.equal(one["unet.conv_in.weight"], other["unet.conv_in.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", "mini"])
 def test_reference_and_poses_matter_and_nothing_overflows(name):
     pipeline = random_pipeline(name, "bfloat16")

@@ -97,6 +97,7 @@ def check_form(pose, width, height):
         assert np.array_equal(pose.body_guess[seen, :2], pose.body[seen])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("still", [True, False])
 def test_drawn_people_are_found_where_they_are(load, drawn, still):
     """Also where the film cuts from one to the next."""
@@ -113,6 +114,7 @@ def test_drawn_people_are_found_where_they_are(load, drawn, still):
     assert len(faces) == 68 * len(drawn[0]) and np.median(faces) < 1
 
 
+@pytest.mark.slow
 def test_hands_are_on_their_own_arms(load, drawn):
     count = 0
     with load(still=True) as detector:
@@ -172,6 +174,7 @@ def test_a_mesh_is_of_the_face_that_was_found(load, drawn):
     assert 0.3 * across < depth < 1.5 * across
 
 
+@pytest.mark.slow
 def test_a_first_picture_is_seen_as_the_later_ones(load, drawn, request):
     """And a still picture as a film's frame, by a detector that looks several times."""
     name = request.node.callspec.params["load"]
@@ -190,6 +193,7 @@ def test_a_first_picture_is_seen_as_the_later_ones(load, drawn, request):
         assert np.abs(still.face - film.face).max() < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("still", [True, False])
 def test_where_nobody_is_nobody_is_found_in_silence(load, drawn, still, capfd):
     with load(still) as detector:
@@ -205,6 +209,7 @@ def test_where_nobody_is_nobody_is_found_in_silence(load, drawn, still, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_film_of_two_people_of_whom_one_leaves(load, drawn):
     pictures, truths, heights = drawn
     one, other = pictures[0], pictures[4]
@@ -224,6 +229,7 @@ def test_a_film_of_two_people_of_whom_one_leaves(load, drawn):
         assert detector.detect(np.concatenate([empty, empty], axis=1)) == []
 
 
+@pytest.mark.slow
 def test_a_film_is_read_without_lag(load):
     """After a sudden move the person is where they are, not on the way there."""
     generator = torch.Generator().manual_seed(TEST_SEEDS + 6)

@@ -210,6 +210,7 @@ def test_the_order_of_the_joints():
     assert pose.right_hand[:, 0].tolist() == list(range(112, 133))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("people", ["people", 1])
 def test_everybody_the_largest_first(load, people):
     """In one batch, or one by one where the network takes one only; spots tell who is who."""
@@ -250,6 +251,7 @@ def test_nobody(load, size):
     assert load().detect(np.full((size[1], size[0], 3), 50, np.uint8)) == []
 
 
+@pytest.mark.slow
 def test_two_boxes_of_one_person(load):
     """Overlapping by more than 0.45 of their union the less sure box goes, by less both stay."""
     one = (544, 480, 300, 500, 0.9, spots_near(544, 480))

@@ -58,6 +58,7 @@ def test_a_person_on_their_head_is_read_so(detector, drawn):
     assert off(back, truths[0]) < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [6, 8])
 def test_small_people_of_a_film_are_found(drawn, share):
     """The finder sees nobody in the whole picture."""
@@ -74,6 +75,7 @@ def test_small_people_of_a_film_are_found(drawn, share):
         assert off(people[0], expected) < 5
 
 
+@pytest.mark.slow
 def test_hands_are_found_without_the_guess_of_the_body(detector, drawn):
     """Those that the holistic graph has found are forgotten, and looked for again."""
     pictures, truths = drawn

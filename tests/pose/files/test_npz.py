@@ -135,6 +135,7 @@ def test_a_header_that_lies_takes_no_memory(tmp_path, shape):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     import tracemalloc
 

@@ -292,6 +292,7 @@ def places_in(value, path=()):
             yield from places_in(inner, (*path, index))
 
 
+@pytest.mark.slow
 @settings(RELAXED, max_examples=120)
 @given(data=st.data())
 def test_any_change_to_a_file_is_read_or_refused_in_one_line(tmp_path, data):

@@ -75,6 +75,7 @@ def test_a_wild_anchor_does_not_throw_the_clip(clips):
     assert np.nanmax(np.abs(wild[9].body - moved[9].body)) > 200  # it is where the driver had it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["skeleton", "full"])
 def test_a_wild_anchor_does_not_throw_bones(clips, mode):
     standing, walk = clips

@@ -9,6 +9,7 @@ from magicpose_cli.pose.retargeting.anchor import find_anchor, stance_difference
 from tests.pose.drawn import exact_poses, motion, two_people
 
 
+@pytest.mark.slow
 def test_the_best_frame_stands_as_the_reference_whatever_its_size():
     person, driver = two_people(1)
     moves = motion(1, 40)

@@ -96,6 +96,7 @@ def without(pose: Pose, *, face: slice | None = None, joints: tuple[str, ...] = 
     return replace(pose, face=points, body=body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deep", "shown", "mean", "leak"),
     [
@@ -127,6 +128,7 @@ def test_the_reference_gets_the_drivers_expression_on_its_own_face(deep, shown, 
     assert np.mean(errors) < np.mean(naive) / 1.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deep", [False, True])
 def test_onto_oneself_it_is_the_identity_in_every_frame(deep):
     driver, _, motion = pair(7)
@@ -135,6 +137,7 @@ def test_onto_oneself_it_is_the_identity_in_every_frame(deep):
     np.testing.assert_allclose(result, offsets(film), atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deep", [False, True])
 def test_how_the_driver_is_filmed_changes_nothing(deep):
     driver, reference, motion = pair(8)
@@ -171,6 +174,7 @@ def test_without_expression_and_head_turn_the_picture_is_kept():
     np.testing.assert_allclose(result / sizes[:, None, None], expected, atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_head_turned_twice_as_far():
     driver, reference, motion = pair(11)
     level = {k: v for k, v in FRONTAL.items() if k != "head_turn"}
@@ -184,6 +188,7 @@ def test_a_head_turned_twice_as_far():
     assert np.corrcoef(turned[..., 0].ravel(), double[..., 0].ravel())[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_expression_is_scaled_from_the_neutral_face():
     driver, reference, motion = pair(12)
     motion = held(motion, **FRONTAL, **NEUTRAL)
@@ -198,6 +203,7 @@ def test_expression_is_scaled_from_the_neutral_face():
         np.testing.assert_allclose(gap, expected, atol=0.03 * distance(truth, 69, 70)[0])
 
 
+@pytest.mark.slow
 def test_shut_eyes_are_shut_and_open_again():
     driver, reference, motion = pair(13)
     motion = held(motion, **FRONTAL, **NEUTRAL)
@@ -210,6 +216,7 @@ def test_shut_eyes_are_shut_and_open_again():
         assert (open_by[:20] > 0.12 * eyes[:20]).all()
 
 
+@pytest.mark.slow
 def test_what_is_not_seen_stays_unseen():
     driver, reference, motion = pair(14)
     film = drawn(driver, motion)
@@ -227,6 +234,7 @@ def test_what_is_not_seen_stays_unseen():
     np.testing.assert_array_equal(result[seen[:, 68], 68], 0)
 
 
+@pytest.mark.slow
 def test_half_a_face_tells_the_rest():
     """In profile a detector sees one half only."""
     driver, reference, motion = pair(15)
@@ -242,6 +250,7 @@ def test_half_a_face_tells_the_rest():
     np.testing.assert_allclose(result[11, half], whole[11, half], atol=2.0)
 
 
+@pytest.mark.slow
 def test_a_target_without_face_points_turns_its_head_joints():
     driver, reference, motion = pair(16)
     film, truth = drawn(driver, motion), offsets(drawn(reference, motion))
@@ -266,6 +275,7 @@ NUMBERS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     spoiled=st.lists(st.tuples(st.integers(0, 67), st.integers(0, 1), NUMBERS), max_size=12),
@@ -290,6 +300,7 @@ def test_odd_points_make_no_error(spoiled, kept, reference, same, expression, he
         assert np.abs(result[[0, 1, 3]]).max() < SIZE
 
 
+@pytest.mark.slow
 def test_a_long_film_is_learned_from_a_part_of_it(monkeypatch):
     """And fitted piece by piece: nearly the same comes out."""
     from magicpose_cli.pose.retargeting import face_shape, head_pose

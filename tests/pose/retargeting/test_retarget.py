@@ -57,6 +57,7 @@ def test_the_reference_seen_at_another_size_comes_home(name, request):
     assert_close(pose, target)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     scale=st.floats(0.2, 5), dx=st.floats(-500, 2000), dy=st.floats(-500, 2000),

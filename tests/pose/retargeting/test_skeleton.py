@@ -43,6 +43,7 @@ def body_error(poses, truth, person):
     return 100 * float(np.mean(distance)) / body_height(person)
 
 
+@pytest.mark.slow
 def test_another_body_in_the_same_pose_becomes_the_reference_in_that_pose():
     """Within 2 % of its height in every clip, three times nearer than scaling alone."""
     errors = {"skeleton": [], "align": []}
@@ -57,6 +58,7 @@ def test_another_body_in_the_same_pose_becomes_the_reference_in_that_pose():
     assert 3 * np.mean(errors["skeleton"]) < np.mean(errors["align"])
 
 
+@pytest.mark.slow
 def test_bones_have_the_references_lengths():
     for seed in range(5):
         person, driver = two_people(seed)
@@ -69,6 +71,7 @@ def test_bones_have_the_references_lengths():
         np.testing.assert_allclose(shares, lengths(clip) / lengths(clip)[0], rtol=0.02, atol=0.002)
 
 
+@pytest.mark.slow
 def test_lengths_are_told_from_the_clip_where_no_frame_stands_alike():
     for seed in range(5):
         person, driver = two_people(seed)
@@ -159,6 +162,7 @@ def test_a_joint_hidden_for_a_while_carries_what_hangs_on_it(full_body):
     assert (np.isfinite(result.body) == seen).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["skeleton", "full"])
 def test_a_driver_who_turns_around_stays_the_reference(mode):
     person, driver = two_people(11)
@@ -195,6 +199,7 @@ def poses(draw):
     return Pose.of(640, 480, **parts)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     clip=st.lists(poses(), min_size=1, max_size=6), target=poses(),

@@ -96,6 +96,7 @@ def test_clothes_tell_who_comes_back_after_long():
     assert len(clothes_followed) == 1
 
 
+@pytest.mark.slow
 def test_painted_people_are_told_apart_while_they_cross():
     frames, size = 24, 128
     generator = torch.Generator().manual_seed(TEST_SEEDS + 5)
