@@ -29,7 +29,11 @@ class Section(BaseModel):
     """A table of settings: unknown names are refused, values not converted, fields frozen."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        defer_build=True,  # `--help` needs the fields alone
     )
 
 
