@@ -17,7 +17,6 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.boxes import PixelBox
 from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame
-from magicpose_cli.warping.warp_points import WarpPoints, is_known
 
 # Points of a finger from its root to its tip, thumb first; each chain begins at the wrist, point 0.
 FINGER_CHAINS = tuple(tuple(range(root, root + 4)) for root in (1, 5, 9, 13, 17))
@@ -62,8 +61,7 @@ class ModeledHands:
 
     def sides(self, pose: Pose) -> tuple[str, ...]:
         """The hands of a frame that can be modeled: hidden in the reference, known in the frame."""
-        now = WarpPoints.of(pose)
-        return tuple(side for side in self._sides if is_known(now.hands[side]).all())
+        return tuple(s for s in self._sides if np.isfinite(getattr(pose, f"{s}_hand")).all())
 
     def over(self, warped: WarpedFrame) -> WarpedFrame:
         """The same frame with its hands; a sleeve stays before the wrist that comes out of it."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers
-from magicpose_cli.warping.warp_points import window_around
+from magicpose_cli.warping.warp_points import colors_at, window_around
 
 # Points of the mesh's 478; the inner lips from the right corner to the left one.
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
@@ -114,9 +114,7 @@ class Mouth:
     def __init__(self, mesh: Floats, colors: Floats, *, gray: bool = False) -> None:
         self._opening = _opening(mesh)
         self._rest = _distance(mesh, MOUTH_CORNERS) / max(_distance(mesh, OUTER_EYE_CORNERS), 1e-3)
-        height, width = colors.shape[:2]
-        at = np.rint(mesh[list(CHEEK_POINTS), :2]).astype(int).clip(0, (width - 1, height - 1))
-        skin = np.median(colors[at[:, 1], at[:, 0]], axis=0)
+        skin = np.median(colors_at(colors, mesh[list(CHEEK_POINTS), :2]), axis=0)
         most = max(float(skin.max()), 1.0)
         tooth = (
             255

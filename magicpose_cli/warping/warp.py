@@ -20,7 +20,7 @@ from magicpose_cli.warping.mouth import CHEEK_POINTS, Mouth
 from magicpose_cli.warping.parts import body_parts, hand_shows, skin_weights
 from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.splat import SplattedLayer, Splatter
-from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
+from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, colors_at, is_known
 
 UNMOVED_PX = 1.5  # a pixel that has moved by as much shows nothing of the picture's residual
 DEAD_ZONE_PX = 0.5  # a smaller motion is ignored, and one of twice the size is taken wholly
@@ -272,10 +272,10 @@ def _skin(foreground: Floats, reference: WarpPoints) -> Floats | None:
         face = reference.face
         at = np.stack([(face[i] + face[j]) / 2 for i, j in ((36, 4), (45, 12), (31, 3), (35, 13))])
         at = at[is_known(at)]
-    height, width = foreground.shape[:2]
-    x, y = np.rint(at).astype(int).clip(0, (width - 1, height - 1)).T
-    found: Floats = np.median(foreground[y, x].astype(np.float64), axis=0)
-    return found if len(at) else None
+    if not len(at):
+        return None
+    found: Floats = np.median(colors_at(foreground, at).astype(np.float64), axis=0)
+    return found
 
 
 def _gray(picture: AnyArray) -> AnyArray:

@@ -110,6 +110,14 @@ def is_known(points: Floats) -> Mask:
     return known
 
 
+def colors_at(colors: Floats, points: Floats) -> Floats:
+    """Return the colors (n, c) of a picture (H, W, c) at points (n, 2), or at its nearest edge."""
+    height, width = colors.shape[:2]
+    x, y = np.rint(points).astype(int).clip(0, (width - 1, height - 1)).T
+    found: Floats = colors[y, x]
+    return found
+
+
 def window_around(
     points: Floats, shape: tuple[int, ...], corner: tuple[int, int]
 ) -> tuple[PixelBox, Integers] | None:
