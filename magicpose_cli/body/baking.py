@@ -63,6 +63,7 @@ def bake() -> tuple[dict[str, AnyArray], list[str]]:
     arrays = mesh | shape | _expression(model, kept) | _skeleton(model, kept)
     arrays |= part_labels(model, arrays)
     arrays |= key_point_regressor(model, arrays, kept)
+    arrays["base_index"] = kept.astype(np.uint16)
     return arrays, errors
 
 

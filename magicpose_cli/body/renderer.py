@@ -8,6 +8,7 @@ outside of the person. There is no anti-aliasing here: draw at twice the size an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from magicpose_cli.body.cameras import Camera, Projected
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 NEAR_M = 0.05
 BORDER = 1e-5  # of a triangle: how far outside still counts, so that neighbors leave no cracks
+
+Opaque = Callable[["Tensor", "Tensor"], "Tensor"]
+"""From triangles (n,) and barycentrics (n, 3) in the picture to (n,) bool."""
 
 
 class Fragments(NamedTuple):
@@ -33,7 +37,12 @@ class Fragments(NamedTuple):
 
 
 def rasterize(
-    vertices: Tensor, faces: Tensor, camera: Camera, *, cull_back: bool = False
+    vertices: Tensor,
+    faces: Tensor,
+    camera: Camera,
+    *,
+    cull_back: bool = False,
+    opaque: Opaque | None = None,
 ) -> Fragments:
     """Find what the camera sees of a mesh.
 
@@ -45,12 +54,13 @@ def rasterize(
         camera: one for all B.
         cull_back: leave out triangles that are seen from behind. Faster, and right for closed
             meshes seen from outside.
+        opaque: which candidates are seen at all, for textures with holes; None for all.
     """
     import torch
 
     projected = camera.project(vertices)
     with torch.no_grad():
-        seen = _visible(projected, faces, camera, cull_back)
+        seen = _visible(projected, faces, camera, cull_back, opaque)
     hit = (seen >= 0).nonzero()[:, 0]
     barycentric, depth = _on_triangles(projected, faces, camera, seen[hit], hit)
     flat = vertices.new_zeros(len(seen), 3).index_copy(0, hit, barycentric)
@@ -120,7 +130,9 @@ def normal_map(fragments: Fragments, vertices: Tensor, faces: Tensor, camera: Ca
     return normalize(interpolate(fragments, faces, seen), dim=-1)
 
 
-def _visible(projected: Projected, faces: Tensor, camera: Camera, cull_back: bool) -> Tensor:
+def _visible(
+    projected: Projected, faces: Tensor, camera: Camera, cull_back: bool, opaque: Opaque | None
+) -> Tensor:
     """(B * H * W,) int64: the nearest triangle of every pixel, -1 for none."""
     import torch
 
@@ -159,6 +171,9 @@ def _visible(projected: Projected, faces: Tensor, camera: Camera, cull_back: boo
     b = dx * to_b[number, 0] + dy * to_b[number, 1]
     c = dx * to_c[number, 0] + dy * to_c[number, 1]
     own = ((b >= -BORDER) & (c >= -BORDER) & (b + c <= 1 + BORDER)).nonzero()[:, 0]
+    if opaque is not None:
+        face = kept[number[own]] % count
+        own = own[opaque(face, torch.stack([1 - b[own] - c[own], b[own], c[own]], dim=1))]
     number, dx, dy = number[own], dx[own], dy[own]
     found = value[number, 0] + dx * slope[number, 0] + dy * slope[number, 1]
     triangle = kept[number]

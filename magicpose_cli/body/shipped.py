@@ -15,6 +15,7 @@ from magicpose_cli.body.model import Body, KinematicLevel
 if TYPE_CHECKING:
     from torch import Tensor
 
+BASE_VERTICES = 19158  # of MakeHuman's base mesh "hm08"
 FILE = Path(__file__).with_name("adult.npz")
 
 
@@ -23,6 +24,19 @@ def shipped_body(layers: tuple[str, ...]) -> Body:
     """The adult with these layers, which must be in the order of LAYERS."""
     with np.load(FILE, allow_pickle=False) as file:
         return _body_of({name: file[name] for name in file.files}, layers)
+
+
+@cache
+def vertex_of_base() -> AnyArray:
+    """Where each of the 19,158 vertices of MakeHuman's base mesh lies among all layers' vertices.
+
+    Clothes, hair and eyes of MakeHuman's library name their neighbors by the former. -1: left out.
+    """
+    with np.load(FILE, allow_pickle=False) as file:
+        kept = file["base_index"]
+    found = np.full(BASE_VERTICES, -1)
+    found[kept] = np.arange(len(kept))
+    return found
 
 
 def _body_of(arrays: dict[str, AnyArray], layers: tuple[str, ...]) -> Body:

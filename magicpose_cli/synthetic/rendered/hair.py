@@ -1,0 +1,170 @@
+"""Hair as shells over the scalp, with strands that end where the shell is thinner than they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from magicpose_cli.arrays import Floats
+from magicpose_cli.synthetic.canvas import LABELS
+from magicpose_cli.synthetic.rendered.complexion import Complexion
+from magicpose_cli.synthetic.rendered.fabrics import smooth_noise
+from magicpose_cli.synthetic.rendered.face_paint import mean_face_points
+from magicpose_cli.synthetic.rendered.garments import Figure
+from magicpose_cli.synthetic.rendered.skin import scalp_field
+from magicpose_cli.synthetic.rendered.surfaces import Cloth, Surface, layer_cloth
+
+SHELLS = 4
+TEXTURE_SHAPE = (256, 1024)
+
+
+@dataclass(frozen=True)
+class Haircut:
+    """How hair is worn.
+
+    Attributes:
+        thickness: Of the hair over the scalp, meters; 0 for none.
+        top: How much thicker it is on top.
+        curls: How far strands are bent, 0 straight .. 1 curly.
+        fringe: How far hair falls onto the forehead, meters.
+        length: How far long hair falls below the chin, meters; None for short hair.
+        seed: Of its strands.
+    """
+
+    thickness: float
+    top: float
+    curls: float
+    fringe: float
+    length: float | None
+    seed: int
+
+
+def sample_haircut(rng: np.random.Generator, is_woman: bool) -> Haircut:
+    """Somebody's hair: long ones for four of five women and few men, none for few men."""
+    long = rng.random() < (0.75 if is_woman else 0.06)
+    bald = not is_woman and rng.random() < 0.1
+    return Haircut(
+        thickness=0.0 if bald else float(np.exp(rng.uniform(np.log(0.006), np.log(0.035)))),
+        top=float(rng.uniform(0, 1.2)),
+        curls=float(rng.choice([0.0, rng.uniform(0, 1)], p=[0.5, 0.5])),
+        fringe=float(rng.choice([0.0, rng.uniform(0, 0.03)], p=[0.6, 0.4])),
+        length=float(rng.uniform(-0.06, 0.2)) if long else None,
+        seed=int(rng.integers(1 << 31)),
+    )
+
+
+def grow_hair(figure: Figure, haircut: Haircut, complexion: Complexion) -> list[Surface]:
+    """Shells from the scalp outward, and what falls onto the shoulders."""
+    if haircut.thickness == 0:
+        return []
+    body = figure.body
+    rng = np.random.default_rng(haircut.seed)
+    strands = hair_texture(complexion.hair, haircut, rng)
+    mean = body.mean[: body.vertex_count]
+    cap = layer_cloth(body, figure.rest, "skin", mean)
+    field = scalp_field(cap.fields) + haircut.fringe * _front(cap.fields)
+    head = body.joint("head")
+    on_head = cap.fields[:, 1] > float(body.mean[body.vertex_count + head, 1]) - 0.1
+    cap = cap.cut(torch.where(on_head, field, -1.0)).smoothed(10)
+    waves = _waves(cap.rest, haircut, rng)
+    border = (scalp_field(cap.fields) / 0.02).clamp(0, 1)
+    thick = haircut.thickness * (0.35 + 0.65 * border) * (1 + haircut.top * _above(cap)) * waves
+    surfaces = []
+    for shell in range(1, SHELLS + 1):
+        share = shell / SHELLS
+        moved = cap.moved(thick * share + 0.002)
+        fall = thick * share * share * 0.35
+        moved = Cloth(
+            moved.rest - torch.stack([0 * fall, fall, 0 * fall], 1),
+            moved.weights, moved.faces, moved.fields,
+        )  # fmt: skip
+        surfaces.append(_hair_surface(figure, moved, _shell(strands, share, rng)))
+    if haircut.length is not None:
+        surfaces += _long_hair(figure, haircut, strands, rng)
+    return surfaces
+
+
+def hair_texture(tone: Floats, haircut: Haircut, rng: np.random.Generator) -> Tensor:
+    """(h, w, 4) linear: strands run down the texture; the fourth number tells them apart, 0..1."""
+    height, width = TEXTURE_SHAPE
+    fine = smooth_noise(rng, height, width, 3 + 30 * haircut.curls, 70 / (1 + 4 * haircut.curls))
+    locks = smooth_noise(rng, height, width, 2 + 12 * haircut.curls, 16 / (1 + 3 * haircut.curls))
+    light = np.exp(0.28 * fine + 0.22 * locks)
+    picture = np.clip(tone, 0.01, 1) ** 2.2 * light[..., None]
+    rank = np.argsort(np.argsort((fine + 0.8 * locks).ravel())).reshape(height, width)
+    rgba = np.concatenate([picture, rank[..., None] / rank.size], axis=2)
+    return torch.from_numpy(np.clip(rgba, 0, 1).astype(np.float32))
+
+
+def _shell(strands: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """The strands that reach a shell: fewer and fewer of them, and lighter ones, outward."""
+    texture = strands.clone()
+    texture[..., 3] = ((strands[..., 3] - 0.75 * (share - 1 / SHELLS)) * 6 + 0.5).clamp(0, 1)
+    texture[..., :3] *= 0.55 + 0.45 * share
+    return texture
+
+
+def _hair_surface(figure: Figure, cloth: Cloth, texture: Tensor) -> Surface:
+    center = figure.joint("head") + cloth.rest.new_tensor([0, 0.07, 0.0])
+    away = normalize(cloth.rest - center, dim=1)
+    corners = away[cloth.faces]
+    around = torch.atan2(corners[..., 0], corners[..., 2]) / (2 * torch.pi)
+    around = around - (around - around[:, :1]).round()
+    v = torch.acos(corners[..., 1].clamp(-1, 1)) / torch.pi
+    uv = torch.stack([around + 0.5, 1 - v], -1)
+    return Surface(
+        LABELS.index("hair"), "hair", cloth.rest[None], cloth.weights, cloth.faces, uv, texture,
+        is_open=True, has_holes=True,
+    )  # fmt: skip
+
+
+def _long_hair(
+    figure: Figure, haircut: Haircut, strands: Tensor, rng: np.random.Generator
+) -> list[Surface]:
+    """MakeHuman's own hair helper: a curtain from the scalp down to the chest."""
+    assert haircut.length is not None
+    rest = figure.rest
+    chin = float(figure.joint("head")[1]) - 0.02
+    mean = figure.body.mean[: figure.body.vertex_count]
+    cloth = layer_cloth(figure.body, rest, "hair", torch.cat([rest[:, 1:2], mean], 1))
+    cloth = cloth.cut(cloth.fields[:, 0] - (chin - haircut.length))
+    cloth = cloth.cut(_beside_face(cloth.fields[:, 1:], haircut))
+    waves = _waves(cloth.rest, haircut, rng)
+    found = []
+    for share in (0.4, 1.0):
+        moved = cloth.moved(haircut.thickness * share * (waves - 0.3))
+        found.append(_hair_surface(figure, moved, _shell(strands, share, rng)))
+    return found
+
+
+def _beside_face(place: Tensor, haircut: Haircut) -> Tensor:
+    """Above 0 where long hair of the mean head leaves the face free, of points (n, 3)."""
+    face = mean_face_points()
+    brow = face[17:27].mean(0)
+    side = float(face[16, 0]) * (0.86 - 6 * haircut.fringe)
+    wide = (place[:, 0] - brow[0]).abs() - side
+    above = place[:, 1] - (float(brow[1]) + 0.045 - haircut.fringe)
+    behind = (float(brow[2]) - 0.06) - place[:, 2]
+    return torch.maximum(torch.maximum(wide, above), behind)
+
+
+def _front(place: Tensor) -> Tensor:
+    """1 above the forehead of the mean head, 0 elsewhere, of points (n, 3)."""
+    return ((place[:, 2] - 0.06) / 0.03).clamp(0, 1) * (place[:, 0].abs() < 0.055)
+
+
+def _above(cap: Cloth) -> Tensor:
+    """(n,) 1 on top of the head, 0 at its sides."""
+    return cap.normals()[:, 1].clamp(0, 1)
+
+
+def _waves(place: Tensor, haircut: Haircut, rng: np.random.Generator) -> Tensor:
+    """(n,) how thick hair is here and there, about 1."""
+    turns = torch.from_numpy(rng.normal(0, 30 + 40 * haircut.curls, (5, 3))).float()
+    starts = torch.from_numpy(rng.uniform(0, 6.28, 5)).float()
+    bumps = torch.sin(place @ turns.T + starts).mean(1)
+    return (1 + (0.35 + 0.4 * haircut.curls) * bumps).clamp_min(0.3)

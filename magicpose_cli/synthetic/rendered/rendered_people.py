@@ -1,0 +1,311 @@
+"""Rendered people: each clip is a person, a motion and a scene, made from one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magicpose_cli.arrays import Floats
+from magicpose_cli.body.layout import BODY_PARTS, LAYERS, POSE_SLICES
+from magicpose_cli.body.model import Body
+from magicpose_cli.body.phenotypes import shape_from_phenotypes
+from magicpose_cli.synthetic.canvas import LABELS, SKIN_LABEL
+from magicpose_cli.synthetic.people import DrawnPoints, People
+from magicpose_cli.synthetic.rendered.complexion import Complexion, sample_complexion
+from magicpose_cli.synthetic.rendered.garments import (
+    Figure,
+    Tailoring,
+    dress,
+    sample_tailoring,
+)
+from magicpose_cli.synthetic.rendered.hair import Haircut, grow_hair, sample_haircut
+from magicpose_cli.synthetic.rendered.joint_motion import (
+    SHARES,
+    STYLES,
+    BodyClip,
+    sample_body_clip,
+)
+from magicpose_cli.synthetic.rendered.scene_renderer import Mesh, SceneRenderer
+from magicpose_cli.synthetic.rendered.scenes import SHOTS, sample_scene
+from magicpose_cli.synthetic.rendered.skin import skin_texture
+from magicpose_cli.synthetic.rendered.surfaces import Surface
+
+SHOT_SHARES = {"talk": (0.1, 0.4, 0.5), "gesture": (0.3, 0.5, 0.2), "dance": (0.75, 0.25, 0.0)}
+FACE_SEEN = 0.15  # how far the nose must point to the camera, as a cosine, for landmarks
+IRIS = (
+    np.array(  # sRGB
+        [[70, 42, 24], [45, 28, 18], [96, 128, 150], [92, 112, 70], [110, 105, 100]]
+    )
+    / 255
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedIdentity:
+    """Who somebody is.
+
+    Attributes:
+        shape: (1, K) of the body.
+        complexion: Colors.
+        haircut: See Haircut.
+        tailoring: What they wear.
+        iris: sRGB (3,).
+        seed: Of fabrics.
+    """
+
+    shape: Tensor
+    complexion: Complexion
+    haircut: Haircut
+    tailoring: Tailoring
+    iris: Floats
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedClip:
+    """F frames of one person before a camera that stands still.
+
+    Attributes:
+        images: RGB (F, 3, S, S), 0..1.
+        labels: Index into synthetic.canvas.LABELS, (F, S, S) uint8.
+        depth: Meters along the camera's axis, (F, S, S), infinite beside the person.
+        normals: Camera axes (F, S, S, 3).
+        points: Pixels (F, 128, 2) as in pose/keypoints.py; NaN where a detector could not see them.
+        points_m: (F, 128, 3) of the world, meters.
+    """
+
+    images: Tensor
+    labels: Tensor
+    depth: Tensor
+    normals: Tensor
+    points: Tensor
+    points_m: Tensor
+
+
+def sample_identity(body: Body, rng: np.random.Generator) -> RenderedIdentity:
+    """Somebody, an adult, always dressed."""
+    is_woman = bool(rng.random() < 0.5)
+    origins = rng.dirichlet([0.5] * 3)
+    age = float(rng.choice([rng.uniform(0, 0.45), rng.uniform(0.45, 1)], p=[0.7, 0.3]))
+    shape = shape_from_phenotypes(
+        body,
+        gender=float(np.clip(rng.normal(0.93 if is_woman else 0.07, 0.05), 0, 1)),
+        age=age,
+        muscle=float(rng.uniform(0.3, 0.8)),
+        weight=float(rng.uniform(0.25, 0.8)),
+        height=float(rng.uniform(0.3, 0.7)),
+        proportions=float(rng.uniform(0.1, 0.6)),
+        cupsize=float(rng.uniform(0.3, 0.6)),
+        african=float(origins[0]), asian=float(origins[1]), caucasian=float(origins[2]),
+    )  # fmt: skip
+    shape = shape + 0.25 * torch.from_numpy(rng.normal(size=shape.shape)).float()
+    darkness = float(np.clip(0.9 * origins[0] + 0.3 * origins[1] + rng.normal(0.08, 0.08), 0, 1))
+    return RenderedIdentity(
+        shape,
+        sample_complexion(rng, is_woman, darkness, age),
+        sample_haircut(rng, is_woman),
+        sample_tailoring(rng, is_woman),
+        IRIS[rng.choice(5, p=[0.4, 0.3, 0.12, 0.1, 0.08])],
+        int(rng.integers(1 << 31)),
+    )
+
+
+def dressed(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor) -> list[Surface]:
+    """All surfaces of a person.
+
+    Args:
+        body: with all layers.
+        identity: who it is.
+        rest: (F, V, 3) at rest, with each frame's expression; the first row's neck and below are
+            those of all.
+        joints: (J, 3) at rest.
+    """
+    figure = Figure.of(body, rest[0], joints)
+    garments, hidden = dress(figure, identity.tailoring, np.random.default_rng(identity.seed))
+    hair = grow_hair(figure, identity.haircut, identity.complexion)
+    scalp = 0.95 if hair else 0.35
+    surfaces = [_skin(body, identity, rest, hidden, scalp)]
+    surfaces += _mouth(body, rest)
+    surfaces += _eyes(body, identity, rest, joints)
+    return surfaces + garments + hair
+
+
+def _part(
+    body: Body, rest: Tensor, faces: Tensor, texture: Tensor, kind: str, uv: Tensor
+) -> Surface:
+    used, index = torch.unique(faces, return_inverse=True)
+    return Surface(
+        SKIN_LABEL, kind, rest[:, used], body.weights[used], index, uv, texture,
+        is_hidden_from_light=kind in ("eyes", "mouth"),
+    )  # fmt: skip
+
+
+def _skin(
+    body: Body, identity: RenderedIdentity, rest: Tensor, hidden: Tensor, scalp: float
+) -> Surface:
+    layer = body.layers["skin"]
+    faces, corners = body.faces[layer], body.corners[layer]
+    mouth = body.face_parts[layer] == BODY_PARTS.index("mouth")
+    keep = ~hidden[faces].all(1) & ~mouth
+    texture = skin_texture(Body.load(), identity.complexion, scalp)
+    return _part(body, rest, faces[keep], texture, "skin", body.uv[corners[keep]])
+
+
+def _mouth(body: Body, rest: Tensor) -> list[Surface]:
+    """The cavity, the tongue and the teeth, each of one color."""
+    skin = body.layers["skin"]
+    own = body.face_parts[skin] == BODY_PARTS.index("mouth")
+    parts = [
+        (body.faces[skin][own], (0.16, 0.03, 0.03)),
+        (body.faces[body.layers["tongue"]], (0.42, 0.13, 0.13)),
+        (body.faces[body.layers["teeth"]], (0.62, 0.58, 0.5)),
+    ]
+    found = []
+    for faces, tone in parts:
+        texture = torch.tensor([*tone, 1.0]).expand(2, 2, 4)
+        uv = torch.full((len(faces), 3, 2), 0.5)
+        found.append(_part(body, rest, faces, texture, "mouth", uv))
+    return found
+
+
+def _eyes(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor) -> list[Surface]:
+    texture = eye_texture(identity.iris)
+    faces = body.faces[body.layers["eyes"]]
+    middle = rest[0, faces].mean(1)
+    found = []
+    for side, sign in (("L", 1), ("R", -1)):
+        own = faces[middle[:, 0] * sign > 0]
+        vertices = rest[0, torch.unique(own)]
+        center = (vertices.amin(0) + vertices.amax(0)) / 2
+        radius = float((vertices - center).norm(dim=1).median())
+        away = rest[0, own] - center
+        uv = 0.5 + 0.5 * away[..., :2] / radius / 1.1
+        behind = (away[..., 2] < 0)[..., None]
+        uv = torch.where(behind, torch.full_like(uv, 0.02), uv)
+        found.append(_part(body, rest, own, texture, "eyes", uv))
+    return found
+
+
+def eye_texture(iris: Floats) -> Tensor:
+    """(h, w, 4) linear: an eye as seen from before; the ball fills the picture but for a tenth."""
+    size = 128
+    y, x = np.mgrid[:size, :size] / (size - 1) * 2.2 - 1.1
+    away, angle = np.hypot(x, y), np.arctan2(y, x)
+    white = np.array([0.87, 0.83, 0.8]) - 0.12 * np.clip(away[..., None] - 0.4, 0, 1) * [0, 1, 1]
+    rays = 1 + 0.18 * np.sin(angle * 23) + 0.12 * np.sin(angle * 41 + 1)
+    ring = np.clip((away - 0.34) / 0.06, 0, 1)
+    colored = iris * (rays * (1.15 - 0.75 * ring))[..., None]
+    soft = 1 / 0.03
+    share = np.clip((0.41 - away) * soft, 0, 1)[..., None]
+    pupil = np.clip((0.17 - away) * soft, 0, 1)[..., None]
+    picture = white * (1 - share) + colored * share
+    picture = picture * (1 - pupil) + 0.02 * pupil
+    linear = np.clip(picture, 0, 1) ** 2.2
+    full = np.concatenate([linear, np.ones((size, size, 1))], axis=2)
+    return torch.from_numpy(full.astype(np.float32))
+
+
+def render_clip(
+    seed: int, frames: int, size: int, style: str | None = None, shot: str | None = None
+) -> RenderedClip:
+    """Render a person who moves.
+
+    Args:
+        seed: fixes everything, 0 <= seed < 2**32.
+        frames: how many pictures.
+        size: side of the pictures in pixels.
+        style: one of joint_motion.STYLES; None for any.
+        shot: one of scenes.SHOTS; None for one that suits the style.
+    """
+    body = Body.load(LAYERS)
+    who, what, where = (np.random.default_rng([seed, i]) for i in range(3))
+    identity = sample_identity(body, who)
+    style = style or str(what.choice(STYLES, p=SHARES))
+    motion = sample_body_clip(body, what, frames, style)
+    shot = shot or str(where.choice(SHOTS, p=SHOT_SHARES[style]))
+    return _rendered(body, identity, motion, where, size, shot, seed)
+
+
+def _rendered(
+    body: Body,
+    identity: RenderedIdentity,
+    motion: BodyClip,
+    where: np.random.Generator,
+    size: int,
+    shot: str,
+    seed: int,
+) -> RenderedClip:
+    rest = body.rest(identity.shape, motion.expression)
+    joints = rest.joints[0]
+    mesh = Mesh.of(dressed(body, identity, rest.vertices, joints))
+    world, placed = body.transforms(rest.joints, motion.rotations)
+    shift = placed - (world @ joints[None, ..., None]).squeeze(-1) + motion.root[:, None]
+    matrices = torch.cat([world, shift[..., None]], dim=-1).flatten(2)
+    vertices = torch.cat([each.posed(matrices) for each in mesh.surfaces], dim=1)
+    floor = vertices[..., 1].amin(1)
+    vertices[..., 1] -= floor[:, None]
+    matrices = matrices.view(len(matrices), -1, 3, 4)
+    matrices[..., 1, 3] -= floor[:, None]
+    points = _key_points(body, rest.vertices, matrices, placed + motion.root[:, None], floor)
+    head = points[:, POSE_SLICES["face"]].mean(1)
+    scene = sample_scene(where, vertices.flatten(0, 1)[::29], head, size, shot)
+    renderer = SceneRenderer(mesh, scene, seed)
+    drawn = [renderer.frame(each) for each in vertices]
+    pixels = scene.camera.project(points).pixels
+    return RenderedClip(
+        torch.stack([each.image for each in drawn]),
+        torch.stack([each.labels for each in drawn]),
+        torch.stack([each.depth for each in drawn]),
+        torch.stack([each.normals for each in drawn]),
+        _as_seen(pixels, points, scene.camera.to_world(torch.zeros(1, 3))[0]),
+        points,
+    )
+
+
+def _key_points(
+    body: Body, rest: Tensor, matrices: Tensor, joints: Tensor, floor: Tensor
+) -> Tensor:
+    """(F, 128, 3) key points of the posed body."""
+    blended = (body.weights @ matrices.flatten(2)).view(len(matrices), -1, 3, 4)
+    vertices = (blended[..., :3] @ rest[..., None]).squeeze(-1) + blended[..., 3]
+    down = torch.zeros(len(floor), 1, 3)
+    down[..., 1] = floor[:, None]
+    return body.key_points(vertices, joints - down).pose
+
+
+def _as_seen(pixels: Tensor, points: Tensor, eye: Tensor) -> Tensor:
+    """Pixels (F, 128, 2); a face that is turned away has no landmarks, ears and eyes."""
+    face = points[:, POSE_SLICES["face"]]
+    across = face[:, 16] - face[:, 0]
+    up = face[:, 27] - face[:, 8]
+    front = torch.nn.functional.normalize(torch.linalg.cross(across, up), dim=1)
+    toward = torch.nn.functional.normalize(eye - face.mean(1), dim=1)
+    away = (front * toward).sum(1) < FACE_SEEN
+    seen = pixels.clone()
+    seen[away, POSE_SLICES["face"]] = float("nan")
+    return seen
+
+
+def render_people(seed: int, count: int, frames: int, size: int) -> People:
+    """Render new people in several poses each, as people.draw_people() draws them.
+
+    Args:
+        seed: fixes everything; person i has the seed `seed * count + i`.
+        count: how many people.
+        frames: pictures of each.
+        size: side of the pictures in pixels.
+    """
+    clips = [render_clip(seed * count + number, frames, size) for number in range(count)]
+    points = torch.cat([clip.points for clip in clips])
+    hands = torch.stack([points[:, POSE_SLICES[part]] for part in ("right_hand", "left_hand")], 1)
+    return People(
+        torch.cat([clip.images for clip in clips]),
+        torch.cat([clip.labels for clip in clips]),
+        DrawnPoints(points[:, POSE_SLICES["body"]], points[:, POSE_SLICES["face"]], hands),
+    )
+
+
+assert LABELS[SKIN_LABEL] == "skin"
