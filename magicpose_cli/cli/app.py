@@ -1,4 +1,4 @@
-"""All commands in one place; each lives in a file of its own name."""
+"""The root of all commands; each lives in a file of its own name, see lazy_commands.py."""
 
 from __future__ import annotations
 
@@ -7,22 +7,7 @@ from typing import Annotated
 
 import typer
 
-from magicpose_cli.cli import (
-    animate,
-    batch,
-    bench,
-    dataset,
-    demo,
-    doctor,
-    evaluate,
-    models,
-    motion,
-    poses,
-    presets,
-    report,
-    train,
-)
-from magicpose_cli.cli.outcome import with_exit_code
+from magicpose_cli.cli.lazy_commands import MARKUP, LazyGroup
 
 HELP = """Animate the person of one picture with the motion of a video.
 
@@ -42,26 +27,14 @@ Environment: MAGICPOSE_HOME (where models lie), HF_HOME, HF_ENDPOINT, HF_TOKEN, 
 
 app = typer.Typer(
     name="magicpose",
+    cls=LazyGroup,
     help=HELP,
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=MARKUP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("animate")(with_exit_code(animate.command))
-app.command("batch")(with_exit_code(batch.command))
-app.command("demo")(with_exit_code(demo.command))
-app.command("poses")(with_exit_code(poses.command))
-app.command("motion")(with_exit_code(motion.command))
-app.command("report")(with_exit_code(report.command))
-app.command("doctor")(with_exit_code(doctor.command))
-app.command("presets")(with_exit_code(presets.command))
-app.command("dataset")(with_exit_code(dataset.command))
-app.command("train")(with_exit_code(train.command))
-app.command("evaluate")(with_exit_code(evaluate.command))
-app.add_typer(bench.app, name="bench")
-app.add_typer(models.app, name="models")
 
 
 def _version(asked: bool) -> None:
