@@ -24,7 +24,10 @@ def command(
     ] = Path("magicpose-run"),
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="A folder made by `magicpose dataset`, or drawn."),
+        typer.Option(
+            metavar="DATA",
+            help="A folder made by `magicpose dataset`, or drawn, rendered or mixed people.",
+        ),
     ] = None,
     start: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""A pool of drawn clips in memory that is renewed while the training runs.
+"""A pool of drawn or rendered clips in memory that is renewed while the training runs.
 
 Drawing costs more than reading, so a clip serves several steps before a new one takes its place.
 What the pool holds at a step depends on the step alone, however fast the drawing was: a resumed
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,17 +24,45 @@ from magicpose_cli.errors import TrainingError
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 
-CHUNK_CLIPS = 8  # drawn by one task
+if TYPE_CHECKING:
+    from magicpose_cli.synthetic.people import People
+
+SYNTHETIC_SOURCES = ("drawn", "rendered", "mixed")
+CHUNK_CLIPS = 8  # made by one task
 MAX_WORKER_DEATHS = 3  # of drawing workers, before the run is given up
 
 Clips = tuple[Pictures, Pictures]
 """Images and pose maps, each (n, frames, S, S, 3) uint8 RGB."""
 
 
-def draw_clips(seed: int, count: int, frames: int, size: int, pose_draw_size: int) -> Clips:
-    """Draw clips of one person each, with the pose maps a detector might have given.
+def synthetic_people(kind: str, seed: int, count: int, frames: int, size: int) -> People:
+    """Draw or render people.
 
     Args:
+        kind: One of SYNTHETIC_SOURCES; of "mixed" ones those of even seeds are drawn.
+        seed: Fixes everything.
+        count: How many people.
+        frames: Pictures of each.
+        size: Side of the pictures in pixels.
+
+    Returns:
+        Picture k of person i is row `i * frames + k`.
+    """
+    from magicpose_cli.synthetic.people import draw_people
+    from magicpose_cli.synthetic.rendered.rendered_people import render_people
+
+    if kind == "drawn" or (kind == "mixed" and seed % 2 == 0):
+        return draw_people(seed, count, frames, size)
+    return render_people(seed, count, frames, size)
+
+
+def make_clips(
+    kind: str, seed: int, count: int, frames: int, size: int, pose_draw_size: int
+) -> Clips:
+    """Make clips of one person each, with the pose maps a detector might have given.
+
+    Args:
+        kind: One of SYNTHETIC_SOURCES.
         seed: Of the people and of the mistakes in their poses.
         count: How many clips.
         frames: Pictures of a clip.
@@ -42,9 +70,8 @@ def draw_clips(seed: int, count: int, frames: int, size: int, pose_draw_size: in
         pose_draw_size: Short side in pixels that poses are drawn at.
     """
     from magicpose_cli.pose.pose_map import pose_map
-    from magicpose_cli.synthetic.people import draw_people
 
-    people = draw_people(seed, count, frames, size)
+    people = synthetic_people(kind, seed, count, frames, size)
     images = (people.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     rng = np.random.default_rng(seed)
     maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in people.poses()])
@@ -70,7 +97,7 @@ def imperfect(pose: Pose, rng: np.random.Generator) -> Pose:
 class ClipPool:
     """The clips of `slots` chunks; after every `resample_every` steps the oldest chunk is renewed.
 
-    Chunk c is drawn from the seed first_seed + c, which no other chunk has.
+    Chunk c is made from the seed first_seed + c, which no other chunk has.
 
     Attributes:
         slots: Chunks that are held at a time.
@@ -88,6 +115,7 @@ class ClipPool:
         first_seed: int,
         *,
         resample_every: int,
+        kind: str = "drawn",
         workers: int = 0,
         device: torch.device | str = "cpu",
     ):
@@ -96,7 +124,7 @@ class ClipPool:
         self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.maps = torch.zeros_like(self.images)
         self.renewed: Callable[[Tensor], None] = _nobody
-        self._task = (CHUNK_CLIPS, frames, size, pose_draw_size)
+        self._kind, self._task = kind, (CHUNK_CLIPS, frames, size, pose_draw_size)
         self._first_seed = first_seed
         self._resample_every = resample_every
         self._count = workers or cores()
@@ -159,7 +187,8 @@ class ClipPool:
 
     def _order(self) -> None:
         while len(self._pending) < 2 * self._count:
-            future = self._workers.submit(draw_clips, self._first_seed + self._next, *self._task)
+            seed = self._first_seed + self._next
+            future = self._workers.submit(make_clips, self._kind, seed, *self._task)
             self._pending.append((self._next, future))
             self._next += 1
 

@@ -1,4 +1,4 @@
-"""Where training pairs come from: drawn people from memory, or clips from a folder.
+"""Where training pairs come from: synthetic people from memory, or clips from a folder.
 
 What step k of a run sees depends on the recipe's seed and k alone; k counts over all stages.
 """
@@ -18,7 +18,7 @@ from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.dataset.clips import ClipFolder, open_clips, sample_pair
 from magicpose_cli.progress import OnProgress
-from magicpose_cli.training.clip_pool import CHUNK_CLIPS, ClipPool
+from magicpose_cli.training.clip_pool import CHUNK_CLIPS, SYNTHETIC_SOURCES, ClipPool
 from magicpose_cli.training.recipe import Recipe
 
 Encode = Callable[[Tensor], Tensor]
@@ -62,8 +62,8 @@ class PairSource(Protocol):
         ...
 
 
-class DrawnPeople:
-    """Drawn clips from a pool; their latents are kept, as the encoder is fixed."""
+class SyntheticPeople:
+    """Drawn or rendered clips from a pool; their latents are kept, as the encoder is fixed."""
 
     def __init__(self, recipe: Recipe, rank: int, device: torch.device, on_progress: OnProgress):
         data, model = recipe.data, recipe.model
@@ -73,7 +73,8 @@ class DrawnPeople:
         first_seed = (recipe.seed % 64 << 24) + (rank % 64 << 18)  # below the test seeds
         self._pool = ClipPool(
             data.clips, data.frames, model.size, model.pose_canvas, first_seed,
-            resample_every=data.resample_every, workers=data.workers, device=device,
+            resample_every=data.resample_every, kind=data.source, workers=data.workers,
+            device=device,
         )  # fmt: skip
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
@@ -203,8 +204,8 @@ def open_source(
     recipe: Recipe, rank: int, device: torch.device, on_progress: OnProgress
 ) -> PairSource:
     """What `data.source` names. Raises InputError for a folder without usable clips."""
-    if recipe.data.source == "drawn":
-        return DrawnPeople(recipe, rank, device, on_progress)
+    if recipe.data.source in SYNTHETIC_SOURCES:
+        return SyntheticPeople(recipe, rank, device, on_progress)
     return FilmedPeople(recipe, rank, device)
 
 

@@ -104,11 +104,11 @@ class DataSettings(Section):
     """Where clips come from."""
 
     source: str = "drawn"
-    """"drawn", or a folder made by `magicpose dataset`."""
+    """"drawn", "rendered", "mixed" (both in turns), or a folder made by `magicpose dataset`."""
     clips: int = Field(1500, ge=1)
-    """Drawn clips kept at a time."""
+    """Drawn or rendered clips kept at a time."""
     frames: int = Field(4, ge=2)
-    """Pictures of one drawn clip."""
+    """Pictures of one of these."""
     resample_every: int = Field(8, ge=1, **_formerly("resample_every", "renew_every"))
     """Steps after which eight clips give way to new people."""
     flip: float = Field(0.0, ge=0, le=1)

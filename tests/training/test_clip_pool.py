@@ -9,7 +9,13 @@ import torch
 
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.training import clip_pool as module
-from magicpose_cli.training.clip_pool import CHUNK_CLIPS, ClipPool, draw_clips, imperfect
+from magicpose_cli.training.clip_pool import (
+    CHUNK_CLIPS,
+    ClipPool,
+    imperfect,
+    make_clips,
+    synthetic_people,
+)
 
 SHAPE = {"frames": 2, "size": 32, "pose_draw_size": 96, "first_seed": 5}
 
@@ -25,7 +31,8 @@ def pool():
 def test_it_draws_what_its_seeds_say_and_renews_the_oldest(pool):
     pool.seek(0)
     drawn = [
-        torch.from_numpy(draw_clips(5 + chunk, CHUNK_CLIPS, 2, 32, 96)[0]) for chunk in range(3)
+        torch.from_numpy(make_clips("drawn", 5 + chunk, CHUNK_CLIPS, 2, 32, 96)[0])
+        for chunk in range(3)
     ]
     assert torch.equal(pool.images, torch.cat(drawn[:2]))
     changed = []
@@ -57,7 +64,8 @@ def test_a_killed_worker_costs_nothing(pool):
     worker.join()
     pool.seek(3)
     expected = [
-        torch.from_numpy(draw_clips(5 + chunk, CHUNK_CLIPS, 2, 32, 96)[0]) for chunk in (2, 1)
+        torch.from_numpy(make_clips("drawn", 5 + chunk, CHUNK_CLIPS, 2, 32, 96)[0])
+        for chunk in (2, 1)
     ]
     assert torch.equal(pool.images, torch.cat(expected))
 
@@ -81,3 +89,12 @@ def test_an_imperfect_pose_loses_parts_at_times_and_stays_near(people):
     assert 0.2 < lost < 0.4
     error = np.nanmedian([np.abs(t.body - pose.body) for t in tries])
     assert 0 < error < 0.01 * pose.height
+
+
+@pytest.mark.slow
+def test_mixed_people_are_drawn_and_rendered_in_turns():
+    for seed, kind in ((6, "drawn"), (7, "rendered")):
+        mixed = synthetic_people("mixed", seed, 1, 2, 32)
+        assert torch.equal(mixed.images, synthetic_people(kind, seed, 1, 2, 32).images)
+    other = synthetic_people("drawn", 7, 1, 2, 32)
+    assert not torch.equal(mixed.images, other.images)
