@@ -23,9 +23,11 @@ def command(
     config: Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE.toml",
         help="Thresholds; presets/training/dataset.toml shows them all.")] = None,
     synthetic: Annotated[int, typer.Option(min=0, max=10_000_000, metavar="N",
-        help="Also N drawn people, with exact poses and masks.")] = 0,
+        help="Also N people who are drawn or rendered, with exact poses and masks.")] = 0,
+    people: Annotated[str | None, typer.Option(metavar="KIND",
+        help="How these are made: drawn (default), rendered, or mixed, both in turns.")] = None,
     held_out: Annotated[bool, typer.Option("--held-out",
-        help="Draw people of the test seeds, whom no training sees.")] = False,
+        help="Make people of the test seeds, whom no training sees.")] = False,
     size: Annotated[int | None, typer.Option(metavar="S",
         help="Side of the square pictures in pixels (default: 512).")] = None,
     fps: Annotated[float | None, typer.Option(metavar="F",
@@ -51,6 +53,7 @@ def command(
         frames__size=size,
         frames__fps=fps,
         frames__detector=detector,
+        drawn__people=people,
         drawn__held_out=held_out or None,
     )
     with shown(quiet) as on_progress:

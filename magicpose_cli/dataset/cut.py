@@ -111,12 +111,13 @@ def cut_piece(piece: Piece, folder: Path, settings: DatasetSettings) -> Record:
 
 
 def draw_clip(number: int, folder: Path, settings: DatasetSettings) -> None:
-    """Write one drawn person in several poses, with exact points and masks."""
-    from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
+    """Write one drawn or rendered person in several poses, with exact points and masks."""
+    from magicpose_cli.synthetic.people import TEST_SEEDS
+    from magicpose_cli.synthetic.sources import synthetic_people
 
     count, fps, size = settings.drawn.frames, settings.frames.fps, settings.frames.size
     seed = settings.drawn.first_seed + number + (TEST_SEEDS if settings.drawn.held_out else 0)
-    people = draw_people(seed, 1, count, size)
+    people = synthetic_people(settings.drawn.people, seed, 1, count, size)
     pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     labels = people.labels.byte().numpy()
     with (
@@ -127,7 +128,7 @@ def draw_clip(number: int, folder: Path, settings: DatasetSettings) -> None:
             write_picture(part / f"{k:05d}.png", pictures[k])
             write_picture(part / LABELS_FOLDER / f"{k:05d}.png", labels[k])
         source = {
-            "source": f"drawn, seed {seed}",
+            "source": f"{settings.drawn.people}, seed {seed}",
             "source_size": [size, size],
             "crop": [0, 0, size, size],
             "times_s": [round(k / fps, 6) for k in range(count)],

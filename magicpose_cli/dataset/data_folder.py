@@ -243,11 +243,12 @@ def _differences(former: Any, asked: dict[str, Any]) -> list[str]:
     """Settings that are not the same, as `frames.size 512, now 256`."""
     if not isinstance(former, dict):
         return ["unknown ones"]
+    defaults = DatasetSettings().model_dump()  # of settings that an earlier version did not have
     return [
-        f"{section}.{name} {former.get(section, {}).get(name)}, now {value}"
+        f"{section}.{name} {was}, now {value}"
         for section, values in asked.items()
         for name, value in values.items()
-        if former.get(section, {}).get(name) != value
+        if (was := former.get(section, {}).get(name, defaults[section][name])) != value
     ]
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 
 from magicpose_cli.config.sections import Section, Tables, read_toml, validated
 from magicpose_cli.pose.detection.detect import DETECTORS
+from magicpose_cli.synthetic.sources import SyntheticKind
 
 
 def _check_detector(name: str) -> str:
@@ -69,13 +70,15 @@ class ClipSettings(Section):
 
 
 class DrawnSettings(Section):
-    """The drawn people of --synthetic."""
+    """The people of --synthetic."""
 
+    people: SyntheticKind = "drawn"
+    """Drawn, rendered, or both in turns."""
     frames: int = Field(8, ge=2, le=1000)
     """Pictures of each person."""
     first_seed: int = Field(0, ge=0, lt=1 << 30)
     held_out: bool = False
-    """Draw from the seeds that are kept for testing."""
+    """Make people of the seeds that are kept for testing."""
 
 
 class DatasetSettings(Tables):

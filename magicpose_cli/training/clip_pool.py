@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +23,8 @@ from magicpose_cli.dataset.processes import cores, worker_processes
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.synthetic.sources import SyntheticKind, synthetic_people
 
-if TYPE_CHECKING:
-    from magicpose_cli.synthetic.people import People
-
-SYNTHETIC_SOURCES = ("drawn", "rendered", "mixed")
 CHUNK_CLIPS = 8  # made by one task
 MAX_WORKER_DEATHS = 3  # of drawing workers, before the run is given up
 
@@ -35,29 +32,8 @@ Clips = tuple[Pictures, Pictures]
 """Images and pose maps, each (n, frames, S, S, 3) uint8 RGB."""
 
 
-def synthetic_people(kind: str, seed: int, count: int, frames: int, size: int) -> People:
-    """Draw or render people.
-
-    Args:
-        kind: One of SYNTHETIC_SOURCES; of "mixed" ones those of even seeds are drawn.
-        seed: Fixes everything.
-        count: How many people.
-        frames: Pictures of each.
-        size: Side of the pictures in pixels.
-
-    Returns:
-        Picture k of person i is row `i * frames + k`.
-    """
-    from magicpose_cli.synthetic.people import draw_people
-    from magicpose_cli.synthetic.rendered.rendered_people import render_people
-
-    if kind == "drawn" or (kind == "mixed" and seed % 2 == 0):
-        return draw_people(seed, count, frames, size)
-    return render_people(seed, count, frames, size)
-
-
 def make_clips(
-    kind: str, seed: int, count: int, frames: int, size: int, pose_draw_size: int
+    kind: SyntheticKind, seed: int, count: int, frames: int, size: int, pose_draw_size: int
 ) -> Clips:
     """Make clips of one person each, with the pose maps a detector might have given.
 
@@ -115,7 +91,7 @@ class ClipPool:
         first_seed: int,
         *,
         resample_every: int,
-        kind: str = "drawn",
+        kind: SyntheticKind = "drawn",
         workers: int = 0,
         device: torch.device | str = "cpu",
     ):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.dataset.clips import ClipFolder, open_clips, sample_pair
 from magicpose_cli.progress import OnProgress
-from magicpose_cli.training.clip_pool import CHUNK_CLIPS, SYNTHETIC_SOURCES, ClipPool
+from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS, SyntheticKind
+from magicpose_cli.training.clip_pool import CHUNK_CLIPS, ClipPool
 from magicpose_cli.training.recipe import Recipe
 
 Encode = Callable[[Tensor], Tensor]
@@ -73,8 +74,8 @@ class SyntheticPeople:
         first_seed = (recipe.seed % 64 << 24) + (rank % 64 << 18)  # below the test seeds
         self._pool = ClipPool(
             data.clips, data.frames, model.size, model.pose_canvas, first_seed,
-            resample_every=data.resample_every, kind=data.source, workers=data.workers,
-            device=device,
+            resample_every=data.resample_every, kind=cast(SyntheticKind, data.source),
+            workers=data.workers, device=device,
         )  # fmt: skip
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
@@ -204,7 +205,7 @@ def open_source(
     recipe: Recipe, rank: int, device: torch.device, on_progress: OnProgress
 ) -> PairSource:
     """What `data.source` names. Raises InputError for a folder without usable clips."""
-    if recipe.data.source in SYNTHETIC_SOURCES:
+    if recipe.data.source in SYNTHETIC_KINDS:
         return SyntheticPeople(recipe, rank, device, on_progress)
     return FilmedPeople(recipe, rank, device)
 

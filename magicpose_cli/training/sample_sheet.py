@@ -11,8 +11,8 @@ from PIL import Image
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.pose.pose_map import pose_map
+from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS, synthetic_people
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.clip_pool import SYNTHETIC_SOURCES, synthetic_people
 from magicpose_cli.training.pair_source import to_float
 from magicpose_cli.training.recipe import Recipe
 
@@ -60,7 +60,7 @@ class SampleSheet:
 def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture]:
     """Reference, pose map and truth, each (S, S, 3) uint8."""
     model = recipe.model
-    if recipe.data.source not in SYNTHETIC_SOURCES:
+    if recipe.data.source not in SYNTHETIC_KINDS:
         from magicpose_cli.dataset.clips import open_clips, sample_pair
 
         clips = open_clips(expanded(recipe.data.source))
@@ -69,6 +69,7 @@ def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture]:
         return reference, maps, truth
     from magicpose_cli.synthetic.people import TEST_SEEDS
 
-    people = synthetic_people(recipe.data.source, TEST_SEEDS + 7000 + index, 1, 2, model.size)
+    kind = recipe.data.source
+    people = synthetic_people(kind, TEST_SEEDS + 7000 + index, 1, 2, model.size)
     pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     return pictures[0], pose_map(people.poses()[1], model.pose_canvas), pictures[1]

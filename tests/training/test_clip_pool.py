@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from magicpose_cli.errors import TrainingError
+from magicpose_cli.synthetic.sources import synthetic_people
 from magicpose_cli.training import clip_pool as module
 from magicpose_cli.training.clip_pool import (
     CHUNK_CLIPS,
     ClipPool,
     imperfect,
     make_clips,
-    synthetic_people,
 )
 
 SHAPE = {"frames": 2, "size": 32, "pose_draw_size": 96, "first_seed": 5}

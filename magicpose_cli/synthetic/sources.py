@@ -1,0 +1,32 @@
+"""Synthetic people by their kind: drawn in two dimensions, or rendered in three."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from magicpose_cli.synthetic.people import People
+
+SyntheticKind = Literal["drawn", "rendered", "mixed"]
+SYNTHETIC_KINDS: tuple[SyntheticKind, ...] = get_args(SyntheticKind)
+
+
+def synthetic_people(kind: SyntheticKind, seed: int, count: int, frames: int, size: int) -> People:
+    """Draw or render people.
+
+    Args:
+        kind: One of SYNTHETIC_KINDS; of "mixed" ones those of even seeds are drawn.
+        seed: Fixes everything.
+        count: How many people.
+        frames: Pictures of each.
+        size: Side of the pictures in pixels.
+
+    Returns:
+        Picture k of person i is row `i * frames + k`.
+    """
+    from magicpose_cli.synthetic.people import draw_people
+    from magicpose_cli.synthetic.rendered.rendered_people import render_people
+
+    if kind == "drawn" or (kind == "mixed" and seed % 2 == 0):
+        return draw_people(seed, count, frames, size)
+    return render_people(seed, count, frames, size)
