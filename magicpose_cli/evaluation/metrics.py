@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from magicpose_cli.evaluation import flicker, identity, pixels, pose_following
+from magicpose_cli.evaluation import colors, flicker, pixels, pose_following
 from magicpose_cli.evaluation.samples import MadeSample
 
 COPY, TRUTH = "copying the reference", "the truth itself"
@@ -83,7 +83,7 @@ METRICS = (
         "share of the pictures in which the detector finds a person",
     ),
     Metric(
-        "color", "color", "dE00", "lower", COPY, identity.color_error,
+        "color", "color", "dE00", "lower", COPY, colors.color_error,
         "CIEDE2000 between the mean CIELAB (D65) colors of result and truth in each region of "
         "the person (skin, hair, clothes) under the truth's masks, regions above 0.1 % "
         "of the picture, mean over the regions. Copying the reference is measured under the "

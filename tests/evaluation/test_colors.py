@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, lab2rgb
 
-from magicpose_cli.evaluation.identity import color_error, region_errors
+from magicpose_cli.evaluation.colors import color_error, region_errors
 
 # Sharma, Wu, Dalal: The CIEDE2000 color-difference formula (2005), table 1.
 PUBLISHED = (

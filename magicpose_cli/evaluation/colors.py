@@ -1,4 +1,4 @@
-"""Identity: does a picture show the truth's colors where the truth has them."""
+"""Colors: does a picture show the truth's colors where the truth has them."""
 
 from __future__ import annotations
 
