@@ -224,11 +224,13 @@ def evaluate_films(
     Raises:
         MagicPoseError: Something is wrong that the user can mend, or no film can be measured.
     """
+    from magicpose_cli.diffusion.checkpoint.loading import resolve_model
     from magicpose_cli.evaluation.films import FilmPredictor, film_samples, films_in, reenact_films
     from magicpose_cli.rendering.local import pick_device
     from magicpose_cli.run.temporary import temporary_folder
 
     check_extras()
+    resolve_model(preset.model.name)
     found = films_in(films)
     if detector != "none":
         preset = preset.with_options(motion__detector=detector)

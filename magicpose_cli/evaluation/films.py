@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from magicpose_cli.arrays import Picture
-from magicpose_cli.errors import DetectionError, InputError, MagicPoseError
+from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.evaluation.pose_following import PoseReader
 from magicpose_cli.evaluation.readings import Reading, read_person
 from magicpose_cli.evaluation.samples import Sample, SampleSet
@@ -108,6 +108,7 @@ def reenact_films(
 
     Raises:
         InputError: Not one film was made.
+        MagicPoseError: The settings are wrong, which no other film would mend.
     """
     from magicpose_cli.run.resources import Resources
 
@@ -115,19 +116,21 @@ def reenact_films(
     failed: dict[str, str] = {}
     with Resources() as resources:
         for number, (name, path) in enumerate(films.items()):
-            on_progress(Progress("jobs", number, len(films), "films"))
+            if len(films) > 1:
+                on_progress(Progress("jobs", number, len(films), "films"))
             own = folder / str(number)
             try:
                 made.append(reenact(name, path, own, preset, reader, resources, at_s, on_progress))
-            except MagicPoseError as error:
+            except (InputError, DetectionError) as error:
                 line = str(error).replace(str(own / "reference.png"), f"{path} at {at_s:g} s")
                 failed[name] = line if str(path) in line else f"{path}: {line}"
                 if len(films) == 1:
                     raise InputError(failed[name]) from error
                 on_failed(failed[name])
-        on_progress(Progress("jobs", len(films), len(films), "films"))
+        if len(films) > 1:
+            on_progress(Progress("jobs", len(films), len(films), "films"))
     if not made:
-        first = next(iter(failed.values()))
+        first = next(iter(failed.values()), "none is given")
         raise InputError(f"none of {len(films)} films can be measured; the first one: {first}")
     return made, failed
 

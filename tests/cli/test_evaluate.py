@@ -49,6 +49,7 @@ def test_a_model_end_to_end(tiny_model, tmp_path):
         (["--drawn", "2", "--data", "x"], 2, "either"),
         (["--films", "nowhere"], 1, "nowhere"),
         (["--films", ".", "-o", "report"], 1, "neither videos nor pictures"),
+        (["--films", ".", "--model", "nowhere"], 1, "model 'nowhere'"),
         (["--films", ".", "--drawn", "2"], 2, "either"),
         (["--films", ".", "-m", "mini", "-m", "mini"], 2, "one --model"),
         (["--drawn", "2", "--every", "5"], 2, "--films"),

@@ -7,7 +7,7 @@ import pytest
 
 from magicpose_cli.animation import animate
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.errors import InputError
+from magicpose_cli.errors import InputError, ModelError
 from magicpose_cli.evaluation.evaluation import evaluate_films
 from magicpose_cli.evaluation.evaluation_report import write_report
 from magicpose_cli.evaluation.films import as_shown, films_in
@@ -153,3 +153,5 @@ def test_no_film_at_all_is_an_error(films, fast, sample_grid):
         evaluate_films([films / "empty.mp4"], fast, sample_grid)
     with pytest.raises(InputError, match=r"no frame at 9 s, it is 0\.500 s long"):
         evaluate_films([films / "empty.mp4"], fast, sample_grid, at_s=9.0)
+    with pytest.raises(ModelError, match="nowhere"):  # said once, not of each film
+        evaluate_films([films], fast.with_options(model__name="nowhere"), sample_grid)
