@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from magicpose_cli.evaluation.evaluation import Evaluation
 
 ONLY_ON_THE_PAGE = ("psnr_wrapped", "l1_inside")
-TABLE_WIDTH = 120
+ONLY_ON_THE_PAGE_OF_FILMS = ("psnr_inside", "flicker", "body", "found")
+MAX_FILMS_PRINTED = 100
+OF_FILMS = ("motion__every", "motion__end_s")  # settings that go with --films alone
+TABLE_WIDTH, NAME_WIDTH = 120, 16
 
 
 @setting_options(
@@ -24,6 +27,8 @@ TABLE_WIDTH = 120
     "frame.size",
     "frame.keep_background",
     "frame.warp",
+    "motion.every",
+    "motion.end_s",
     "model.device",
     "model.batch_size",
 )
@@ -38,6 +43,11 @@ def command(
         help="Pairs of drawn people that no training has seen (default: 256).")] = None,
     data: Annotated[Path | None, typer.Option(metavar="DATA",
         help="Clips of a folder written by `magicpose dataset` instead.")] = None,
+    films: Annotated[list[Path] | None, typer.Option("--films", metavar="FILM|FOLDER",
+        help="Films of real people instead: of each one frame is the reference, the film the "
+        "driver, and the other frames the truth; repeatable.")] = None,
+    at: Annotated[float | None, typer.Option("--at", min=0, metavar="SECONDS",
+        help="Where in --films the reference stands (default: the first frame).")] = None,
     reference: Annotated[Path | None, typer.Option(metavar="PICTURE",
         help="Reference that RESULT was made of: what copying it reaches is told.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER",
@@ -56,9 +66,12 @@ def command(
     """Measure generated pictures against the truth, as a table, JSON and a page.
 
     With --model, models make pairs of drawn people (or of DATA) and are compared; with RESULT and
-    TRUTH, finished videos are.
+    TRUTH, finished videos are. With --films, a model lets films of real people act themselves
+    again, as `animate` does.
 
-    Example: `magicpose evaluate --model mini --model runs/mine/model --drawn 64`
+    Examples:
+    * `magicpose evaluate --model mini --model runs/mine/model --drawn 64`
+    * `magicpose evaluate --films clips --every 5 --model mini --warp on`
     """
     import shlex
     import sys
@@ -67,25 +80,39 @@ def command(
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.config.preset import Preset
     from magicpose_cli.evaluation.disentangling import check_grid
-    from magicpose_cli.evaluation.evaluation import evaluate_models, evaluate_videos
+    from magicpose_cli.evaluation.evaluation import (
+        evaluate_films,
+        evaluate_models,
+        evaluate_videos,
+    )
     from magicpose_cli.evaluation.evaluation_report import check_report, write_report
     from magicpose_cli.evaluation.strips import SampleGrid
     from magicpose_cli.files import check_writable, write_json
     from magicpose_cli.run.fingerprint import versions
+    from magicpose_cli.run.preflight import resolve_preset
 
     _check_usage(result, truth, model, drawn, data, reference, grid)
+    _check_films(films, at, result, model, typed, bool(drawn or data or grid))
     check_report(out, overwrite)
     if grid is not None:
         check_grid(grid, overwrite)
     if json_to is not None:
         check_writable(json_to, overwrite)
     settings = Preset().with_options(**typed)
+    if films:
+        name = model[0] if model else None
+        settings = resolve_preset(None, name).with_options(model__name=name, **typed)
     with closing(SampleGrid()) as sample_grid:
         with shown(quiet) as on_progress:
             if result is not None and truth is not None:
                 evaluation = evaluate_videos(
                     result, truth, sample_grid, reference=reference, device=settings.model.device,
                     detector=detector, on_progress=on_progress,
+                )  # fmt: skip
+            elif films:
+                evaluation = evaluate_films(
+                    films, settings, sample_grid, at_s=at or 0.0, detector=detector,
+                    on_progress=on_progress, on_failed=say,
                 )  # fmt: skip
             else:
                 evaluation = evaluate_models(
@@ -99,6 +126,8 @@ def command(
     _print(evaluation)
     if not quiet:
         say(f"{out / 'report.html'}: the same with plots and pictures")
+    if evaluation.failed:
+        raise typer.Exit(1)
 
 
 def _check_usage(
@@ -121,25 +150,54 @@ def _check_usage(
         raise typer.BadParameter("give either --drawn or --data")
 
 
+def _check_films(
+    films: list[Path] | None,
+    at: float | None,
+    result: Path | None,
+    model: list[str] | None,
+    typed: Typed,
+    has_others: bool,
+) -> None:
+    """Films are measured alone, with one model; what chooses their frames goes with them."""
+    if not films and (at is not None or any(key in typed for key in OF_FILMS)):
+        raise typer.BadParameter("--at, --every and --end go with --films")
+    if films and (result is not None or has_others):
+        raise typer.BadParameter("give either --films, or RESULT and TRUTH, or --drawn or --data")
+    if films and model and len(model) > 1:
+        raise typer.BadParameter("--films takes one --model; run it once for each")
+
+
 def _print(evaluation: Evaluation) -> None:
     """The table on stdout, wide enough for every column; what was not measured on stderr."""
+    from dataclasses import replace
+
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    from magicpose_cli.evaluation.table import heads, table_rows
+    from magicpose_cli.evaluation.table import TableRow, clip_rows, heads, table_rows
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(evaluation.description, ratio=1)
+    table.add_column(evaluation.description, ratio=1, min_width=NAME_WIDTH)
     columns = heads(evaluation)
-    shown = [index for index, head in enumerate(columns) if head.key not in ONLY_ON_THE_PAGE]
+    hidden = ONLY_ON_THE_PAGE_OF_FILMS if evaluation.kind == "films" else ONLY_ON_THE_PAGE
+    shown = [index for index, head in enumerate(columns) if head.key not in hidden]
     for head in (columns[index] for index in shown):
         name = head.name.replace(" ", "\n")
-        table.add_column(f"{name} {head.arrow}\n{head.unit}", justify="right", no_wrap=True)
-    for row in table_rows(evaluation):
+        table.add_column(f"{name}\n{head.unit} {head.arrow}", justify="right", no_wrap=True)
+
+    def add(row: TableRow) -> None:
         cells = [row.cells[index] for index in shown]
         lines = ["\n".join(filter(None, (cell.value, cell.against))) for cell in cells]
-        table.add_row(row.name, *lines, style="dim" if row.base else "")
+        if any(cell.value != "–" for cell in cells):
+            table.add_row(row.name, *lines, style="dim" if row.base else "")
+
+    if evaluation.kind == "films":
+        for row in clip_rows(evaluation, evaluation.models[0], MAX_FILMS_PRINTED):
+            add(replace(row, name=f"{row.name}\n  copying it"))
+        table.add_section()
+    for row in table_rows(evaluation):
+        add(row)
     console = Console()
     console.width = max(console.width, TABLE_WIDTH)  # a narrow terminal wraps, nothing is cut off
     console.print(table)

@@ -13,8 +13,9 @@ from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError, printable
 from magicpose_cli.evaluation.extras import check_extras
+from magicpose_cli.evaluation.identity import FaceIdentity
 from magicpose_cli.evaluation.learned_metrics import Frechet, LearnedMetrics
-from magicpose_cli.evaluation.metrics import COPY, METRICS, TRUTH, Metric
+from magicpose_cli.evaluation.metrics import COPY, FILM_METRICS, METRICS, TRUTH, Metric
 from magicpose_cli.evaluation.pose_following import PoseReader, body_distance
 from magicpose_cli.evaluation.samples import MadeSample, Sample, SampleSet
 from magicpose_cli.evaluation.strips import SampleGrid
@@ -22,6 +23,8 @@ from magicpose_cli.evaluation.totals import MetricRow, Total, total
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
+
+REAL_PEOPLE = ("videos", "films")  # kinds of samples whose faces a network knows to tell apart
 
 
 class Predictor(Protocol):
@@ -61,7 +64,7 @@ class Evaluation:
     """Every number of a run; names, clips and poses go with the rows of each model.
 
     Attributes:
-        kind: Of the samples: "drawn", "data" or "videos".
+        kind: Of the samples: "drawn", "data", "videos" or "films".
         description: Of the samples, for people.
         metrics: What is measured picture by picture.
         missing: What was not measured, and why, by key.
@@ -71,6 +74,7 @@ class Evaluation:
             person_height in pixels.
         baselines: By COPY and TRUTH.
         models: Models or videos, in the order they were given.
+        failed: Films that could not be measured, and why, by name.
     """
 
     kind: str
@@ -82,14 +86,16 @@ class Evaluation:
     poses: list[MetricRow] = field(default_factory=list)
     baselines: dict[str, EvaluatedModel] = field(default_factory=dict)
     models: list[EvaluatedModel] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def totals(self, model: EvaluatedModel) -> dict[str, Total]:
-        """Sum up the metrics that were measured, by key."""
+        """Sum up the metrics that were measured, by key; each film counts as much as any other."""
         found = {}
         for metric in self.metrics:
             base = self.baselines.get(metric.baseline or "")
             other = None if base is None or base is model else base.rows
-            if summed := total(metric, model.rows, self.clips, other):
+            by_clip = self.kind == "films"
+            if summed := total(metric, model.rows, self.clips, other, by_clip=by_clip):
                 found[metric.key] = summed
         return found
 
@@ -192,6 +198,56 @@ def evaluate_videos(
     )
 
 
+def evaluate_films(
+    films: Sequence[Path],
+    preset: Preset,
+    sample_grid: SampleGrid,
+    *,
+    at_s: float = 0.0,
+    detector: str = "auto",
+    on_progress: OnProgress = silent,
+    on_failed: Callable[[str], None] = lambda line: None,
+) -> Evaluation:
+    """Let films of real people act themselves again, and measure that against what they show.
+
+    The reference is one frame of a film, the driver the film itself, the truth its other frames.
+
+    Args:
+        films: Files and folders of films.
+        preset: All settings of the runs; `motion` chooses the frames.
+        sample_grid: Keeps strips of the pictures.
+        at_s: Where in the films their reference stands, in seconds.
+        detector: A name, or "none" to go without what needs poses in truth and result.
+        on_progress: Is told each step.
+        on_failed: Is told the line of each film that cannot be measured; the others go on.
+
+    Raises:
+        MagicPoseError: Something is wrong that the user can mend, or no film can be measured.
+    """
+    from magicpose_cli.diffusion.checkpoint.loading import resolve_model
+    from magicpose_cli.evaluation.films import FilmPredictor, film_samples, films_in, reenact_films
+    from magicpose_cli.rendering.local import pick_device
+    from magicpose_cli.run.temporary import temporary_folder
+
+    check_extras()
+    resolve_model(preset.model.name)
+    found = films_in(films)
+    if detector != "none":
+        preset = preset.with_options(motion__detector=detector)
+    with temporary_folder() as folder:
+        with ExitStack() as stack:
+            made, failed = reenact_films(
+                found, folder, preset, _reader(detector, stack),
+                at_s=at_s, on_progress=on_progress, on_failed=on_failed,
+            )  # fmt: skip
+        evaluation = _measured(
+            film_samples(made, at_s), [lambda: FilmPredictor(made)],
+            pick_device(preset.model.device), detector, sample_grid, on_progress,
+        )  # fmt: skip
+    evaluation.failed = failed
+    return evaluation
+
+
 def _measured(
     samples: SampleSet,
     predictors: Sequence[Callable[[], Predictor]],
@@ -203,8 +259,13 @@ def _measured(
     """First the truth and the copied reference, then one predictor after the other."""
     check_extras()
     learned = LearnedMetrics(device, detector != "none")
-    metrics = METRICS + learned.metrics
-    evaluation = Evaluation(samples.kind, samples.description, metrics, learned.missing)
+    metrics = (FILM_METRICS if samples.kind == "films" else METRICS) + learned.metrics
+    missing = dict(learned.missing)
+    if samples.kind in REAL_PEOPLE:
+        identity = FaceIdentity(detector != "none")
+        metrics += identity.metrics
+        missing |= identity.missing
+    evaluation = Evaluation(samples.kind, samples.description, metrics, missing)
     with ExitStack() as stack:
         reader = _reader(detector, stack)
         found = _measure_truth(evaluation, samples, reader, on_progress)
@@ -235,13 +296,17 @@ def _measure_truth(
     poses: list[Pose | None] = []
     on_progress(Progress("truth", 0, samples.count))
     for sample in samples.open():
-        found = None if reader is None else reader.read(sample.truth)
+        found = sample.pose
+        if not samples.has_truth_poses:
+            found = None if reader is None else reader.read(sample.truth)
         poses.append(found)
         made = MadeSample(sample, sample.truth, sample.labels, found, found, sample.before)
         truth.rows.append(_row(evaluation.metrics, made, TRUTH))
         row: MetricRow = {}
         if sample.reference is not None:
-            copied = MadeSample(sample, sample.reference, sample.reference_labels, None, found)
+            reference, pose = sample.reference, sample.reference_pose
+            former = None if sample.before is None else reference
+            copied = MadeSample(sample, reference, sample.reference_labels, pose, found, former)
             row = _row(evaluation.metrics, copied, COPY)
         copy.rows.append(row)
         evaluation.names.append(sample.name)

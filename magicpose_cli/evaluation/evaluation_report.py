@@ -15,12 +15,13 @@ from magicpose_cli.evaluation.learned_metrics import PROTOCOLS_OF_SETS
 from magicpose_cli.evaluation.metrics import COPY
 from magicpose_cli.evaluation.plots import distributions, identity_against_pose
 from magicpose_cli.evaluation.strips import SampleGrid, parts_of_strip
-from magicpose_cli.evaluation.table import formatted, heads, table_rows
+from magicpose_cli.evaluation.table import clip_rows, formatted, heads, table_rows
 from magicpose_cli.evaluation.totals import column
 from magicpose_cli.files import check_writable, whole_folder, write_json
 
 JSON_NAME, HTML_NAME = "metrics.json", "report.html"
 REPORT_FILES = r"metrics\.json|report\.html"
+NOT_SPREAD = ("found", "same_person", "psnr_wrapped")  # yes or no; for comparison only
 STRIPS_SHOWN = 4  # strips of each group
 MAX_LISTED_CLIPS = 200  # listed one by one on the page; metrics.json has all
 
@@ -113,6 +114,7 @@ def as_json(
             if key not in evaluation.missing
         },
         "not_measured": evaluation.missing,
+        "failed": evaluation.failed,
         "pictures": [{"name": name, "clip": clip, **pose} for name, clip, pose in pictures],
         "models": [as_entry(model) for model in evaluation.models],
         "baselines": [as_entry(model) for model in evaluation.baselines.values()],
@@ -134,9 +136,10 @@ def as_html(
     metadata.append({"name": "versions", "value": json.dumps(numbers.get("versions", {}))})
     page: str = template.render(
         description=evaluation.description,
+        of_films=evaluation.kind == "films",
         heads=heads(evaluation),
         rows=table_rows(evaluation),
-        missing=list(evaluation.missing.values()),
+        missing=[*evaluation.failed.values(), *evaluation.missing.values()],
         scatter=scatter,
         plots=_plots(evaluation),
         sample_grids=_sample_grids(evaluation, sample_grid),
@@ -149,7 +152,7 @@ def as_html(
 def _plots(evaluation: Evaluation) -> list[str]:
     plots = []
     for metric in evaluation.metrics:
-        if metric.key in ("found", "psnr_wrapped"):  # yes or no; for comparison only
+        if metric.key in NOT_SPREAD:
             continue
         models = list(evaluation.models)
         if base := evaluation.baselines.get(metric.baseline or ""):
@@ -215,21 +218,15 @@ def _captioned(evaluation: Evaluation, model: EvaluatedModel, index: int) -> str
     return ", ".join(
         f"{head.name} {formatted(row[head.key], head.key)}"
         for head in heads(evaluation)
-        if row.get(head.key) is not None and head.key not in ("found", "psnr_wrapped")
+        if row.get(head.key) is not None and head.key not in NOT_SPREAD
     )
 
 
 def _clip_tables(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Of videos and data folders, the means of each clip."""
+    """Of videos, films and data folders, the means of each clip."""
     if evaluation.kind == "drawn":
         return []
-    clips = list(dict.fromkeys(evaluation.clips))[:MAX_LISTED_CLIPS]
-    blocks = []
-    for model in evaluation.models:
-        rows = []
-        for clip in clips:
-            means = evaluation.totals_of_clip(model, clip)
-            cells = [formatted(means.get(head.key), head.key) for head in heads(evaluation)]
-            rows.append({"name": clip, "cells": cells})
-        blocks.append({"name": model.name, "rows": rows})
-    return blocks
+    return [
+        {"name": model.name, "rows": clip_rows(evaluation, model, MAX_LISTED_CLIPS)}
+        for model in evaluation.models
+    ]

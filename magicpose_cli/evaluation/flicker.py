@@ -15,10 +15,30 @@ def flicker(made: MadeSample) -> float | None:
     colors has none. Pixels whose flow does not lead back (they were hidden before) do not count.
     None at the start of a clip.
     """
-    if made.before is None or made.sample.before is None:
+    flow = made.sample.flow
+    if made.before is None or flow is None:
         return None
-    sources, valid = flow_sources(made.sample.before, made.sample.truth)
-    return change_along(made.before, made.picture, sources, valid)
+    return change_along(made.before, made.picture, *flow)
+
+
+def flicker_error(made: MadeSample) -> float | None:
+    """Compute how far the picture's flicker is from the truth's own, in gray levels.
+
+    With the truth's flow from the frame before and W, which moves a frame before along it,
+
+        | mean|r[t] - W(r[t-1])| - mean|g[t] - W(g[t-1])| |
+
+    for results r and truths g; means are over the channels of the pixels whose flow leads back.
+    This follows tLP of Chu et al. (2020), who compare the change from frame to frame of result and
+    truth by a perceptual distance and without flow. A result that stands still while the truth
+    moves is as wrong as one that flickers. None at the start of a clip.
+    """
+    flow, true_before = made.sample.flow, made.sample.before
+    if made.before is None or true_before is None or flow is None:
+        return None
+    change = change_along(made.before, made.picture, *flow)
+    true_change = change_along(true_before, made.sample.truth, *flow)
+    return None if change is None or true_change is None else abs(change - true_change)
 
 
 def flow_sources(before: Picture, after: Picture) -> tuple[Points, Mask]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from magicpose_cli.evaluation import flicker, identity, pixels, pose_following
+from magicpose_cli.evaluation import colors, flicker, pixels, pose_following
 from magicpose_cli.evaluation.samples import MadeSample
 
 COPY, TRUTH = "copying the reference", "the truth itself"
@@ -19,7 +19,7 @@ class Metric:
         key: In metrics.json.
         name: For people.
         unit: Of the value; empty without one.
-        better: "higher" or "lower".
+        better: "higher", "lower" or "closer to 1".
         baseline: COPY (the difference to it is told) or TRUTH (the ratio is told); None where
             neither says anything.
         function: Measures a picture; gives None where the picture has no such value.
@@ -83,7 +83,7 @@ METRICS = (
         "share of the pictures in which the detector finds a person",
     ),
     Metric(
-        "color", "color", "dE00", "lower", COPY, identity.color_error,
+        "color", "color", "dE00", "lower", COPY, colors.color_error,
         "CIEDE2000 between the mean CIELAB (D65) colors of result and truth in each region of "
         "the person (skin, hair, clothes) under the truth's masks, regions above 0.1 % "
         "of the picture, mean over the regions. Copying the reference is measured under the "
@@ -101,3 +101,48 @@ METRICS = (
         "picture can fall below 24 dB",
     ),
 )  # fmt: skip
+BY_KEY = {metric.key: metric for metric in METRICS}
+FILM_METRICS = (
+    BY_KEY["psnr"],
+    BY_KEY["psnr_inside"],
+    Metric(
+        "psnr_moved", "PSNR moved", "dB", "higher", COPY, pixels.psnr_moved,
+        "the same where the truth differs from the reference by more than 24 levels in a channel",
+    ),
+    Metric(
+        "ssim_gray", "SSIM gray", "", "higher", COPY, pixels.ssim_gray,
+        "Wang et al. 2004 on gray levels in 0..255: Gaussian window of 11 pixels, sigma 1.5, "
+        "K1 0.01, K2 0.03, mean over all pixels, the picture mirrored at its edges",
+    ),
+    Metric(
+        "sharpness", "sharpness", "", "closer to 1", COPY, pixels.sharpness,
+        "mean length of the gradient (Sobel) of the gray levels over that of the truth",
+    ),
+    Metric(
+        "background", "background", "levels", "lower", COPY, pixels.background_error,
+        "mean absolute difference of float RGB in 0..255 outside of both person masks, the truth's "
+        "and the reference's, each found by MediaPipe's segmentation and widened by 2.4 % of the "
+        "short side; where the camera stands still nothing moves there",
+    ),
+    BY_KEY["flicker"],
+    Metric(
+        "flicker_error", "flicker error", "levels", "lower", COPY, flicker.flicker_error,
+        "absolute difference between the result's flicker and the truth's own, of each picture: "
+        "| mean|r[t] - W(r[t-1])| - mean|g[t] - W(g[t-1])| | for results r and truths g, W moving "
+        "the frame before along the truth's DIS flow; like tLP of Chu et al. 2020, in gray levels",
+    ),
+    Metric(
+        "psnr_mouth", "PSNR mouth", "dB", "higher", COPY, pose_following.psnr_mouth,
+        "PSNR in the box around the 20 points of the mouth that the detector reads off the truth, "
+        "enlarged by a quarter of its width on each side",
+    ),
+    Metric(
+        "mouth", "mouth", "% eyes", "lower", COPY, pose_following.mouth_error,
+        "mean distance of the 20 points of the mouth, detected in truth and result, in % of the "
+        "truth's distance between the centers of the eyes",
+    ),
+    replace(BY_KEY["body"], baseline=COPY),
+    replace(BY_KEY["face"], baseline=COPY),
+    replace(BY_KEY["found"], baseline=COPY),
+)  # fmt: skip
+"""What is measured where a film acts itself again: the pose asked for is the one in the truth."""

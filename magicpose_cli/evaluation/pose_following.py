@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from magicpose_cli.arrays import Picture
+from magicpose_cli.evaluation.pixels import decibel
 from magicpose_cli.evaluation.samples import MadeSample
 from magicpose_cli.pose.detection.detect import PoseDetector, detect_one, load_detector
 from magicpose_cli.pose.height import body_height
@@ -12,7 +13,9 @@ from magicpose_cli.pose.keypoints import Pose
 
 SHORT_SIDE = 512  # pixels to which smaller pictures are enlarged before detection
 MIN_JOINTS = 3
-RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
+RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
+MOUTH_MARGIN = 0.25  # of the mouth's width, for lips around their points and what folds beside them
+MIN_MOUTH_PX = 4  # of the box's shorter side, below which there is nothing to compare
 
 
 class PoseReader:
@@ -49,11 +52,39 @@ def body_error(made: MadeSample) -> float | None:
 
 def face_error(made: MadeSample) -> float | None:
     """Mean distance of the 68 face points, in % of the asked person's distance between the eyes."""
+    return _face_distance(made, slice(None))
+
+
+def mouth_error(made: MadeSample) -> float | None:
+    """`face_error` of the mouth's 20 points alone."""
+    return _face_distance(made, MOUTH)
+
+
+def psnr_mouth(made: MadeSample) -> float | None:
+    """PSNR in the box around the truth's mouth, enlarged by MOUTH_MARGIN of its width.
+
+    None where the truth shows no mouth, or hardly any of it.
+    """
+    found = made.truth_found
+    if found is None or not np.isfinite(found.face[MOUTH]).all():
+        return None
+    low, high = found.face[MOUTH].min(0), found.face[MOUTH].max(0)
+    margin = MOUTH_MARGIN * float(high[0] - low[0])
+    left, top = np.maximum(np.floor(low - margin), 0).astype(int)
+    right, bottom = np.maximum(np.ceil(high + margin), 0).astype(int)
+    inside = made.difference[top:bottom, left:right]
+    if min(inside.shape[:2]) < MIN_MOUTH_PX:
+        return None
+    return decibel(float(np.square(inside).mean(dtype=np.float64)))
+
+
+def _face_distance(made: MadeSample, part: slice) -> float | None:
+    """Mean distance of some of the face points, asked for and found."""
     asked, found = made.sample.pose, made.found
     if asked is None or found is None:
         return None
     apart = np.linalg.norm(asked.face[LEFT_EYE].mean(0) - asked.face[RIGHT_EYE].mean(0))
-    distances = np.linalg.norm(asked.face - found.face, axis=1)
+    distances = np.linalg.norm(asked.face[part] - found.face[part], axis=1)
     distances = distances[np.isfinite(distances)]
     if not np.isfinite(apart) or apart <= 0 or len(distances) < MIN_JOINTS:
         return None

@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Integers, Mask, Picture
+from magicpose_cli.arrays import Floats, Integers, Mask, Picture, Points
 from magicpose_cli.pose.keypoints import Pose
+
+MOVED_LEVELS = 24  # of 255, by which compression and light alone hardly change a pixel
 
 
 @dataclass
@@ -25,6 +27,8 @@ class Sample:
         reference_pose: In the reference's pixels; None where it is not known.
         labels: (H, W) index into synthetic.canvas.LABELS, 0 where the person is not.
         reference_labels: The same of the reference.
+        person: (H, W) where the truth's person is; None where labels tell it, or nothing does.
+        reference_person: The same of the reference.
         before: Truth of the frame before in the same clip; None at the start of a clip and
             between single pictures.
     """
@@ -37,15 +41,39 @@ class Sample:
     reference_pose: Pose | None = None
     labels: Integers | None = None
     reference_labels: Integers | None = None
+    person: Mask | None = None
+    reference_person: Mask | None = None
     before: Picture | None = None
 
     @cached_property
     def mask(self) -> Mask | None:
-        """Where the reference's or the truth's person is, (H, W); None without labels."""
-        if self.labels is None or self.reference_labels is None:
+        """Where the reference's or the truth's person is, (H, W); None where it is not known."""
+        person, reference_person = self.person, self.reference_person
+        if self.labels is not None and self.reference_labels is not None:
+            person, reference_person = self.labels > 0, self.reference_labels > 0
+        if person is None or reference_person is None:
             return None
-        mask = (self.labels > 0) | (self.reference_labels > 0)
+        mask: Mask = person | reference_person
         return mask if mask.any() else None
+
+    @cached_property
+    def moved(self) -> Mask | None:
+        """Where a channel of the truth is more than MOVED_LEVELS off the reference, (H, W).
+
+        None without a reference, or where nothing does.
+        """
+        if self.reference is None:
+            return None
+        apart = np.abs(self.truth.astype(np.int16) - self.reference).max(2)
+        mask: Mask = apart > MOVED_LEVELS
+        return mask if mask.any() else None
+
+    @cached_property
+    def flow(self) -> tuple[Points, Mask] | None:
+        """`flow_sources` from the truth's frame before; None without one."""
+        from magicpose_cli.evaluation.flicker import flow_sources
+
+        return None if self.before is None else flow_sources(self.before, self.truth)
 
 
 @dataclass
@@ -86,13 +114,16 @@ class SampleSet:
     """Samples that can be gone through again and again, one in memory at a time.
 
     Attributes:
-        kind: "drawn", "data" or "videos".
+        kind: "drawn", "data", "videos" or "films".
         description: For people.
         count: How many there are.
         open: Begins to go through them.
+        has_truth_poses: Whether the samples' poses are those that the detector reads off the
+            truths, which then need not be read again.
     """
 
     kind: str
     description: str
     count: int
     open: Callable[[], Iterator[Sample]]
+    has_truth_poses: bool = False

@@ -9,6 +9,8 @@ from magicpose_cli.evaluation.learned_metrics import PROTOCOLS_OF_SETS
 from magicpose_cli.evaluation.metrics import COPY, Metric
 from magicpose_cli.evaluation.totals import Total
 
+ARROWS = {"higher": "↑", "lower": "↓", "closer to 1": "→1"}
+THREE_DIGITS = ("ssim", "ssim_inside", "ssim_gray", "lpips", "face_cosine", "identity", "sharpness")
 SET_NAMES = {"fid": "FID", "fid_vid": "FID-VID", "fvd": "FVD"}
 
 
@@ -58,7 +60,7 @@ def heads(evaluation: Evaluation) -> list[TableHead]:
         if value is not None
     }
     found = [
-        TableHead(m.key, m.name, m.unit, "↑" if m.better == "higher" else "↓", m.protocol)
+        TableHead(m.key, m.name, m.unit, ARROWS[m.better], m.protocol)
         for m in evaluation.metrics
         if m.key in measured
     ]
@@ -87,11 +89,34 @@ def table_rows(evaluation: Evaluation) -> list[TableRow]:
     return rows
 
 
+def clip_rows(evaluation: Evaluation, model: EvaluatedModel, most: int) -> list[TableRow]:
+    """Make a row of the means of each clip, beside them what copying the reference reaches.
+
+    Args:
+        evaluation: Every number of a run.
+        model: Whose clips they are.
+        most: How many clips at most.
+    """
+    copy = evaluation.baselines[COPY]
+    rows = []
+    for clip in list(dict.fromkeys(evaluation.clips))[:most]:
+        means, copied = (evaluation.totals_of_clip(one, clip) for one in (model, copy))
+        cells = [
+            Cell(
+                formatted(means.get(head.key), head.key),
+                against=formatted(copied[head.key], head.key) if head.key in copied else "",
+            )
+            for head in heads(evaluation)
+        ]
+        rows.append(TableRow(clip, cells, False))
+    return rows
+
+
 def formatted(value: float | None, key: str) -> str:
     """Write a value with as many digits as mean something."""
     if value is None:
         return "–"
-    return f"{value:.3f}" if "ssim" in key or key in ("lpips", "face_cosine") else f"{value:.2f}"
+    return f"{value:.3f}" if key in THREE_DIGITS else f"{value:.2f}"
 
 
 def _cell(metric: Metric, total: Total | None) -> Cell:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats
+from magicpose_cli.arrays import AnyArray, Floats
 from magicpose_cli.evaluation.metrics import COPY, Metric
 
 RESAMPLES = 1000
@@ -20,7 +20,7 @@ class Total:
     """One metric over all pictures that have it.
 
     Attributes:
-        mean: Over the pictures that have a value.
+        mean: Over the pictures that have a value, or over the means of their clips.
         low: Lower end of the 95 % interval of the mean, by resampling whole clips; None with a
             single clip.
         high: Upper end of the interval.
@@ -43,6 +43,8 @@ def total(
     rows: Sequence[MetricRow],
     clips: Sequence[str],
     baseline: Sequence[MetricRow] | None,
+    *,
+    by_clip: bool = False,
 ) -> Total | None:
     """Sum a metric up.
 
@@ -51,23 +53,25 @@ def total(
         rows: Values of each picture.
         clips: Name of the clip of each picture.
         baseline: Values of the baseline for each picture, or None.
+        by_clip: Whether each clip counts as much as any other, however long it is.
 
     Returns:
         None where no picture has a value.
     """
-    values = column(rows, metric.key)
+    values, names = column(rows, metric.key), np.array(clips)
     there = np.isfinite(values)
     if not there.any():
         return None
-    low, high = interval(values[there], [c for c, t in zip(clips, there, strict=True) if t])
+    low, high = interval(values[there], names[there], by_clip=by_clip)
     against = None
     if baseline is not None:
         other = column(baseline, metric.key)
         both = there & np.isfinite(other)
         if both.any():
-            against = _against(metric, values[both].mean(), other[both].mean())
+            own, theirs = (_mean(v[both], names[both], by_clip) for v in (values, other))
+            against = _against(metric, own, theirs)
     return Total(
-        mean=float(values[there].mean()),
+        mean=_mean(values[there], names[there], by_clip),
         low=low,
         high=high,
         median=float(np.median(values[there])),
@@ -81,13 +85,16 @@ def column(rows: Sequence[MetricRow], key: str) -> Floats:
     return np.array([np.nan if row.get(key) is None else row[key] for row in rows], np.float64)
 
 
-def interval(values: Floats, clips: Sequence[str]) -> tuple[float | None, float | None]:
+def interval(
+    values: Floats, clips: Sequence[str] | AnyArray, *, by_clip: bool = False
+) -> tuple[float | None, float | None]:
     """Compute the 95 % interval of the mean; whole clips are drawn, whose pictures are alike."""
-    _, index = np.unique(np.array(clips), return_inverse=True)
-    counts = np.bincount(index)
+    _, index = np.unique(np.asarray(clips), return_inverse=True)
+    weights = _weights(np.asarray(clips), by_clip)
+    counts = np.bincount(index, weights=weights)
     if len(counts) < 2:
         return None, None
-    sums = np.bincount(index, weights=values)
+    sums = np.bincount(index, weights=values * weights)
     drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.percentile(means, (2.5, 97.5))
@@ -111,6 +118,20 @@ def without(values: Floats, cause: Floats) -> Floats:
     line = np.polyfit(cause[both], values[both], 1)
     left[both] = values[both] - np.polyval(line, cause[both])
     return left
+
+
+def _mean(values: Floats, clips: AnyArray, by_clip: bool) -> float:
+    weights = _weights(clips, by_clip) if by_clip else None
+    return float(np.average(values, weights=weights))
+
+
+def _weights(clips: AnyArray, by_clip: bool) -> Floats:
+    """Weights of pictures in a mean: equal, or such that each clip's add up to 1."""
+    if not by_clip:
+        return np.ones(len(clips))
+    _, index, counts = np.unique(clips, return_inverse=True, return_counts=True)
+    weights: Floats = 1 / counts[index]
+    return weights
 
 
 def _against(metric: Metric, mean: float, baseline: float) -> float | None:

@@ -47,6 +47,13 @@ def test_a_model_end_to_end(tiny_model, tmp_path):
         (["a.mp4"], 2, "TRUTH"),
         (["a.mp4", "b.mp4", "--model", "mini"], 2, "either"),
         (["--drawn", "2", "--data", "x"], 2, "either"),
+        (["--films", "nowhere"], 1, "nowhere"),
+        (["--films", ".", "-o", "report"], 1, "neither videos nor pictures"),
+        (["--films", ".", "--model", "nowhere"], 1, "model 'nowhere'"),
+        (["--films", ".", "--drawn", "2"], 2, "either"),
+        (["--films", ".", "-m", "mini", "-m", "mini"], 2, "one --model"),
+        (["--drawn", "2", "--every", "5"], 2, "--films"),
+        (["--drawn", "2", "--at", "0"], 2, "--films"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is(tmp_path, arguments, code, said):
@@ -55,3 +62,18 @@ def test_what_cannot_be_done_is_said_before_anything_is(tmp_path, arguments, cod
     if code == 1:
         assert run.stderr.startswith("error: ") and run.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_films_end_to_end(media, tiny_model, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    run = evaluate(
+        "--films", media / "dance.mp4", "--films", "broken.mp4", "--every", 2, "-m", tiny_model,
+        "--steps", 1, "--detector", "none", "-o", "report", "--quiet", cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 1, run.stderr  # of the broken one
+    assert run.stderr.splitlines()[0].startswith("broken.mp4"), run.stderr
+    assert "Traceback" not in run.stderr and "copying it" in run.stdout
+    numbers = json.loads((tmp_path / "report/metrics.json").read_text())
+    assert numbers["kind"] == "films" and len(numbers["pictures"]) == 3
+    assert list(numbers["models"][0]["clips"]) == ["dance"] and "broken" in numbers["failed"]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magicpose_cli.evaluation.flicker import flicker, flow_sources
+from magicpose_cli.evaluation.flicker import flicker, flicker_error, flow_sources
 
 
 def test_a_still_film_with_changing_light_flickers_by_the_change(made_sample, texture):
@@ -30,3 +30,16 @@ def test_what_moves_along_does_not_flicker(made_sample, texture):
 def test_a_clip_starts_without(made_sample, texture):
     assert flicker(made_sample()) is None
     assert flicker(made_sample(before=texture)) is None
+
+
+def test_standing_still_is_as_wrong_as_flickering(made_sample, texture):
+    truth = np.roll(texture, 3, axis=1)
+    moves = made_sample(truth, truth, before=texture)
+    assert flicker_error(replace(moves, before=texture)) == 0
+    own = flicker(replace(moves, before=texture))
+    still = replace(moves, picture=texture, before=texture)
+    assert flicker_error(still) == pytest.approx(flicker(still) - own)
+    assert flicker(still) > 5 * own
+    lit = replace(moves, picture=truth + np.uint8(15), before=texture)
+    assert flicker_error(lit) == pytest.approx(15, abs=1)
+    assert flicker_error(moves) is None and flicker_error(made_sample(before=texture)) is None

@@ -1,49 +1,65 @@
+"""Faces told apart by a network, where it is installed."""
+
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
-from skimage.color import deltaE_ciede2000, lab2rgb
+from skimage import data
 
-from magicpose_cli.evaluation.identity import color_error, region_errors
+from magicpose_cli.evaluation import identity
+from magicpose_cli.evaluation.identity import FaceIdentity, weights_folder_of_faces
+from magicpose_cli.evaluation.samples import MadeSample, Sample
+from magicpose_cli.pose.keypoints import Pose
 
-# Sharma, Wu, Dalal: The CIEDE2000 color-difference formula (2005), table 1.
-PUBLISHED = (
-    ((50.0, 2.6772, -79.7751), (50.0, 0.0, -82.7485), 2.0425),
-    ((50.0, 2.5, 0.0), (50.0, 0.0, -2.5), 4.3065),
-    ((50.0, 2.5, 0.0), (73.0, 25.0, -18.0), 27.1492),
-    ((60.2574, -34.0099, 36.2677), (60.4626, -34.1751, 39.4387), 1.2644),
+FACE_BOX = (180, 85, 260, 170)  # of the astronaut
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> np.ndarray:
+    return data.astronaut()
+
+
+def pose_of_face(box, size=512) -> Pose:
+    """A pose whose face's points lie on a grid in the box."""
+    left, top, right, bottom = box
+    grid = np.stack(np.meshgrid(np.linspace(left, right, 17), np.linspace(top, bottom, 4)), -1)
+    return Pose.of(size, size, face=np.column_stack([grid.reshape(68, 2), np.ones(68)]))
+
+
+def made(truth, picture, found, truth_found):
+    return MadeSample(Sample("a", "a", None, truth), picture, None, found, truth_found)
+
+
+def test_what_is_missing_is_one_line(monkeypatch):
+    assert "it needs a detector" in FaceIdentity(detector=False).missing["identity"]
+    monkeypatch.setattr(identity, "WEIGHTS_PACKAGE", "no_such_package")
+    assert weights_folder_of_faces() is None
+    without = FaceIdentity(detector=True)
+    assert "pip install 'magicpose[identity]'" in without.missing["identity"]
+    assert without.metrics == () and "\n" not in without.missing["identity"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    find_spec("dlib") is None or weights_folder_of_faces() is None, reason="needs dlib"
 )
-
-
-@pytest.mark.parametrize(("one", "other", "wanted"), PUBLISHED)
-def test_published_differences(one, other, wanted):
-    assert deltaE_ciede2000(np.array(one), np.array(other)) == pytest.approx(wanted, abs=1e-4)
-
-
-def painted(colors, labels):
-    picture = np.zeros((*labels.shape, 3), np.uint8)
-    for label, lab in colors.items():
-        picture[labels == label] = np.round(255 * lab2rgb(np.array(lab)))
-    return picture
-
-
-def test_each_region_is_compared_with_its_own_color(made_sample):
-    labels = np.zeros((40, 40), np.uint8)
-    labels[:20], labels[20:, :20] = 1, 3
-    one, other, wanted = PUBLISHED[2]
-    truth = painted({1: one, 3: one}, labels)
-    picture = painted({1: one, 3: other}, labels)
-    errors = region_errors(made_sample(picture, truth, labels=labels))
-    assert errors["skin"] == pytest.approx(0, abs=1e-6)
-    assert errors["top"] == pytest.approx(wanted, abs=0.3)  # colors are rounded to 8 bits
-    assert color_error(made_sample(picture, truth, labels=labels)) == pytest.approx(
-        wanted / 2, abs=0.2
-    )
-
-
-def test_specks_have_no_color_and_the_background_is_nobody(made_sample):
-    labels = np.zeros((100, 100), np.uint8)
-    labels[0, :8] = 2
-    black, white = np.zeros((100, 100, 3), np.uint8), np.full((100, 100, 3), 255, np.uint8)
-    assert color_error(made_sample(black, white, labels=labels)) is None
-    labels[0, :20] = 2
-    assert color_error(made_sample(black, white, labels=labels)) == pytest.approx(100, abs=0.1)
-    assert color_error(made_sample(black, white)) is None
+def test_a_face_is_itself_in_other_light_and_nobody_where_none_is(astronaut):
+    faces = FaceIdentity(detector=True)
+    distance, same = (metric.function for metric in faces.metrics)
+    assert faces.missing == {}
+    pose = pose_of_face(FACE_BOX)
+    darker = (0.8 * astronaut).astype(np.uint8)
+    assert 0 < distance(made(astronaut, darker, pose, pose)) < 0.3
+    assert same(made(astronaut, darker, pose, pose)) == 100
+    shifted = np.roll(astronaut, 40, axis=1)
+    there = pose_of_face(np.add(FACE_BOX, (40, 0, 40, 0)))
+    assert distance(made(astronaut, shifted, there, pose)) < 0.1
+    gray = np.full_like(astronaut, 128)
+    assert distance(made(astronaut, gray, pose, pose)) is None
+    assert same(made(astronaut, gray, pose, pose)) == 0
+    assert same(made(gray, astronaut, pose, pose)) is None
+    assert faces.face_numbers(gray, None) is None
+    outside = pose_of_face(np.add(FACE_BOX, 600))
+    assert faces.face_numbers(astronaut.copy(), outside) is None
+    numbers = faces.face_numbers(astronaut, pose)
+    assert numbers.shape == (128,) and faces.face_numbers(astronaut, pose) is numbers

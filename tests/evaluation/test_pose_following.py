@@ -10,6 +10,8 @@ from magicpose_cli.evaluation.pose_following import (
     body_error,
     face_error,
     found_share,
+    mouth_error,
+    psnr_mouth,
 )
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
@@ -77,3 +79,29 @@ def test_small_pictures_are_read_in_their_own_pixels(people, frames):
     asked = people.poses()[0].map_points(lambda p: p / 2, 128, 128)
     assert (found.width, found.height) == (128, 128)
     assert body_distance(asked, found) < 4
+
+
+def test_the_mouth_is_measured_alone(made_sample, pose):
+    eyes = np.linalg.norm(pose.face[42:48].mean(0) - pose.face[36:42].mean(0))
+    face = pose.face.copy()
+    face[48:68] += np.float32((0.1 * eyes, 0))
+    moved = replace(pose, face=face)
+    made = replace(made_sample(pose=pose), found=moved)
+    assert mouth_error(made) == pytest.approx(10, abs=0.01)
+    assert face_error(made) == pytest.approx(10 * 20 / 68, abs=0.01)
+
+    truth = np.zeros((pose.height, pose.width, 3), np.uint8)
+    corner, *_, last = sorted(pose.face[48:68, 0].tolist())
+    x, y = pose.face[48:68].mean(0).round().astype(int)
+    picture = truth.copy()
+    picture[: int(pose.face[48:68, 1].min() - (last - corner))] = 255  # far above the mouth
+    made = replace(made_sample(picture, truth), truth_found=pose)
+    assert psnr_mouth(made) == 100
+    picture = truth.copy()
+    picture[y, x] = 255
+    assert psnr_mouth(replace(made, picture=picture)) < 40
+    assert psnr_mouth(made_sample(picture, truth)) is None  # no detector
+    outside = shifted(pose, 2 * pose.width)
+    assert psnr_mouth(replace(made, truth_found=outside)) is None
+    unseen = replace(pose, face=np.full_like(pose.face, np.nan))
+    assert psnr_mouth(replace(made, truth_found=unseen)) is None

@@ -41,3 +41,13 @@ def test_correlation():
     assert correlation(without(x + y, y), without(x - y, y))[0] == pytest.approx(1)
     assert np.allclose(without(3 * y + 1, y), 0)
     assert correlation(x, np.array([1, np.nan, np.nan, 2, 3])) == (None, 2)
+
+
+def test_a_long_clip_may_count_as_much_as_a_short_one():
+    rows = [{"psnr": value} for value in (20.0, 20.0, 20.0, 30.0)]
+    base = [{"psnr": value} for value in (10.0, 14.0, None, 28.0)]
+    clips = ["long"] * 3 + ["short"]
+    assert total(PSNR, rows, clips, base).mean == 22.5
+    summed = total(PSNR, rows, clips, base, by_clip=True)
+    assert (summed.mean, summed.against, summed.count) == (25, 25 - (12 + 28) / 2, 4)
+    assert (summed.low, summed.high) == (20, 30)
