@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from magicpose_cli.body.renderer import Fragments
 
 BODY_MAP_NAMES = ("depth", "normal", "normal-bae", "parts", "silhouette")
+MAP_LAYERS = ("skin", "eyes", "tongue", "teeth", "tights")  # without holes, in a plain suit
 # Of all 16 bits. The farthest skin is well above the background's 0, so that no encoder mixes them.
 FARTHEST_LEVEL, NEAREST_LEVEL = 32 * 257, 255 * 257
 FRAMES_POSED_AT_ONCE = 64  # whose vertices are kept at a time
@@ -122,13 +123,6 @@ def draw_body_maps(
         if any(name.startswith("normal") for name in names):
             normals = normal_map(fragments, posed.vertices, body.faces, fitted.camera)[0]
         return {name: _drawn(name, body, fragments, normals, depths) for name in names}
-
-
-def blank_map(name: str, width: int, height: int) -> AnyArray:
-    """Return the map of a frame that shows nobody, as `draw_body_maps` has it."""
-    if name == "depth":
-        return np.zeros((height, width), np.uint16)
-    return np.zeros((height, width, 3), np.uint8)
 
 
 def depth_picture(depth: AnyArray) -> Picture:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from magicpose_cli.arrays import AnyArray, Picture
 from magicpose_cli.body.maps import (
+    MAP_LAYERS,
     DepthRange,
-    blank_map,
     check_map_names,
     depth_picture,
     depth_range,
@@ -21,7 +21,7 @@ from magicpose_cli.body.model import Body
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.errors import OutputError
 from magicpose_cli.files import check_writable, whole_file
-from magicpose_cli.motion.body_motion import FITTED_LAYERS, fit_poses, is_picture
+from magicpose_cli.motion.body_motion import fit_poses, is_picture
 from magicpose_cli.motion.driver import rate_of
 from magicpose_cli.motion.extract import Extracted, extract_poses
 from magicpose_cli.pose.clip import PoseClip
@@ -64,7 +64,8 @@ def write_maps(
     """Write the pose maps of one person, and maps of the body that fits them, in step.
 
     All have the size and the rate of the source, or with `retarget_to` the size of that picture,
-    and the body has that person's proportions and place. A frame that shows nobody is black.
+    and the body has that person's proportions and place. In a frame that shows nobody the person
+    is held, as `extract_poses` does.
 
     Args:
         source: A film, a folder of pictures, a picture, or a pose file.
@@ -157,31 +158,22 @@ def _drawn_maps(
 
     if not names:
         return ({POSE_MAP: draw(pose)} for pose in poses), ()
-    body = Body.load(FITTED_LAYERS)
+    body = Body.load(MAP_LAYERS)
     fitted = fit_poses(body, poses, rate, source, on_progress)
     depths = depth_range(body, fitted)
 
     def pictures() -> Iterator[dict[str, AnyArray]]:
         for frame, pose in enumerate(poses):
-            maps: dict[str, AnyArray] = {POSE_MAP: draw(pose)}
-            if pose.is_empty:
-                maps |= {name: blank_map(name, poses.width, poses.height) for name in names}
-            else:
-                maps |= draw_body_maps(body, fitted, frame, names, depths)
-            yield maps
+            yield {POSE_MAP: draw(pose), **draw_body_maps(body, fitted, frame, names, depths)}
 
-    return pictures(), tuple(_map_notes(poses, names, depths))
+    return pictures(), _depth_note(depths) if "depth" in names else ()
 
 
-def _map_notes(poses: PoseClip, names: Sequence[str], depths: DepthRange) -> Iterator[str]:
-    if "depth" in names:
-        yield (
-            f"depth is white at {depths.near_m:.2f} m and darkest (32 of 255) at "
-            f"{depths.far_m:.2f} m, lengths guessed from the person's proportions"
-        )
-    unseen = sum(pose.is_empty for pose in poses)
-    if unseen:
-        yield f"nobody is seen in {unseen} of {len(poses)} frames: their maps are black"
+def _depth_note(depths: DepthRange) -> tuple[str]:
+    return (
+        f"depth is white at {depths.near_m:.2f} m and darkest (32 of 255) at "
+        f"{depths.far_m:.2f} m, lengths guessed from the person's proportions",
+    )
 
 
 def _write_still(path: Path, picture: Picture, overwrite: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import Mask, Picture
+from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable, whole_folder
@@ -38,9 +38,10 @@ from magicpose_cli.video import VideoWriter, read_picture, write_picture
 from magicpose_cli.warping.matte import person_mask
 
 WAN_FILE_PATTERN = r"src_(pose|face|mask|bg)\.mp4|src_ref\.png"
-FILM_NAMES = ("src_pose.mp4", "src_face.mp4", "src_mask.mp4", "src_bg.mp4")
 REFERENCE_NAME = "src_ref.png"
-WAN_CRF = 10  # of 4:2:0, which every reader of the generator's takes
+# x264's quality of each film: what is drawn is kept as it is, as a mask's noise is part of it.
+ANIMATION_FILMS = {"src_pose.mp4": 0, "src_face.mp4": 10}
+REPLACEMENT_FILMS = {**ANIMATION_FILMS, "src_mask.mp4": 0, "src_bg.mp4": 10}
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,12 @@ def write_wan_inputs(
         plan = _laid_on(picture, target, person, float(driver.rate), motion, size)
     else:
         plan = _in_the_film(picture, person, size, replace_person)
-    names = FILM_NAMES if replace_person else FILM_NAMES[:2]
+    films = REPLACEMENT_FILMS if replace_person else ANIMATION_FILMS
     with whole_folder(out, overwrite, WAN_FILE_PATTERN) as folder:
         write_picture(folder / REFERENCE_NAME, plan.reference)
-        _write_films(folder, names, driver, person, plan, on_progress)
+        _write_films(folder, films, driver, person, plan, on_progress)
     notes = (*plan.notes, *_face_notes(person))
-    return WanInputs(found, (*names, REFERENCE_NAME), *size, notes)
+    return WanInputs(found, (*films, REFERENCE_NAME), *size, notes)
 
 
 def _check_wan_inputs(source: Path, reference: Path, out: Path, overwrite: bool) -> None:
@@ -188,7 +189,7 @@ def _in_the_film(
 
 def _write_films(
     folder: Path,
-    names: Sequence[str],
+    films: Mapping[str, int],
     driver: Driver,
     person: PoseClip,
     plan: _Plan,
@@ -196,13 +197,12 @@ def _write_films(
 ) -> None:
     """Write all films in one pass over the driver's frames."""
     sticks = wan_sticks(plan.poses.width, plan.poses.height)
-    mask: Mask = np.zeros((plan.poses.height, plan.poses.width), np.bool_)
     with ExitStack() as stack:
         pose_film, face_film, *replacing = (
             stack.enter_context(
-                VideoWriter(folder / name, driver.rate, crf=WAN_CRF, keeps_partial=False)
+                VideoWriter(folder / name, driver.rate, crf=crf, keeps_partial=False)
             )
-            for name in names
+            for name, crf in films.items()
         )
         frames = zip(driver.frames(), plan.poses, wan_face_boxes(person), strict=True)
         for number, (picture, pose, box) in enumerate(frames):
@@ -210,8 +210,7 @@ def _write_films(
             face_film.write(_face(picture, box))
             if replacing and plan.film is not None:
                 shown = plan.film.picture(picture)
-                if not pose.is_empty:  # else the last one stays
-                    mask = grown_mask(person_mask(shown, pose))
+                mask = grown_mask(person_mask(shown, pose))
                 replacing[0].write(np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2))
                 replacing[1].write(np.where(mask[..., None], 0, shown).astype(np.uint8))
             on_progress(Progress("maps", number + 1, len(person)))
