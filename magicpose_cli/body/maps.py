@@ -30,7 +30,7 @@ FARTHEST_LEVEL, NEAREST_LEVEL = 32 * 257, 255 * 257
 FRAMES_POSED_AT_ONCE = 64  # whose vertices are kept at a time
 
 # RGB of each of BODY_PARTS; any two differ by 127 in one channel at least, and so from black.
-PART_COLORS: dict[str, tuple[int, int, int]] = {
+BODY_PART_COLORS: dict[str, tuple[int, int, int]] = {
     "head": (255, 255, 0),
     "torso": (0, 0, 255),
     "right_upper_arm": (255, 0, 0),
@@ -149,7 +149,7 @@ def _drawn(
     if name == "depth":
         return depth_levels(fragments.depth[0].double().numpy(), depths)
     if name == "parts":
-        table = np.array([*(PART_COLORS[part] for part in BODY_PARTS), (0, 0, 0)], np.uint8)
+        table = np.array([*(BODY_PART_COLORS[part] for part in BODY_PARTS), (0, 0, 0)], np.uint8)
         return np.asarray(table[part_map(fragments, body.face_parts)[0].numpy()])  # -1: the last
     covered = silhouette(fragments)[0, ..., None].numpy()
     if name == "silhouette":

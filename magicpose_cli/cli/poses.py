@@ -63,7 +63,7 @@ def command(
     * `magicpose poses dance.mp4 --ref me.png -o maps.mp4 --maps depth,normal,parts`
     * `magicpose poses dance.mp4 --ref me.png --for wan-animate -o wan_inputs`
     """
-    from magicpose_cli.cli.poses_output import Asked, print_poses, print_poses_json
+    from magicpose_cli.cli.poses_output import Asked, print_extracted, print_extracted_json
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.config.preset import Preset
     from magicpose_cli.files import name_that_fits
@@ -87,6 +87,6 @@ def command(
     with shown(quiet, as_json) as on_progress:
         done = asked.write(on_progress)
     if as_json:
-        print_poses_json(source, out, done)
+        print_extracted_json(source, out, done)
     elif not quiet:
-        print_poses(source, out, done)
+        print_extracted(source, out, done)

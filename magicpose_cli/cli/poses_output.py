@@ -148,7 +148,7 @@ class Asked:
         return Done(written.extracted, files, (note, *written.notes))
 
 
-def print_poses_json(source: Path, out: Path | None, done: Done) -> None:
+def print_extracted_json(source: Path, out: Path | None, done: Done) -> None:
     """Write the last event: the summary, and what was written."""
     from dataclasses import asdict
 
@@ -166,13 +166,13 @@ def print_poses_json(source: Path, out: Path | None, done: Done) -> None:
     if done.files:
         told["files"] = {name: str(path) for name, path in done.files.items()}
     if "parts" in done.files:
-        from magicpose_cli.body.maps import PART_COLORS
+        from magicpose_cli.body.maps import BODY_PART_COLORS
 
-        told["part_colors"] = PART_COLORS
+        told["part_colors"] = BODY_PART_COLORS
     tell("result", **told)
 
 
-def print_poses(source: Path, out: Path | None, done: Done) -> None:
+def print_extracted(source: Path, out: Path | None, done: Done) -> None:
     """The table on stdout; where the file is and what was assumed on stderr."""
     from rich import box
     from rich.console import Console

@@ -93,21 +93,11 @@ def write_maps(
     )  # fmt: skip
     poses, rate = found.clip.largest, rate_of(found.clip.fps)
     drawn, notes = _drawn_maps(source, poses, rate, tuple(files)[1:], on_progress)
-    deep = out.suffix.lower() in ("", ".png")
     if is_picture(source):
         for name, picture in next(drawn).items():
             _write_still(files[name], picture, overwrite)
-        return WrittenMaps(found, files, notes)
-    with ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(VideoWriter(path, rate, lossless=True, overwrite=overwrite))
-            for name, path in files.items()
-        }
-        for number, pictures in enumerate(drawn):
-            for name, picture in pictures.items():
-                is_depth = name == "depth" and not deep
-                writers[name].write(depth_picture(picture) if is_depth else picture)
-            on_progress(Progress("maps", number + 1, len(poses)))
+    else:
+        _write_map_films(files, drawn, rate, len(poses), overwrite, on_progress)
     return WrittenMaps(found, files, notes)
 
 
@@ -174,6 +164,28 @@ def _depth_note(depths: DepthRange) -> tuple[str]:
         f"depth is white at {depths.near_m:.2f} m and darkest (32 of 255) at "
         f"{depths.far_m:.2f} m, lengths guessed from the person's proportions",
     )
+
+
+def _write_map_films(
+    files: dict[str, Path],
+    drawn: Iterator[dict[str, AnyArray]],
+    rate: Fraction,
+    total: int,
+    overwrite: bool,
+    on_progress: OnProgress,
+) -> None:
+    """Write all films, or folders, side by side, so that no more than a frame is kept."""
+    is_film = bool(files[POSE_MAP].suffix)
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(VideoWriter(path, rate, lossless=True, overwrite=overwrite))
+            for name, path in files.items()
+        }
+        for number, pictures in enumerate(drawn):
+            for name, picture in pictures.items():
+                in_8_bits = name == "depth" and is_film
+                writers[name].write(depth_picture(picture) if in_8_bits else picture)
+            on_progress(Progress("maps", number + 1, total))
 
 
 def _write_still(path: Path, picture: Picture, overwrite: bool) -> None:

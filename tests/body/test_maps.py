@@ -9,8 +9,8 @@ from magicpose_cli.body.fit import FittedClip
 from magicpose_cli.body.layout import BODY_PARTS
 from magicpose_cli.body.maps import (
     BODY_MAP_NAMES,
+    BODY_PART_COLORS,
     MAP_LAYERS,
-    PART_COLORS,
     DepthRange,
     check_map_names,
     depth_levels,
@@ -22,7 +22,7 @@ from magicpose_cli.body.model import Body
 from magicpose_cli.body.renderer import rasterize
 from magicpose_cli.errors import InputError
 
-COLORS = np.array([*PART_COLORS.values(), (0, 0, 0)])
+COLORS = np.array([*BODY_PART_COLORS.values(), (0, 0, 0)])
 NEAR_M, FAR_M = 4.0, 6.0
 
 
@@ -103,18 +103,18 @@ def test_normals_tell_left_from_right_and_up_from_down(maps):
 
 def test_parts_have_the_colors_of_the_table(maps):
     found = {tuple(color) for color in maps[0]["parts"].reshape(-1, 3).tolist()}
-    assert found <= {*PART_COLORS.values(), (0, 0, 0)}
-    assert {PART_COLORS[part] for part in BODY_PARTS if part not in ("eyes", "mouth")} <= found
+    assert found <= {*BODY_PART_COLORS.values(), (0, 0, 0)}
+    assert {BODY_PART_COLORS[part] for part in BODY_PARTS if part not in ("eyes", "mouth")} <= found
     left, right = (
-        np.nonzero((maps[0]["parts"] == PART_COLORS[f"{side}_hand"]).all(axis=2))[1].mean()
+        np.nonzero((maps[0]["parts"] == BODY_PART_COLORS[f"{side}_hand"]).all(axis=2))[1].mean()
         for side in ("left", "right")
     )
     assert right < 48 < left  # the person faces the camera
-    assert tuple(middle(maps[0]["parts"])) == PART_COLORS["torso"]
+    assert tuple(middle(maps[0]["parts"])) == BODY_PART_COLORS["torso"]
 
 
 def test_colors_of_parts_are_far_apart():
-    assert tuple(PART_COLORS) == BODY_PARTS
+    assert tuple(BODY_PART_COLORS) == BODY_PARTS
     apart = np.abs(COLORS[:, None] - COLORS[None]).max(axis=2)
     assert apart[~np.eye(len(COLORS), dtype=bool)].min() >= 127
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from magicpose_cli.body.maps import PART_COLORS
+from magicpose_cli.body.maps import BODY_PART_COLORS
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.motion.map_films import write_maps
@@ -52,11 +52,11 @@ def test_maps_are_in_step_with_the_poses(poses_file, poses, tmp_path):
     for shown, pose in zip(frames_of(tmp_path / "maps.mp4"), poses, strict=True):
         assert np.abs(shown.astype(int) - draw(pose)).max() <= 2
     parts, covered = (frames_of(written.files[name]) for name in ("parts", "silhouette"))
-    table = np.array([*PART_COLORS.values(), (0, 0, 0)])
+    table = np.array([*BODY_PART_COLORS.values(), (0, 0, 0)])
     for one, whole, pose in zip(parts, covered, poses, strict=True):
         apart = np.abs(one[:, :, None].astype(int) - table).max(axis=3)
         assert apart.min(axis=2).max() <= 2  # each pixel is one of the table's colors
-        assert ((apart.argmin(axis=2) < len(PART_COLORS)) == (whole[..., 0] > 127)).all()
+        assert ((apart.argmin(axis=2) < len(BODY_PART_COLORS)) == (whole[..., 0] > 127)).all()
         seen = pose.body[np.isfinite(pose.body).all(axis=1)].astype(int).clip(0, SIDE - 1)
         assert (whole[seen[:, 1], seen[:, 0], 0] > 127).mean() > 0.8  # it covers the joints
 
