@@ -15,6 +15,8 @@ Picture = npt.NDArray[np.uint8]
 """(H, W, 3) RGB, 0 to 255."""
 Pictures = npt.NDArray[np.uint8]
 """(n, H, W, 3) RGB, 0 to 255."""
+DeepGray = npt.NDArray[np.uint16]
+"""(H, W) gray of 16 bits, 0 to 65535."""
 Mask = npt.NDArray[np.bool_]
 """(H, W), or one value an item."""
 Points = npt.NDArray[np.float32]

@@ -24,6 +24,7 @@ STAGE_LABELS = {
     "render": "rendering",
     "fit": "fitting the body",
     "overlay": "drawing",
+    "maps": "drawing maps",
 }
 LINE_EVERY_S = 5.0
 MIN_PACE_S = 2.0  # before, a rate would mean nothing

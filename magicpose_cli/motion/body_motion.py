@@ -120,17 +120,32 @@ def fit_person(
     """
     poses, rate, notes = _poses_of(source, settings, on_progress)
     body = Body.load(FITTED_LAYERS)
+    fitted = fit_poses(body, poses, rate, source, on_progress)
+    motion = fitted_motion(body, fitted, rate)
+    summary = summarize_fit(body, fitted, motion)
+    notes += _guesses(summary, poses.scores, poses.body_3d is not None)
+    return FittedPerson(body, fitted, replace(motion, notes=tuple(notes)), summary, rate)
+
+
+def fit_poses(
+    body: Body,
+    poses: PoseClip,
+    rate: Fraction,
+    source: Path,
+    on_progress: OnProgress = silent,
+) -> FittedClip:
+    """Fit a body to one person's poses.
+
+    Raises:
+        InputError: Where no frame shows four points of a body; it names the source.
+    """
     try:
-        fitted = fit_clip(
+        return fit_clip(
             body, poses.points, poses.scores, poses.width, poses.height,
             fps=float(rate), points_3d=poses.body_3d, on_progress=on_progress,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
-    motion = fitted_motion(body, fitted, rate)
-    summary = summarize_fit(body, fitted, motion)
-    notes += _guesses(summary, poses.scores, poses.body_3d is not None)
-    return FittedPerson(body, fitted, replace(motion, notes=tuple(notes)), summary, rate)
 
 
 def _poses_of(
@@ -148,7 +163,7 @@ def _pictures_of(source: Path, settings: MotionSettings) -> Iterator[Picture]:
     """The frames that the poses are of."""
     from magicpose_cli.motion.driver import open_driver
 
-    if _is_picture(source):
+    if is_picture(source):
         yield read_picture(source)
     else:
         yield from open_driver(source, settings).frames()
@@ -170,7 +185,7 @@ def _guesses(summary: FitSummary, scores: Scores, in_space: bool) -> list[str]:
     return notes
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
     """True for a picture that stands alone, whose overlay is a picture as well."""
     if path.suffix.lower() not in PICTURE_SUFFIXES or not path.is_file():
         return False
@@ -193,7 +208,7 @@ def _check_film_outputs(
         return
     if is_pose_file(source):
         raise InputError(f"{source}: a pose file has no pictures to draw over; leave out --overlay")
-    if not _is_picture(source):
+    if not is_picture(source):
         check_output(overlay_to, overwrite)
         return
     if overlay_to.suffix.lower() not in WRITTEN_SUFFIXES:
@@ -214,7 +229,7 @@ def write_fit_overlay(
 ) -> None:
     """Draw the fitted body over the frames of its film. Raises OutputError."""
     pictures = _pictures_of(source, settings)
-    if _is_picture(source):
+    if is_picture(source):
         drawn = fit_overlay(person.body, person.fitted, 0, next(pictures))
         write_picture(overlay_to, drawn, overwrite)
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import colorsys
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,10 +50,37 @@ HAND_COLORS = tuple(
 LIMB_HALF_WIDTH = JOINT_RADIUS = HAND_RADIUS = 4  # pixels
 FACE_RADIUS = 3
 HAND_LINE_WIDTH = 2
+
+
+class StickSizes(NamedTuple):
+    """How thick a pose is drawn, in pixels.
+
+    Attributes:
+        limb: Half the width of a limb.
+        joint: Radius of a joint's dot.
+        knuckle: Radius of a hand's dots.
+        face: Radius of the face's dots; 0 draws none.
+        hand_line: Width of a hand's lines.
+    """
+
+    limb: int = LIMB_HALF_WIDTH
+    joint: int = JOINT_RADIUS
+    knuckle: int = HAND_RADIUS
+    face: int = FACE_RADIUS
+    hand_line: int = HAND_LINE_WIDTH
+
+    def enlarged(self, factor: float) -> StickSizes:
+        """The same sizes times a factor, each at least one pixel."""
+        return StickSizes(*(max(1, round(factor * size)) for size in self))
+
+
+USUAL_SIZES = StickSizes()
 USUAL_SIDE = 512  # pixels of the short side of an overlay whose sticks and dots have these sizes
 
 
-def draw(pose: Pose, canvas: tuple[int, int] | None = None) -> Picture:
+def draw(
+    pose: Pose, canvas: tuple[int, int] | None = None, sizes: StickSizes = USUAL_SIZES
+) -> Picture:
     """Draw `pose` on black: (H, W, 3) uint8 RGB of the pose's own size.
 
     With `canvas` (width, height) the points are scaled to a picture of that size; sticks and dots
@@ -61,7 +89,7 @@ def draw(pose: Pose, canvas: tuple[int, int] | None = None) -> Picture:
     if canvas is not None:
         pose = _scaled(pose, *canvas)
     picture = np.zeros((pose.height, pose.width, 3), dtype=np.uint8)
-    _draw_onto(picture, pose)
+    _draw_onto(picture, pose, sizes)
     return picture
 
 
@@ -73,7 +101,8 @@ def overlay(frame: Picture, *people: Pose) -> Picture:
     height, width = frame.shape[:2]
     picture = np.right_shift(frame, 1, dtype=np.uint8)
     for pose in reversed(people):
-        _draw_onto(picture, _scaled(pose, width, height), min(width, height) / USUAL_SIDE)
+        sizes = USUAL_SIZES.enlarged(min(width, height) / USUAL_SIDE)
+        _draw_onto(picture, _scaled(pose, width, height), sizes)
     return picture
 
 
@@ -82,15 +111,10 @@ def _scaled(pose: Pose, width: int, height: int) -> Pose:
     return pose.map_points(lambda points: points * scale, width, height)
 
 
-def _draw_onto(picture: Picture, pose: Pose, thickness: float = 1.0) -> None:
-    """thickness: of sticks and dots, in their usual ones."""
+def _draw_onto(picture: Picture, pose: Pose, sizes: StickSizes) -> None:
     import cv2
 
-    limb, joint, knuckle, dot, line = (
-        max(1, round(thickness * size))
-        for size in (LIMB_HALF_WIDTH, JOINT_RADIUS, HAND_RADIUS, FACE_RADIUS, HAND_LINE_WIDTH)
-    )
-
+    limb, joint, knuckle, dot, line = sizes
     body = pose.body.astype(np.float64)
     seen = np.isfinite(body).all(axis=1)
     for (a, b), color in zip(LIMBS, LIMB_COLORS, strict=True):
@@ -113,7 +137,7 @@ def _draw_onto(picture: Picture, pose: Pose, thickness: float = 1.0) -> None:
         for point in points:
             if point is not None:
                 cv2.circle(picture, point, knuckle, (0, 0, 255), thickness=-1)
-    for point in _drawable(pose.face):
+    for point in _drawable(pose.face) if dot else ():
         if point is not None:
             cv2.circle(picture, point, dot, (255, 255, 255), thickness=-1)
 

@@ -22,9 +22,10 @@ from typing import IO
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import AnyArray, DeepGray, Picture
 from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable, hidden_beside, move_into_place, shortened
+from magicpose_cli.video.encoders import encoder_arguments
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, file_url, last_line
 from magicpose_cli.video.finish import finish_gif, finish_video
 from magicpose_cli.video.probe import probe
@@ -35,11 +36,6 @@ SOUND_SUFFIXES = (".mp4", ".webm", ".mov")
 FRAME_FILE_PATTERN = r"\d{6,}\.png"  # what a folder of frames holds, and nothing else
 PARTIAL_STEM = "so-far"  # what an interrupted run has made, in its resume folder
 MAX_GIF_FPS = 100  # a GIF counts in hundredths of a second
-TO_BT709 = (
-    "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
-    "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-)
-FRAGMENTED = ("-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof")
 
 
 @dataclass(frozen=True)
@@ -125,11 +121,12 @@ class VideoWriter:
     sizes are padded by one pixel for all but GIF and PNG. `sound` is cut to the frames' length and
     never makes the video longer; a file without sound is no error, nor is sound that cannot be
     read, and `notes` tells what became of it. `crf` is x264's quality, 0 best; `quick` takes a
-    sixth of its time for larger files.
+    sixth of its time for larger files; `lossless` keeps every pixel's color, see `encoders`. A
+    folder of PNGs also takes gray frames of 16 bits, (H, W) uint16.
 
     Leaving the block puts the result in place. Leaving it by any exception, Ctrl-C included, keeps
-    the finished frames as NAME.partial.mp4 (`partials_of(error)` tells where) and passes the
-    exception on. Without a frame nothing is left behind.
+    the finished frames as NAME.partial.mp4 (`partials_of(error)` tells where), unless
+    `keeps_partial` is off, and passes the exception on. Without a frame nothing is left behind.
     """
 
     def __init__(
@@ -140,7 +137,9 @@ class VideoWriter:
         sound: Sound | None = None,
         crf: int = 18,
         quick: bool = False,
+        lossless: bool = False,
         overwrite: bool = False,
+        keeps_partial: bool = True,
         work: Path | None = None,
     ) -> None:
         check_output(path, overwrite)
@@ -158,7 +157,9 @@ class VideoWriter:
             self._sound, self.notes = writable_sound(sound, self._suffix)
         self._crf = crf
         self._preset = "ultrafast" if quick else "medium"
+        self._lossless = lossless
         self._overwrite = overwrite
+        self._keeps_partial = keeps_partial
         self._work = work
         self._shape: tuple[int, ...] = ()
         self._recording: Path | None = None
@@ -187,13 +188,14 @@ class VideoWriter:
             self._keep_partial(error)
             raise
 
-    def write(self, frame: Picture) -> None:
+    def write(self, frame: Picture | DeepGray) -> None:
         """Append one frame, (H, W, 3) uint8 RGB.
 
         Raises:
             OutputError: The frame cannot be stored.
         """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        is_deep_gray = not self._suffix and frame.dtype == np.uint16 and frame.ndim == 2
+        if not is_deep_gray and (frame.dtype != np.uint8 or frame.shape[2:] != (3,)):
             raise ValueError(f"expected uint8 (H, W, 3), got {frame.dtype} {frame.shape}")
         if self._recording is None:
             self._shape = frame.shape
@@ -220,17 +222,11 @@ class VideoWriter:
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
         height, width = (n + n % 2 for n in self._shape[:2])
-        how: tuple[str, ...]
         if self._suffix == ".gif":
             height, width = self._shape[:2]
-            how = ("-c:v", "libx264rgb", "-preset", "ultrafast", "-crf", "0", *FRAGMENTED)
-        elif self._suffix == ".webm":
-            quality = str(min(63, self._crf + 12))  # VP9 counts 0..63 where x264 has 0..51
-            speed = ("-b:v", "0", "-deadline", "good", "-cpu-used", "4", "-row-mt", "1")
-            how = ("-c:v", "libvpx-vp9", "-crf", quality, *speed, "-vf", TO_BT709)
-        else:
-            how = ("-c:v", "libx264", "-preset", self._preset, "-crf", str(self._crf))
-            how = (*how, "-vf", TO_BT709, *FRAGMENTED)
+        how = encoder_arguments(
+            self._suffix, crf=self._crf, preset=self._preset, lossless=self._lossless
+        )
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the encoder
         self._encoder = subprocess.Popen(
             [
@@ -245,7 +241,7 @@ class VideoWriter:
             start_new_session=True,  # the terminal's Ctrl-C is for us; the encoder has to finish
         )
 
-    def _send(self, frame: Picture) -> None:
+    def _send(self, frame: AnyArray) -> None:
         assert self._encoder is not None and self._encoder.stdin is not None
         height, width = frame.shape[:2]
         if self._suffix != ".gif" and (height % 2 or width % 2):
@@ -258,7 +254,7 @@ class VideoWriter:
             self._close_encoder()
             raise OutputError(f"{self.path}: the encoder has stopped early; try again") from None
 
-    def _save_png(self, frame: Picture) -> None:
+    def _save_png(self, frame: Picture | DeepGray) -> None:
         from PIL import Image
 
         assert self._recording is not None
@@ -327,7 +323,7 @@ class VideoWriter:
             self._close_encoder()
         if self._encoder_failed:
             self.frame_count = self._frames_recorded()
-        if self.frame_count == 0:
+        if self.frame_count == 0 or not self._keeps_partial:
             self._discard()
             return
         kept = self._kept_name(self._suffix)

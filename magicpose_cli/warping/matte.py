@@ -21,8 +21,10 @@ ERODED_PX, DILATED_PX = 9, 25
 """At a short side of MATTING_SIDE_PX: what surely is the person is eroded by a square of the first
 side, what may be is dilated by one of the second; alpha is found by colors in the band between."""
 SURE_PERSON, SURE_BACKGROUND = 0.9, 0.1  # values of the segmentation
+SURE_MASK = 0.5  # of a segmentation, where it has to decide
 MIN_COVERED = 0.5  # of the person's points: a segmentation that holds fewer has missed them
 MIN_CONTRAST = 2.0  # levels of 255: a smaller standard deviation is that of an empty picture
+MISSED_WIDTHS = 0.5  # of the region's widths: what is added to a film's segmentation
 REGION_GROWTH = 1.7  # of the region around the points, beyond which somebody else is segmented
 SEGMENT_MARGIN = 0.1  # of the region's larger side, around what is segmented
 BONE_THICKNESS, LIMB_THICKNESS = 0.012, 0.12  # body heights that surely are limb, and that may be
@@ -83,6 +85,29 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
         )
         alpha = _upscaled(alpha, picture, round(GUIDE_RADIUS / scale))
     return Matte(alpha, foreground_colors(picture, alpha))
+
+
+def person_mask(picture: Picture, pose: Pose) -> Mask:
+    """Find roughly where one person is, without soft edges: in a film, frame by frame.
+
+    The network of `segment` finds the person; where it misses them, the region around the pose's
+    points is taken. What lies along the pose's limbs and hands is added, as the network overlooks
+    those that are raised.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB of the pose's size.
+        pose: Of the person.
+
+    Returns:
+        (H, W) bool; nothing where no point of the person is in the picture.
+    """
+    if pose.is_empty or not person_region(pose, REGION_GROWTH).any():
+        return np.zeros((pose.height, pose.width), np.bool_)
+    mask = segment(picture, pose)
+    if mask is None or _covered(mask, pose) < MIN_COVERED:
+        return np.asarray(person_region(pose) > 0)
+    missed = person_region(pose, MISSED_WIDTHS)
+    return np.asarray((mask * _near(pose) > SURE_MASK) | (missed > 0))
 
 
 def segment(picture: Picture, pose: Pose) -> Floats | None:

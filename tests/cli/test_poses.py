@@ -12,6 +12,7 @@ from magicpose_cli.cli.app import app
 from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.read_write import read_clip, write_clip, write_people
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.video import probe
 
 
 @pytest.fixture
@@ -145,6 +146,9 @@ def test_notes_go_to_stderr(run, tmp_path):
         (["dance.json", "--retarget-to", "ref.json", "--retarget", "magic"], "motion.retarget"),
         (["dance.json", "--retarget-to", "none.png"], "none.png does not exist"),
         (["dance.json", "--plot", "p.pdf"], "p.pdf: a plot is written as .png"),
+        (["dance.json", "-o", "m.json", "--maps", "depth"], "choose .mp4, .mov, .webm or a folder"),
+        (["dance.json", "-o", "m.png"], "choose .mp4, .mov, .webm or a folder"),
+        (["dance.json", "--for", "wan-animate", "--ref", "ref.json", "-o", "w"], "expected a film"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_1(run, saved, options, said):
@@ -163,10 +167,60 @@ def test_bad_input_is_one_line_and_exit_1(run, saved, options, said):
         ["--raw", "--person", "left"],
         ["--retarget", "align"],
         ["--head", "0"],
+        ["-o", "m.mp4", "--maps", "heat"],
+        ["-o", "m.mp4", "--maps", "depth,heat"],
+        ["-o", "m.mp4", "--maps", ""],
+        ["--maps", "depth"],
+        ["-o", "m.mp4", "--maps", "depth", "--raw"],
+        ["-o", "m.mp4", "--raw"],
+        ["-o", "w", "--ref", "ref.json", "--for", "magic"],
+        ["-o", "w", "--for", "wan-animate"],
+        ["--ref", "ref.json", "--for", "wan-animate"],
+        ["-o", "w", "--ref", "ref.json", "--for", "wan-animate", "--maps", "depth"],
+        ["-o", "w", "--ref", "ref.json", "--for", "wan-animate", "--area", "1280"],
+        ["--area", "1280x720"],
     ],
 )
 def test_wrong_usage_is_exit_2(run, saved, options):
+    before = sorted(saved.iterdir())
     assert run("dance.json", *options).exit_code == 2
+    assert sorted(saved.iterdir()) == before
+
+
+def test_an_unknown_map_is_told_with_those_there_are(run, saved):
+    said = " ".join(run("dance.json", "-o", "m.mp4", "--maps", "heat").stderr.split())
+    assert "there is no map heat" in said and "silhouette" in said
+
+
+def test_maps_are_films_beside_the_output(run, saved):
+    result = run("dance.json", "-o", "m.mp4", "--maps", "parts, depth", "--json", "--end", "0.25")
+    assert result.exit_code == 0, result.output
+    told = last(result)
+    assert told["files"] == {"pose": "m.mp4", "parts": "m_parts.mp4", "depth": "m_depth.mp4"}
+    assert told["part_colors"]["head"] == [255, 255, 0]
+    assert any("depth is white at" in note for note in told["notes"])
+    for name in told["files"].values():
+        film = probe(saved / name)
+        assert (film.frame_count, film.rate, film.width) == (2, 8, 256)
+    again = run("dance.json", "-o", "m.mp4", "--maps", "parts")
+    assert again.exit_code == 1 and "m.mp4 exists" in again.stderr
+
+
+def test_pose_maps_alone_are_a_film(run, saved):
+    result = run("dance.json", "--ref", "ref.json", "-o", "m.mp4")
+    assert result.exit_code == 0, result.output
+    assert probe(saved / "m.mp4").frame_count == 8
+
+
+@pytest.mark.slow
+def test_inputs_of_another_generator(run, media, tmp_path):
+    result = run(
+        media / "dance.mp4", "--ref", media / "ref.png", "--for", "wan-replace", "-o", "wan",
+        "--area", "160x160", "--end", "0.2",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "frames of 160x160" in result.stderr and "wan/src_mask.mp4" in result.stderr
+    assert probe(tmp_path / "wan" / "src_bg.mp4").rate == 30
 
 
 def test_real_files_of_others(run, tmp_path, people):

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from magicpose_cli.pose.draw import draw, overlay
+from magicpose_cli.pose.draw import StickSizes, draw, overlay
 from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
 
 DATA = Path(__file__).parent / "data"
@@ -107,3 +107,10 @@ def test_the_first_of_an_overlay_is_in_front(full_body):
     both, alone = overlay(frame, full_body, other), overlay(frame, full_body)
     drawn = alone.any(axis=2)
     assert np.array_equal(both[drawn], alone[drawn]) and both.any(axis=2).sum() > drawn.sum()
+
+
+def test_sizes_of_sticks_are_the_callers(full_body):
+    usual, thin = draw(full_body), draw(full_body, sizes=StickSizes(1, 1, 1, 0, 1))
+    assert 0 < thin.any(axis=2).sum() < 0.5 * usual.any(axis=2).sum()
+    white = (usual == 255).all(axis=2)
+    assert white.any() and not (thin == 255).all(axis=2).any()  # the face's dots are gone

@@ -453,3 +453,41 @@ def test_wrong_frames_are_a_bug_not_a_user_error(tmp_path: Path) -> None:
 def test_gif_too_fast(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="at most 100"):
         write_video(tmp_path / "out.gif", frames(3), 120)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".webm"])
+def test_lossless_films_keep_the_color_of_each_pixel(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 2, (4, 31, 47, 3), dtype=np.uint8) * 255
+    for lossless in (True, False):
+        path = tmp_path / f"{lossless}{suffix}"
+        with VideoWriter(path, 10, lossless=lossless) as writer:
+            for frame in colors:
+                writer.write(frame)
+        shown = np.stack(list(read_frames(probe(path))))[:, :31, :47]
+        furthest = np.abs(shown.astype(int) - colors).max()
+        assert (furthest <= 2) if lossless else (furthest > 100)
+
+
+def test_folders_take_gray_of_16_bits(tmp_path):
+    from PIL import Image
+
+    deep = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    with VideoWriter(tmp_path / "depth", 10) as writer:
+        writer.write(deep)
+    with Image.open(tmp_path / "depth" / "000000.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), deep)
+    with pytest.raises(ValueError, match="uint16"), VideoWriter(tmp_path / "a.mp4", 10) as writer:
+        writer.write(deep)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out"])
+def test_a_writer_that_keeps_no_partial_leaves_nothing(tmp_path, name):
+    with (
+        pytest.raises(KeyboardInterrupt) as caught,
+        VideoWriter(tmp_path / name, 10, keeps_partial=False) as writer,
+    ):
+        for frame in frames(3):
+            writer.write(frame)
+        raise KeyboardInterrupt
+    assert partials_of(caught.value) == () and left_in(tmp_path) == []

@@ -5,7 +5,7 @@ import pytest
 
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping import matte as module
-from magicpose_cli.warping.matte import find_matte
+from magicpose_cli.warping.matte import find_matte, person_mask
 from tests.warping.people import shifted
 
 
@@ -92,3 +92,15 @@ def test_somebody_beside_is_not_the_person(standing):
     assert beside.alpha[:, width + 4 :].max() < 0.2
     assert beside.alpha[:, :width].sum() > 0.95 * alone.alpha[:, :width].sum()
     assert find_matte(picture, other, [one]).alpha[:, : width - 4].max() < 0.2
+
+
+def test_a_films_mask_holds_the_person(standing, way):
+    mask = person_mask(standing.picture, standing.pose)
+    assert mask.dtype == np.bool_ and mask.shape == standing.shown.shape
+    both, either = mask & standing.shown, mask | standing.shown
+    assert both.sum() > 0.6 * either.sum() and both.sum() > 0.85 * standing.shown.sum()
+
+
+def test_a_films_mask_of_nobody_is_empty(standing):
+    height, width = standing.shown.shape
+    assert not person_mask(standing.picture, Pose.of(width, height)).any()
