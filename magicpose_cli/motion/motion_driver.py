@@ -32,7 +32,7 @@ from magicpose_cli.body.reference_body import (
     fit_reference_body,
     mean_reference_body,
 )
-from magicpose_cli.body.skeletal_motion import SkeletalMotion, world_rotations
+from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.errors import InputError
 from magicpose_cli.motion.head_mesh import turned_meshes
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
 
 MOTION_CANVAS = (768, 768)  # pixels, of a motion that is laid on nobody
 BODY_MODES = ("auto", "chain")  # ways of --retarget that keep a motion in space
-REST_JUMP_DEG = 20.0  # from a rest pose in the first frame to the motion
-REST_JUMP_FACTOR = 5.0  # of what the joints turn from the second frame to the third
+REST_DEG = 15.0  # from the skeleton's rest: where all joints are turned less, it stands at rest
+REST_JUMP_S = 0.25  # a motion's start, in which it may jump from its rest pose
+REST_JUMP_DEG_S = 1200.0  # how fast no joint of a person turns who has just stood at rest
+SETTLED_DEG_S = 600.0  # a jump goes on while any joint is faster
 TOO_NEAR = 0.6  # of the person's distance from the camera
 OUTSIDE = 1 / 3  # of the joints that the picture shows
 OFTEN = 0.1  # of the frames
@@ -101,27 +103,25 @@ def read_driving_motion(path: Path, settings: MotionSettings) -> SkeletalMotion:
             "expected hips, a head, legs and arms by names of CMU, LaFAN1, Mixamo, Rokoko, "
             "MocapNET, SMPL-X or VRM"
         )
-    motion = _without_rest_frame(motion)
+    motion = _without_rest_start(motion)
     return smoothed_motion(motion, settings.smooth) if settings.smooth else motion
 
 
-def _without_rest_frame(motion: SkeletalMotion) -> SkeletalMotion:
-    """Leave out a first frame that stands apart from the motion, as converters of BVH add one."""
-    if len(motion) < 3:
+def _without_rest_start(motion: SkeletalMotion) -> SkeletalMotion:
+    """Leave out a rest pose at the start and the jump from it, as converters of BVH add them."""
+    turns = np.abs(motion.rotations[:, 1:, 3]).clip(0, 1)
+    if len(motion) < 3 or np.degrees(2 * np.arccos(turns[0])).max(initial=0) > REST_DEG:
         return motion
-    first, second = (_largest_turn_deg(motion, frame) for frame in (0, 1))
-    if first < REST_JUMP_DEG or first < REST_JUMP_FACTOR * second:
+    count = min(len(motion) - 1, max(1, round(REST_JUMP_S * float(motion.fps))))
+    start = motion.rotations[: count + 1]
+    cosine = np.abs((start[1:] * start[:-1]).sum(axis=-1)).clip(0, 1)
+    speed = np.degrees(2 * np.arccos(cosine)).max(axis=1) * float(motion.fps)
+    if speed[0] < REST_JUMP_DEG_S:
         return motion
-    rest = motion_at(motion, np.arange(1, len(motion)))
-    note = "the first frame stands apart (a rest pose) and is left out"
-    return replace(rest, notes=(*motion.notes, note))
-
-
-def _largest_turn_deg(motion: SkeletalMotion, frame: int) -> float:
-    """How far any joint turns in the world from this frame to the next."""
-    pair = world_rotations(motion_at(motion, np.arange(frame, frame + 2)))
-    cosine = np.abs((pair[0] * pair[1]).sum(axis=-1)).clip(0, 1)
-    return float(np.degrees(2 * np.arccos(cosine)).max())
+    first = int(np.argmin(np.append(speed > SETTLED_DEG_S, False)))
+    kept = motion_at(motion, np.arange(first, len(motion)))
+    note = f"the first {first} frames, a jump from the rest pose, are left out"
+    return replace(kept, notes=(*motion.notes, note))
 
 
 def lay_motion(
