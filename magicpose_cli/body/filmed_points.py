@@ -10,7 +10,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Points, Scores
 from magicpose_cli.body.laid_motion import BodyMotion
-from magicpose_cli.body.layout import POSE_POINTS, POSE_SLICES
+from magicpose_cli.body.layout import POSE_SLICES
 from magicpose_cli.body.point_visibility import hidden_points
 from magicpose_cli.body.reference_body import ReferenceBody
 from magicpose_cli.pose.keypoints import BODY_JOINTS
@@ -37,7 +37,6 @@ class FilmedPoints:
         joints_m: (F, 18, 3) x right, y down, z away from the camera, meters.
         head_turns: (F, 3, 3) world rotations of the head's joint.
         heads_m: (F, 3) meters, its place.
-        has_face: (F,) bool, whether the face is turned to the camera.
     """
 
     points: Points
@@ -45,7 +44,6 @@ class FilmedPoints:
     joints_m: Points
     head_turns: Floats
     heads_m: Floats
-    has_face: Floats
 
 
 def film(
@@ -70,17 +68,17 @@ def film(
             made.append(_film_part(reference, motion, slice(start, start + FRAMES_AT_ONCE)))
             on_frame(min(start + FRAMES_AT_ONCE, count))
     whole = [torch.cat(parts).numpy() for parts in zip(*made, strict=True)]
-    points, scores, joints, turns, heads, has_face = whole
+    points, scores, joints, turns, heads = whole
     points[scores == 0] = np.nan
     return FilmedPoints(
         points.astype(np.float32), scores.astype(np.float32), joints.astype(np.float32),
-        turns.astype(np.float64), heads.astype(np.float64), has_face,
+        turns.astype(np.float64), heads.astype(np.float64),
     )  # fmt: skip
 
 
 def _film_part(
     reference: ReferenceBody, motion: BodyMotion, frames: slice
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     body, camera = reference.body, reference.camera
     rest = body.rest(reference.shape).joints
     rotations, place = motion.rotations[frames], motion.place_m[frames]
@@ -96,8 +94,7 @@ def _film_part(
     hidden = hidden_points(body, posed.vertices, points, camera)
     scores = _scores(hidden, depth, facing)
     joints = camera.to_camera(points[:, : len(BODY_JOINTS)])
-    has_face = scores[:, POSE_SLICES["face"]].amax(dim=1) > 0
-    return pixels, scores, joints, world[:, head], posed.joints[:, head], has_face
+    return pixels, scores, joints, world[:, head], posed.joints[:, head]
 
 
 def _facing(turns: Tensor, heads_m: Tensor) -> Tensor:
@@ -121,5 +118,4 @@ def _scores(hidden: Tensor, depth: Tensor, facing: Tensor) -> Tensor:
         covered = hidden[:, hand].float().mean(dim=1) > HAND_HIDDEN
         scores[:, hand] *= (~covered).to(depth.dtype)[:, None]
     scores[depth < NEAREST_M] = 0.0
-    assert scores.shape[1] == POSE_POINTS
     return scores

@@ -36,6 +36,7 @@ SOLES = tuple(
     for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")
 )  # fmt: skip
 ANKLES = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
+SHOULDERS = [BODY_JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
 NECK = BODY_JOINTS.index("neck")
 START_S = 1.0  # of the motion, in which the person's front is where the camera begins
 WAY_S = 2.0  # what sways faster than in about this time is motion, not the person's way
@@ -228,6 +229,13 @@ def on_ground(
     else:
         shift[1] = own_joints[0, NECK, 1] - joints[anchor, NECK, 1]
     return replace(motion, place_m=motion.place_m + shift)
+
+
+def with_neck_held(motion: BodyMotion, reference: ReferenceBody, sketch: BodySketch) -> BodyMotion:
+    """Let the neck stay where the picture's is: of a close face only the head is to move."""
+    neck = sketch.joints_and_soles(motion)[0][:, NECK]
+    own_neck = sketch.joints_and_soles(own_pose(reference))[0][:, NECK]
+    return replace(motion, place_m=motion.place_m + own_neck - neck)
 
 
 def seen_from(

@@ -29,9 +29,9 @@ from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.anchor import find_anchor
 from magicpose_cli.pose.retargeting.mesh import carried_meshes
-from magicpose_cli.pose.retargeting.points import POINT_INDICES, POINT_NAMES
+from magicpose_cli.pose.retargeting.points import POINT_INDICES, POINT_NAMES, named_points
 from magicpose_cli.pose.retargeting.proportions import alike_lines
-from magicpose_cli.pose.retargeting.retarget import Retargeted, completed
+from magicpose_cli.pose.retargeting.retarget import Retargeted, completed, shift_onto_reference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,6 +85,8 @@ def retarget_in_space(
         pixels = _carried(driver, reference, placed, clip)
     moved = np.full((len(clip), len(POINT_NAMES), 2), np.nan)
     moved[:, POINT_INDICES] = pixels
+    if alike:
+        shift_onto_reference(moved, named_points([target])[0], frame)
     hidden = np.zeros(moved.shape[:2], bool)
     hidden[:, POINT_INDICES] = ~clip.seen
     moved[hidden] = np.nan

@@ -6,11 +6,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from magicpose_cli.arrays import Points
-from magicpose_cli.body.filmed_points import FilmedPoints
+from magicpose_cli.body.filmed_points import NEAREST_M, FilmedPoints
 from magicpose_cli.body.reference_body import ReferenceBody
 from magicpose_cli.pose.keypoints import MESH_POINTS, Pose
 from magicpose_cli.pose.retargeting.mesh import MAX_MESH_TURN_RAD, RIGID
 
+MAX_FACE_TURN_DEG = 130.0  # from the camera: a head beyond is seen from behind
 _DOWN_AND_AWAY = np.diag([1.0, -1.0, -1.0])  # from x right, y up to x right, y down, z away
 
 
@@ -23,8 +24,9 @@ def turned_meshes(target: Pose, reference: ReferenceBody, filmed: FilmedPoints) 
         filmed: The same body in motion.
 
     Returns:
-        (F, 478, 3) as `Pose.face_mesh`, NaN in frames whose face is turned away; None where the
-        target has no mesh.
+        (F, 478, 3) as `Pose.face_mesh`, turned by MAX_MESH_TURN_RAD at most, as one picture shows
+        no more of a face; NaN in frames that show the head from behind. None where the target has
+        no mesh.
     """
     if target.face_mesh is None or reference.camera.focal_px is None:
         return None
@@ -42,9 +44,11 @@ def turned_meshes(target: Pose, reference: ReferenceBody, filmed: FilmedPoints) 
     flat = (middle[:2] - center) * own_depth / focal_px
     arm = own_turn.T @ (np.array([flat[0], -flat[1], -own_depth]) - own_place)
     meshes = np.full((len(filmed.heads_m), MESH_POINTS, 3), np.nan, np.float32)
-    for frame in np.flatnonzero(filmed.has_face):
-        turn = filmed.head_turns[frame]
-        place = filmed.heads_m[frame] + turn @ arm
+    for frame, (turn, at) in enumerate(zip(filmed.head_turns, filmed.heads_m, strict=True)):
+        place = at + turn @ arm
+        ahead = -at @ turn[:, 2] / max(float(np.linalg.norm(at)), 1e-9)
+        if ahead < np.cos(np.radians(MAX_FACE_TURN_DEG)) or -place[2] < NEAREST_M:
+            continue
         change = _DOWN_AND_AWAY @ turn @ own_turn.T @ _DOWN_AND_AWAY
         vector = Rotation.from_matrix(change).as_rotvec()
         angle = float(np.linalg.norm(vector))

@@ -13,6 +13,7 @@ from magicpose_cli.arrays import Mask, Points
 from magicpose_cli.body.filmed_points import FilmedPoints, film
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.laid_motion import (
+    SHOULDERS,
     BodyMotion,
     BodySketch,
     facing_camera,
@@ -22,6 +23,7 @@ from magicpose_cli.body.laid_motion import (
     on_level_ground,
     seen_from,
     view_pivot,
+    with_neck_held,
 )
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.motion_editing import motion_at, smoothed_motion
@@ -186,7 +188,10 @@ def _place(
     free = facing_camera(on_body, reference, fps)
 
     def at(path: BodyMotion, anchor: int) -> BodyMotion:
-        grounded = on_ground(path, reference, sketch, anchor, alike=False)
+        if reference.shown[SHOULDERS].any():
+            grounded = on_ground(path, reference, sketch, anchor, alike=False)
+        else:
+            grounded = with_neck_held(path, reference, sketch)
         return seen_from(grounded, reference, view, fps, pivot)
 
     def anchored(path: BodyMotion) -> tuple[BodyMotion, int]:

@@ -186,7 +186,7 @@ def _laid_on(
     alike = not best or bool(alike_lines(target, clip[frame]).any())
     moved = on_bones(clip, target, ratios, root, frame, alike)
     if alike:
-        _shift_onto(moved, named_points([target])[0], frame)
+        shift_onto_reference(moved, named_points([target])[0], frame)
     return moved, mode, alike
 
 
@@ -210,7 +210,7 @@ def _is_close(clip: PoseClip) -> bool:
     return bool(np.median(heights) >= CLOSE)
 
 
-def _shift_onto(moved: Floats, reference: Floats, frame: int) -> None:
+def shift_onto_reference(moved: Floats, reference: Floats, frame: int) -> None:
     """Shift body and head, in place, onto the reference's in a frame that stands as it does.
 
     No bone's length is known to the pixel. moved: (frames, points, 2) of POINT_NAMES.
