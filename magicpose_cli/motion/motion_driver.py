@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,11 @@ from magicpose_cli.body.laid_motion import (
 )
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.motion_editing import motion_at, smoothed_motion
-from magicpose_cli.body.motion_files.files import is_motion_file, read_motion_file
+from magicpose_cli.body.motion_files.files import (
+    PICKLE_SUFFIXES,
+    is_motion_file,
+    read_motion_file,
+)
 from magicpose_cli.body.reference_body import (
     REFERENCE_LAYERS,
     ReferenceBody,
@@ -57,6 +61,7 @@ SETTLED_DEG_S = 600.0  # a jump goes on while any joint is faster
 TOO_NEAR = 0.6  # of the person's distance from the camera
 OUTSIDE = 1 / 3  # of the joints that the picture shows
 OFTEN = 0.1  # of the frames
+SHOWN_DEG = 60.0  # from the picture's own view: what is turned further it hardly shows
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,8 @@ class LaidMotion:
 
 def is_driving_motion(path: Path) -> bool:
     """Tell whether a driver is a motion file by its name, or by what a .npz holds."""
-    if path.suffix.lower() != ".npz":
-        return not path.is_dir() and is_motion_file(path)
+    if (suffix := path.suffix.lower()) != ".npz":
+        return suffix not in PICKLE_SUFFIXES and not path.is_dir() and is_motion_file(path)
     from magicpose_cli.body.motion_files.motion_npz import member_names
 
     try:
@@ -155,7 +160,19 @@ def lay_motion(
     moved = completed(
         clip, target, named_points(clip), "chain", placed.anchor, meshes=meshes, scale=1.0
     )
-    return LaidMotion(moved, placed.is_followed, placed.notes)
+    notes = (*placed.notes, *_turned_away(placed.motion, reference))
+    return LaidMotion(moved, placed.is_followed, notes)
+
+
+def _turned_away(motion: BodyMotion, reference: ReferenceBody) -> Iterator[str]:
+    """A line where the person is seen from a side that the picture does not show."""
+    ahead, own = motion.rotations[:, 0, :, 2], reference.rotations[0, :, 2]
+    count = int(((ahead * own).sum(dim=1) < float(np.cos(np.radians(SHOWN_DEG)))).sum())
+    if count:
+        yield (
+            f"in {count} of {len(ahead)} frames the person is turned by more than "
+            f"{SHOWN_DEG:g} degrees from how the reference stands: their other side is guessed"
+        )
 
 
 def film_mean_person(
