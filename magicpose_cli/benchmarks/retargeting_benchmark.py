@@ -175,7 +175,7 @@ def _mean_length(vectors: Floats) -> float:
     return float(np.nanmean(np.linalg.norm(vectors, axis=-1)))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def print_retargeting(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=20, help="how many pairs of people")
@@ -197,4 +197,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    print_retargeting()

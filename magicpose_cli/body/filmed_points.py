@@ -23,7 +23,7 @@ HIDDEN_SCORE = 0.4  # of a point that is guessed behind another part of the body
 FACE_SEEN_DEG = 80.0  # a face that is turned away further is not found
 HAND_HIDDEN = 0.5  # of a hand's points: more hidden ones hide the hand
 NEAREST_M = 0.2  # to the camera: what is nearer or behind it is not seen
-HEAD_JOINTS = [BODY_JOINTS.index(n) for n in
+_HEAD_ROWS = [BODY_JOINTS.index(n) for n in
                ("nose", "right_eye", "left_eye", "right_ear", "left_ear")]  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def _scores(hidden: Tensor, depth: Tensor, facing: Tensor) -> Tensor:
     import torch
 
     scores = torch.where(hidden, HIDDEN_SCORE, 1.0).to(depth.dtype)
-    scores[:, HEAD_JOINTS] = (~hidden[:, HEAD_JOINTS]).to(depth.dtype)
+    scores[:, _HEAD_ROWS] = (~hidden[:, _HEAD_ROWS]).to(depth.dtype)
     turned_away = facing < float(np.cos(np.radians(FACE_SEEN_DEG)))
     scores[:, POSE_SLICES["face"]] *= (~turned_away).to(depth.dtype)[:, None]
     for side in ("left", "right"):

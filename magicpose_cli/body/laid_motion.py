@@ -35,16 +35,16 @@ SOLES = tuple(
     POSE_POINTS + COCO_23.index(f"{side}_{point}")
     for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")
 )  # fmt: skip
-ANKLES = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
-SHOULDERS = [BODY_JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
-NECK = BODY_JOINTS.index("neck")
+ANKLE_JOINTS = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
+SHOULDER_JOINTS = [BODY_JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
+_NECK = BODY_JOINTS.index("neck")
 START_S = 1.0  # of the motion, in which the person's front is where the camera begins
 WAY_S = 2.0  # what sways faster than in about this time is motion, not the person's way
 CONTACT_HEIGHT_SHARE = 0.03  # of the root's height above the soles: lower ones may stand
 STANDING_M_S = 0.4  # a point of a sole that is slower stands
 LEVEL_M = 0.25  # a ground that rises more within a clip is one of stairs, not a capture's drift
-GROUND_S = 2.0  # in which somebody who walks sets down a foot
-STEADY_S = 0.3  # over which a change of the ground's height is spread
+FLOOR_WINDOW_S = 2.0  # in which somebody who walks sets down a foot
+FLOOR_STEADY_S = 0.3  # over which a change of the ground's height is spread
 RELAXED_DEG = 20.0  # each joint of a finger of which neither motion nor picture tells anything
 
 
@@ -138,10 +138,10 @@ def facing_camera(motion: BodyMotion, reference: ReferenceBody, fps: float) -> B
     own = np.arctan2(float(ahead[0]), float(ahead[2]))
     to_camera = -reference.root_joint_m
     wanted = np.arctan2(float(to_camera[0]), float(to_camera[2]))
-    return turned_upright(motion, wanted - own)
+    return turned_about_vertical(motion, wanted - own)
 
 
-def turned_upright(motion: BodyMotion, angle_rad: float) -> BodyMotion:
+def turned_about_vertical(motion: BodyMotion, angle_rad: float) -> BodyMotion:
     """Turn the whole motion about the vertical through the root's first place."""
     turn = _about("y", np.array([angle_rad]))[0]
     start = motion.place_m[:1]
@@ -177,7 +177,7 @@ def on_level_ground(motion: BodyMotion, sketch: BodySketch, fps: float) -> BodyM
     _, soles = sketch.joints_and_soles(motion)
     places = soles.double().numpy()
     lowest = places[..., 1].min(axis=1)
-    around = min(2 * round(GROUND_S * fps / 2) + 1, 2 * len(lowest) + 1)
+    around = min(2 * round(FLOOR_WINDOW_S * fps / 2) + 1, 2 * len(lowest) + 1)
     floor = percentile_filter(lowest, GROUND_PERCENT, size=around, mode="nearest")
     tall = float(motion.place_m[:, 1].mean()) - float(lowest.mean())
     half = max(round(0.05 * fps), 1)
@@ -194,7 +194,7 @@ def on_level_ground(motion: BodyMotion, sketch: BodySketch, fps: float) -> BodyM
     if np.ptp(heights) > LEVEL_M:
         return motion
     drift = gaussian_filter1d(
-        np.interp(index, known, heights), max(STEADY_S * fps / 2, 1e-3), mode="nearest"
+        np.interp(index, known, heights), max(FLOOR_STEADY_S * fps / 2, 1e-3), mode="nearest"
     )
     steps = np.zeros((len(places), 3))
     steps[:, 1] = drift
@@ -222,19 +222,19 @@ def on_ground(
     joints, soles = sketch.joints_and_soles(motion)
     own_joints, own_soles = sketch.joints_and_soles(own_pose(reference))
     shift = reference.root_joint_m - motion.place_m[anchor]
-    if reference.shown[ANKLES].any():
+    if reference.shown[ANKLE_JOINTS].any():
         lowest = soles[..., 1].amin(dim=1)
         ground = torch.quantile(lowest, GROUND_PERCENT / 100)
         shift[1] = own_soles[..., 1].min() - (lowest[anchor] if alike else ground)
     else:
-        shift[1] = own_joints[0, NECK, 1] - joints[anchor, NECK, 1]
+        shift[1] = own_joints[0, _NECK, 1] - joints[anchor, _NECK, 1]
     return replace(motion, place_m=motion.place_m + shift)
 
 
 def with_neck_held(motion: BodyMotion, reference: ReferenceBody, sketch: BodySketch) -> BodyMotion:
     """Let the neck stay where the picture's is: of a close face only the head is to move."""
-    neck = sketch.joints_and_soles(motion)[0][:, NECK]
-    own_neck = sketch.joints_and_soles(own_pose(reference))[0][:, NECK]
+    neck = sketch.joints_and_soles(motion)[0][:, _NECK]
+    own_neck = sketch.joints_and_soles(own_pose(reference))[0][:, _NECK]
     return replace(motion, place_m=motion.place_m + own_neck - neck)
 
 
@@ -260,8 +260,8 @@ def seen_from(
 def view_pivot(reference: ReferenceBody, sketch: BodySketch) -> Tensor:
     """(3,) meters: the ground below the person, or the neck where no ankle is shown."""
     joints, soles = sketch.joints_and_soles(own_pose(reference))
-    if not reference.shown[ANKLES].any():
-        return joints[0, NECK]
+    if not reference.shown[ANKLE_JOINTS].any():
+        return joints[0, _NECK]
     pivot: Tensor = reference.root_joint_m.clone()
     pivot[1] = soles[..., 1].min()
     return pivot

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REFERENCE_LAYERS = ("skin", "eyes")
-MAX_OFFSET_M = 0.12  # of a point from its place on the fitted body; what is farther is a bad fit
+MAX_POINT_OFFSET_M = (
+    0.12  # of a point from its place on the fitted body; what is farther is a bad fit
+)
 MAX_FIT_ERROR = 0.08  # of the seen points' extent: a fit that is worse shows another body
 MEAN_HEIGHT_SHARE = 0.75  # of a picture's height that a mean person takes
 
@@ -171,5 +173,5 @@ def bone_offsets(
     local = (world[:, bones].mT @ space[..., None])[..., 0] * known[..., None]
     mean = local.sum(0) / known.sum(0).clamp_min(1)[:, None]
     length = mean.norm(dim=-1, keepdim=True)
-    capped: Tensor = mean * (MAX_OFFSET_M / length.clamp_min(1e-9)).clamp_max(1.0)
+    capped: Tensor = mean * (MAX_POINT_OFFSET_M / length.clamp_min(1e-9)).clamp_max(1.0)
     return capped

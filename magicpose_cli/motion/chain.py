@@ -16,7 +16,13 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.body.fit import FittedClip, fit_clip
-from magicpose_cli.body.laid_motion import ANKLES, BodyMotion, BodySketch, on_ground, turned_upright
+from magicpose_cli.body.laid_motion import (
+    ANKLE_JOINTS,
+    BodyMotion,
+    BodySketch,
+    on_ground,
+    turned_about_vertical,
+)
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.reference_body import (
     REFERENCE_LAYERS,
@@ -156,8 +162,8 @@ def _placed(
     motion = replace(motion, place_m=driver.size * (motion.place_m - start) + start)
     place = reference.root_joint_m
     seen_from = [np.arctan2(float(-at[0]), float(-at[2])) for at in (start, place)]
-    motion = turned_upright(motion, seen_from[1] - seen_from[0])
-    feet = bool(clip.seen[:, ANKLES].any(axis=1).mean() > 0.5)
+    motion = turned_about_vertical(motion, seen_from[1] - seen_from[0])
+    feet = bool(clip.seen[:, ANKLE_JOINTS].any(axis=1).mean() > 0.5)
     shown = reference if feet else replace(reference, shown=np.zeros_like(reference.shown))
     return on_ground(motion, shown, BodySketch(reference), anchor, alike=alike)
 
