@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REFERENCE_LAYERS = ("skin", "eyes")
-MAX_POINT_OFFSET_M = (
-    0.12  # of a point from its place on the fitted body; what is farther is a bad fit
-)
+MAX_POINT_OFFSET_M = 0.12  # from the fitted body; what is farther is a bad fit
 MAX_FIT_ERROR = 0.08  # of the seen points' extent: a fit that is worse shows another body
 MEAN_HEIGHT_SHARE = 0.75  # of a picture's height that a mean person takes
 
