@@ -17,7 +17,12 @@ from magicpose_cli.files import content_hash
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
 from magicpose_cli.motion.pose_maps import draw_maps
-from magicpose_cli.motion.read_motion import lacks_person, needs_target, read_motion
+from magicpose_cli.motion.read_motion import (
+    lacks_person,
+    needs_detections,
+    needs_target,
+    read_motion,
+)
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.fingerprint import run_fingerprint
@@ -110,7 +115,7 @@ class _Job:
         plan, preset, timer = self.plan, self.preset, self.timer
         with timer("poses"):
             motion = self._motion()
-            self.driver = replace(self.driver, people=())
+            self.driver = replace(self.driver, people=(), motion=None)
         sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
         wanted = sorted(set(sources))
         with timer("reference"):
@@ -202,12 +207,13 @@ class _Job:
                 target = self.resources.people(Path(plan.reference), self.picture, settings)[0]
         if not plan.warp or plan.trusts_network or target is None or _lacks_wrist(target):
             self.resources.renderer(self._network_preset)  # loads while the driver is looked at
-        if self.driver.kind != "pose-maps":
+        if needs_detections(self.driver, self.preset):
             detections = self.resources.detections(self.driver, settings, self.on_progress)
         shown = plan.size if plan.warp else None
         motion = read_motion(
-            self.driver, target, self.picture, size, self.preset, detections, shown
-        )
+            self.driver, target, self.picture, size, self.preset, detections, shown,
+            self.on_progress,
+        )  # fmt: skip
         if len(people) > 1:
             motion.notes += (f"{len(people)} people in the reference: only the largest is moved",)
         if target is not None:

@@ -21,8 +21,8 @@ DriverFile = Annotated[
     typer.Argument(
         metavar="DRIVER",
         help="Where the motion comes from: a video, an animated GIF, a folder of pictures, a pose "
-        "file (.json, .npz, .npy) or a folder of OpenPose's, or ready-drawn pose maps with "
-        "--driver-kind pose-maps; or -.",
+        "file (.json, .npz, .npy) or a folder of OpenPose's, a motion in space (.bvh, .glb, .vrma, "
+        ".npz), or ready-drawn pose maps with --driver-kind pose-maps; or -.",
     ),
 ]
 
@@ -60,6 +60,7 @@ def command(
     Examples:
     * `magicpose animate me.jpg dance.mp4 -o me_dancing.mp4`
     * `magicpose animate me.jpg dance.mp4 --preset fast --compare --end 3`
+    * `magicpose animate me.jpg walk.bvh --camera azimuth=30,elevation=10`
     * `magicpose animate me.jpg talk.mp4 --retarget full --expression 1.2 --paste-back`
     * `magicpose animate me.jpg dance.mp4 --base dreamshaper.safetensors --lora ink.safetensors:0.6`
     * `cat me.jpg | magicpose animate - dance.mp4 -o me.mp4`

@@ -22,7 +22,7 @@ OF_FILMS = {
     "motion__detector": "--detector", "motion__canvas": "--canvas", "motion__every": "--every",
     "motion__person": "--person", "motion__max_gap_s": "--max-gap",
 }  # fmt: skip
-NOT_OF_BODIES = ("driver_kind", "follow", "retarget", "anchor", "expression", "head")
+NOT_OF_BODIES = ("driver_kind", "camera", "follow", "retarget", "anchor", "expression", "head")
 
 
 @setting_options("motion", without=[f"motion.{name}" for name in NOT_OF_BODIES])

@@ -16,8 +16,8 @@ from magicpose_cli.config.preset import OUTPUT as OUT
 def command(
     source: Annotated[Path, typer.Argument(metavar="INPUT", show_default=False,
         help="A video, an animated GIF, a folder of pictures, a single picture, a pose file "
-        "(.json, .npz, .npy; of OpenPose, DWPose, COCO, AlphaPose, MMPose, MediaPipe) or a folder "
-        "of those, one a frame.")],
+        "(.json, .npz, .npy; of OpenPose, DWPose, COCO, AlphaPose, MMPose, MediaPipe), a folder of "
+        "those, one a frame, or a motion in space (.bvh, .glb, .vrma, .npz).")],
     out: Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
         help="Pose file: .json, .npz (compact, exact), .npy or .dwpose.npz (DWPose's arrays), or "
         "a name without suffix for a folder of OpenPose's files (default: INPUT.poses.json; of a "

@@ -18,6 +18,8 @@ SUFFIX_BY_MAGIC = (
     (b"GIF8", ".gif"),
     (b"\x93NUMPY", ".npy"),
     (b"PK\x03\x04", ".npz"),
+    (b"HIERARCHY", ".bvh"),
+    (b"glTF", ".glb"),
     (b"{", ".json"),
     (b"[", ".json"),
 )

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from magicpose_cli.config.camera_view import CameraView, parse_camera_view
 from magicpose_cli.config.option import Option
 from magicpose_cli.config.sections import (
     Section,
@@ -65,6 +66,11 @@ def _check_canvas(text: str) -> str:
     return text
 
 
+def _check_camera(text: str) -> str:
+    parse_camera_view(text)
+    return text
+
+
 WARPED_SIDE = 512
 """Pixels of a warped result's short side; fewer where the reference has fewer."""
 UNSLICED_PIXELS = 512 * 512
@@ -77,6 +83,7 @@ StepCount = Annotated[str | int, AfterValidator(_check_steps)]
 PersonChoice = Annotated[str | int, AfterValidator(_check_person)]
 AnchorChoice = Annotated[str | int, AfterValidator(_check_anchor)]
 CanvasText = Annotated[str, AfterValidator(_check_canvas)]
+CameraText = Annotated[str, AfterValidator(_check_camera)]
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 NonEmptyNames = Annotated[
     list[NonEmpty], BeforeValidator(lambda x: [x] if isinstance(x, str) else x)
@@ -219,13 +226,19 @@ class MotionSettings(Section):
     """How the driver is read, and how its motion is laid onto the reference."""
 
     driver_kind: Annotated[
-        Literal["auto", "video", "poses", "pose-maps"], Option("--driver-kind", MOTION)
+        Literal["auto", "video", "poses", "pose-maps", "motion"], Option("--driver-kind", MOTION)
     ] = "auto"
-    """What DRIVER is; auto tells by the file. pose-maps: ready-drawn ones."""
+    """What DRIVER is; auto tells by the file. pose-maps: ready-drawn ones; motion: in space."""
     detector: Annotated[NonEmpty, Option("--detector", MOTION, "NAME")] = "auto"
     """auto (the best at hand), dwpose, dwpose-mm, mediapipe or mediapipe-tasks."""
     canvas: Annotated[CanvasText | None, Option("--canvas", MOTION, "WxH")] = None
     """Size of the picture, for pose files that do not tell it."""
+    camera: Annotated[CameraText | None, Option("--camera", MOTION, "KEY=VALUE,...")] = None
+    """View of a motion in space: azimuth=DEGREES, elevation=DEGREES, distance=FACTOR,
+    orbit=TURNS_PER_SECOND.
+
+    Azimuth 0 is before the person as they stand in the motion's first second, 90 at their left;
+    distance is a factor of the reference's own. Films and pose files have no other views."""
     start_s: Annotated[float | None, Option("--start", MOTION, "SECONDS")] = Field(None, ge=0)
     """Begin here in the driver."""
     end_s: Annotated[float | None, Option("--end", MOTION, "SECONDS")] = Field(None, gt=0)
@@ -237,17 +250,19 @@ class MotionSettings(Section):
     person: Annotated[PersonChoice, Option("--person", MOTION, "WHO")] = "largest"
     """Whom to follow: largest, left, right, center, N from the left, or X,Y in pixels of the
     driver."""
-    follow: Annotated[bool, Option("--follow/--no-follow", MOTION)] = False
-    """Keep a person in place who walks, or whom the camera follows."""
+    follow: Annotated[bool | None, Option("--follow/--no-follow", MOTION)] = None
+    """Keep a person in place who walks, or whom the camera follows (default: only a motion file's
+    who would leave the picture)."""
     smooth: Annotated[float | None, Option("--smooth", MOTION, "0..2")] = Field(None, ge=0, le=2)
     """Take out jitter, without lag: 0 none, 1 usual (default: 1 for a film, 0 for a file)."""
     max_gap_s: Annotated[float, Option("--max-gap", MOTION, "SECONDS")] = Field(0.5, ge=0)
     """Longest time without a detection that is filled; longer ones are held."""
     retarget: Annotated[
-        Literal["auto", "none", "align", "skeleton", "full"], Option("--retarget", MOTION)
+        Literal["auto", "none", "align", "skeleton", "full", "chain"], Option("--retarget", MOTION)
     ] = "auto"
-    """How motion is laid on: align (scale and shift), skeleton (the reference's bones) or full (its
-    face as well); auto: skeleton where both show a body, else align."""
+    """How motion is laid on: align (scale and shift), skeleton (the reference's bones), full (its
+    face as well) or chain (a body in space); auto: chain for motion files, else skeleton where both
+    show a body, else align."""
     anchor: Annotated[AnchorChoice, Option("--anchor", MOTION, "WHICH")] = "best"
     """Driver's frame that stands as the reference does: best, first or its number from 0."""
     expression: Annotated[float, Option("--expression", MOTION, "0..2")] = Field(1.0, ge=0, le=2)
@@ -262,6 +277,11 @@ class MotionSettings(Section):
             return None
         width, height = self.canvas.split("x")
         return int(width), int(height)
+
+    @property
+    def camera_view(self) -> CameraView:
+        """Where the camera of a motion in space stands."""
+        return CameraView() if self.camera is None else parse_camera_view(self.camera)
 
 
 class OutputSettings(Section):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +17,22 @@ from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.clip import Beside
 from magicpose_cli.pose.files.read_write import is_pose_file, read_clip
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.video import Clip, SelectedClip, Selection, probe, read_frames, select
+from magicpose_cli.video import (
+    Clip,
+    SelectedClip,
+    Selection,
+    exact_rate,
+    probe,
+    read_frames,
+    select,
+)
 from magicpose_cli.video.picture import PICTURE_SUFFIXES, picture_size
 
+if TYPE_CHECKING:
+    from magicpose_cli.body.skeletal_motion import SkeletalMotion
+
 DEFAULT_FPS = 25.0  # of pose files and folders that do not say
+SAME_FRAME = 1e-3  # of a frame: a motion's frame that is asked for so nearly is that frame
 
 
 @dataclass(frozen=True)
@@ -27,10 +40,12 @@ class Driver:
     """A driver that has been looked at, its frames chosen, nothing decoded yet.
 
     Attributes:
-        kind: "video", "poses" (a pose file) or "pose-maps" (ready-drawn pictures).
+        kind: "video", "poses" (a pose file), "pose-maps" (ready-drawn pictures) or "motion" (a
+            motion file).
         selected: the film and its chosen frames.
         selection: how these were chosen.
         people: of a pose file, everybody in each of its frames.
+        motion: of a motion file, its chosen frames.
         notes: what was assumed in reading it, a line each.
     """
 
@@ -38,6 +53,7 @@ class Driver:
     selected: SelectedClip
     selection: Selection
     people: tuple[list[Pose], ...] = ()
+    motion: SkeletalMotion | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,15 +94,52 @@ def open_driver(path: Path, motion: MotionSettings) -> Driver:
         InputError: for what cannot be read or does not fit.
     """
     selection = Selection(motion.start_s, motion.end_s, motion.every, motion.fps)
-    kind = motion.driver_kind
-    if kind == "auto":
-        kind = "poses" if is_pose_file(path) else "video"
+    asked = motion.driver_kind
+    kind = driver_kind_of(path) if asked == "auto" else asked
+    if kind == "motion":
+        return _open_motion(path, motion, selection)
     if kind == "poses":
         saved = read_clip(path, canvas=motion.canvas_size, measure=measure)
         selected = select(clip_of_poses(path, saved, motion.fps), selection)
-        return Driver(kind, selected, selection, tuple(saved.people), tuple(saved.notes))
+        people, notes = tuple(saved.people), tuple(saved.notes)
+        return Driver(kind, selected, selection, people, notes=notes)
     clip = probe(path, pictures_fps=motion.fps or DEFAULT_FPS)
     return Driver(kind, select(clip, selection), selection, notes=clip.notes)
+
+
+def driver_kind_of(path: Path) -> str:
+    """Tell by the file what a driver is: "motion", "poses" or "video"."""
+    from magicpose_cli.motion.motion_driver import is_driving_motion
+
+    if is_driving_motion(path):
+        return "motion"
+    return "poses" if is_pose_file(path) else "video"
+
+
+def _open_motion(path: Path, settings: MotionSettings, selection: Selection) -> Driver:
+    """Look at a motion file; another frame rate is made of its turns, not by repeating frames."""
+    from magicpose_cli.body.motion_editing import motion_at
+    from magicpose_cli.motion.motion_driver import MOTION_CANVAS, read_driving_motion
+
+    motion = read_driving_motion(path, settings)
+    count, rate = len(motion), exact_rate(motion.fps)
+    width, height = settings.canvas_size or MOTION_CANVAS
+    clip = Clip(
+        path=path,
+        kind="pictures",
+        width=width,
+        height=height,
+        rate=rate,
+        frame_count=count,
+        times=np.arange(count) / float(rate),
+    )
+    selected = select(clip, selection)
+    times = selected.start_s + np.arange(selected.frame_count) / float(selected.rate)
+    frames = np.minimum(times * float(rate), count - 1)
+    whole = np.round(frames)
+    frames = np.where(np.abs(frames - whole) < SAME_FRAME, whole, frames)
+    chosen = motion_at(motion, frames, selected.rate)
+    return Driver("motion", selected, selection, motion=chosen, notes=motion.notes)
 
 
 def measure(path: Path) -> Beside | None:

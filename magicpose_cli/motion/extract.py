@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import MotionSettings
@@ -18,6 +18,7 @@ from magicpose_cli.motion.driver import (
     DEFAULT_FPS,
     Driver,
     clip_of_poses,
+    driver_kind_of,
     measure,
     open_driver,
     rate_of,
@@ -47,6 +48,9 @@ from magicpose_cli.video import (
 )
 from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open_picture
 
+if TYPE_CHECKING:
+    from magicpose_cli.motion.motion_driver import LaidMotion
+
 
 @dataclass(frozen=True)
 class Extracted:
@@ -69,16 +73,19 @@ class Extracted:
 
 @dataclass(frozen=True)
 class _Source:
-    """What poses come from: a film, one picture, or a pose file with everybody in it."""
+    """What poses come from: a film, one picture, a pose file with everybody in it, or a motion."""
 
     path: Path
     film: Driver | None = None
     picture: Picture | None = None
     poses: PeopleClip | None = None
+    motion: Driver | None = None
 
     @property
-    def kind(self) -> Literal["film", "picture", "poses"]:
-        """Which of the three the poses come from."""
+    def kind(self) -> Literal["film", "picture", "poses", "motion"]:
+        """Which of the four the poses come from."""
+        if self.motion is not None:
+            return "motion"
         if self.film is not None:
             return "film"
         return "poses" if self.picture is None else "picture"
@@ -86,8 +93,9 @@ class _Source:
     @property
     def rate(self) -> Fraction:
         """Frames a second of what is drawn from it."""
-        if self.film is not None:
-            return self.film.rate
+        opened = self.film or self.motion
+        if opened is not None:
+            return opened.rate
         return rate_of(self.poses.fps if self.poses else None)
 
     def frames(self) -> Iterator[Picture]:
@@ -143,14 +151,17 @@ def extract_poses(
     source = _open(path, motion)
     _check_outputs(source, retarget_to, out, overlay_to, plot_to, overwrite)
     reference = _read_reference(retarget_to, motion) if retarget_to else None
-    found, detections = _find_people(source, motion, on_progress)
+    laid = _lay_motion_file(source, reference, motion, on_progress)
+    found, detections = _find_people(source, laid, motion, on_progress)
     fps, is_film = float(source.rate), source.kind == "film"
     report, moved, clip, person = None, None, found, None
     if is_film if follow is None else follow:
         cleanup = is_film if cleanup is None else cleanup
         person, report = follow_person(detections.people, fps, motion, cleanup=cleanup)
         clip = PeopleClip.of(person, found.fps)
-    if reference is not None:
+    if laid is not None:
+        moved = laid.retargeted
+    elif reference is not None:
         moved = retarget_person(person or found.largest, fps, reference.pose, motion)
         clip = PeopleClip.of(moved.poses, found.fps)
     if out is not None:
@@ -166,7 +177,25 @@ def extract_poses(
     return Extracted(clip, summarize(clip, report), report, moved, notes)
 
 
+def _lay_motion_file(
+    source: _Source,
+    reference: _Reference | None,
+    settings: MotionSettings,
+    on_progress: OnProgress,
+) -> LaidMotion | None:
+    """A motion file on the reference's body; None for other sources and other ways."""
+    if source.motion is None or source.motion.motion is None or reference is None:
+        return None
+    from magicpose_cli.motion.motion_driver import BODY_MODES, lay_motion
+
+    if settings.retarget not in BODY_MODES:
+        return None
+    return lay_motion(source.motion.motion, reference.pose, settings, on_progress)
+
+
 def _open(path: Path, motion: MotionSettings) -> _Source:
+    if driver_kind_of(path) == "motion":
+        return _Source(path, motion=open_driver(path, motion))
     if is_pose_file(path):
         return _Source(
             path,
@@ -216,9 +245,11 @@ def _check_outputs(
         check_plot(plot_to, overwrite)
     if overlay_to is None:
         return
-    if (source.kind == "poses") if retarget_to is None else is_pose_file(retarget_to):
+    shown = source.kind if retarget_to is None else driver_kind_of(retarget_to)
+    if shown in ("poses", "motion"):
+        kind = "pose" if shown == "poses" else "motion"
         raise InputError(
-            f"{retarget_to or source.path}: a pose file has no pictures to draw over; leave out "
+            f"{retarget_to or source.path}: a {kind} file has no pictures to draw over; leave out "
             "--overlay"
         )
     if source.kind != "picture":
@@ -250,11 +281,18 @@ def _read_reference(path: Path, motion: MotionSettings) -> _Reference:
 
 
 def _find_people(
-    source: _Source, motion: MotionSettings, on_progress: OnProgress
+    source: _Source, laid: LaidMotion | None, motion: MotionSettings, on_progress: OnProgress
 ) -> tuple[PeopleClip, Detections]:
-    """Everybody in each frame, and the same with what they wear where there are pictures."""
-    if source.film is not None:
-        film = source.film
+    """Everybody in each frame, and the same with what they wear where there are pictures.
+
+    Of a motion that is laid on a person already, that person.
+    """
+    if laid is not None and source.motion is not None:
+        persons = [[Detection(pose)] for pose in laid.retargeted.poses]
+        notes = (*source.motion.notes, *laid.notes)
+        clip = PeopleClip.of(laid.retargeted.poses, float(source.rate))
+        return clip, Detections(persons, "", notes)
+    if (film := source.film or source.motion) is not None:
         seen = detect_people(film, motion, on_progress)
         people = [[found.pose for found in frame] for frame in seen.people]
         clip = PeopleClip(people, film.clip.width, film.clip.height, float(film.rate))

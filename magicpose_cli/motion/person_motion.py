@@ -46,10 +46,23 @@ def retarget_person(
     Raises:
         DetectionError: where there is no target, or the two have no points in common.
     """
+    clip = in_place(clip, fps) if motion.follow else clip
+    mode = motion.retarget
+    if mode == "chain":
+        from magicpose_cli.motion.chain import retarget_in_space
+
+        mode = "auto"
+        if target is not None and not target.is_empty:
+            moved = retarget_in_space(
+                clip, target, fps,
+                anchor=str(motion.anchor), expression=motion.expression, head=motion.head,
+            )  # fmt: skip
+            if moved is not None:
+                return moved
     return retarget(
-        in_place(clip, fps) if motion.follow else clip,
+        clip,
         target,
-        motion.retarget,
+        mode,
         anchor=str(motion.anchor),
         expression=motion.expression,
         head=motion.head,

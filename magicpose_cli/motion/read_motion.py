@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from magicpose_cli.arrays import Picture
-from magicpose_cli.config.preset import Preset
+from magicpose_cli.config.preset import MotionSettings, Preset
 from magicpose_cli.motion.detections import Detections, detect_people
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.framing import (
@@ -27,6 +28,8 @@ from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.retargeting.missing_parts import names_of
 from magicpose_cli.pose.retargeting.retarget import Retargeted
+from magicpose_cli.pose.tracking.track import TrackReport
+from magicpose_cli.progress import OnProgress, silent
 
 GONE = 1 / 3  # of the joints outside of the picture: the person leaves it, not a raised hand
 FrameSize = tuple[int, int]
@@ -36,6 +39,16 @@ FrameSize = tuple[int, int]
 def needs_target(driver: Driver, preset: Preset) -> bool:
     """Whether the driver's motion is laid onto the reference's person."""
     return driver.kind != "pose-maps" and preset.motion.retarget != "none"
+
+
+def needs_detections(driver: Driver, preset: Preset) -> bool:
+    """Whether people have to be looked for in the driver's frames.
+
+    Ready-drawn maps have none, and a motion file is laid onto the reference in space.
+    """
+    if driver.kind == "motion":
+        return preset.motion.retarget not in ("auto", "chain")
+    return driver.kind != "pose-maps"
 
 
 def lacks_person(driver: Driver, preset: Preset, picture: Picture, size: FrameSize) -> bool:
@@ -56,6 +69,7 @@ def read_motion(
     preset: Preset,
     detections: Detections | None = None,
     shown_size: FrameSize | None = None,
+    on_progress: OnProgress = silent,
 ) -> Motion:
     """The driver's motion in the network's frame, moved onto the reference's body.
 
@@ -68,16 +82,16 @@ def read_motion(
         preset: how the motion is read, laid on and framed.
         detections: what `detect_people` has found; None looks now.
         shown_size: (width, height) of a result that is more than the network's frame.
+        on_progress: told of the frames of a motion file, or of those that are looked at here.
     """
     whole = (picture.shape[1], picture.shape[0])
     if driver.kind == "pose-maps":
         return _drawn_motion(driver, target, whole, size, preset)
-    settings, fps = preset.motion, float(driver.rate)
-    detections = detections or detect_people(driver, settings)
-    tracked, report = follow_person(
-        detections.people, fps, settings, cleanup=driver.kind != "poses"
-    )
-    moved = retarget_person(tracked, fps, target, settings)
+    settings = preset.motion
+    read = _lay_motion_file(driver, target, preset, on_progress)
+    if read is None:
+        read = _follow(driver, target, settings, detections, on_progress)
+    moved, tracked, report = read.moved, read.tracked, read.report
     framing, placing = _framings(driver, moved, target, whole, size, preset)
     shown = None
     if shown_size is not None:
@@ -86,15 +100,69 @@ def read_motion(
     poses = placing.clip(moved.poses)
     result = framing.between(shown) if shown else Framing((0, 0, *size), *size)
     notes = (
-        *driver.notes, *detections.notes, *report.notes(), *moved.notes(),
-        *_cut(shown or framing, target), *_leaving(result, poses, settings.follow),
+        *driver.notes, *read.notes, *moved.notes(),
+        *_cut(shown or framing, target), *_leaving(result, poses, read.is_followed),
     )  # fmt: skip
     motion = Motion(
-        poses, framing, detections.detector, moved.mode, moved.anchor, report, notes, shown=shown
+        poses, framing, read.detector, moved.mode, moved.anchor, report, notes, shown=shown
     )
     if shown and driver.kind == "video" and moved.anchor is not None:
         motion.tracked = tracked
     return motion
+
+
+@dataclass(frozen=True)
+class _ReadMotion:
+    """One person's motion, laid on.
+
+    Attributes:
+        moved: the poses in the reference's picture.
+        tracked: the poses in the driver's own, where it has pictures.
+        report: how the person was followed.
+        detector: that saw the person; "" for a file.
+        is_followed: whether the person is kept in place.
+        notes: a line each.
+    """
+
+    moved: Retargeted
+    tracked: PoseClip
+    report: TrackReport | None = None
+    detector: str = ""
+    is_followed: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def _follow(
+    driver: Driver,
+    target: Pose | None,
+    settings: MotionSettings,
+    detections: Detections | None,
+    on_progress: OnProgress,
+) -> _ReadMotion:
+    """The person who is followed through a film's frames or those of a pose file."""
+    fps = float(driver.rate)
+    detections = detections or detect_people(driver, settings, on_progress)
+    tracked, report = follow_person(
+        detections.people, fps, settings, cleanup=driver.kind == "video"
+    )
+    moved = retarget_person(tracked, fps, target, settings)
+    notes = (*detections.notes, *report.notes())
+    return _ReadMotion(moved, tracked, report, detections.detector, bool(settings.follow), notes)
+
+
+def _lay_motion_file(
+    driver: Driver, target: Pose | None, preset: Preset, on_progress: OnProgress
+) -> _ReadMotion | None:
+    """The motion of a file on the reference's body; None for other drivers and other ways."""
+    if driver.motion is None or target is None or needs_detections(driver, preset):
+        return None
+    from magicpose_cli.motion.motion_driver import lay_motion
+
+    laid = lay_motion(driver.motion, target, preset.motion, on_progress)
+    if laid is None:
+        return None
+    nobody = PoseClip.empty(0, 0)
+    return _ReadMotion(laid.retargeted, nobody, is_followed=laid.is_followed, notes=laid.notes)
 
 
 def _drawn_motion(

@@ -29,6 +29,8 @@ _MAX_FRAMES_REMEMBERED = 200_000
 _MAX_WARPS_REMEMBERED = 2  # references ready to be moved, some 50 MB each at 512 pixels
 DETECTION_SETTINGS = ("driver_kind", "canvas", "detector", "fps", "every", "start_s", "end_s")
 """The settings of motion that decide what is seen in a driver."""
+FILMING_SETTINGS = ("camera", "follow", "smooth")
+"""Those that further decide what is seen of a motion in space."""
 
 
 class FrameRenderer(Protocol):
@@ -139,7 +141,8 @@ class Resources:
         self, driver: Driver, settings: MotionSettings, on_progress: OnProgress = silent
     ) -> Detections:
         """Everybody in every frame of a driver, looked for once; see `detect_people`."""
-        key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in DETECTION_SETTINGS))
+        names = DETECTION_SETTINGS + (FILMING_SETTINGS if driver.motion is not None else ())
+        key = (_stamp(driver.clip.path), *(getattr(settings, name) for name in names))
         if not self._remember:
             return detect_people(driver, settings, on_progress)
         if key in self._without_people:

@@ -29,7 +29,12 @@ from magicpose_cli.motion.detections import detect_people, find_people
 from magicpose_cli.motion.driver import Driver, open_driver
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.motion.pose_maps import draw_maps
-from magicpose_cli.motion.read_motion import lacks_person, needs_target, read_motion
+from magicpose_cli.motion.read_motion import (
+    lacks_person,
+    needs_detections,
+    needs_target,
+    read_motion,
+)
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.run_record import Result, poses_path
 from magicpose_cli.run_report.finished_run import source_of
@@ -175,14 +180,15 @@ class _Sources:
     def driver_frames(self) -> Iterator[Picture]:
         """The driver's pictures; of a pose file everybody in it, drawn."""
         driver = self._driver()
-        if driver.kind != "poses":
+        if driver.kind not in ("poses", "motion"):
             yield from driver.frames(slice(0, self.count))
             return
         from magicpose_cli.pose.draw import draw
 
         size = (driver.clip.width, driver.clip.height)
-        for source in driver.selected.sources[: self.count]:
-            everybody = [draw(pose, size) for pose in driver.people[source]]
+        found = detect_people(driver, self._preset().motion, self.on_progress)
+        for people in found.people[: self.count]:
+            everybody = [draw(detection.pose, size) for detection in people]
             yield np.maximum.reduce([np.zeros((size[1], size[0], 3), np.uint8), *everybody])
 
     def pose_frames(self) -> Iterator[Picture]:
@@ -208,7 +214,7 @@ class _Sources:
             with nullcontext() if moves else suppress(MagicPoseError):
                 people = find_people(self._path(plan.reference), picture, preset.motion.detector)
                 target = people[0]
-        if driver.kind != "pose-maps":
+        if needs_detections(driver, preset):
             seen = detect_people(driver, preset.motion, self.on_progress)
         motion = read_motion(driver, target, picture, size, preset, seen)
         return draw_maps(driver, motion, plan.pose_canvas, size, preset, range(self.count))

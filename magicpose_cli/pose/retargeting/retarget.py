@@ -119,14 +119,44 @@ def retarget(
     frame = find_anchor(clip, target, anchor)
     ratios = compare_proportions(target, clip, frame)
     moved, mode, alike = _laid_on(clip, target, mode, ratios, frame, best=anchor == "best")
-    seen, reference = named_points(clip), named_points([target])[0]
     if mode == "full":
         _put_on_face(moved, retarget_face(clip, target, frame, expression=expression, head=head))
-    moved[~np.isfinite(seen)] = np.nan
+    moved[~np.isfinite(named_points(clip))] = np.nan
     meshes = carried_meshes(
         clip, moved, target, frame, alike=alike, expression=expression, head=head
     )
-    dropped, indices = missing_parts(target, seen, ratios.body_scale if ratios else 1.0)
+    scale = ratios.body_scale if ratios else 1.0
+    return completed(clip, target, moved, mode, frame, meshes=meshes, scale=scale)
+
+
+def completed(
+    clip: PoseClip,
+    target: Pose,
+    moved: Floats,
+    mode: str,
+    anchor: int,
+    *,
+    meshes: Points | None,
+    scale: float,
+) -> Retargeted:
+    """Make poses of points that are laid onto the reference.
+
+    Args:
+        clip: The driver's person.
+        target: The reference's person.
+        moved: (frames, points, 2) of POINT_NAMES in the target's picture, NaN where unseen; it is
+            changed in place.
+        mode: How they were laid on.
+        anchor: The driver's frame that was laid onto the reference.
+        meshes: (frames, 478, 3) dense faces in the target's picture.
+        scale: Reference pixels a pixel of the driver.
+
+    Returns:
+        Poses without the parts that the target lacks because the picture ends there, and with the
+        target's own of those that the driver hardly ever shows.
+    """
+    seen, reference = named_points(clip), named_points([target])[0]
+    dropped, indices = missing_parts(target, seen, scale)
     moved[:, indices] = np.nan
     lends = np.isfinite(moved[:, FACE]).any() and not np.isfinite(target.face).any()
     held, kept = keep_reference_parts(moved, reference)
@@ -134,7 +164,7 @@ def retarget(
     placed = PoseClip(
         target.width, target.height, points, scores, clip.body_3d, face_mesh=meshes, fps=clip.fps
     )
-    return Retargeted(placed, mode, frame, dropped, held, bool(lends))
+    return Retargeted(placed, mode, anchor, dropped, held, bool(lends))
 
 
 def _laid_on(
@@ -156,7 +186,7 @@ def _laid_on(
     alike = not best or bool(alike_lines(target, clip[frame]).any())
     moved = on_bones(clip, target, ratios, root, frame, alike)
     if alike:
-        _shift_onto(moved, named_points([target])[0], frame)
+        shift_onto_reference(moved, named_points([target])[0], frame)
     return moved, mode, alike
 
 
@@ -180,7 +210,7 @@ def _is_close(clip: PoseClip) -> bool:
     return bool(np.median(heights) >= CLOSE)
 
 
-def _shift_onto(moved: Floats, reference: Floats, frame: int) -> None:
+def shift_onto_reference(moved: Floats, reference: Floats, frame: int) -> None:
     """Shift body and head, in place, onto the reference's in a frame that stands as it does.
 
     No bone's length is known to the pixel. moved: (frames, points, 2) of POINT_NAMES.
