@@ -16,7 +16,7 @@ import numpy as np
 
 from magicpose_cli.benchmarks.tracking_benchmark import TRACKED_FPS, drawn_motions, measure_tracking
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.evaluation.pairs import FIRST_SEED, drawn_pairs, to_uint8
+from magicpose_cli.evaluation.pairs import FIRST_SEED, to_uint8
 from magicpose_cli.evaluation.pose_following import body_error, face_error
 from magicpose_cli.evaluation.samples import MadeSample, Sample
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
@@ -132,7 +132,9 @@ def measure_poses(
     seed = TEST_SEEDS + FIRST_SEED
     total = people + films * FILM_FRAMES
     samples: list[Sample] = []
-    for sample in drawn_pairs(people, (DETECTED_PICTURE_PX, DETECTED_PICTURE_PX)).open():
+    for sample in synthetic_pairs(
+        "drawn", people, (DETECTED_PICTURE_PX, DETECTED_PICTURE_PX)
+    ).open():
         samples.append(sample)
         on_progress(Progress("drawing", len(samples), total, "pictures"))
     clips: list[list[Sample]] = []

@@ -25,7 +25,7 @@ from magicpose_cli.benchmarks.render_benchmark import (
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.evaluation.extras import needed
-from magicpose_cli.evaluation.pairs import drawn_pairs
+from magicpose_cli.evaluation.pairs import synthetic_pairs
 from magicpose_cli.evaluation.pixels import psnr, ssim
 from magicpose_cli.evaluation.pose_following import PoseReader, body_error, found_share
 from magicpose_cli.evaluation.samples import MadeSample, Sample
@@ -169,7 +169,7 @@ def measure_shortcuts(
     variants, missing = shortcut_variants(base)
     weights = Weights(steps=steps, guidance=guidance)
     size = base.size_for(weights.pipeline(base).config.sample_size)
-    samples = list(drawn_pairs(drawn, size).open())
+    samples = list(synthetic_pairs("drawn", drawn, size).open())
     with ExitStack() as stack:
         reader = None
         if detector != "none":

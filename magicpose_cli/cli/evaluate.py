@@ -41,6 +41,8 @@ def command(
         help="Model to evaluate; several times for one table of several.")] = None,
     drawn: Annotated[int | None, typer.Option(min=1, max=100_000, metavar="N",
         help="Pairs of drawn people that no training has seen (default: 256).")] = None,
+    rendered: Annotated[int | None, typer.Option(min=1, max=100_000, metavar="N",
+        help="Pairs of rendered people that no training has seen, instead.")] = None,
     data: Annotated[Path | None, typer.Option(metavar="DATA",
         help="Clips of a folder written by `magicpose dataset` instead.")] = None,
     films: Annotated[list[Path] | None, typer.Option("--films", metavar="FILM|FOLDER",
@@ -65,9 +67,9 @@ def command(
 ) -> None:  # fmt: skip
     """Measure generated pictures against the truth, as a table, JSON and a page.
 
-    With --model, models make pairs of drawn people (or of DATA) and are compared; with RESULT and
-    TRUTH, finished videos are. With --films, a model lets films of real people act themselves
-    again, as `animate` does.
+    With --model, models make pairs of drawn or rendered people (or of DATA) and are compared; with
+    RESULT and TRUTH, finished videos are. With --films, a model lets films of real people act
+    themselves again, as `animate` does.
 
     Examples:
     * `magicpose evaluate --model mini --model runs/mine/model --drawn 64`
@@ -91,8 +93,8 @@ def command(
     from magicpose_cli.run.fingerprint import versions
     from magicpose_cli.run.preflight import resolve_preset
 
-    _check_usage(result, truth, model, drawn, data, reference, grid)
-    _check_films(films, at, result, model, typed, bool(drawn or data or grid))
+    _check_usage(result, truth, model, [drawn, rendered, data], reference, grid)
+    _check_films(films, at, result, model, typed, bool(drawn or rendered or data or grid))
     check_report(out, overwrite)
     if grid is not None:
         check_grid(grid, overwrite)
@@ -116,8 +118,9 @@ def command(
                 )  # fmt: skip
             else:
                 evaluation = evaluate_models(
-                    model or ["auto"], settings, sample_grid, drawn=drawn or 256, data=data,
-                    detector=detector, grid=grid, on_progress=on_progress,
+                    model or ["auto"], settings, sample_grid, drawn=drawn or 256,
+                    rendered=rendered, data=data, detector=detector, grid=grid,
+                    on_progress=on_progress,
                 )  # fmt: skip
         run = {"command": shlex.join(["magicpose", *sys.argv[1:]]), "versions": versions()}
         numbers = write_report(out, evaluation, sample_grid, run, overwrite)
@@ -134,20 +137,21 @@ def _check_usage(
     result: Path | None,
     truth: Path | None,
     model: list[str] | None,
-    drawn: int | None,
-    data: Path | None,
+    pairs: list[int | Path | None],
     reference: Path | None,
     grid: Path | None,
 ) -> None:
     """Either models or finished videos; a mixture is wrong usage."""
     if (result is None) != (truth is None):
         raise typer.BadParameter("RESULT needs a TRUTH to be held against")
-    if result is not None and (model or drawn or data or grid):
-        raise typer.BadParameter("give either RESULT and TRUTH, or --model with --drawn or --data")
+    if result is not None and (model or any(pairs) or grid):
+        raise typer.BadParameter(
+            "give either RESULT and TRUTH, or --model with --drawn, --rendered or --data"
+        )
     if result is None and reference:
         raise typer.BadParameter("--reference goes with RESULT and TRUTH")
-    if drawn and data:
-        raise typer.BadParameter("give either --drawn or --data")
+    if sum(map(bool, pairs)) > 1:
+        raise typer.BadParameter("give one of --drawn, --rendered and --data")
 
 
 def _check_films(
@@ -162,7 +166,7 @@ def _check_films(
     if not films and (at is not None or any(key in typed for key in OF_FILMS)):
         raise typer.BadParameter("--at, --every and --end go with --films")
     if films and (result is not None or has_others):
-        raise typer.BadParameter("give either --films, or RESULT and TRUTH, or --drawn or --data")
+        raise typer.BadParameter("give either --films, or RESULT and TRUTH, or --model")
     if films and model and len(model) > 1:
         raise typer.BadParameter("--films takes one --model; run it once for each")
 

@@ -64,7 +64,7 @@ class Evaluation:
     """Every number of a run; names, clips and poses go with the rows of each model.
 
     Attributes:
-        kind: Of the samples: "drawn", "data", "videos" or "films".
+        kind: Of the samples: "drawn", "rendered", "data", "videos" or "films".
         description: Of the samples, for people.
         metrics: What is measured picture by picture.
         missing: What was not measured, and why, by key.
@@ -115,6 +115,7 @@ def evaluate_models(
     sample_grid: SampleGrid,
     *,
     drawn: int | None = None,
+    rendered: int | None = None,
     data: Path | None = None,
     detector: str = "auto",
     grid: Path | None = None,
@@ -127,6 +128,7 @@ def evaluate_models(
         preset: Device, size, steps, guidance, seed and batch size for all models.
         sample_grid: Keeps strips of the pictures.
         drawn: How many pairs of drawn people.
+        rendered: Or how many of rendered ones.
         data: A folder of `magicpose dataset` instead.
         detector: A name, or "none" to go without pose following.
         grid: Where to draw one person in eight poses and eight people in one, by the first model.
@@ -138,12 +140,17 @@ def evaluate_models(
     from magicpose_cli.diffusion.checkpoint.loading import resolve_model
     from magicpose_cli.evaluation.disentangling import draw_grid
     from magicpose_cli.evaluation.generate import ModelPredictor, unique_names
-    from magicpose_cli.evaluation.pairs import data_pairs, drawn_pairs
+    from magicpose_cli.evaluation.pairs import data_pairs, synthetic_pairs
     from magicpose_cli.rendering.local import pick_device
 
     folders = [resolve_model(name) for name in models]
     size = _common_size(folders, preset)
-    samples = drawn_pairs(drawn or 0, size) if data is None else data_pairs(data, size)
+    if data is not None:
+        samples = data_pairs(data, size)
+    elif rendered:
+        samples = synthetic_pairs("rendered", rendered, size)
+    else:
+        samples = synthetic_pairs("drawn", drawn or 0, size)
 
     def predictor(name: str, folder: Path) -> Callable[[], Predictor]:
         own = preset.with_options(model__name=str(folder))

@@ -18,6 +18,7 @@ from magicpose_cli.evaluation.strips import SampleGrid, parts_of_strip
 from magicpose_cli.evaluation.table import clip_rows, formatted, heads, table_rows
 from magicpose_cli.evaluation.totals import column
 from magicpose_cli.files import check_writable, whole_folder, write_json
+from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS
 
 JSON_NAME, HTML_NAME = "metrics.json", "report.html"
 REPORT_FILES = r"metrics\.json|report\.html"
@@ -80,7 +81,7 @@ def as_json(
     def as_entry(model: EvaluatedModel) -> dict[str, Any]:
         totals = {key: asdict(total) for key, total in evaluation.totals(model).items()}
         clips = {}
-        if evaluation.kind != "drawn":
+        if evaluation.kind not in SYNTHETIC_KINDS:
             for clip in dict.fromkeys(evaluation.clips):
                 clips[clip] = evaluation.totals_of_clip(model, clip)
         return {
@@ -224,7 +225,7 @@ def _captioned(evaluation: Evaluation, model: EvaluatedModel, index: int) -> str
 
 def _clip_tables(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Of videos, films and data folders, the means of each clip."""
-    if evaluation.kind == "drawn":
+    if evaluation.kind in SYNTHETIC_KINDS:
         return []
     return [
         {"name": model.name, "rows": clip_rows(evaluation, model, MAX_LISTED_CLIPS)}

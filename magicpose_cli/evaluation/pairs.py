@@ -1,4 +1,4 @@
-"""Pairs to be made by a model: drawn people of the test seeds, or clips of a data folder."""
+"""Pairs to be made by a model: synthetic people of the test seeds, or clips of a data folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.evaluation.samples import Sample, SampleSet
+from magicpose_cli.synthetic.sources import SyntheticKind, synthetic_people
 
 if TYPE_CHECKING:
     import torch
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
     from magicpose_cli.dataset.clips import ClipFolder
     from magicpose_cli.synthetic.people import DrawnMotion, Identity
 
-PEOPLE_CHUNK = 8  # people drawn at once; decides who is drawn, so it must not change
+PEOPLE_CHUNK = 8  # people made at once; decides who is made, so it must not change
 FIRST_SEED = 1 << 20  # behind the test seeds that tests use
 
 
-def drawn_pairs(count: int, size: tuple[int, int]) -> SampleSet:
-    """Draw people of the test seeds, each in two poses; the first `count` of an endless row.
+def synthetic_pairs(kind: SyntheticKind, count: int, size: tuple[int, int]) -> SampleSet:
+    """Make people of the test seeds, each in two poses; the first `count` of an endless row.
 
     Args:
+        kind: Drawn, rendered, or both in turns.
         count: How many people.
         size: (width, height) in pixels, which have to be equal.
 
@@ -33,20 +35,19 @@ def drawn_pairs(count: int, size: tuple[int, int]) -> SampleSet:
     width, height = size
     if width != height:
         raise ConfigError(
-            f"size {width}x{height}: drawn people come in squares; give one side, such as {width}"
+            f"size {width}x{height}: {kind} people come in squares; give one side, such as {width}"
         )
 
     def opened() -> Iterator[Sample]:
-        from magicpose_cli.synthetic.people import TEST_SEEDS, draw_people
+        from magicpose_cli.synthetic.people import TEST_SEEDS
 
         for start in range(0, count, PEOPLE_CHUNK):
-            people = draw_people(
-                TEST_SEEDS + FIRST_SEED + start // PEOPLE_CHUNK, PEOPLE_CHUNK, 2, width
-            )
+            seed = TEST_SEEDS + FIRST_SEED + start // PEOPLE_CHUNK
+            people = synthetic_people(kind, seed, PEOPLE_CHUNK, 2, width)
             pictures, labels, poses = to_uint8(people.images), people.labels, people.poses()
             for index in range(min(PEOPLE_CHUNK, count - start)):
                 one, other = 2 * index, 2 * index + 1
-                name = f"drawn {start + index:04d}"
+                name = f"{kind} {start + index:04d}"
                 yield Sample(
                     name=name,
                     clip=name,
@@ -59,7 +60,7 @@ def drawn_pairs(count: int, size: tuple[int, int]) -> SampleSet:
                 )
 
     return SampleSet(
-        "drawn", f"{count} drawn people of the test seeds, two poses each", count, opened
+        kind, f"{count} {kind} people of the test seeds, two poses each", count, opened
     )
 
 

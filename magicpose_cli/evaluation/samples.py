@@ -114,7 +114,7 @@ class SampleSet:
     """Samples that can be gone through again and again, one in memory at a time.
 
     Attributes:
-        kind: "drawn", "data", "videos" or "films".
+        kind: "drawn", "rendered", "data", "videos" or "films".
         description: For people.
         count: How many there are.
         open: Begins to go through them.

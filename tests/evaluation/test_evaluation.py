@@ -18,7 +18,7 @@ from magicpose_cli.evaluation.evaluation import evaluate_models, evaluate_videos
 from magicpose_cli.evaluation.evaluation_report import write_report
 from magicpose_cli.evaluation.generate import ModelPredictor, unique_names
 from magicpose_cli.evaluation.metrics import COPY, TRUTH
-from magicpose_cli.evaluation.pairs import data_pairs, drawn_pairs
+from magicpose_cli.evaluation.pairs import data_pairs, synthetic_pairs
 from magicpose_cli.evaluation.strips import SampleGrid
 from magicpose_cli.evaluation.table import table_rows
 from magicpose_cli.evaluation.warped_samples import WarpedSamples
@@ -39,7 +39,7 @@ def fast():
 
 
 def test_drawn_pairs_are_the_same_people_in_other_poses_and_fixed(fast):
-    few, more = drawn_pairs(3, (64, 64)), drawn_pairs(9, (64, 64))
+    few, more = synthetic_pairs("drawn", 3, (64, 64)), synthetic_pairs("drawn", 9, (64, 64))
     first, again = list(few.open()), list(more.open())
     assert (len(first), len(again)) == (3, 9)
     for one, other in zip(first, again, strict=False):
@@ -49,14 +49,14 @@ def test_drawn_pairs_are_the_same_people_in_other_poses_and_fixed(fast):
         assert corner <= 1 or one.mask[0, 0]
     assert len({sample.truth.tobytes() for sample in again}) == 9
     with pytest.raises(ConfigError, match="64x128"):
-        drawn_pairs(3, (64, 128))
+        synthetic_pairs("drawn", 3, (64, 128))
 
 
 @pytest.mark.slow
 def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
     preset = fast.with_options(model__name=str(tiny_model))
     predictor = ModelPredictor("tiny", tiny_model, preset, (64, 64))
-    samples = list(drawn_pairs(3, (64, 64)).open())
+    samples = list(synthetic_pairs("drawn", 3, (64, 64)).open())
     together = [picture for _, picture in predictor.predict(samples)]
     for sample, picture in zip(samples, together, strict=True):
         (alone,) = predictor.pictures([sample])
@@ -77,7 +77,7 @@ def test_a_batch_of_references_gives_what_each_alone_gives(tiny_model, fast):
 @pytest.mark.slow
 def test_a_model_may_keep_the_references_background(tiny_model, fast, any_color):
     preset = fast.with_options(model__name=str(tiny_model))
-    samples = list(drawn_pairs(3, (64, 64)).open())
+    samples = list(synthetic_pairs("drawn", 3, (64, 64)).open())
     plain = ModelPredictor("tiny", tiny_model, preset, (64, 64))
     keeps = ModelPredictor(
         "tiny", tiny_model, preset.with_options(frame__keep_background=True), (64, 64)
@@ -95,7 +95,7 @@ def test_a_model_may_keep_the_references_background(tiny_model, fast, any_color)
 @pytest.mark.slow
 def test_a_model_may_move_the_references_own_pixels(tiny_model, fast, any_color):
     preset = fast.with_options(model__name=str(tiny_model), frame__keep_background=True)
-    samples = list(drawn_pairs(3, (128, 128)).open())
+    samples = list(synthetic_pairs("drawn", 3, (128, 128)).open())
     predictors = {
         warp: ModelPredictor("tiny", tiny_model, preset.with_options(frame__warp=warp), (128, 128))
         for warp in ("auto", "on", "off")
@@ -116,7 +116,7 @@ def test_a_model_may_move_the_references_own_pixels(tiny_model, fast, any_color)
 @pytest.mark.slow
 def test_a_network_that_is_not_trusted_shows_what_the_reference_does_not():
     preset = Preset().with_options(model__name="mini", sampling__steps="1", frame__size=128)
-    samples = list(drawn_pairs(2, (128, 128)).open())
+    samples = list(synthetic_pairs("drawn", 2, (128, 128)).open())
     predictor = ModelPredictor("mini", MINI, preset, (128, 128))
     assert predictor.metadata["warp"] is True and predictor.metadata["keep_background"] is True
     for sample, picture in zip(samples, predictor.pictures(samples), strict=True):
@@ -130,7 +130,7 @@ def test_a_network_that_is_not_trusted_shows_what_the_reference_does_not():
 
 
 def test_the_cases_of_a_clip_share_what_is_made_of_their_reference():
-    first, second = drawn_pairs(2, (128, 128)).open()
+    first, second = synthetic_pairs("drawn", 2, (128, 128)).open()
     warped = WarpedSamples(False, 1.0)
     prepared = warped.of(first)
     copied = replace(first, reference=first.reference.copy(), pose=first.reference_pose)
