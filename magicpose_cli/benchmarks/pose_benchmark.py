@@ -16,7 +16,7 @@ import numpy as np
 
 from magicpose_cli.benchmarks.tracking_benchmark import TRACKED_FPS, drawn_motions, measure_tracking
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.evaluation.pairs import FIRST_SEED, to_uint8
+from magicpose_cli.evaluation.pairs import FIRST_SEED, synthetic_pairs, to_uint8
 from magicpose_cli.evaluation.pose_following import body_error, face_error
 from magicpose_cli.evaluation.samples import MadeSample, Sample
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
