@@ -8,21 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magicpose_cli.body.model import Body
 from magicpose_cli.synthetic.canvas import LABELS
 from magicpose_cli.synthetic.rendered.fabrics import (
-    ARM,
-    LEG,
-    TORSO,
+    ARM_COLUMN,
+    LEG_COLUMN,
+    TORSO_COLUMN,
     color,
     garment_texture,
     linear_rgba,
     texture_place,
 )
+from magicpose_cli.synthetic.rendered.figure import Figure
 from magicpose_cli.synthetic.rendered.surfaces import Cloth, Surface, layer_cloth
 
-ARM_JOINTS = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
-LEG_JOINTS = ("upperleg", "lowerleg", "foot", "toe")
 TORSO_LOW_M = -0.5  # of the torso's column in the texture, from the hips
 HIDDEN_MARGIN_M = 0.025  # skin farther inside of a garment is left out
 
@@ -78,74 +76,6 @@ def sample_tailoring(rng: np.random.Generator, is_woman: bool) -> Tailoring:
         jacket=float(rng.uniform(0.85, 0.97)) if rng.random() < 0.22 else None,
         sock=float(rng.uniform(0.0, 0.25)),
     )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Figure:
-    """A body at rest with what tells its parts apart: V vertices.
-
-    Attributes:
-        body: with all layers.
-        rest: (V, 3) meters.
-        joints: (J, 3) meters.
-        arm: (V,) share of the arms' joints in the skinning.
-        leg: (V,) of the legs'.
-        head: (V,) of the head's and the upper neck's.
-        arm_along: (V,) 0 at the shoulder, 1 at the wrist of its own side.
-        leg_along: (V,) 0 at the hip, 1 at the ankle.
-    """
-
-    body: Body
-    rest: Tensor
-    joints: Tensor
-    arm: Tensor
-    leg: Tensor
-    head: Tensor
-    arm_along: Tensor
-    leg_along: Tensor
-
-    @staticmethod
-    def of(body: Body, rest: Tensor, joints: Tensor) -> Figure:
-        """Rest (V, 3), joints (J, 3)."""
-
-        def share(starts: tuple[str, ...]) -> Tensor:
-            own = torch.tensor([name.startswith(starts) for name in body.joint_names])
-            return body.weights[:, own].sum(1)
-
-        return Figure(
-            body,
-            rest,
-            joints,
-            share(ARM_JOINTS),
-            share(LEG_JOINTS),
-            share(("head", "neck03", "neck02", "eye")),
-            _along(body, rest, joints, "upperarm01", "wrist"),
-            _along(body, rest, joints, "upperleg01", "foot"),
-        )
-
-    def joint(self, name: str) -> Tensor:
-        """(3,) where a joint is at rest."""
-        return self.joints[self.body.joint(name)]
-
-    @property
-    def hip_m(self) -> float:
-        """Height of the hip joints."""
-        return float(self.joint("upperleg01.L")[1])
-
-    @property
-    def neck(self) -> Tensor:
-        """(3,) the neck's lower end."""
-        return self.joint("neck01")
-
-
-def _along(body: Body, rest: Tensor, joints: Tensor, first: str, last: str) -> Tensor:
-    """(V,) where along the limb of its own side each vertex lies, 0..1 between its ends."""
-    found = []
-    for side in ("L", "R"):
-        start, end = joints[body.joint(f"{first}.{side}")], joints[body.joint(f"{last}.{side}")]
-        axis = end - start
-        found.append((rest - start) @ axis / (axis @ axis))
-    return torch.where(rest[:, 0] > 0, found[0], found[1])
 
 
 def top_field(figure: Figure, tailoring: Tailoring, sleeve: float) -> Tensor:
@@ -316,10 +246,11 @@ def _unrolled(figure: Figure, cloth: Cloth, label: str) -> Tensor:
     corners = cloth.rest[cloth.faces]
     low = TORSO_LOW_M
     middle = figure.joint("spine03") * corners.new_tensor([0.0, 0, 1])
-    uv = texture_place(TORSO, *_around(corners, middle, corners.new_tensor([0.0, 1, 0]), low))
+    up = corners.new_tensor([0.0, 1, 0])
+    uv = texture_place(TORSO_COLUMN, *_around(corners, middle, up, low))
     for column, own, first, last in (
-        (ARM, arm, "wrist", "upperarm01"),
-        (LEG, leg, "foot", "upperleg01"),
+        (ARM_COLUMN, arm, "wrist", "upperarm01"),
+        (LEG_COLUMN, leg, "foot", "upperleg01"),
     ):
         for side, sign in (("L", 1), ("R", -1)):
             here = own & (corners[:, :, 0].mean(1) * sign > 0)

@@ -14,7 +14,7 @@ from magicpose_cli.synthetic.canvas import LABELS
 from magicpose_cli.synthetic.rendered.complexion import Complexion
 from magicpose_cli.synthetic.rendered.fabrics import smooth_noise
 from magicpose_cli.synthetic.rendered.face_paint import mean_face_points
-from magicpose_cli.synthetic.rendered.garments import Figure
+from magicpose_cli.synthetic.rendered.figure import Figure
 from magicpose_cli.synthetic.rendered.skin import scalp_field
 from magicpose_cli.synthetic.rendered.surfaces import Cloth, Surface, layer_cloth
 
@@ -91,8 +91,8 @@ def grow_hair(figure: Figure, haircut: Haircut, complexion: Complexion) -> list[
 def hair_texture(tone: Floats, haircut: Haircut, rng: np.random.Generator) -> Tensor:
     """(h, w, 4) linear: strands run down the texture; the fourth number tells them apart, 0..1."""
     height, width = TEXTURE_SHAPE
-    fine = smooth_noise(rng, height, width, 3 + 30 * haircut.curls, 70 / (1 + 4 * haircut.curls))
-    locks = smooth_noise(rng, height, width, 2 + 12 * haircut.curls, 16 / (1 + 3 * haircut.curls))
+    fine = smooth_noise(rng, (height, width), 3 + 30 * haircut.curls, 70 / (1 + 4 * haircut.curls))
+    locks = smooth_noise(rng, (height, width), 2 + 12 * haircut.curls, 16 / (1 + 3 * haircut.curls))
     light = np.exp(0.28 * fine + 0.22 * locks)
     picture = np.clip(tone, 0.01, 1) ** 2.2 * light[..., None]
     rank = np.argsort(np.argsort((fine + 0.8 * locks).ravel())).reshape(height, width)

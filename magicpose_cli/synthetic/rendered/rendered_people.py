@@ -9,28 +9,27 @@ import torch
 from torch import Tensor
 
 from magicpose_cli.arrays import Floats
-from magicpose_cli.body.layout import BODY_PARTS, LAYERS, POSE_SLICES
+from magicpose_cli.body.layout import LAYERS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.phenotypes import shape_from_phenotypes
-from magicpose_cli.synthetic.canvas import LABELS, SKIN_LABEL
 from magicpose_cli.synthetic.people import DrawnPoints, People
-from magicpose_cli.synthetic.rendered.complexion import Complexion, sample_complexion
-from magicpose_cli.synthetic.rendered.garments import (
-    Figure,
-    Tailoring,
-    dress,
-    sample_tailoring,
+from magicpose_cli.synthetic.rendered.anatomy import (
+    eye_surfaces,
+    mouth_surfaces,
+    skin_surface,
 )
+from magicpose_cli.synthetic.rendered.complexion import Complexion, sample_complexion
+from magicpose_cli.synthetic.rendered.figure import Figure
+from magicpose_cli.synthetic.rendered.garments import Tailoring, dress, sample_tailoring
 from magicpose_cli.synthetic.rendered.hair import Haircut, grow_hair, sample_haircut
 from magicpose_cli.synthetic.rendered.joint_motion import (
-    SHARES,
+    STYLE_SHARES,
     STYLES,
     BodyClip,
     sample_body_clip,
 )
 from magicpose_cli.synthetic.rendered.scene_renderer import Mesh, SceneRenderer
 from magicpose_cli.synthetic.rendered.scenes import SHOTS, sample_scene
-from magicpose_cli.synthetic.rendered.skin import skin_texture
 from magicpose_cli.synthetic.rendered.surfaces import Surface
 
 SHOT_SHARES = {"talk": (0.1, 0.4, 0.5), "gesture": (0.3, 0.5, 0.2), "dance": (0.75, 0.25, 0.0)}
@@ -127,85 +126,10 @@ def dressed(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor
     garments, hidden = dress(figure, identity.tailoring, np.random.default_rng(identity.seed))
     hair = grow_hair(figure, identity.haircut, identity.complexion)
     scalp = 0.95 if hair else 0.35
-    surfaces = [_skin(body, identity, rest, hidden, scalp)]
-    surfaces += _mouth(body, rest)
-    surfaces += _eyes(body, identity, rest, joints)
+    surfaces = [skin_surface(body, identity.complexion, rest, hidden, scalp)]
+    surfaces += mouth_surfaces(body, rest)
+    surfaces += eye_surfaces(body, identity.iris, rest)
     return surfaces + garments + hair
-
-
-def _part(
-    body: Body, rest: Tensor, faces: Tensor, texture: Tensor, kind: str, uv: Tensor
-) -> Surface:
-    used, index = torch.unique(faces, return_inverse=True)
-    return Surface(
-        SKIN_LABEL, kind, rest[:, used], body.weights[used], index, uv, texture,
-        is_hidden_from_light=kind in ("eyes", "mouth"),
-    )  # fmt: skip
-
-
-def _skin(
-    body: Body, identity: RenderedIdentity, rest: Tensor, hidden: Tensor, scalp: float
-) -> Surface:
-    layer = body.layers["skin"]
-    faces, corners = body.faces[layer], body.corners[layer]
-    mouth = body.face_parts[layer] == BODY_PARTS.index("mouth")
-    keep = ~hidden[faces].all(1) & ~mouth
-    texture = skin_texture(Body.load(), identity.complexion, scalp)
-    return _part(body, rest, faces[keep], texture, "skin", body.uv[corners[keep]])
-
-
-def _mouth(body: Body, rest: Tensor) -> list[Surface]:
-    """The cavity, the tongue and the teeth, each of one color."""
-    skin = body.layers["skin"]
-    own = body.face_parts[skin] == BODY_PARTS.index("mouth")
-    parts = [
-        (body.faces[skin][own], (0.16, 0.03, 0.03)),
-        (body.faces[body.layers["tongue"]], (0.42, 0.13, 0.13)),
-        (body.faces[body.layers["teeth"]], (0.62, 0.58, 0.5)),
-    ]
-    found = []
-    for faces, tone in parts:
-        texture = torch.tensor([*tone, 1.0]).expand(2, 2, 4)
-        uv = torch.full((len(faces), 3, 2), 0.5)
-        found.append(_part(body, rest, faces, texture, "mouth", uv))
-    return found
-
-
-def _eyes(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor) -> list[Surface]:
-    texture = eye_texture(identity.iris)
-    faces = body.faces[body.layers["eyes"]]
-    middle = rest[0, faces].mean(1)
-    found = []
-    for side, sign in (("L", 1), ("R", -1)):
-        own = faces[middle[:, 0] * sign > 0]
-        vertices = rest[0, torch.unique(own)]
-        center = (vertices.amin(0) + vertices.amax(0)) / 2
-        radius = float((vertices - center).norm(dim=1).median())
-        away = rest[0, own] - center
-        uv = 0.5 + 0.5 * away[..., :2] / radius / 1.1
-        behind = (away[..., 2] < 0)[..., None]
-        uv = torch.where(behind, torch.full_like(uv, 0.02), uv)
-        found.append(_part(body, rest, own, texture, "eyes", uv))
-    return found
-
-
-def eye_texture(iris: Floats) -> Tensor:
-    """(h, w, 4) linear: an eye as seen from before; the ball fills the picture but for a tenth."""
-    size = 128
-    y, x = np.mgrid[:size, :size] / (size - 1) * 2.2 - 1.1
-    away, angle = np.hypot(x, y), np.arctan2(y, x)
-    white = np.array([0.87, 0.83, 0.8]) - 0.12 * np.clip(away[..., None] - 0.4, 0, 1) * [0, 1, 1]
-    rays = 1 + 0.18 * np.sin(angle * 23) + 0.12 * np.sin(angle * 41 + 1)
-    ring = np.clip((away - 0.34) / 0.06, 0, 1)
-    colored = iris * (rays * (1.15 - 0.75 * ring))[..., None]
-    soft = 1 / 0.03
-    share = np.clip((0.41 - away) * soft, 0, 1)[..., None]
-    pupil = np.clip((0.17 - away) * soft, 0, 1)[..., None]
-    picture = white * (1 - share) + colored * share
-    picture = picture * (1 - pupil) + 0.02 * pupil
-    linear = np.clip(picture, 0, 1) ** 2.2
-    full = np.concatenate([linear, np.ones((size, size, 1))], axis=2)
-    return torch.from_numpy(full.astype(np.float32))
 
 
 def render_clip(
@@ -223,8 +147,8 @@ def render_clip(
     body = Body.load(LAYERS)
     who, what, where = (np.random.default_rng([seed, i]) for i in range(3))
     identity = sample_identity(body, who)
-    style = style or str(what.choice(STYLES, p=SHARES))
-    motion = sample_body_clip(body, what, frames, style)
+    style = style or str(what.choice(STYLES, p=STYLE_SHARES))
+    motion = sample_body_clip(body, body.rest(identity.shape), what, frames, style)
     shot = shot or str(where.choice(SHOTS, p=SHOT_SHARES[style]))
     return _rendered(body, identity, motion, where, size, shot, seed)
 
@@ -306,6 +230,3 @@ def render_people(seed: int, count: int, frames: int, size: int) -> People:
         torch.cat([clip.labels for clip in clips]),
         DrawnPoints(points[:, POSE_SLICES["body"]], points[:, POSE_SLICES["face"]], hands),
     )
-
-
-assert LABELS[SKIN_LABEL] == "skin"

@@ -1,8 +1,8 @@
-"""Pictures of a dressed body in its scene: rasterized, lit with shadows, exposed as a camera does."""
+"""Pictures of a dressed body in its scene: rasterized, lit with shadows, exposed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,13 +10,12 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate, normalize
 
 from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.renderer import Fragments, rasterize, vertex_normals
-from magicpose_cli.synthetic.rendered.scenes import (
-    Light,
-    Scene,
+from magicpose_cli.synthetic.rendered.backgrounds import (
     background_light,
     background_points,
     blurred,
 )
+from magicpose_cli.synthetic.rendered.scenes import Light, Scene
 from magicpose_cli.synthetic.rendered.surfaces import Surface
 
 SUPERSAMPLING = 2
@@ -289,6 +288,4 @@ def _wrinkled(normals: Tensor, place: Tensor, number: int) -> Tensor:
 
 
 def _scaled(scene: Scene, factor: int) -> Scene:
-    from dataclasses import replace
-
     return replace(scene, camera=scene.camera.scaled(factor))

@@ -17,7 +17,7 @@ from torch import Tensor
 from magicpose_cli.arrays import AnyArray, Mask
 from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.model import Body
-from magicpose_cli.body.renderer import rasterize
+from magicpose_cli.body.renderer import rasterize, vertex_normals
 from magicpose_cli.synthetic.rendered.complexion import Complexion
 from magicpose_cli.synthetic.rendered.fabrics import linear_rgba, smooth_noise
 from magicpose_cli.synthetic.rendered.face_paint import (
@@ -30,7 +30,7 @@ from magicpose_cli.synthetic.rendered.face_paint import (
 TEXTURE_SIZE = 1024
 
 
-def skin_texture(body: Body, complexion: Complexion, scalp: float = 0.0) -> Tensor:
+def skin_texture(complexion: Complexion, scalp: float = 0.0) -> Tensor:
     """(h, w, 4) linear RGBA of a person's skin over Body.uv.
 
     scalp: how dark shaved hair colors the head, 0..1; 1 under a cap of hair.
@@ -41,8 +41,8 @@ def skin_texture(body: Body, complexion: Complexion, scalp: float = 0.0) -> Tens
     grain = rng.normal(0, 1, (size, size)).astype(np.float32)
     shade = 1 + 0.012 * grain
     for cells, weight in ((12, 0.015), (60, 0.011), (220, 0.009)):
-        shade += weight * smooth_noise(rng, size, size, cells)
-    red = 0.015 * smooth_noise(rng, size, size, 25) + 0.04 * atlas.knuckles
+        shade += weight * smooth_noise(rng, (size, size), cells)
+    red = 0.015 * smooth_noise(rng, (size, size), 25) + 0.04 * atlas.knuckles
     channels = [
         complexion.skin[i] * shade + red * sign for i, sign in enumerate((1.0, -0.55, -0.5))
     ]
@@ -86,7 +86,7 @@ def _atlas() -> _SkinAtlas:
     hit = triangle >= 0
     rows = body.faces[skin][triangle.clamp_min(0)]
     place = (points[rows] * seen.barycentric[0][..., None]).sum(-2)
-    normals = _mean_normals(body)
+    normals = vertex_normals(points[None], body.faces)[0]
     facing = (normals[rows] * seen.barycentric[0][..., None]).sum(-2)[..., 2]
     head = joints[body.joint("head")]
     left, top = plane_corner()
@@ -112,12 +112,6 @@ def _spread(values: AnyArray, known: Mask) -> AnyArray:
     """Values beyond the borders of the texture's islands, so that seams show none of the gaps."""
     near = cv2.dilate(values, np.ones((5, 5)))
     return np.where(known, values, near).astype(np.float32)
-
-
-def _mean_normals(body: Body) -> Tensor:
-    from magicpose_cli.body.renderer import vertex_normals
-
-    return vertex_normals(body.mean[None, : body.vertex_count], body.faces)[0]
 
 
 def scalp_field(place: Tensor) -> Tensor:

@@ -1,0 +1,100 @@
+"""The surfaces of a naked head and hands: skin, eyes, mouth; garments and hair lie over them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magicpose_cli.arrays import Floats
+from magicpose_cli.body.layout import BODY_PARTS
+from magicpose_cli.body.model import Body
+from magicpose_cli.synthetic.canvas import SKIN_LABEL
+from magicpose_cli.synthetic.rendered.complexion import Complexion
+from magicpose_cli.synthetic.rendered.skin import skin_texture
+from magicpose_cli.synthetic.rendered.surfaces import Surface
+
+
+def _part(
+    body: Body, rest: Tensor, faces: Tensor, texture: Tensor, kind: str, uv: Tensor
+) -> Surface:
+    used, index = torch.unique(faces, return_inverse=True)
+    return Surface(
+        SKIN_LABEL, kind, rest[:, used], body.weights[used], index, uv, texture,
+        is_hidden_from_light=kind in ("eyes", "mouth"),
+    )  # fmt: skip
+
+
+def skin_surface(
+    body: Body, complexion: Complexion, rest: Tensor, hidden: Tensor, scalp: float
+) -> Surface:
+    """The skin that no garment hides wholly.
+
+    Args:
+        body: with the layer "skin".
+        complexion: its colors.
+        rest: (F, V, 3) at rest, meters.
+        hidden: (V,) bool, vertices under garments.
+        scalp: see skin_texture().
+    """
+    layer = body.layers["skin"]
+    faces, corners = body.faces[layer], body.corners[layer]
+    mouth = body.face_parts[layer] == BODY_PARTS.index("mouth")
+    keep = ~hidden[faces].all(1) & ~mouth
+    texture = skin_texture(complexion, scalp)
+    return _part(body, rest, faces[keep], texture, "skin", body.uv[corners[keep]])
+
+
+def mouth_surfaces(body: Body, rest: Tensor) -> list[Surface]:
+    """The cavity, the tongue and the teeth, each of one color; rest is (F, V, 3), meters."""
+    skin = body.layers["skin"]
+    own = body.face_parts[skin] == BODY_PARTS.index("mouth")
+    parts = [
+        (body.faces[skin][own], (0.16, 0.03, 0.03)),
+        (body.faces[body.layers["tongue"]], (0.42, 0.13, 0.13)),
+        (body.faces[body.layers["teeth"]], (0.62, 0.58, 0.5)),
+    ]
+    found = []
+    for faces, tone in parts:
+        texture = torch.tensor([*tone, 1.0]).expand(2, 2, 4)
+        uv = torch.full((len(faces), 3, 2), 0.5)
+        found.append(_part(body, rest, faces, texture, "mouth", uv))
+    return found
+
+
+def eye_surfaces(body: Body, iris: Floats, rest: Tensor) -> list[Surface]:
+    """Two eyeballs with an iris of this sRGB color; rest is (F, V, 3), meters."""
+    texture = eye_texture(iris)
+    faces = body.faces[body.layers["eyes"]]
+    middle = rest[0, faces].mean(1)
+    found = []
+    for sign in (1, -1):
+        own = faces[middle[:, 0] * sign > 0]
+        vertices = rest[0, torch.unique(own)]
+        center = (vertices.amin(0) + vertices.amax(0)) / 2
+        radius = float((vertices - center).norm(dim=1).median())
+        away = rest[0, own] - center
+        uv = 0.5 + 0.5 * away[..., :2] / radius / 1.1
+        behind = (away[..., 2] < 0)[..., None]
+        uv = torch.where(behind, torch.full_like(uv, 0.02), uv)
+        found.append(_part(body, rest, own, texture, "eyes", uv))
+    return found
+
+
+def eye_texture(iris: Floats) -> Tensor:
+    """(h, w, 4) linear: an eye as seen from before; the ball fills the picture but for a tenth."""
+    size = 128
+    y, x = np.mgrid[:size, :size] / (size - 1) * 2.2 - 1.1
+    away, angle = np.hypot(x, y), np.arctan2(y, x)
+    white = np.array([0.87, 0.83, 0.8]) - 0.12 * np.clip(away[..., None] - 0.4, 0, 1) * [0, 1, 1]
+    rays = 1 + 0.18 * np.sin(angle * 23) + 0.12 * np.sin(angle * 41 + 1)
+    ring = np.clip((away - 0.34) / 0.06, 0, 1)
+    colored = iris * (rays * (1.15 - 0.75 * ring))[..., None]
+    soft = 1 / 0.03
+    share = np.clip((0.41 - away) * soft, 0, 1)[..., None]
+    pupil = np.clip((0.17 - away) * soft, 0, 1)[..., None]
+    picture = white * (1 - share) + colored * share
+    picture = picture * (1 - pupil) + 0.02 * pupil
+    linear = np.clip(picture, 0, 1) ** 2.2
+    full = np.concatenate([linear, np.ones((size, size, 1))], axis=2)
+    return torch.from_numpy(full.astype(np.float32))
