@@ -171,10 +171,10 @@ class Fabric:
         elif self._kind == "spots":
             cells = 1.1 / max(scale, 0.03)
             share = (smooth_noise(own, shape, cells) > 0.2).astype(float)
-            found = np.asarray(first * (1 - share[..., None]) + second * share[..., None])
+            found = np.asarray(first * (1 - share[..., None]) + second * share[..., None], float)
             found[smooth_noise(own, shape, cells) > 0.7] = third
-            return found
-        return np.asarray(first * (1 - share[..., None]) + second * share[..., None])
+            return np.asarray(found, float)
+        return np.asarray(first * (1 - share[..., None]) + second * share[..., None], float)
 
 
 def _box(
