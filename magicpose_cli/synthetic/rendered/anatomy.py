@@ -10,8 +10,6 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.body.layout import BODY_PARTS
 from magicpose_cli.body.model import Body
 from magicpose_cli.synthetic.canvas import SKIN_LABEL
-from magicpose_cli.synthetic.rendered.complexion import Complexion
-from magicpose_cli.synthetic.rendered.skin import skin_texture
 from magicpose_cli.synthetic.rendered.surfaces import Surface
 
 
@@ -25,23 +23,19 @@ def _part(
     )  # fmt: skip
 
 
-def skin_surface(
-    body: Body, complexion: Complexion, rest: Tensor, hidden: Tensor, scalp: float
-) -> Surface:
+def skin_surface(body: Body, rest: Tensor, hidden: Tensor, texture: Tensor) -> Surface:
     """The skin that no garment hides wholly.
 
     Args:
         body: with the layer "skin".
-        complexion: its colors.
         rest: (F, V, 3) at rest, meters.
         hidden: (V,) bool, vertices under garments.
-        scalp: see skin_texture().
+        texture: see skin.skin_texture().
     """
     layer = body.layers["skin"]
     faces, corners = body.faces[layer], body.corners[layer]
     mouth = body.face_parts[layer] == BODY_PARTS.index("mouth")
     keep = ~hidden[faces].all(1) & ~mouth
-    texture = skin_texture(complexion, scalp)
     return _part(body, rest, faces[keep], texture, "skin", body.uv[corners[keep]])
 
 

@@ -7,6 +7,7 @@ are sRGB while they are drawn, linear in the texture.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from magicpose_cli.arrays import AnyArray, Floats
 
-PIXELS_PER_M = 400
+PIXELS_PER_M = 320
 
 
 class Column(NamedTuple):
@@ -30,6 +31,7 @@ class Column(NamedTuple):
 TORSO_COLUMN = Column(1.0, 1.1, 0.0)
 ARM_COLUMN = Column(0.4, 0.8, 1.1)
 LEG_COLUMN = Column(0.6, 1.1, 1.6)
+COLUMNS = (TORSO_COLUMN, ARM_COLUMN, LEG_COLUMN)
 WIDTH_M, HEIGHT_M = 2.3, 1.1
 MARGIN_M = 0.05  # painted beyond both sides of a column, so that its seam shows no other column
 
@@ -75,27 +77,33 @@ def smooth_noise(
     height, width = shape
     rows = max(2, round(cells))
     columns = max(2, round(cells * across * width / height))
-    small = rng.normal(size=(rows, columns)).astype(np.float32)
+    small = rng.standard_normal((rows, columns), np.float32)
     large: AnyArray = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     found: AnyArray = large / (small.std() + 1e-6)
     return found
 
 
-def garment_texture(rng: np.random.Generator, details: str = "") -> Tensor:
+def garment_texture(
+    rng: np.random.Generator, details: str, columns: tuple[Column, ...] = COLUMNS
+) -> Tensor:
     """(h, w, 4) linear RGBA of a random garment.
 
-    details: "shirt" has prints, plackets and pockets on its torso, "trousers" a fly, seams and
-    pockets, anything else none.
+    Args:
+        rng: where chance comes from.
+        details: "shirt" has prints, plackets and pockets on its torso, "trousers" a fly, seams and
+            pockets, anything else none.
+        columns: those that are painted; the others stay black.
     """
     fabric = Fabric(rng, details)
     height, width = round(HEIGHT_M * PIXELS_PER_M), round(WIDTH_M * PIXELS_PER_M)
-    picture = np.zeros((height, width, 3))
-    for column in (TORSO_COLUMN, ARM_COLUMN, LEG_COLUMN):
+    picture = np.zeros((height, width, 3), np.float32)
+    for column in columns:
         left = round((column.left_m - MARGIN_M) * PIXELS_PER_M)
         right = round((column.left_m + column.around_m + MARGIN_M) * PIXELS_PER_M)
         x = (np.arange(max(left, 0), min(right, width)) + 0.5) / PIXELS_PER_M - column.left_m
         y = (height - 0.5 - np.arange(height)) / PIXELS_PER_M
-        around, along = np.meshgrid(x - column.around_m / 2, y)
+        around, along = np.meshgrid((x - column.around_m / 2).astype(np.float32),
+                                    y.astype(np.float32))  # fmt: skip
         picture[:, max(left, 0) : max(left, 0) + len(x)] = fabric.paint(around, along)
     if details == "shirt":
         _shirt_details(rng, picture)
@@ -104,11 +112,22 @@ def garment_texture(rng: np.random.Generator, details: str = "") -> Tensor:
     return linear_rgba(picture)
 
 
+def linear_light(picture: Floats) -> AnyArray:
+    """SRGB 0..1 to linear light, float32, by a table of 4,096 steps of a gamma of 2.2."""
+    steps = np.clip(picture * 4095, 0.004 * 4095, 0.98 * 4095).astype(np.uint16)
+    found: AnyArray = _gamma_table()[steps]
+    return found
+
+
+@cache
+def _gamma_table() -> AnyArray:
+    return (np.linspace(0, 1, 4096) ** 2.2).astype(np.float32)
+
+
 def linear_rgba(picture: Floats) -> Tensor:
     """(h, w, 3) sRGB to (h, w, 4) linear with full coverage, float32."""
     full = np.ones((*picture.shape[:2], 4), np.float32)
-    full[..., :3] = np.clip(picture, 0.004, 0.98)
-    full[..., :3] **= 2.2
+    full[..., :3] = linear_light(picture)
     return torch.from_numpy(full)
 
 
@@ -122,7 +141,7 @@ class Fabric:
     """One random fabric, which is painted on each part of a garment."""
 
     def __init__(self, rng: np.random.Generator, details: str):
-        self._colors = color(rng), color(rng), color(rng)
+        self._colors = tuple(color(rng).astype(np.float32) for _ in range(3))
         self._scale_m = float(np.exp(rng.uniform(np.log(0.008), np.log(0.09))))
         self._seed = int(rng.integers(1 << 31))
         shares = TROUSER_SHARES if details == "trousers" else FABRIC_SHARES
@@ -130,7 +149,7 @@ class Fabric:
         if self._kind == "denim":
             blue = np.array([0.16, 0.24, 0.38]) * rng.uniform(0.35, 1.9)
             first = np.clip(blue * rng.uniform(0.9, 1.1, 3), 0.03, 0.8)
-            self._colors = first, *self._colors[1:]
+            self._colors = first.astype(np.float32), *self._colors[1:]
 
     def paint(self, around: Floats, along: Floats) -> Floats:
         """From meters around (h, w) and along (h, w) to sRGB (h, w, 3), 0..1."""
@@ -139,12 +158,14 @@ class Fabric:
         found = self._pattern(around, along, own)
         if self._kind == "denim":
             worn = np.exp(-((around / 0.1) ** 2)) * 0.5 + 0.25 * smooth_noise(own, shape, 5)
-            twill = np.sin((around + along) * 900) * 0.08 + own.normal(0, 0.09, shape)
+            twill = np.sin((around + along) * 900) * 0.08 + 0.09 * own.standard_normal(
+                shape, np.float32
+            )
             found = found * (1 + 0.5 * worn + twill)[..., None] + 0.05 * worn[..., None]
         if self._kind == "knit":
             rib = np.sin(around * 2 * np.pi / 0.008) * 0.12 + np.sin(along * 800) * 0.04
             found = found * (1 + rib)[..., None]
-        weave = own.normal(0, 0.02, (*shape, 1))
+        weave = 0.02 * own.standard_normal((*shape, 1), np.float32)
         patchy = 0.035 * smooth_noise(own, shape, 9)[..., None]
         painted: Floats = np.clip(found * (1 + patchy + weave), 0, 1)
         return painted
@@ -152,29 +173,29 @@ class Fabric:
     def _pattern(self, around: Floats, along: Floats, own: np.random.Generator) -> Floats:
         first, second, third = self._colors
         scale, shape = self._scale_m, around.shape
-        share: Floats = np.zeros(shape)
+        share: Floats = np.zeros(shape, np.float32)
         if self._kind == "rows":
-            share = (np.mod(along / scale, 1) < 0.5).astype(float)
+            share = (np.mod(along / scale, 1) < 0.5).astype(np.float32)
         elif self._kind == "columns":
-            share = (np.mod(around / scale, 1) < 0.4).astype(float)
+            share = (np.mod(around / scale, 1) < 0.4).astype(np.float32)
         elif self._kind == "checks":
             across, down = np.mod(around / scale, 1) < 0.5, np.mod(along / scale, 1) < 0.5
-            share = 0.5 * across + 0.5 * down
+            share = np.float32(0.5) * across + np.float32(0.5) * down
         elif self._kind == "dots":
             size = max(scale, 0.02)
             row = np.floor(along / size)
             u = np.mod(around / size + 0.5 * np.mod(row, 2), 1) - 0.5
             v = np.mod(along / size, 1) - 0.5
-            share = (u * u + v * v < 0.09).astype(float)
+            share = (u * u + v * v < 0.09).astype(np.float32)
         elif self._kind == "fade":
             share = np.clip(along / 0.9, 0, 1)
         elif self._kind == "spots":
             cells = 1.1 / max(scale, 0.03)
-            share = (smooth_noise(own, shape, cells) > 0.2).astype(float)
-            found = np.asarray(first * (1 - share[..., None]) + second * share[..., None], float)
+            share = (smooth_noise(own, shape, cells) > 0.2).astype(np.float32)
+            found: Floats = np.asarray(first * (1 - share[..., None]) + second * share[..., None])
             found[smooth_noise(own, shape, cells) > 0.7] = third
-            return np.asarray(found, float)
-        return np.asarray(first * (1 - share[..., None]) + second * share[..., None], float)
+            return found
+        return np.asarray(first * (1 - share[..., None]) + second * share[..., None])
 
 
 def _box(

@@ -136,32 +136,19 @@ def dress(
     return surfaces, hidden | (shoes > HIDDEN_MARGIN_M)
 
 
-def _with_fields(figure: Figure, layer: str) -> Cloth:
-    fields = torch.stack([figure.arm, figure.leg, figure.arm_along, figure.leg_along], 1)
-    return layer_cloth(figure.body, figure.rest, layer, fields)
-
-
 def _pieces(figure: Figure, layer: str, field: Tensor) -> Cloth:
     """The part of a layer above 0 of a field over all vertices."""
-    cloth = _with_fields(figure, layer)
-    joined = Cloth(
-        cloth.rest,
-        cloth.weights,
-        cloth.faces,
-        torch.cat([cloth.fields, _of_layer(figure, layer, field)[:, None]], 1),
-    )
-    return joined.cut(joined.fields[:, -1])
-
-
-def _of_layer(figure: Figure, layer: str, field: Tensor) -> Tensor:
-    """Values of a layer's own vertices, in the order in which layer_cloth has them."""
-    return field[torch.unique(figure.body.faces[figure.body.layers[layer]])]
+    fields = torch.stack([figure.arm, figure.leg, figure.arm_along, figure.leg_along, field], 1)
+    cloth = layer_cloth(figure.body, figure.rest, layer, fields)
+    return cloth.cut(cloth.fields[:, -1])
 
 
 def _top(figure: Figure, tailoring: Tailoring, field: Tensor, rng: np.random.Generator) -> Surface:
     cloth = _pieces(figure, "tights", field).smoothed(int(rng.integers(2, 12)))
     moved = cloth.moved(_top_ease(figure, tailoring, cloth))
-    return _cloth_surface(figure, moved, "top", garment_texture(rng, "shirt"))
+    return _cloth_surface(
+        figure, moved, "top", garment_texture(rng, "shirt", (TORSO_COLUMN, ARM_COLUMN))
+    )
 
 
 def _top_ease(figure: Figure, tailoring: Tailoring, cloth: Cloth) -> Tensor:
@@ -184,7 +171,9 @@ def _jacket(figure: Figure, tailoring: Tailoring, rng: np.random.Generator) -> S
     field = torch.where(chest, torch.minimum(field, rest[:, 0].abs() - gap), field)
     cloth = _pieces(figure, "tights", field).smoothed(8)
     moved = cloth.moved(1.2 * _top_ease(figure, tailoring, cloth) + 0.014)
-    return _cloth_surface(figure, moved, "top", garment_texture(rng))
+    return _cloth_surface(
+        figure, moved, "top", garment_texture(rng, "", (TORSO_COLUMN, ARM_COLUMN))
+    )
 
 
 def _trousers(
@@ -197,7 +186,9 @@ def _trousers(
     cloth = _pieces(figure, "tights", field).smoothed(int(rng.integers(2, 8)))
     down = cloth.fields[:, 3].clamp(0, 1)
     moved = cloth.moved(ease + (tailoring.flare + 0.006) * down)
-    return _cloth_surface(figure, moved, "bottom", garment_texture(rng, "trousers"))
+    return _cloth_surface(
+        figure, moved, "bottom", garment_texture(rng, "trousers", (TORSO_COLUMN, LEG_COLUMN))
+    )
 
 
 def _skirt(figure: Figure, tailoring: Tailoring, rng: np.random.Generator) -> Surface:
@@ -205,7 +196,9 @@ def _skirt(figure: Figure, tailoring: Tailoring, rng: np.random.Generator) -> Su
     field = torch.minimum(figure.rest[:, 1] - hem, figure.hip_m + 0.12 - figure.rest[:, 1])
     cloth = _pieces(figure, "skirt", field)
     moved = cloth.moved(torch.full((len(cloth.rest),), 0.012))
-    return _cloth_surface(figure, moved, "bottom", garment_texture(rng))
+    return _cloth_surface(
+        figure, moved, "bottom", garment_texture(rng, "", (TORSO_COLUMN, LEG_COLUMN))
+    )
 
 
 def _shoes(figure: Figure, field: Tensor, rng: np.random.Generator) -> Surface:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import ndtr
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -94,9 +95,9 @@ def hair_texture(tone: Floats, haircut: Haircut, rng: np.random.Generator) -> Te
     fine = smooth_noise(rng, (height, width), 3 + 30 * haircut.curls, 70 / (1 + 4 * haircut.curls))
     locks = smooth_noise(rng, (height, width), 2 + 12 * haircut.curls, 16 / (1 + 3 * haircut.curls))
     light = np.exp(0.28 * fine + 0.22 * locks)
-    picture = np.clip(tone, 0.01, 1) ** 2.2 * light[..., None]
-    rank = np.argsort(np.argsort((fine + 0.8 * locks).ravel())).reshape(height, width)
-    rgba = np.concatenate([picture, rank[..., None] / rank.size], axis=2)
+    picture = (np.clip(tone, 0.01, 1) ** 2.2).astype(np.float32) * light[..., None]
+    rank = ndtr((fine + 0.8 * locks) / np.float32(np.hypot(1, 0.8)))
+    rgba = np.concatenate([picture, rank[..., None]], axis=2)
     return torch.from_numpy(np.clip(rgba, 0, 1).astype(np.float32))
 
 

@@ -28,8 +28,10 @@ from magicpose_cli.synthetic.rendered.joint_motion import (
     BodyClip,
     sample_body_clip,
 )
-from magicpose_cli.synthetic.rendered.scene_renderer import Mesh, SceneRenderer
+from magicpose_cli.synthetic.rendered.meshes import SurfaceMesh
+from magicpose_cli.synthetic.rendered.scene_renderer import SceneRenderer
 from magicpose_cli.synthetic.rendered.scenes import SHOTS, sample_scene
+from magicpose_cli.synthetic.rendered.skin import SKIN_TEXTURE_SIZES, skin_texture
 from magicpose_cli.synthetic.rendered.surfaces import Surface
 
 SHOT_SHARES = {"talk": (0.1, 0.4, 0.5), "gesture": (0.3, 0.5, 0.2), "dance": (0.75, 0.25, 0.0)}
@@ -112,7 +114,9 @@ def sample_identity(body: Body, rng: np.random.Generator) -> RenderedIdentity:
     )
 
 
-def dressed(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor) -> list[Surface]:
+def dressed(
+    body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor, shot: str
+) -> list[Surface]:
     """All surfaces of a person.
 
     Args:
@@ -121,12 +125,14 @@ def dressed(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor
         rest: (F, V, 3) at rest, with each frame's expression; the first row's neck and below are
             those of all.
         joints: (J, 3) at rest.
+        shot: one of scenes.SHOTS, which tells how fine the skin must be.
     """
     figure = Figure.of(body, rest[0], joints)
     garments, hidden = dress(figure, identity.tailoring, np.random.default_rng(identity.seed))
     hair = grow_hair(figure, identity.haircut, identity.complexion)
     scalp = 0.95 if hair else 0.35
-    surfaces = [skin_surface(body, identity.complexion, rest, hidden, scalp)]
+    texture = skin_texture(identity.complexion, scalp, SKIN_TEXTURE_SIZES[shot])
+    surfaces = [skin_surface(body, rest, hidden, texture)]
     surfaces += mouth_surfaces(body, rest)
     surfaces += eye_surfaces(body, identity.iris, rest)
     return surfaces + garments + hair
@@ -164,11 +170,11 @@ def _rendered(
 ) -> RenderedClip:
     rest = body.rest(identity.shape, motion.expression)
     joints = rest.joints[0]
-    mesh = Mesh.of(dressed(body, identity, rest.vertices, joints))
+    mesh = SurfaceMesh.of(dressed(body, identity, rest.vertices, joints, shot))
     world, placed = body.transforms(rest.joints, motion.rotations)
     shift = placed - (world @ joints[None, ..., None]).squeeze(-1) + motion.root[:, None]
     matrices = torch.cat([world, shift[..., None]], dim=-1).flatten(2)
-    vertices = torch.cat([each.posed(matrices) for each in mesh.surfaces], dim=1)
+    vertices = mesh.posed(matrices)
     floor = vertices[..., 1].amin(1)
     vertices[..., 1] -= floor[:, None]
     matrices = matrices.view(len(matrices), -1, 3, 4)

@@ -12,8 +12,8 @@ def wall_texture(rng: np.random.Generator, has_things: bool) -> Floats:
     """(512, 512, 3) sRGB: paint, stripes, bricks or boards, with frames, shelves and curtains."""
     size = 512
     base = np.clip(color(rng) * 0.35 + rng.uniform(0.3, 0.6), 0.05, 0.97)
-    picture = np.broadcast_to(base, (size, size, 3)).copy()
-    y, x = np.mgrid[:size, :size] / size
+    picture = np.broadcast_to(base.astype(np.float32), (size, size, 3)).copy()
+    y, x = np.mgrid[:size, :size].astype(np.float32) / size
     kind = rng.choice(
         ["paint", "stripes", "bricks", "boards", "paper"], p=[0.5, 0.1, 0.15, 0.1, 0.15]
     )
@@ -39,7 +39,9 @@ def wall_texture(rng: np.random.Generator, has_things: bool) -> Floats:
     picture[int(low * size) :] *= rng.uniform(0.4, 0.9)
     clouds = 0.05 * smooth_noise(rng, (size, size), 3) + 0.02 * smooth_noise(rng, (size, size), 40)
     picture *= 1 + clouds[..., None]
-    painted: Floats = np.clip(picture + rng.normal(0, 0.008, picture.shape), 0, 1)
+    painted: Floats = np.clip(
+        picture + 0.008 * rng.standard_normal(picture.shape, np.float32), 0, 1
+    )
     return painted
 
 
@@ -73,8 +75,8 @@ def floor_texture(rng: np.random.Generator) -> Floats:
     """(384, 384, 3) sRGB: planks, tiles, carpet, stone or grass."""
     size = 384
     base = np.clip(color(rng) * 0.3 + rng.uniform(0.1, 0.45), 0.03, 0.9)
-    y, x = np.mgrid[:size, :size] / size
-    picture = np.broadcast_to(base, (size, size, 3)).copy()
+    y, x = np.mgrid[:size, :size].astype(np.float32) / size
+    picture = np.broadcast_to(base.astype(np.float32), (size, size, 3)).copy()
     kind = rng.choice(["planks", "tiles", "carpet", "grass"], p=[0.35, 0.2, 0.3, 0.15])
     if kind == "planks":
         number = np.floor(x * 10).astype(int)
@@ -100,7 +102,7 @@ def backdrop_texture(rng: np.random.Generator) -> Floats:
     """(512, 512, 3) sRGB: layers of bushes, hills and houses, the nearest one lowest."""
     size = 512
     picture = np.broadcast_to(np.clip(color(rng) * 0.15 + 0.65, 0, 1), (size, size, 3)).copy()
-    y, x = np.mgrid[:size, :size] / size
+    y, x = np.mgrid[:size, :size].astype(np.float32) / size
     for layer in range(int(rng.integers(2, 5))):
         top = rng.uniform(0.25, 0.7) + 0.08 * layer
         if rng.random() < 0.6:

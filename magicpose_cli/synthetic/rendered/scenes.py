@@ -10,7 +10,7 @@ from torch import Tensor
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.body.cameras import Camera
-from magicpose_cli.synthetic.rendered.fabrics import color
+from magicpose_cli.synthetic.rendered.fabrics import color, linear_light
 from magicpose_cli.synthetic.rendered.scene_textures import (
     backdrop_texture,
     floor_texture,
@@ -172,7 +172,7 @@ def _plane(
     vectors = (torch.from_numpy(v).float() for v in (normal, across, up))
     first, second, third = vectors
     start = (float(rng.uniform(-2, 2)), 0.0)
-    linear = torch.from_numpy(np.clip(texture, 0.01, 1) ** 2.2).float()
+    linear = torch.from_numpy(linear_light(texture))
     return Wall(first, offset, second, third, start, extent_m, linear)
 
 

@@ -27,18 +27,21 @@ from magicpose_cli.synthetic.rendered.face_paint import (
     plane_corner,
 )
 
-TEXTURE_SIZE = 1024
+SKIN_TEXTURE_SIZES = {"full": 512, "half": 512, "face": 1024}
+"""Of the texture in pixels, for each of scenes.SHOTS."""
 
 
-def skin_texture(complexion: Complexion, scalp: float = 0.0) -> Tensor:
+def skin_texture(complexion: Complexion, scalp: float, size: int) -> Tensor:
     """(h, w, 4) linear RGBA of a person's skin over Body.uv.
 
-    scalp: how dark shaved hair colors the head, 0..1; 1 under a cap of hair.
+    Args:
+        complexion: its colors.
+        scalp: how dark shaved hair colors the head, 0..1; 1 under a cap of hair.
+        size: h and w in pixels, one of SKIN_TEXTURE_SIZES.
     """
-    atlas = _atlas()
+    atlas = _atlas(size)
     rng = np.random.default_rng(complexion.seed)
-    size = TEXTURE_SIZE
-    grain = rng.normal(0, 1, (size, size)).astype(np.float32)
+    grain = rng.standard_normal((size, size), np.float32)
     shade = 1 + 0.012 * grain
     for cells, weight in ((12, 0.015), (60, 0.011), (220, 0.009)):
         shade += weight * smooth_noise(rng, (size, size), cells)
@@ -51,9 +54,13 @@ def skin_texture(complexion: Complexion, scalp: float = 0.0) -> Tensor:
     under = (complexion.hair * 0.8).astype(np.float32) * (1 + 0.2 * grain[..., None])
     tone += (under - tone) * cover
     face = painted_face(complexion, rng)
+    shrink = 1024 // size
+    if shrink > 1:
+        face = cv2.resize(face, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
     sampled = cv2.remap(
-        face, atlas.plane_x, atlas.plane_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+        face, atlas.plane_x / shrink, atlas.plane_y / shrink, cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
     strength = sampled[..., 3:] * atlas.front[..., None]
     tone += (sampled[..., :3] - tone) * strength
     return linear_rgba(tone)
@@ -70,17 +77,15 @@ class _SkinAtlas:
     knuckles: AnyArray
 
 
-@lru_cache(maxsize=1)
-def _atlas() -> _SkinAtlas:
+@lru_cache(maxsize=2)
+def _atlas(size: int) -> _SkinAtlas:
     """Where the mean body's skin lies in the texture."""
     body = Body.load()
     joints = body.mean[body.vertex_count :]
     points = body.mean[: body.vertex_count]
     skin = body.layers["skin"]
     flat = torch.cat([body.uv, torch.zeros(len(body.uv), 1)], 1)[None]
-    camera = Camera(
-        TEXTURE_SIZE, TEXTURE_SIZE, target=(0.5, 0.5, 0.0), pixels_per_m=float(TEXTURE_SIZE)
-    )
+    camera = Camera(size, size, target=(0.5, 0.5, 0.0), pixels_per_m=float(size))
     seen = rasterize(flat, body.corners[skin], camera)
     triangle = seen.triangles[0]
     hit = triangle >= 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -153,6 +154,14 @@ def layer_cloth(body: Body, rest: Tensor, layer: str, fields: Tensor | None = No
         layer: one of body.layout.LAYERS.
         fields: (V, k) numbers to be carried along.
     """
+    used, faces, weights = _layer_parts(body, layer)
     if fields is None:
         fields = rest.new_zeros(len(rest), 0)
-    return Cloth(rest, body.weights, body.faces[body.layers[layer]], fields)._compact()
+    return Cloth(rest[used], weights, faces, fields[used])
+
+
+@lru_cache(maxsize=8)
+def _layer_parts(body: Body, layer: str) -> tuple[Tensor, Tensor, Tensor]:
+    """A layer's vertices (n,), its faces (F, 3) among them, their weights (n, J)."""
+    used, faces = torch.unique(body.faces[body.layers[layer]], return_inverse=True)
+    return used, faces, body.weights[used]
