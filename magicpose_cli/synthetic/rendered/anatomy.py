@@ -75,6 +75,36 @@ def eye_surfaces(body: Body, iris: Floats, rest: Tensor) -> list[Surface]:
     return found
 
 
+def lash_surface(body: Body, rest: Tensor, amount: float) -> Surface:
+    """Eyelashes.
+
+    Args:
+        body: with the layer "lashes".
+        rest: (F, V, 3) at rest, meters.
+        amount: how dense they are, 0..1.
+    """
+    faces = body.faces[body.layers["lashes"]]
+    corners = body.mean[faces]
+    eyes = body.mean[torch.unique(body.faces[body.layers["eyes"]])]
+    side = eyes[:, 0].abs().amin() / 2 + eyes[:, 0].abs().amax() / 2
+    center = torch.stack([side, eyes[:, 1].mean(), eyes[:, 2].mean()])
+    away = torch.stack([corners[..., 0].abs(), corners[..., 1], corners[..., 2]], -1) - center
+    radius = away.norm(dim=-1)
+    out = (radius - radius.min()) / (radius.max() - radius.min())
+    around = torch.atan2(away[..., 1], away[..., 0]) / (2 * torch.pi) + 0.5
+    uv = torch.stack([around * 0.98 + 0.01, 1 - 0.96 * out - 0.02], -1)
+    strands = np.random.default_rng(7).random(160)
+    length = (0.25 + 0.75 * strands) * (0.5 + 0.5 * amount) * (np.arange(160) % 3 > 0)
+    rows = (np.arange(32) + 0.5) / 32
+    texture = torch.full((32, 160, 4), 0.004)
+    texture[..., 3] = torch.from_numpy((rows[:, None] < length).astype(np.float32))
+    used, index = torch.unique(faces, return_inverse=True)
+    return Surface(
+        SKIN_LABEL, "mouth", rest[:, used], body.weights[used], index, uv, texture,
+        is_open=True, has_holes=True, is_hidden_from_light=True,
+    )  # fmt: skip
+
+
 def eye_texture(iris: Floats) -> Tensor:
     """(h, w, 4) linear: an eye as seen from before; the ball fills the picture but for a tenth."""
     size = 128

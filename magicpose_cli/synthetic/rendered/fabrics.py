@@ -109,7 +109,8 @@ def garment_texture(
         _shirt_details(rng, picture)
     if details == "trousers":
         _trouser_details(rng, picture)
-    return linear_rgba(picture)
+    soft: AnyArray = cv2.GaussianBlur(picture, (0, 0), 0.6)  # no steps where a pixel is large
+    return linear_rgba(soft)
 
 
 def linear_light(picture: Floats) -> AnyArray:

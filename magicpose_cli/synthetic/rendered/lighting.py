@@ -21,14 +21,25 @@ _FOLDS = (  # radians a meter: three slow waves, three folds
     (31.0, 17.0, -22.0), (-24.0, 26.0, 33.0), (9.0, -38.0, 14.0),
     (46.0, 70.0, 30.0), (-58.0, 52.0, -24.0), (20.0, -88.0, 41.0),
 )  # fmt: skip
-_TAPS = ((0, 0), (1, 0.3), (-0.3, 1), (-1, -0.3), (0.3, -1))
+_TAPS = (
+    (0.1, -0.1), (0.9, 0.2), (-0.2, 0.9), (-0.9, -0.2), (0.2, -0.9),
+    (0.5, 0.6), (-0.6, 0.5), (-0.5, -0.6), (0.6, -0.5),
+)  # fmt: skip
 
 
 class ShadowMap:
     """What the lamp sees of a person, so that all else lies in the shadow."""
 
-    def __init__(self, mesh: SurfaceMesh, vertices: Tensor, light: Light):
-        low, high = vertices.amin(0), vertices.amax(0)
+    def __init__(self, mesh: SurfaceMesh, vertices: Tensor, seen: Tensor, light: Light):
+        """All of one frame.
+
+        Args:
+            mesh: what throws the shadows.
+            vertices: (V, 3) of it.
+            seen: (n, 3) those in the picture, which the map covers.
+            light: of the scene.
+        """
+        low, high = seen.amin(0), seen.amax(0)
         center = (low + high) / 2
         radius = float((high - low).norm()) / 2 + 0.05
         self._camera = Camera(
@@ -36,9 +47,9 @@ class ShadowMap:
             (float(center[0]), float(center[1]), float(center[2])),
             pixels_per_m=SHADOW_SIZE_PX / 2 / radius,
         )  # fmt: skip
-        seen = rasterize(vertices[None], mesh.casting, self._camera, cull_back=True)
-        self._depth = seen.depth[0].flatten()
-        self._spread = 0.8 + 2.2 * light.softness
+        nearest = rasterize(vertices[None], mesh.casting, self._camera, cull_back=True)
+        self._depth = nearest.depth[0].flatten()
+        self._spread = 0.8 + (0.004 + 0.02 * light.softness) * SHADOW_SIZE_PX / 2 / radius  # pixels
 
     def light_at(self, points: Tensor, bias_m: float) -> Tensor:
         """(n,) how much of the lamp's light arrives at points (n, 3), 0..1."""

@@ -21,6 +21,7 @@ class SurfaceMesh:
         uv: (T, 3, 2) texture coordinates of the corners.
         surface: (T,) which surface.
         flipped: (T,) whether its corners are in reverse order.
+        is_hair: (T,) whether it is of hair.
         textures: (1, 4, h, w) of each surface.
         solid: (n, 3) faces of one side, all surfaces; what the normals are made from.
         casting: (n, 3) faces that throw a shadow.
@@ -31,6 +32,7 @@ class SurfaceMesh:
     uv: Tensor
     surface: Tensor
     flipped: Tensor
+    is_hair: Tensor
     textures: tuple[Tensor, ...]
     solid: Tensor
     casting: Tensor
@@ -52,7 +54,9 @@ class SurfaceMesh:
             start += each.rest.shape[1]
         return SurfaceMesh(
             tuple(surfaces), torch.cat(faces), torch.cat(uv), torch.cat(surface),
-            torch.cat(flipped), tuple(each.texture.permute(2, 0, 1)[None] for each in surfaces),
+            torch.cat(flipped),
+            torch.tensor([each.kind == "hair" for each in surfaces])[torch.cat(surface)],
+            tuple(each.texture.permute(2, 0, 1)[None] for each in surfaces),
             torch.cat(solid), torch.cat(casting),
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from magicpose_cli.body.phenotypes import shape_from_phenotypes
 from magicpose_cli.synthetic.people import DrawnPoints, People
 from magicpose_cli.synthetic.rendered.anatomy import (
     eye_surfaces,
+    lash_surface,
     mouth_surfaces,
     skin_surface,
 )
@@ -135,6 +136,7 @@ def dressed(
     surfaces = [skin_surface(body, rest, hidden, texture)]
     surfaces += mouth_surfaces(body, rest)
     surfaces += eye_surfaces(body, identity.iris, rest)
+    surfaces.append(lash_surface(body, rest, identity.complexion.makeup))
     return surfaces + garments + hair
 
 

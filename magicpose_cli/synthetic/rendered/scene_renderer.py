@@ -50,16 +50,17 @@ class SceneRenderer:
     def frame(self, vertices: Tensor) -> RenderedFrame:
         """One picture of the mesh's vertices (V, 3)."""
         mesh, view, scene = self._mesh, self._view, self._scene
-        faces = _in_view(vertices, mesh, view)
+        in_view = _in_view(vertices, view)
+        faces = in_view[mesh.faces].any(1).nonzero()[:, 0]
         seen = rasterize(
             vertices[None], mesh.faces[faces], view, cull_back=True,
             opaque=lambda triangles, places: mesh.opaque(faces[triangles], places),
         )  # fmt: skip
         hit = seen.triangles[0] >= 0
         triangles = torch.where(hit, faces[seen.triangles[0].clamp_min(0)], -1)
-        shadows = ShadowMap(mesh, vertices, scene.light)
+        shadows = ShadowMap(mesh, vertices, vertices[in_view], scene.light)
         color, normals = self._shaded(vertices, triangles, seen, shadows)
-        image = self._exposed(self._composed(color, hit, shadows))
+        image = self._exposed(self._composed(color, hit, shadows), hit[MIDDLE])
         size = (3, scene.camera.height, scene.camera.width)
         image = image + torch.randn(size, generator=self._noise) * scene.noise
         shown = triangles[MIDDLE]
@@ -75,10 +76,16 @@ class SceneRenderer:
         small = avg_pool2d(before.permute(2, 0, 1)[None], SUPERSAMPLING)[0]
         return small[:3] + (1 - small[3]) * self._background.light(shadows)
 
-    def _exposed(self, light: Tensor) -> Tensor:
-        """Linear light (3, S, S) to sRGB as a camera's curve does: highlights roll off."""
-        bright = float(light.mean(0).flatten().quantile(0.85))
-        gain = self._scene.exposure * 0.62 / (0.8 * bright + 0.28)
+    def _exposed(self, light: Tensor, person: Tensor) -> Tensor:
+        """Linear light (3, S, S) to sRGB as a camera's curve does: highlights roll off.
+
+        person: (S, S) bool; it is metered, too, so that pale skin is not overexposed.
+        """
+        level = light.mean(0)
+        bright = 0.8 * float(level.flatten().quantile(0.85)) + 0.28
+        if person.any():
+            bright = max(bright, 0.9 * float(level[person].quantile(0.85)) + 0.08)
+        gain = self._scene.exposure * 0.62 / bright
         return (1 - torch.exp(-light * gain * 2.2)).clamp(1e-5, 1) ** (1 / 2.2)
 
     def _shaded(
@@ -98,7 +105,8 @@ class SceneRenderer:
         smooth = vertex_normals(vertices[None], mesh.solid)[0]
         normals = on_triangles(smooth[mesh.faces[corners]], _rows(corners), barycentric)
         normals = normalize(normals, dim=1)
-        normals = torch.where(mesh.flipped[corners][:, None], -normals, normals)
+        inner = mesh.flipped[corners] & ~mesh.is_hair[corners]  # light comes through hair
+        normals = torch.where(inner[:, None], -normals, normals)
         eye = view.to_world(torch.zeros(1, 3))[0]
         openness = ambient_openness(seen.depth[0], view)[lit]
         shading = Shading(
@@ -117,15 +125,12 @@ def _rows(values: Tensor) -> Tensor:
     return torch.arange(len(values))
 
 
-def _in_view(vertices: Tensor, mesh: SurfaceMesh, view: Camera) -> Tensor:
-    """Indices of triangles that may be seen: some corner is in the picture, or close to it."""
+def _in_view(vertices: Tensor, view: Camera) -> Tensor:
+    """(V,) which vertices are in the picture, or close to it."""
     pixels, _ = view.project(vertices)
-    margin = view.width / 4
+    margin = view.width / 5
     limit = pixels.new_tensor([view.width + margin, view.height + margin])
-    inside = ((pixels > -margin) & (pixels < limit)).all(1)
-    if float(inside.float().mean()) > 0.8:
-        return torch.arange(len(mesh.faces))
-    return inside[mesh.faces].any(1).nonzero()[:, 0]
+    return ((pixels > -margin) & (pixels < limit)).all(1)
 
 
 def _shared_places(surfaces: Tensor) -> tuple[Tensor, Tensor]:
