@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magicpose_cli.arrays import Floats
+from magicpose_cli.arrays import AnyArray, Floats
 from magicpose_cli.body.layout import BODY_PARTS
 from magicpose_cli.body.model import Body
 from magicpose_cli.synthetic.canvas import SKIN_LABEL
@@ -56,9 +56,18 @@ def mouth_surfaces(body: Body, rest: Tensor) -> list[Surface]:
     return found
 
 
-def eye_surfaces(body: Body, iris: Floats, rest: Tensor) -> list[Surface]:
-    """Two eyeballs with an iris of this sRGB color; rest is (F, V, 3), meters."""
-    texture = eye_texture(iris)
+def eye_surfaces(
+    body: Body, iris: Floats, rest: Tensor, picture: AnyArray | None = None
+) -> list[Surface]:
+    """Two eyeballs.
+
+    Args:
+        body: with the layer "eyes".
+        iris: its sRGB color (3,).
+        rest: (F, V, 3) at rest, meters.
+        picture: (h, w, 4) sRGB of MakeHuman's eyes, from which the iris is taken; None to paint it.
+    """
+    texture = eye_texture(iris) if picture is None else eye_texture(_iris_of(picture))
     faces = body.faces[body.layers["eyes"]]
     middle = rest[0, faces].mean(1)
     found = []
@@ -103,6 +112,15 @@ def lash_surface(body: Body, rest: Tensor, amount: float) -> Surface:
         SKIN_LABEL, "mouth", rest[:, used], body.weights[used], index, uv, texture,
         is_open=True, has_holes=True, is_hidden_from_light=True,
     )  # fmt: skip
+
+
+def _iris_of(picture: AnyArray) -> Floats:
+    """The color (3,) of the iris: what is neither white, red nor black, the usual of it."""
+    flat = picture[..., :3].reshape(-1, 3)
+    level = flat.max(1)
+    own = flat[(level > 0.15) & (level < 0.75) & (flat[:, 0] < 1.9 * flat[:, 2] + 0.2)]
+    found: Floats = np.median(own, axis=0) if len(own) > 50 else np.array([0.3, 0.2, 0.12])
+    return found
 
 
 def eye_texture(iris: Floats) -> Tensor:

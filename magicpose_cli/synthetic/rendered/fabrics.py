@@ -113,6 +113,12 @@ def garment_texture(
     return linear_rgba(soft)
 
 
+def plain_fabric(rng: np.random.Generator) -> Tensor:
+    """(256, 256, 4) linear RGBA of a random fabric, for garments with places of their own."""
+    y, x = np.mgrid[:256, :256].astype(np.float32) / 256
+    return linear_rgba(Fabric(rng, "trousers").paint(x - np.float32(0.5), y))
+
+
 def linear_light(picture: Floats) -> AnyArray:
     """SRGB 0..1 to linear light, float32, by a table of 4,096 steps of a gamma of 2.2."""
     steps = np.clip(picture * 4095, 0.004 * 4095, 0.98 * 4095).astype(np.uint16)

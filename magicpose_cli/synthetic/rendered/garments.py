@@ -114,13 +114,37 @@ def trouser_field(figure: Figure, cloth: Cloth, tailoring: Tailoring) -> Tensor:
 
 
 def dress(
-    figure: Figure, tailoring: Tailoring, rng: np.random.Generator
+    figure: Figure, tailoring: Tailoring, rng: np.random.Generator, worn: tuple[str, ...] = ()
 ) -> tuple[list[Surface], Tensor]:
-    """The garments of a figure, and (V,) which of its vertices they hide wholly.
+    """Cut the garments of a figure.
+
+    Args:
+        figure: who wears them.
+        tailoring: where they are cut.
+        rng: of fabrics, folds and smoothness.
+        worn: "suit" or "shoes" that come from elsewhere and are left out here.
+
+    Returns:
+        The garments, and (V,) which of the figure's vertices they hide wholly.
+    """
+    skin = figure.skin()
+    hidden = torch.zeros(len(figure.rest), dtype=torch.bool)
+    surfaces: list[Surface] = []
+    if "suit" not in worn:
+        surfaces, hidden = _cut_suit(figure, tailoring, rng, skin)
+    if "shoes" in worn:
+        return surfaces, hidden
+    shoes, in_shoes = make_shoes(figure, tailoring.sock, rng)
+    return [*surfaces, shoes], hidden | in_shoes
+
+
+def _cut_suit(
+    figure: Figure, tailoring: Tailoring, rng: np.random.Generator, skin: Cloth
+) -> tuple[list[Surface], Tensor]:
+    """Top, trousers or skirt, and at times a jacket; what they hide, as of dress().
 
     All are moved off the same smoothed body, so that what is worn over something else lies over it.
     """
-    skin = figure.skin()
     base = figure.cloth("tights", int(rng.integers(4, 11)))
     folds = _folds(base, rng)
     surfaces = [_top(figure, tailoring, base, folds, rng)]
@@ -132,8 +156,7 @@ def dress(
         hidden |= trouser_field(figure, skin, tailoring) > HIDDEN_MARGIN_M
     if tailoring.jacket is not None:
         surfaces.append(_jacket(figure, tailoring, base, folds, rng))
-    shoes, in_shoes = make_shoes(figure, tailoring.sock, rng)
-    return [*surfaces, shoes], hidden | in_shoes
+    return surfaces, hidden
 
 
 def _folds(cloth: Cloth, rng: np.random.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,8 +33,14 @@ from magicpose_cli.synthetic.rendered.joint_motion import (
 from magicpose_cli.synthetic.rendered.meshes import SurfaceMesh
 from magicpose_cli.synthetic.rendered.scene_renderer import SceneRenderer
 from magicpose_cli.synthetic.rendered.scenes import SHOTS, sample_scene
-from magicpose_cli.synthetic.rendered.skin import SKIN_TEXTURE_SIZES, skin_texture
+from magicpose_cli.synthetic.rendered.skin import (
+    SKIN_TEXTURE_SIZES,
+    photographed_skin,
+    skin_texture,
+)
 from magicpose_cli.synthetic.rendered.surfaces import Surface
+from magicpose_cli.synthetic.rendered.wardrobe import Wardrobe, read_texture, read_wardrobe
+from magicpose_cli.synthetic.rendered.worn_pieces import WornPieces, sample_pieces
 
 SHOT_SHARES = {"talk": (0.1, 0.4, 0.5), "gesture": (0.3, 0.5, 0.2), "dance": (0.75, 0.25, 0.0)}
 FACE_SEEN = 0.15  # how far the nose must point to the camera, as a cosine, for landmarks
@@ -56,6 +63,7 @@ class RenderedIdentity:
         tailoring: What they wear.
         iris: sRGB (3,).
         seed: Of fabrics.
+        pieces: What they wear from a wardrobe.
     """
 
     shape: Tensor
@@ -64,6 +72,7 @@ class RenderedIdentity:
     tailoring: Tailoring
     iris: Floats
     seed: int
+    pieces: WornPieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +96,10 @@ class RenderedClip:
     points_m: Tensor
 
 
-def sample_identity(body: Body, rng: np.random.Generator) -> RenderedIdentity:
-    """Somebody, an adult, always dressed."""
+def sample_identity(
+    body: Body, rng: np.random.Generator, wardrobe: Wardrobe | None = None
+) -> RenderedIdentity:
+    """Sample somebody, an adult, always dressed; what a wardrobe adds changes nothing else."""
     is_woman = bool(rng.random() < 0.5)
     origins = rng.dirichlet([0.5] * 3)
     age = float(rng.choice([rng.uniform(0, 0.45), rng.uniform(0.45, 1)], p=[0.7, 0.3]))
@@ -105,14 +116,13 @@ def sample_identity(body: Body, rng: np.random.Generator) -> RenderedIdentity:
     )  # fmt: skip
     shape = shape + 0.25 * torch.from_numpy(rng.normal(size=shape.shape)).float()
     darkness = float(np.clip(0.9 * origins[0] + 0.3 * origins[1] + rng.normal(0.08, 0.08), 0, 1))
-    return RenderedIdentity(
-        shape,
-        sample_complexion(rng, is_woman, darkness, age),
-        sample_haircut(rng, is_woman),
-        sample_tailoring(rng, is_woman),
-        IRIS[rng.choice(5, p=[0.4, 0.3, 0.12, 0.1, 0.08])],
-        int(rng.integers(1 << 31)),
-    )
+    complexion = sample_complexion(rng, is_woman, darkness, age)
+    haircut = sample_haircut(rng, is_woman)
+    tailoring = sample_tailoring(rng, is_woman)
+    iris = IRIS[rng.choice(5, p=[0.4, 0.3, 0.12, 0.1, 0.08])]
+    seed = int(rng.integers(1 << 31))
+    pieces = sample_pieces(wardrobe, rng, is_woman, complexion) if wardrobe else WornPieces()
+    return RenderedIdentity(shape, complexion, haircut, tailoring, iris, seed, pieces)
 
 
 def dressed(
@@ -129,19 +139,43 @@ def dressed(
         shot: one of scenes.SHOTS, which tells how fine the skin must be.
     """
     figure = Figure.of(body, rest[0], joints)
-    garments, hidden = dress(figure, identity.tailoring, np.random.default_rng(identity.seed))
-    hair = grow_hair(figure, identity.haircut, identity.complexion)
-    scalp = 0.95 if hair else 0.35
-    texture = skin_texture(identity.complexion, scalp, SKIN_TEXTURE_SIZES[shot])
-    surfaces = [skin_surface(body, rest, hidden, texture)]
-    surfaces += mouth_surfaces(body, rest)
-    surfaces += eye_surfaces(body, identity.iris, rest)
-    surfaces.append(lash_surface(body, rest, identity.complexion.makeup))
-    return surfaces + garments + hair
+    pieces, complexion = identity.pieces, identity.complexion
+    surfaces, hidden = pieces.surfaces(body, rest, complexion)
+    rng = np.random.default_rng(identity.seed)
+    cut, under = dress(figure, identity.tailoring, rng, tuple(pieces.garments))
+    hidden |= under
+    if "hair" not in pieces.garments:
+        surfaces += grow_hair(figure, identity.haircut, complexion)
+    if "lashes" not in pieces.garments:
+        surfaces.append(lash_surface(body, rest, complexion.makeup))
+    has_hair = any(each.kind == "hair" for each in surfaces)
+    texture = _skin_picture(identity, 0.95 if has_hair else 0.35, SKIN_TEXTURE_SIZES[shot])
+    eyes = read_texture(pieces.eyes, 256) if pieces.eyes else None
+    return [
+        skin_surface(body, rest, hidden, texture),
+        *mouth_surfaces(body, rest),
+        *eye_surfaces(body, identity.iris, rest, eyes),
+        *surfaces,
+        *cut,
+    ]
+
+
+def _skin_picture(identity: RenderedIdentity, scalp: float, size: int) -> Tensor:
+    """(size, size, 4) linear RGBA: photographed, or painted where there is no picture."""
+    path = identity.pieces.skin
+    picture = read_texture(path, size) if path else None
+    if picture is None:
+        return skin_texture(identity.complexion, scalp, size)
+    return photographed_skin(picture, identity.complexion, scalp)
 
 
 def render_clip(
-    seed: int, frames: int, size: int, style: str | None = None, shot: str | None = None
+    seed: int,
+    frames: int,
+    size: int,
+    style: str | None = None,
+    shot: str | None = None,
+    wardrobe: Path | None = None,
 ) -> RenderedClip:
     """Render a person who moves.
 
@@ -151,10 +185,15 @@ def render_clip(
         size: side of the pictures in pixels.
         style: one of joint_motion.STYLES; None for any.
         shot: one of scenes.SHOTS; None for one that suits the style.
+        wardrobe: a folder of MakeHuman's library, from which half of the people wear something.
+
+    Raises:
+        InputError: The wardrobe holds no garment, or a broken one.
     """
     body = Body.load(LAYERS)
     who, what, where = (np.random.default_rng([seed, i]) for i in range(3))
-    identity = sample_identity(body, who)
+    library = read_wardrobe(wardrobe) if wardrobe else None
+    identity = sample_identity(body, who, library)
     style = style or str(what.choice(STYLES, p=STYLE_SHARES))
     motion = sample_body_clip(body, body.rest(identity.shape), what, frames, style)
     shot = shot or str(where.choice(SHOTS, p=SHOT_SHARES[style]))

@@ -106,9 +106,13 @@ def backdrop_texture(rng: np.random.Generator) -> Floats:
     for layer in range(int(rng.integers(2, 5))):
         top = rng.uniform(0.25, 0.7) + 0.08 * layer
         if rng.random() < 0.6:
-            ridge = top + 0.05 * smooth_noise(rng, (1, size), 1, 1.0 * rng.integers(4, 30))[0]
-            tone = np.array([0.15, 0.3, 0.1]) * rng.uniform(0.5, 1.6) * rng.uniform(0.8, 1.2, 3)
-            rough = 1 + 0.3 * smooth_noise(rng, (size, size), rng.uniform(20, 90))
+            hills = smooth_noise(rng, (1, size), 1, rng.uniform(3, 12) / size)[0]
+            leaves = smooth_noise(rng, (1, size), 1, rng.uniform(30, 120) / size)[0]
+            ridge = top + 0.04 * hills + 0.008 * leaves
+            tone = np.array([0.17, 0.27, 0.13]) * rng.uniform(0.6, 1.5) * rng.uniform(0.8, 1.2, 3)
+            clumps = smooth_noise(rng, (size, size), rng.uniform(8, 20))
+            twigs = smooth_noise(rng, (size, size), rng.uniform(60, 160))
+            rough = 1 + 0.18 * clumps + 0.14 * twigs
         else:
             steps = rng.uniform(-0.2, 0.12, 12)
             ridge = top + steps[np.floor(x[0] * 11.99).astype(int)]

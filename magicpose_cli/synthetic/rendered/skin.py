@@ -66,6 +66,27 @@ def skin_texture(complexion: Complexion, scalp: float, size: int) -> Tensor:
     return linear_rgba(tone)
 
 
+def photographed_skin(picture: AnyArray, complexion: Complexion, scalp: float) -> Tensor:
+    """(h, w, 4) linear RGBA: a picture of a skin, brought near to a person's own tone.
+
+    Args:
+        picture: (h, w, 4) sRGB over Body.uv, h and w one of SKIN_TEXTURE_SIZES.
+        complexion: colors of the person.
+        scalp: as of skin_texture().
+    """
+    atlas = _atlas(len(picture))
+    tone = picture[..., :3] * np.clip(complexion.skin / mean_tone(picture), 0.75, 1.3)
+    cover = (atlas.scalp * scalp)[..., None]
+    tone += ((complexion.hair * 0.8).astype(np.float32) - tone) * cover
+    return linear_rgba(tone.astype(np.float32))
+
+
+def mean_tone(picture: AnyArray) -> AnyArray:
+    """(3,) the usual color of a picture (h, w, 4) of a skin."""
+    found: AnyArray = np.median(picture[::8, ::8, :3].reshape(-1, 3), axis=0)
+    return np.maximum(found, 0.05)
+
+
 @dataclass(frozen=True, eq=False)
 class _SkinAtlas:
     """What lies where in the texture, each (h, w): see _atlas."""
