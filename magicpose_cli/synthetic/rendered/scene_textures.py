@@ -117,8 +117,10 @@ def backdrop_texture(rng: np.random.Generator) -> Floats:
             steps = rng.uniform(-0.2, 0.12, 12)
             ridge = top + steps[np.floor(x[0] * 11.99).astype(int)]
             tone = np.clip(color(rng) * 0.4 + 0.3, 0, 1)
-            windows = (np.mod(x * 50, 1) < 0.4) & (np.mod(y * 40, 1) < 0.5)
-            rough = 1 - 0.4 * windows
+            across, down = rng.uniform(18, 60), rng.uniform(14, 45)
+            windows = (np.mod(x * across, 1) < 0.4) & (np.mod(y * down, 1) < 0.5)
+            walls = 0.04 * smooth_noise(rng, (size, size), 30)
+            rough = 1 + walls - rng.uniform(-0.15, 0.3) * windows
         own = y > ridge[None]
         picture[own] = np.clip(tone * rough[..., None], 0, 1)[own]
     return picture

@@ -37,7 +37,7 @@ from magicpose_cli.video.picture import damaged, open_picture
 KINDS = {"clothes": "clothes", "hair": "hair", "brows": "eyebrows", "lashes": "eyelashes"}
 PICTURE_FOLDERS = {"eyes": "eyes/materials", "skins": "skins/textures"}
 TEXTURE_SIZE = 512
-BARE_SHARE = 0.04  # of trunk and thighs that clothes may leave free
+BARE_SHARE = 0.15  # of the trunk that clothes may leave free: a neckline, no belly
 
 
 @dataclass(frozen=True)
