@@ -8,7 +8,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 
-TONES = (
+_TONES = (
     np.array(  # sRGB, light to dark
         [
             [240, 208, 186],
@@ -21,7 +21,7 @@ TONES = (
     )
     / 280
 )  # a little darker than under a full light
-HAIR_COLORS = np.array(  # sRGB: black, dark brown, brown, light brown, blond, red, gray
+_HAIR_COLORS = np.array(  # sRGB: black, dark brown, brown, light brown, blond, red, gray
     [[24, 20, 19], [48, 32, 24], [82, 54, 36], [124, 88, 56], [186, 150, 100], [130, 62, 34],
      [150, 148, 145]]
 ) / 255  # fmt: skip
@@ -65,15 +65,15 @@ def sample_complexion(
         darkness: Of the skin, 0 lightest .. 1 darkest.
         age: 0 young .. 1 old.
     """
-    place = np.clip(darkness, 0, 1) * (len(TONES) - 1)
-    low = min(int(place), len(TONES) - 2)
-    skin = TONES[low] + (TONES[low + 1] - TONES[low]) * (place - low)
+    place = np.clip(darkness, 0, 1) * (len(_TONES) - 1)
+    low = min(int(place), len(_TONES) - 2)
+    skin = _TONES[low] + (_TONES[low + 1] - _TONES[low]) * (place - low)
     if darkness > 0.55:
-        hair = HAIR_COLORS[rng.choice([0, 1, 6], p=[0.75, 0.17, 0.08])]
+        hair = _HAIR_COLORS[rng.choice([0, 1, 6], p=[0.75, 0.17, 0.08])]
     else:
-        hair = HAIR_COLORS[rng.choice(7, p=[0.2, 0.24, 0.2, 0.13, 0.12, 0.06, 0.05])]
+        hair = _HAIR_COLORS[rng.choice(7, p=[0.2, 0.24, 0.2, 0.13, 0.12, 0.06, 0.05])]
     if age > 0.7 and rng.random() < 0.6:
-        hair = HAIR_COLORS[6]
+        hair = _HAIR_COLORS[6]
     return Complexion(
         skin=np.clip(skin * rng.normal(1, 0.03, 3), 0, 1),
         hair=np.clip(hair * rng.uniform(0.75, 1.3), 0, 1),

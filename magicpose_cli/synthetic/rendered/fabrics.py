@@ -7,7 +7,7 @@ are sRGB while they are drawn, linear in the texture.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from magicpose_cli.arrays import AnyArray, Floats
 
-PIXELS_PER_M = 400
+PIXELS_PER_M = 320
 
 
 class Column(NamedTuple):
@@ -28,16 +28,22 @@ class Column(NamedTuple):
     left_m: float
 
 
-TORSO = Column(1.0, 1.1, 0.0)
-ARM = Column(0.4, 0.8, 1.1)
-LEG = Column(0.6, 1.1, 1.6)
+TORSO_COLUMN = Column(1.0, 1.1, 0.0)
+ARM_COLUMN = Column(0.4, 0.8, 1.1)
+LEG_COLUMN = Column(0.6, 1.1, 1.6)
+COLUMNS = (TORSO_COLUMN, ARM_COLUMN, LEG_COLUMN)
 WIDTH_M, HEIGHT_M = 2.3, 1.1
 MARGIN_M = 0.05  # painted beyond both sides of a column, so that its seam shows no other column
 
-Paint = Callable[[Floats, Floats], Floats]
-"""From meters around (h, w) and along (h, w) to sRGB (h, w, 3), 0..1."""
-
-WORDS = ("NOVA", "77", "coast", "LOUD", "M", "river", "1984", "OK", "North", "sun", "team", "3")
+FABRIC_SHARES = {
+    "plain": 0.3, "rows": 0.1, "columns": 0.06, "checks": 0.1, "dots": 0.06, "denim": 0.12,
+    "knit": 0.08, "spots": 0.12, "fade": 0.06,
+}  # fmt: skip
+TROUSER_SHARES = {
+    "plain": 0.45, "rows": 0.02, "columns": 0.04, "checks": 0.04, "dots": 0.01, "denim": 0.38,
+    "knit": 0.02, "spots": 0.03, "fade": 0.01,
+}  # fmt: skip
+_WORDS = ("NOVA", "77", "coast", "LOUD", "M", "river", "1984", "OK", "North", "sun", "team", "3")
 
 
 def color(rng: np.random.Generator) -> Floats:
@@ -50,51 +56,85 @@ def color(rng: np.random.Generator) -> Floats:
     hue, value = rng.uniform(0, 360), rng.uniform(0.12, 0.9)
     strength = rng.uniform(0.05, 0.45) if kind < 0.75 else rng.uniform(0.5, 0.95)
     hsv = np.array([[[hue, strength, value]]], np.float32)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(float)
+    found: Floats = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(float)
+    return found
 
 
 def smooth_noise(
-    rng: np.random.Generator, height: int, width: int, cells: float, across: float = 1.0
+    rng: np.random.Generator, shape: tuple[int, ...], cells: float, across: float = 1.0
 ) -> AnyArray:
-    """Noise (height, width), float32, of deviation 1 with about `cells` spots down its height.
+    """Noise of smooth spots.
 
-    across: how much narrower than high a spot is.
+    Args:
+        rng: where chance comes from.
+        shape: height and width.
+        cells: about how many spots lie above each other.
+        across: how much narrower than high a spot is.
+
+    Returns:
+        (height, width) float32 of deviation 1.
     """
+    height, width = shape
     rows = max(2, round(cells))
     columns = max(2, round(cells * across * width / height))
-    small = rng.normal(size=(rows, columns)).astype(np.float32)
+    small = rng.standard_normal((rows, columns), np.float32)
     large: AnyArray = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return large / (small.std() + 1e-6)
+    found: AnyArray = large / (small.std() + 1e-6)
+    return found
 
 
-def garment_texture(rng: np.random.Generator, details: str = "") -> Tensor:
+def garment_texture(
+    rng: np.random.Generator, details: str, columns: tuple[Column, ...] = COLUMNS
+) -> Tensor:
     """(h, w, 4) linear RGBA of a random garment.
 
-    details: "shirt" has prints, plackets and pockets on its torso, "trousers" a fly, seams and
-    pockets, anything else none.
+    Args:
+        rng: where chance comes from.
+        details: "shirt" has prints, plackets and pockets on its torso, "trousers" a fly, seams and
+            pockets, anything else none.
+        columns: those that are painted; the others stay black.
     """
-    paint = _paint(rng, details)
+    fabric = Fabric(rng, details)
     height, width = round(HEIGHT_M * PIXELS_PER_M), round(WIDTH_M * PIXELS_PER_M)
-    picture = np.zeros((height, width, 3))
-    for column in (TORSO, ARM, LEG):
+    picture = np.zeros((height, width, 3), np.float32)
+    for column in columns:
         left = round((column.left_m - MARGIN_M) * PIXELS_PER_M)
         right = round((column.left_m + column.around_m + MARGIN_M) * PIXELS_PER_M)
         x = (np.arange(max(left, 0), min(right, width)) + 0.5) / PIXELS_PER_M - column.left_m
         y = (height - 0.5 - np.arange(height)) / PIXELS_PER_M
-        around, along = np.meshgrid(x - column.around_m / 2, y)
-        picture[:, max(left, 0) : max(left, 0) + len(x)] = paint(around, along)
+        around, along = np.meshgrid((x - column.around_m / 2).astype(np.float32),
+                                    y.astype(np.float32))  # fmt: skip
+        picture[:, max(left, 0) : max(left, 0) + len(x)] = fabric.paint(around, along)
     if details == "shirt":
         _shirt_details(rng, picture)
     if details == "trousers":
         _trouser_details(rng, picture)
-    return linear_rgba(picture)
+    soft: AnyArray = cv2.GaussianBlur(picture, (0, 0), 0.6)  # no steps where a pixel is large
+    return linear_rgba(soft)
+
+
+def plain_fabric(rng: np.random.Generator) -> Tensor:
+    """(256, 256, 4) linear RGBA of a random fabric, for garments with places of their own."""
+    y, x = np.mgrid[:256, :256].astype(np.float32) / 256
+    return linear_rgba(Fabric(rng, "trousers").paint(x - np.float32(0.5), y))
+
+
+def linear_light(picture: Floats) -> AnyArray:
+    """SRGB 0..1 to linear light, float32, by a table of 4,096 steps of a gamma of 2.2."""
+    steps = np.clip(picture * 4095, 0.004 * 4095, 0.98 * 4095).astype(np.uint16)
+    found: AnyArray = _gamma_table()[steps]
+    return found
+
+
+@cache
+def _gamma_table() -> AnyArray:
+    return (np.linspace(0, 1, 4096) ** 2.2).astype(np.float32)
 
 
 def linear_rgba(picture: Floats) -> Tensor:
     """(h, w, 3) sRGB to (h, w, 4) linear with full coverage, float32."""
     full = np.ones((*picture.shape[:2], 4), np.float32)
-    full[..., :3] = np.clip(picture, 0.004, 0.98)
-    full[..., :3] **= 2.2
+    full[..., :3] = linear_light(picture)
     return torch.from_numpy(full)
 
 
@@ -104,60 +144,65 @@ def texture_place(column: Column, around: Tensor, along: Tensor) -> Tensor:
     return torch.stack([u, along / HEIGHT_M], dim=-1)
 
 
-def _paint(rng: np.random.Generator, details: str) -> Paint:
-    """A random fabric."""
-    first, second, third = color(rng), color(rng), color(rng)
-    scale = float(np.exp(rng.uniform(np.log(0.008), np.log(0.09))))
-    seed = int(rng.integers(1 << 31))
-    kind = rng.choice(
-        ["plain", "rows", "columns", "checks", "dots", "denim", "knit", "spots", "fade"],
-        p=[0.3, 0.1, 0.06, 0.1, 0.06, 0.12, 0.08, 0.12, 0.06]
-        if details != "trousers"
-        else [0.45, 0.02, 0.04, 0.04, 0.01, 0.38, 0.02, 0.03, 0.01],
-    )
-    if kind == "denim":
-        blue = np.array([0.16, 0.24, 0.38]) * rng.uniform(0.35, 1.9)
-        first = np.clip(blue * rng.uniform(0.9, 1.1, 3), 0.03, 0.8)
+class Fabric:
+    """One random fabric, which is painted on each part of a garment."""
 
-    def paint(around: Floats, along: Floats) -> Floats:
-        own = np.random.default_rng([seed, around.shape[1]])
+    def __init__(self, rng: np.random.Generator, details: str):
+        self._colors = tuple(color(rng).astype(np.float32) for _ in range(3))
+        self._scale_m = float(np.exp(rng.uniform(np.log(0.008), np.log(0.09))))
+        self._seed = int(rng.integers(1 << 31))
+        shares = TROUSER_SHARES if details == "trousers" else FABRIC_SHARES
+        self._kind = str(rng.choice(list(shares), p=list(shares.values())))
+        if self._kind == "denim":
+            blue = np.array([0.16, 0.24, 0.38]) * rng.uniform(0.35, 1.9)
+            first = np.clip(blue * rng.uniform(0.9, 1.1, 3), 0.03, 0.8)
+            self._colors = first.astype(np.float32), *self._colors[1:]
+
+    def paint(self, around: Floats, along: Floats) -> Floats:
+        """From meters around (h, w) and along (h, w) to sRGB (h, w, 3), 0..1."""
+        own = np.random.default_rng([self._seed, around.shape[1]])
         shape = around.shape
-        if kind == "rows":
-            share = (np.mod(along / scale, 1) < 0.5).astype(float)
-        elif kind == "columns":
-            share = (np.mod(around / scale, 1) < 0.4).astype(float)
-        elif kind == "checks":
+        found = self._pattern(around, along, own)
+        if self._kind == "denim":
+            worn = np.exp(-((around / 0.1) ** 2)) * 0.5 + 0.25 * smooth_noise(own, shape, 5)
+            twill = np.sin((around + along) * 900) * 0.08 + 0.09 * own.standard_normal(
+                shape, np.float32
+            )
+            found = found * (1 + 0.5 * worn + twill)[..., None] + 0.05 * worn[..., None]
+        if self._kind == "knit":
+            rib = np.sin(around * 2 * np.pi / 0.008) * 0.12 + np.sin(along * 800) * 0.04
+            found = found * (1 + rib)[..., None]
+        weave = 0.02 * own.standard_normal((*shape, 1), np.float32)
+        patchy = 0.035 * smooth_noise(own, shape, 9)[..., None]
+        painted: Floats = np.clip(found * (1 + patchy + weave), 0, 1)
+        return painted
+
+    def _pattern(self, around: Floats, along: Floats, own: np.random.Generator) -> Floats:
+        first, second, third = self._colors
+        scale, shape = self._scale_m, around.shape
+        share: Floats = np.zeros(shape, np.float32)
+        if self._kind == "rows":
+            share = (np.mod(along / scale, 1) < 0.5).astype(np.float32)
+        elif self._kind == "columns":
+            share = (np.mod(around / scale, 1) < 0.4).astype(np.float32)
+        elif self._kind == "checks":
             across, down = np.mod(around / scale, 1) < 0.5, np.mod(along / scale, 1) < 0.5
-            share = 0.5 * across + 0.5 * down
-        elif kind == "dots":
+            share = np.float32(0.5) * across + np.float32(0.5) * down
+        elif self._kind == "dots":
             size = max(scale, 0.02)
             row = np.floor(along / size)
             u = np.mod(around / size + 0.5 * np.mod(row, 2), 1) - 0.5
             v = np.mod(along / size, 1) - 0.5
-            share = (u * u + v * v < 0.09).astype(float)
-        elif kind == "spots":
-            cells = 1.1 / max(scale, 0.03)
-            share = (smooth_noise(own, *shape, cells) > 0.2).astype(float)
-            other = smooth_noise(own, *shape, cells) > 0.7
-        elif kind == "fade":
+            share = (u * u + v * v < 0.09).astype(np.float32)
+        elif self._kind == "fade":
             share = np.clip(along / 0.9, 0, 1)
-        else:
-            share = np.zeros(shape)
-        found = first * (1 - share[..., None]) + second * share[..., None]
-        if kind == "spots":
-            found[other] = third
-        weave = own.normal(0, 0.02, (*shape, 1))
-        if kind == "denim":
-            worn = np.exp(-((around / 0.1) ** 2)) * 0.5 + 0.25 * smooth_noise(own, *shape, 5)
-            twill = np.sin((around + along) * 900) * 0.08 + own.normal(0, 0.09, shape)
-            found = found * (1 + 0.5 * worn + twill)[..., None] + 0.05 * worn[..., None]
-        if kind == "knit":
-            rib = np.sin(around * 2 * np.pi / 0.008) * 0.12 + np.sin(along * 800) * 0.04
-            found = found * (1 + rib)[..., None]
-        patchy = 0.035 * smooth_noise(own, *shape, 9)[..., None]
-        return np.clip(found * (1 + patchy + weave), 0, 1)
-
-    return paint
+        elif self._kind == "spots":
+            cells = 1.1 / max(scale, 0.03)
+            share = (smooth_noise(own, shape, cells) > 0.2).astype(np.float32)
+            found: Floats = np.asarray(first * (1 - share[..., None]) + second * share[..., None])
+            found[smooth_noise(own, shape, cells) > 0.7] = third
+            return found
+        return np.asarray(first * (1 - share[..., None]) + second * share[..., None])
 
 
 def _box(
@@ -165,7 +210,7 @@ def _box(
 ) -> tuple[slice, slice]:
     """Rows and columns of a rectangle: x from the front's middle, y upward, meters."""
     height = len(picture)
-    middle = TORSO.around_m / 2
+    middle = TORSO_COLUMN.around_m / 2
     left, right = (round((middle + x) * PIXELS_PER_M) for x in x_m)
     low, high = (round(height - y * PIXELS_PER_M) for y in y_m)
     return slice(max(high, 0), max(low, 0)), slice(max(left, 0), max(right, 0))
@@ -211,7 +256,7 @@ def _print(rng: np.random.Generator, picture: Floats, chest: float) -> None:
     ink = tuple(float(c) for c in color(rng))
     height, width = patch.shape[:2]
     if rng.random() < 0.5:
-        word = str(rng.choice(WORDS))
+        word = str(rng.choice(_WORDS))
         font = int(rng.integers(0, 8))
         (w, h), _ = cv2.getTextSize(word, font, 1.0, 2)
         size = 0.85 * width / max(w, h * 1.5)
@@ -238,11 +283,11 @@ def _trouser_details(rng: np.random.Generator, picture: Floats) -> None:
     height = len(picture)
     strip = rng.random() < 0.15
     for share in (0.25, 0.75):  # at the sides of a leg
-        middle = LEG.left_m + share * LEG.around_m
+        middle = LEG_COLUMN.left_m + share * LEG_COLUMN.around_m
         half = rng.uniform(0.008, 0.02) if strip else 0.0015
         left, right = (round((middle + x) * PIXELS_PER_M) for x in (-half, half))
         picture[:, left : max(right, left + 1)] = (
             color(rng) if strip else picture[:, left : max(right, left + 1)] * 0.7
         )
-    middle = round(TORSO.around_m / 2 * PIXELS_PER_M)
+    middle = round(TORSO_COLUMN.around_m / 2 * PIXELS_PER_M)
     picture[: height // 2, middle - 1 : middle + 1] *= 0.65

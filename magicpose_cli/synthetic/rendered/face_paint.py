@@ -82,14 +82,14 @@ class FacePlane:
         mask = np.zeros_like(self.cover)
         thick = max(1, round(width_m * PLANE_PIXELS_PER_M))
         curve = smooth_curve(through, 24)
-        cv2.polylines(mask, [(curve * 8).astype(np.int32)], False, 1.0, thick, cv2.LINE_AA, 3)
+        cv2.polylines(mask, [(curve * 8).astype(np.int32)], False, (1.0,), thick, cv2.LINE_AA, 3)
         found: AnyArray = cv2.GaussianBlur(mask, (0, 0), soft_m * PLANE_PIXELS_PER_M)
         return found
 
     def area(self, outline: AnyArray, soft_m: float) -> AnyArray:
         """What a polygon (n, 2) encloses."""
         mask = np.zeros_like(self.cover)
-        cv2.fillPoly(mask, [(outline * 8).astype(np.int32)], 1.0, cv2.LINE_AA, 3)
+        cv2.fillPoly(mask, [(outline * 8).astype(np.int32)], (1.0,), cv2.LINE_AA, 3)
         found: AnyArray = cv2.GaussianBlur(mask, (0, 0), soft_m * PLANE_PIXELS_PER_M)
         return found
 
@@ -135,7 +135,7 @@ def _eyes(plane: FacePlane, complexion: Complexion, dark: Floats, rng: np.random
     ):
         middle = plane.points[upper + lower].mean(0)
         plane.paint(plane.blob(middle, 0.011), dark, 0.16 + 0.1 * complexion.age)
-        below = middle + [0, 0.009 * PLANE_PIXELS_PER_M]
+        below = middle + np.array([0, 0.009 * PLANE_PIXELS_PER_M])
         plane.paint(plane.blob(below, 0.006), dark, 0.1 + 0.25 * complexion.age)
         if complexion.makeup:
             above = middle - [0, 0.007 * PLANE_PIXELS_PER_M]
@@ -163,14 +163,14 @@ def _brows(plane: FacePlane, complexion: Complexion, rng: np.random.Generator) -
     mask = np.zeros_like(plane.cover)
     half = (0.0018 + 0.0022 * complexion.brows) * PLANE_PIXELS_PER_M
     for brow, sign in ((plane.points[17:22][::-1], -1), (plane.points[22:27], 1)):
-        curve = smooth_curve(brow, 120) + [0, half * 0.3]
+        curve = smooth_curve(brow, 120) + np.array([0, half * 0.3])
         taper = np.linspace(1, 0.25, 120)
         for at, share in zip(curve, taper, strict=True):
             for _ in range(2):
                 root = at + rng.normal(0, [2.0, half * 0.55 * share])
-                tip = root + [sign * rng.uniform(8, 18), rng.uniform(-9, 3) * share]
-                ends = np.stack([root, tip]) * 8
-                cv2.line(mask, *ends.astype(int).tolist(), 1.0, 1, cv2.LINE_AA, 3)
+                tip = root + np.array([sign * rng.uniform(8, 18), rng.uniform(-9, 3) * share])
+                start, end = (np.stack([root, tip]) * 8).astype(int).tolist()
+                cv2.line(mask, start, end, (1.0,), 1, cv2.LINE_AA, 3)
         area = plane.line(curve, 1.5 * half / PLANE_PIXELS_PER_M, 0.0012)
         plane.paint(area, ink, 0.35 + 0.25 * complexion.brows)
     plane.paint(cv2.GaussianBlur(mask, (0, 0), 0.7), ink, 0.75)
@@ -186,7 +186,7 @@ def _beard(plane: FacePlane, complexion: Complexion, rng: np.random.Generator) -
     area = plane.area(jaw, 0.006)
     mouth = plane.area(face[48:60] * 1.0, 0.0012)
     shape = area.shape
-    strands = 0.55 + 0.45 * smooth_noise(rng, *shape, 190, 1.6)
+    strands = 0.55 + 0.45 * smooth_noise(rng, shape, 190, 1.6)
     density = area * (1 - mouth) * np.clip(strands, 0, 1)
     chin = plane.blob(face[8], 0.022) + plane.blob(face[33] + (face[51] - face[33]) * 0.6, 0.012)
     full = np.clip(complexion.beard * 2 - 1, 0, 1)
@@ -210,5 +210,5 @@ def _lines_of_age(plane: FacePlane, complexion: Complexion, dark: Floats) -> Non
         plane.paint(plane.line(fold, 0.0010, 0.0008), dark, 0.5 * (amount - 0.3))
     for corner, sign in ((face[36], -1), (face[45], 1)):
         for drop in (-18, 0, 18):
-            foot = np.stack([corner + [sign * 10, drop * 0.4], corner + [sign * 45, drop * 1.4]])
+            foot = corner + np.array([[sign * 10, drop * 0.4], [sign * 45, drop * 1.4]])
             plane.paint(plane.line(foot, 0.0008, 0.0006), dark, 0.5 * (amount - 0.3))

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from magicpose_cli.body.model import Body
 from magicpose_cli.synthetic.canvas import LABELS
 from magicpose_cli.synthetic.rendered.fabrics import (
-    ARM,
-    LEG,
-    TORSO,
-    color,
+    ARM_COLUMN,
+    LEG_COLUMN,
+    TORSO_COLUMN,
     garment_texture,
-    linear_rgba,
     texture_place,
 )
-from magicpose_cli.synthetic.rendered.surfaces import Cloth, Surface, layer_cloth
+from magicpose_cli.synthetic.rendered.figure import Figure
+from magicpose_cli.synthetic.rendered.shoes import make_shoes
+from magicpose_cli.synthetic.rendered.surfaces import Cloth, Surface
 
-ARM_JOINTS = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
-LEG_JOINTS = ("upperleg", "lowerleg", "foot", "toe")
 TORSO_LOW_M = -0.5  # of the torso's column in the texture, from the hips
+ARM_FIELD, LEG_FIELD, HEAD_FIELD = 0, 1, 2  # columns of Figure.fields
+TUCK_M = 0.06  # how far a tucked top reaches into the trousers
+OVER_M = 0.009  # from one layer of cloth to the one over it
 HIDDEN_MARGIN_M = 0.025  # skin farther inside of a garment is left out
 
 
@@ -63,6 +63,7 @@ class Tailoring:
 def sample_tailoring(rng: np.random.Generator, is_woman: bool) -> Tailoring:
     """How somebody dresses."""
     skirt = is_woman and rng.random() < 0.3
+    is_tucked = skirt or rng.random() < 0.3
     return Tailoring(
         sleeve=float(rng.choice([0.0, rng.uniform(0.22, 0.4), rng.uniform(0.85, 0.98)],
                                 p=[0.12, 0.46, 0.42])),
@@ -74,231 +75,162 @@ def sample_tailoring(rng: np.random.Generator, is_woman: bool) -> Tailoring:
         inseam=float(rng.choice([rng.uniform(0.3, 0.5), rng.uniform(0.88, 0.98)], p=[0.22, 0.78])),
         bottom_ease=float(rng.uniform(0.006, 0.016)),
         flare=float(rng.choice([0.0, rng.uniform(0.0, 0.03)])),
-        is_tucked=bool(rng.random() < 0.3),
+        is_tucked=bool(is_tucked),
         jacket=float(rng.uniform(0.85, 0.97)) if rng.random() < 0.22 else None,
         sock=float(rng.uniform(0.0, 0.25)),
     )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Figure:
-    """A body at rest with what tells its parts apart: V vertices.
-
-    Attributes:
-        body: with all layers.
-        rest: (V, 3) meters.
-        joints: (J, 3) meters.
-        arm: (V,) share of the arms' joints in the skinning.
-        leg: (V,) of the legs'.
-        head: (V,) of the head's and the upper neck's.
-        arm_along: (V,) 0 at the shoulder, 1 at the wrist of its own side.
-        leg_along: (V,) 0 at the hip, 1 at the ankle.
-    """
-
-    body: Body
-    rest: Tensor
-    joints: Tensor
-    arm: Tensor
-    leg: Tensor
-    head: Tensor
-    arm_along: Tensor
-    leg_along: Tensor
-
-    @staticmethod
-    def of(body: Body, rest: Tensor, joints: Tensor) -> Figure:
-        """Rest (V, 3), joints (J, 3)."""
-
-        def share(starts: tuple[str, ...]) -> Tensor:
-            own = torch.tensor([name.startswith(starts) for name in body.joint_names])
-            return body.weights[:, own].sum(1)
-
-        return Figure(
-            body,
-            rest,
-            joints,
-            share(ARM_JOINTS),
-            share(LEG_JOINTS),
-            share(("head", "neck03", "neck02", "eye")),
-            _along(body, rest, joints, "upperarm01", "wrist"),
-            _along(body, rest, joints, "upperleg01", "foot"),
-        )
-
-    def joint(self, name: str) -> Tensor:
-        """(3,) where a joint is at rest."""
-        return self.joints[self.body.joint(name)]
-
-    @property
-    def hip_m(self) -> float:
-        """Height of the hip joints."""
-        return float(self.joint("upperleg01.L")[1])
-
-    @property
-    def neck(self) -> Tensor:
-        """(3,) the neck's lower end."""
-        return self.joint("neck01")
-
-
-def _along(body: Body, rest: Tensor, joints: Tensor, first: str, last: str) -> Tensor:
-    """(V,) where along the limb of its own side each vertex lies, 0..1 between its ends."""
-    found = []
-    for side in ("L", "R"):
-        start, end = joints[body.joint(f"{first}.{side}")], joints[body.joint(f"{last}.{side}")]
-        axis = end - start
-        found.append((rest - start) @ axis / (axis @ axis))
-    return torch.where(rest[:, 0] > 0, found[0], found[1])
-
-
-def top_field(figure: Figure, tailoring: Tailoring, sleeve: float) -> Tensor:
-    """(V,) above 0 where a top covers the body, about in meters."""
-    rest, neck = figure.rest, figure.neck
-    field = rest[:, 1] - (figure.hip_m + tailoring.hem)
-    on_arm = figure.arm > 0.3
+def top_field(figure: Figure, cloth: Cloth, tailoring: Tailoring, sleeve: float) -> Tensor:
+    """(n,) above 0 where a top covers the vertices of a cloth, about in meters."""
+    place, neck = cloth.rest, figure.neck
+    arm, head = cloth.fields[:, ARM_FIELD], cloth.fields[:, HEAD_FIELD]
+    hem = figure.waist_m - TUCK_M if tailoring.is_tucked else figure.hip_m + tailoring.hem
+    field = place[:, 1] - hem
     if sleeve < 0.15:
-        arm = (0.45 - figure.arm) * 0.2
+        on_arm = (0.45 - arm) * 0.2
     else:
-        arm = (sleeve - figure.arm_along) * 0.5
-    field = torch.where(on_arm, arm, field)
-    away = rest - neck - rest.new_tensor([0, 0.03, 0.02])
+        on_arm = (sleeve - figure.along("arm", place)) * 0.5
+    field = torch.where(arm > 0.3, on_arm, field)
+    away = place - neck - place.new_tensor([0, 0.03, 0.02])
     hole = (away * away.new_tensor([1.0, 0.85, 0.9])).norm(dim=1) - tailoring.neckline
-    above = neck[1] + 0.09 - rest[:, 1]
+    above = neck[1] + 0.09 - place[:, 1]
     field = torch.minimum(field, torch.minimum(hole, above))
-    field = torch.minimum(field, (0.5 - figure.head) * 0.2)
+    field = torch.minimum(field, (0.5 - head) * 0.2)
     if tailoring.plunge:
         low = neck[1] - tailoring.neckline - tailoring.plunge
-        slope = rest[:, 0].abs() * (tailoring.plunge + tailoring.neckline) / tailoring.neckline
-        wedge = (low + slope) - rest[:, 1]
-        field = torch.where(rest[:, 2] > neck[2], torch.minimum(field, wedge), field)
+        slope = place[:, 0].abs() * (tailoring.plunge + tailoring.neckline) / tailoring.neckline
+        wedge = (low + slope) - place[:, 1]
+        field = torch.where(place[:, 2] > neck[2], torch.minimum(field, wedge), field)
     return field
 
 
-def trouser_field(figure: Figure, tailoring: Tailoring) -> Tensor:
-    """(V,) above 0 where trousers cover the body."""
-    waist = figure.hip_m + 0.1 - figure.rest[:, 1]
-    end = (tailoring.inseam - figure.leg_along) * 0.85
-    return torch.where(figure.arm > 0.3, -1.0, torch.minimum(waist, end))
-
-
-def shoe_field(figure: Figure, tailoring: Tailoring) -> Tensor:
-    """(V,) above 0 where shoes cover the body."""
-    ankle = float(figure.joint("foot.L")[1])
-    top = ankle + 0.015 + 0.3 * tailoring.sock
-    return torch.where(figure.arm > 0.3, -1.0, top - figure.rest[:, 1])
+def trouser_field(figure: Figure, cloth: Cloth, tailoring: Tailoring) -> Tensor:
+    """(n,) above 0 where trousers cover the vertices of a cloth."""
+    waist = figure.waist_m - cloth.rest[:, 1]
+    end = (tailoring.inseam - figure.along("leg", cloth.rest)) * 0.85
+    covered = torch.minimum(waist, end)
+    return torch.where(cloth.fields[:, ARM_FIELD] > 0.3, -1.0, covered)
 
 
 def dress(
-    figure: Figure, tailoring: Tailoring, rng: np.random.Generator
+    figure: Figure, tailoring: Tailoring, rng: np.random.Generator, worn: tuple[str, ...] = ()
 ) -> tuple[list[Surface], Tensor]:
-    """The garments of a figure, and (V,) which of its vertices they hide wholly."""
-    top = top_field(figure, tailoring, tailoring.sleeve)
-    surfaces = [_top(figure, tailoring, top, rng)]
-    hidden = top > HIDDEN_MARGIN_M
+    """Cut the garments of a figure.
+
+    Args:
+        figure: who wears them.
+        tailoring: where they are cut.
+        rng: of fabrics, folds and smoothness.
+        worn: "suit" or "shoes" that come from elsewhere and are left out here.
+
+    Returns:
+        The garments, and (V,) which of the figure's vertices they hide wholly.
+    """
+    skin = figure.skin()
+    hidden = torch.zeros(len(figure.rest), dtype=torch.bool)
+    surfaces: list[Surface] = []
+    if "suit" not in worn:
+        surfaces, hidden = _cut_suit(figure, tailoring, rng, skin)
+    if "shoes" in worn:
+        return surfaces, hidden
+    shoes, in_shoes = make_shoes(figure, tailoring.sock, rng)
+    return [*surfaces, shoes], hidden | in_shoes
+
+
+def _cut_suit(
+    figure: Figure, tailoring: Tailoring, rng: np.random.Generator, skin: Cloth
+) -> tuple[list[Surface], Tensor]:
+    """Top, trousers or skirt, and at times a jacket; what they hide, as of dress().
+
+    All are moved off the same smoothed body, so that what is worn over something else lies over it.
+    """
+    base = figure.cloth("tights", int(rng.integers(4, 11)))
+    folds = _folds(base, rng)
+    surfaces = [_top(figure, tailoring, base, folds, rng)]
+    hidden = top_field(figure, skin, tailoring, tailoring.sleeve) > HIDDEN_MARGIN_M
     if tailoring.bottom == "skirt":
-        surfaces.append(_skirt(figure, tailoring, rng))
+        surfaces.append(_skirt(figure, rng))
     else:
-        bottom = trouser_field(figure, tailoring)
-        ease = tailoring.bottom_ease + (0.012 if tailoring.is_tucked else 0.0)
-        surfaces.append(_trousers(figure, tailoring, bottom, ease, rng))
-        hidden |= bottom > HIDDEN_MARGIN_M
+        surfaces.append(_trousers(figure, tailoring, base, folds, rng))
+        hidden |= trouser_field(figure, skin, tailoring) > HIDDEN_MARGIN_M
     if tailoring.jacket is not None:
-        surfaces.append(_jacket(figure, tailoring, rng))
-    shoes = shoe_field(figure, tailoring)
-    surfaces.append(_shoes(figure, shoes, rng))
-    return surfaces, hidden | (shoes > HIDDEN_MARGIN_M)
+        surfaces.append(_jacket(figure, tailoring, base, folds, rng))
+    return surfaces, hidden
 
 
-def _with_fields(figure: Figure, layer: str) -> Cloth:
-    fields = torch.stack([figure.arm, figure.leg, figure.arm_along, figure.leg_along], 1)
-    return layer_cloth(figure.body, figure.rest, layer, fields)
+def _folds(cloth: Cloth, rng: np.random.Generator) -> Tensor:
+    """(n,) how much farther than usual cloth is here and there, about 0 +- 1."""
+    waves = torch.from_numpy(rng.normal(0, 1, (5, 3)) * [26, 34, 26]).float()
+    starts = torch.from_numpy(rng.uniform(0, 6.28, 5)).float()
+    return torch.sin(cloth.rest @ waves.T + starts).mean(1) * 1.5
 
 
-def _pieces(figure: Figure, layer: str, field: Tensor) -> Cloth:
-    """The part of a layer above 0 of a field over all vertices."""
-    cloth = _with_fields(figure, layer)
-    joined = Cloth(
-        cloth.rest,
-        cloth.weights,
-        cloth.faces,
-        torch.cat([cloth.fields, _of_layer(figure, layer, field)[:, None]], 1),
-    )
-    return joined.cut(joined.fields[:, -1])
+def _top(
+    figure: Figure, tailoring: Tailoring, base: Cloth, folds: Tensor, rng: np.random.Generator
+) -> Surface:
+    cloth = base.moved(_top_ease(figure, tailoring, base, folds))
+    cloth = cloth.cut(top_field(figure, cloth, tailoring, tailoring.sleeve))
+    texture = garment_texture(rng, "shirt", (TORSO_COLUMN, ARM_COLUMN))
+    return _cloth_surface(figure, cloth, "top", texture)
 
 
-def _of_layer(figure: Figure, layer: str, field: Tensor) -> Tensor:
-    """Values of a layer's own vertices, in the order in which layer_cloth has them."""
-    return field[torch.unique(figure.body.faces[figure.body.layers[layer]])]
+def _top_ease(figure: Figure, tailoring: Tailoring, cloth: Cloth, folds: Tensor) -> Tensor:
+    """(n,) meters of a top's cloth before the body: over the trousers, or in them."""
+    height = cloth.rest[:, 1]
+    loose = 0.6 + 1.6 * (figure.neck[1] - height).clamp(0, 0.5)
+    ease = tailoring.top_ease * loose * (1 + 0.3 * folds)
+    ease = ease.clamp_min(0.005)
+    at_waist = ((figure.waist_m + 0.06 - height) / 0.06).clamp(0, 1)
+    at_waist = at_waist * (cloth.fields[:, ARM_FIELD] < 0.3)
+    if tailoring.is_tucked:
+        return ease + (0.003 - ease) * at_waist
+    over = _trouser_ease(figure, tailoring, cloth, folds) + OVER_M
+    return torch.maximum(ease, over * at_waist)
 
 
-def _top(figure: Figure, tailoring: Tailoring, field: Tensor, rng: np.random.Generator) -> Surface:
-    cloth = _pieces(figure, "tights", field).smoothed(int(rng.integers(2, 12)))
-    moved = cloth.moved(_top_ease(figure, tailoring, cloth))
-    return _cloth_surface(figure, moved, "top", garment_texture(rng, "shirt"))
-
-
-def _top_ease(figure: Figure, tailoring: Tailoring, cloth: Cloth) -> Tensor:
-    """(n,) meters of a top's cloth before the body: more at its hem, over the trousers."""
-    loose = (figure.neck[1] - cloth.rest[:, 1]).clamp(0, 0.5)
-    ease = tailoring.top_ease * (0.6 + 1.6 * loose)
-    if not tailoring.is_tucked:
-        ease = ease + (tailoring.bottom_ease + 0.008) * (loose / 0.35).clamp(0, 1)
-    return ease
-
-
-def _jacket(figure: Figure, tailoring: Tailoring, rng: np.random.Generator) -> Surface:
+def _jacket(
+    figure: Figure, tailoring: Tailoring, base: Cloth, folds: Tensor, rng: np.random.Generator
+) -> Surface:
+    """An open top over the top."""
     assert tailoring.jacket is not None
-    field = top_field(figure, tailoring, tailoring.jacket)
-    rest = figure.rest
-    gap = rng.uniform(0.01, 0.06) + 0.1 * (figure.neck[1] - 0.05 - rest[:, 1]).clamp(0, 0.4) * (
-        rng.uniform(0, 1)
-    )
-    chest = (rest[:, 2] > figure.neck[2]) & (figure.arm < 0.3)
-    field = torch.where(chest, torch.minimum(field, rest[:, 0].abs() - gap), field)
-    cloth = _pieces(figure, "tights", field).smoothed(8)
-    moved = cloth.moved(1.2 * _top_ease(figure, tailoring, cloth) + 0.014)
-    return _cloth_surface(figure, moved, "top", garment_texture(rng))
+    worn = replace(tailoring, is_tucked=False)
+    under = _top_ease(figure, tailoring, base, folds)
+    cloth = base.moved(torch.maximum(_top_ease(figure, worn, base, folds), under) + 1.5 * OVER_M)
+    field = top_field(figure, cloth, worn, tailoring.jacket)
+    down = (figure.neck[1] - 0.05 - cloth.rest[:, 1]).clamp(0, 0.4)
+    gap = rng.uniform(0.01, 0.06) + 0.1 * down * rng.uniform(0, 1)
+    chest = (cloth.rest[:, 2] > figure.neck[2]) & (cloth.fields[:, ARM_FIELD] < 0.3)
+    open_front = torch.minimum(field, cloth.rest[:, 0].abs() - gap)
+    cloth = cloth.cut(torch.where(chest, open_front, field))
+    texture = garment_texture(rng, "", (TORSO_COLUMN, ARM_COLUMN))
+    return _cloth_surface(figure, cloth, "top", texture)
+
+
+def _trouser_ease(figure: Figure, tailoring: Tailoring, cloth: Cloth, folds: Tensor) -> Tensor:
+    """(n,) meters of the trousers' cloth before the body."""
+    down = figure.along("leg", cloth.rest).clamp(0, 1)
+    ease = tailoring.bottom_ease + (0.008 if tailoring.is_tucked else 0.0)
+    return ease + (tailoring.flare + 0.008) * down + 0.004 * down * folds
 
 
 def _trousers(
-    figure: Figure,
-    tailoring: Tailoring,
-    field: Tensor,
-    ease: float,
-    rng: np.random.Generator,
+    figure: Figure, tailoring: Tailoring, base: Cloth, folds: Tensor, rng: np.random.Generator
 ) -> Surface:
-    cloth = _pieces(figure, "tights", field).smoothed(int(rng.integers(2, 8)))
-    down = cloth.fields[:, 3].clamp(0, 1)
-    moved = cloth.moved(ease + (tailoring.flare + 0.006) * down)
-    return _cloth_surface(figure, moved, "bottom", garment_texture(rng, "trousers"))
+    cloth = base.moved(_trouser_ease(figure, tailoring, base, folds))
+    cloth = cloth.cut(trouser_field(figure, cloth, tailoring))
+    texture = garment_texture(rng, "trousers", (TORSO_COLUMN, LEG_COLUMN))
+    return _cloth_surface(figure, cloth, "bottom", texture)
 
 
-def _skirt(figure: Figure, tailoring: Tailoring, rng: np.random.Generator) -> Surface:
+def _skirt(figure: Figure, rng: np.random.Generator) -> Surface:
     hem = figure.hip_m - rng.uniform(0.25, 0.75)
-    field = torch.minimum(figure.rest[:, 1] - hem, figure.hip_m + 0.12 - figure.rest[:, 1])
-    cloth = _pieces(figure, "skirt", field)
-    moved = cloth.moved(torch.full((len(cloth.rest),), 0.012))
-    return _cloth_surface(figure, moved, "bottom", garment_texture(rng))
-
-
-def _shoes(figure: Figure, field: Tensor, rng: np.random.Generator) -> Surface:
-    """The feet without toes, blown up, on a flat sole of another color."""
-    cloth = _pieces(figure, "skin", field).smoothed(60)
-    low = float(figure.rest[:, 1].min())
-    height = cloth.rest[:, 1] - low
-    ease = rng.uniform(0.010, 0.018)
-    rest = cloth.moved(torch.full_like(height, ease)).rest
-    rest[:, 1] = torch.where(height < 0.03, rest[:, 1].clamp(low - 0.022, low - 0.002), rest[:, 1])
-    rest[:, 1] = torch.where(height < 0.012, low - 0.022, rest[:, 1])
-    upper, sole, laces = color(rng), color(rng), color(rng)
-    shade = np.tile(upper, (40, 1))
-    shade[:6] = sole
-    if rng.random() < 0.5:
-        shade[14:26:4] = laces
-    texture = linear_rgba(np.ascontiguousarray(shade[::-1][:, None, :].repeat(4, 1)))
-    up = ((rest[:, 1] - low + 0.022) / 0.2).clamp(0.01, 0.99)
-    uv = torch.stack([torch.full_like(up, 0.5), up], 1)
-    return Surface(
-        LABELS.index("shoes"), "shoes", rest[None], cloth.weights, cloth.faces,
-        uv[cloth.faces], texture, is_open=True,
-    )  # fmt: skip
+    cloth = figure.cloth("skirt")
+    cloth = cloth.moved(torch.full((len(cloth.rest),), 0.012))
+    height = cloth.rest[:, 1]
+    cloth = cloth.cut(torch.minimum(height - hem, figure.waist_m + 0.02 - height))
+    texture = garment_texture(rng, "", (TORSO_COLUMN, LEG_COLUMN))
+    return _cloth_surface(figure, cloth, "bottom", texture)
 
 
 def _cloth_surface(figure: Figure, cloth: Cloth, label: str, texture: Tensor) -> Surface:
@@ -310,16 +242,17 @@ def _cloth_surface(figure: Figure, cloth: Cloth, label: str, texture: Tensor) ->
 
 def _unrolled(figure: Figure, cloth: Cloth, label: str) -> Tensor:
     """(F, 3, 2) texture coordinates: each tube of cloth is unrolled around its own bone."""
-    arm, leg = (cloth.fields[:, i][cloth.faces].mean(1) > 0.5 for i in (0, 1))
+    arm, leg = (cloth.fields[:, i][cloth.faces].mean(1) > 0.5 for i in (ARM_FIELD, LEG_FIELD))
     if label == "top":
         leg = torch.zeros_like(leg)
     corners = cloth.rest[cloth.faces]
     low = TORSO_LOW_M
     middle = figure.joint("spine03") * corners.new_tensor([0.0, 0, 1])
-    uv = texture_place(TORSO, *_around(corners, middle, corners.new_tensor([0.0, 1, 0]), low))
+    up = corners.new_tensor([0.0, 1, 0])
+    uv = texture_place(TORSO_COLUMN, *_around(corners, middle, up, low))
     for column, own, first, last in (
-        (ARM, arm, "wrist", "upperarm01"),
-        (LEG, leg, "foot", "upperleg01"),
+        (ARM_COLUMN, arm, "wrist", "upperarm01"),
+        (LEG_COLUMN, leg, "foot", "upperleg01"),
     ):
         for side, sign in (("L", 1), ("R", -1)):
             here = own & (corners[:, :, 0].mean(1) * sign > 0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.special import ndtr
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -14,11 +15,12 @@ from magicpose_cli.synthetic.canvas import LABELS
 from magicpose_cli.synthetic.rendered.complexion import Complexion
 from magicpose_cli.synthetic.rendered.fabrics import smooth_noise
 from magicpose_cli.synthetic.rendered.face_paint import mean_face_points
-from magicpose_cli.synthetic.rendered.garments import Figure
+from magicpose_cli.synthetic.rendered.figure import Figure
 from magicpose_cli.synthetic.rendered.skin import scalp_field
 from magicpose_cli.synthetic.rendered.surfaces import Cloth, Surface, layer_cloth
 
 SHELLS = 4
+OVERHANG_M = 0.012  # how far strands reach beyond the hairline
 TEXTURE_SHAPE = (256, 1024)
 
 
@@ -66,23 +68,25 @@ def grow_hair(figure: Figure, haircut: Haircut, complexion: Complexion) -> list[
     strands = hair_texture(complexion.hair, haircut, rng)
     mean = body.mean[: body.vertex_count]
     cap = layer_cloth(body, figure.rest, "skin", mean)
-    field = scalp_field(cap.fields) + haircut.fringe * _front(cap.fields)
-    head = body.joint("head")
-    on_head = cap.fields[:, 1] > float(body.mean[body.vertex_count + head, 1]) - 0.1
-    cap = cap.cut(torch.where(on_head, field, -1.0)).smoothed(10)
+    place = cap.fields
+    line = scalp_field(place) + haircut.fringe * _front(place) + _hairline(place, rng)
+    on_head = place[:, 1] > float(body.mean[body.vertex_count + body.joint("head"), 1]) - 0.1
+    cap = replace(cap, fields=torch.cat([place, line[:, None]], 1))
+    cap = cap.cut(torch.where(on_head, line + OVERHANG_M, -1.0)).smoothed(10)
+    above = cap.fields[:, 3]
     waves = _waves(cap.rest, haircut, rng)
-    border = (scalp_field(cap.fields) / 0.02).clamp(0, 1)
-    thick = haircut.thickness * (0.35 + 0.65 * border) * (1 + haircut.top * _above(cap)) * waves
+    border = ((above + OVERHANG_M) / 0.03).clamp(0, 1)
+    thick = haircut.thickness * (0.3 + 0.7 * border) * (1 + haircut.top * _above(cap)) * waves
+    uv = _strand_places(figure, cap)
+    ends = _ends_of_strands(figure, cap, uv, above, OVERHANG_M, rng)
     surfaces = []
     for shell in range(1, SHELLS + 1):
         share = shell / SHELLS
         moved = cap.moved(thick * share + 0.002)
         fall = thick * share * share * 0.35
-        moved = Cloth(
-            moved.rest - torch.stack([0 * fall, fall, 0 * fall], 1),
-            moved.weights, moved.faces, moved.fields,
-        )  # fmt: skip
-        surfaces.append(_hair_surface(figure, moved, _shell(strands, share, rng)))
+        rest = moved.rest - torch.stack([0 * fall, fall, 0 * fall], 1)
+        texture = _shell(strands, ends, share)
+        surfaces.append(_hair_surface(replace(moved, rest=rest), uv, texture))
     if haircut.length is not None:
         surfaces += _long_hair(figure, haircut, strands, rng)
     return surfaces
@@ -91,31 +95,87 @@ def grow_hair(figure: Figure, haircut: Haircut, complexion: Complexion) -> list[
 def hair_texture(tone: Floats, haircut: Haircut, rng: np.random.Generator) -> Tensor:
     """(h, w, 4) linear: strands run down the texture; the fourth number tells them apart, 0..1."""
     height, width = TEXTURE_SHAPE
-    fine = smooth_noise(rng, height, width, 3 + 30 * haircut.curls, 70 / (1 + 4 * haircut.curls))
-    locks = smooth_noise(rng, height, width, 2 + 12 * haircut.curls, 16 / (1 + 3 * haircut.curls))
+    fine = smooth_noise(rng, (height, width), 3 + 30 * haircut.curls, 70 / (1 + 4 * haircut.curls))
+    locks = smooth_noise(rng, (height, width), 2 + 12 * haircut.curls, 16 / (1 + 3 * haircut.curls))
     light = np.exp(0.28 * fine + 0.22 * locks)
-    picture = np.clip(tone, 0.01, 1) ** 2.2 * light[..., None]
-    rank = np.argsort(np.argsort((fine + 0.8 * locks).ravel())).reshape(height, width)
-    rgba = np.concatenate([picture, rank[..., None] / rank.size], axis=2)
+    picture = (np.clip(tone, 0.01, 1) ** 2.2).astype(np.float32) * light[..., None]
+    rank = ndtr((fine + 0.8 * locks) / np.float32(np.hypot(1, 0.8)))
+    rgba = np.concatenate([picture, rank[..., None]], axis=2)
     return torch.from_numpy(np.clip(rgba, 0, 1).astype(np.float32))
 
 
-def _shell(strands: Tensor, share: float, rng: np.random.Generator) -> Tensor:
-    """The strands that reach a shell: fewer and fewer of them, and lighter ones, outward."""
-    texture = strands.clone()
-    texture[..., 3] = ((strands[..., 3] - 0.75 * (share - 1 / SHELLS)) * 6 + 0.5).clamp(0, 1)
-    texture[..., :3] *= 0.55 + 0.45 * share
-    return texture
+def _hairline(place: Tensor, rng: np.random.Generator) -> Tensor:
+    """(n,) meters by which one's hairline lies lower than usual, of points of the mean head."""
+    angle = torch.atan2(place[:, 0], place[:, 2])
+    peak = rng.normal(0, 0.006) * torch.exp(-((angle / 0.18) ** 2))
+    temples = rng.uniform(-0.016, 0.002) * torch.exp(-(((angle.abs() - 0.55) / 0.2) ** 2))
+    waves = 0.003 * torch.sin(angle * rng.uniform(5, 11) + rng.uniform(0, 6))
+    return peak + temples + waves
 
 
-def _hair_surface(figure: Figure, cloth: Cloth, texture: Tensor) -> Surface:
-    center = figure.joint("head") + cloth.rest.new_tensor([0, 0.07, 0.0])
-    away = normalize(cloth.rest - center, dim=1)
+def _strand_places(figure: Figure, cloth: Cloth) -> Tensor:
+    """(F, 3, 2) texture coordinates: around the head, and down from its top."""
+    away = normalize(cloth.rest - _middle(figure), dim=1)
     corners = away[cloth.faces]
     around = torch.atan2(corners[..., 0], corners[..., 2]) / (2 * torch.pi)
     around = around - (around - around[:, :1]).round()
     v = torch.acos(corners[..., 1].clamp(-1, 1)) / torch.pi
-    uv = torch.stack([around + 0.5, 1 - v], -1)
+    return torch.stack([around + 0.5, 1 - v], -1)
+
+
+def _middle(figure: Figure) -> Tensor:
+    return figure.joint("head") + figure.rest.new_tensor([0, 0.07, 0.0])
+
+
+def _ends_of_strands(
+    figure: Figure,
+    cloth: Cloth,
+    uv: Tensor,
+    above: Tensor,
+    reach_m: float,
+    rng: np.random.Generator,
+) -> Tensor:
+    """(w,) down to which v the strands in each column of the texture reach.
+
+    Args:
+        figure: who it is.
+        cloth: of hair.
+        uv: (F, 3, 2) see _strand_places().
+        above: (n,) meters of its vertices above the line where hair ends on the whole.
+        reach_m: how far single strands reach beyond it, or fall short of it.
+        rng: where chance comes from.
+    """
+    height = above[cloth.faces]
+    radius = (cloth.rest - _middle(figure)).norm(dim=1)[cloth.faces]
+    low = (uv[..., 1] - height / (torch.pi * radius)).flatten()
+    near = height.flatten().abs() < 0.03
+    bins = ((uv[..., 0].flatten() % 1) * 64).long().clamp(0, 63)
+    total, count = torch.zeros(64), torch.zeros(64)
+    total.index_add_(0, bins[near], low[near])
+    count.index_add_(0, bins[near], torch.ones(int(near.sum())))
+    known = (count > 0).nonzero()[:, 0].numpy()
+    width = TEXTURE_SHAPE[1]
+    if not len(known):
+        return torch.zeros(width)
+    columns = (np.arange(width) + 0.5) / width * 64 - 0.5
+    line = np.interp(columns, known, (total / count.clamp_min(1)).numpy()[known], period=64)
+    locks = smooth_noise(rng, (1, width), 1, 90 / width)[0] + 0.6 * rng.normal(size=width)
+    away = float(radius.flatten()[near].mean())
+    return torch.from_numpy(line - 0.4 * reach_m * locks / (np.pi * away)).float()
+
+
+def _shell(strands: Tensor, ends: Tensor, share: float) -> Tensor:
+    """The strands that reach a shell: fewer and fewer of them, and lighter ones, outward."""
+    texture = strands.clone()
+    height = len(strands)
+    v = 1 - (torch.arange(height) + 0.5) / height
+    cover = (strands[..., 3] - 0.75 * (share - 1 / SHELLS)) * 6 + 0.5
+    texture[..., 3] = torch.minimum(cover, 0.5 + (v[:, None] - ends) * height).clamp(0, 1)
+    texture[..., :3] *= 0.55 + 0.45 * share
+    return texture
+
+
+def _hair_surface(cloth: Cloth, uv: Tensor, texture: Tensor) -> Surface:
     return Surface(
         LABELS.index("hair"), "hair", cloth.rest[None], cloth.weights, cloth.faces, uv, texture,
         is_open=True, has_holes=True,
@@ -127,17 +187,20 @@ def _long_hair(
 ) -> list[Surface]:
     """MakeHuman's own hair helper: a curtain from the scalp down to the chest."""
     assert haircut.length is not None
-    rest = figure.rest
-    chin = float(figure.joint("head")[1]) - 0.02
+    bottom = float(figure.joint("head")[1]) - 0.02 - haircut.length
     mean = figure.body.mean[: figure.body.vertex_count]
-    cloth = layer_cloth(figure.body, rest, "hair", torch.cat([rest[:, 1:2], mean], 1))
-    cloth = cloth.cut(cloth.fields[:, 0] - (chin - haircut.length))
-    cloth = cloth.cut(_beside_face(cloth.fields[:, 1:], haircut))
+    cloth = layer_cloth(figure.body, figure.rest, "hair", mean)
+    cloth = cloth.cut(cloth.rest[:, 1] - bottom)
+    cloth = cloth.cut(_beside_face(cloth.fields, haircut))
     waves = _waves(cloth.rest, haircut, rng)
+    uv = _strand_places(figure, cloth)
+    reach_m = rng.uniform(0.015, 0.04)
+    above = cloth.rest[:, 1] - bottom - reach_m
+    ends = _ends_of_strands(figure, cloth, uv, above, reach_m, rng)
     found = []
     for share in (0.4, 1.0):
         moved = cloth.moved(haircut.thickness * share * (waves - 0.3))
-        found.append(_hair_surface(figure, moved, _shell(strands, share, rng)))
+        found.append(_hair_surface(moved, uv, _shell(strands, ends, share)))
     return found
 
 

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from magicpose_cli.arrays import Floats
-from magicpose_cli.body.layout import BODY_PARTS, LAYERS, POSE_SLICES
+from magicpose_cli.body.layout import LAYERS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.phenotypes import shape_from_phenotypes
-from magicpose_cli.synthetic.canvas import LABELS, SKIN_LABEL
 from magicpose_cli.synthetic.people import DrawnPoints, People
-from magicpose_cli.synthetic.rendered.complexion import Complexion, sample_complexion
-from magicpose_cli.synthetic.rendered.garments import (
-    Figure,
-    Tailoring,
-    dress,
-    sample_tailoring,
+from magicpose_cli.synthetic.rendered.anatomy import (
+    eye_surfaces,
+    lash_surface,
+    mouth_surfaces,
+    skin_surface,
 )
+from magicpose_cli.synthetic.rendered.complexion import Complexion, sample_complexion
+from magicpose_cli.synthetic.rendered.figure import Figure
+from magicpose_cli.synthetic.rendered.garments import Tailoring, dress, sample_tailoring
 from magicpose_cli.synthetic.rendered.hair import Haircut, grow_hair, sample_haircut
 from magicpose_cli.synthetic.rendered.joint_motion import (
-    SHARES,
+    STYLE_SHARES,
     STYLES,
     BodyClip,
     sample_body_clip,
 )
-from magicpose_cli.synthetic.rendered.scene_renderer import Mesh, SceneRenderer
+from magicpose_cli.synthetic.rendered.meshes import SurfaceMesh
+from magicpose_cli.synthetic.rendered.scene_renderer import SceneRenderer
 from magicpose_cli.synthetic.rendered.scenes import SHOTS, sample_scene
-from magicpose_cli.synthetic.rendered.skin import skin_texture
+from magicpose_cli.synthetic.rendered.skin import (
+    SKIN_TEXTURE_SIZES,
+    photographed_skin,
+    skin_texture,
+)
 from magicpose_cli.synthetic.rendered.surfaces import Surface
+from magicpose_cli.synthetic.rendered.wardrobe import Wardrobe, read_texture, read_wardrobe
+from magicpose_cli.synthetic.rendered.worn_pieces import WornPieces, sample_pieces
 
 SHOT_SHARES = {"talk": (0.1, 0.4, 0.5), "gesture": (0.3, 0.5, 0.2), "dance": (0.75, 0.25, 0.0)}
 FACE_SEEN = 0.15  # how far the nose must point to the camera, as a cosine, for landmarks
@@ -54,6 +63,7 @@ class RenderedIdentity:
         tailoring: What they wear.
         iris: sRGB (3,).
         seed: Of fabrics.
+        pieces: What they wear from a wardrobe.
     """
 
     shape: Tensor
@@ -62,6 +72,7 @@ class RenderedIdentity:
     tailoring: Tailoring
     iris: Floats
     seed: int
+    pieces: WornPieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +96,10 @@ class RenderedClip:
     points_m: Tensor
 
 
-def sample_identity(body: Body, rng: np.random.Generator) -> RenderedIdentity:
-    """Somebody, an adult, always dressed."""
+def sample_identity(
+    body: Body, rng: np.random.Generator, wardrobe: Wardrobe | None = None
+) -> RenderedIdentity:
+    """Sample somebody, an adult, always dressed; what a wardrobe adds changes nothing else."""
     is_woman = bool(rng.random() < 0.5)
     origins = rng.dirichlet([0.5] * 3)
     age = float(rng.choice([rng.uniform(0, 0.45), rng.uniform(0.45, 1)], p=[0.7, 0.3]))
@@ -103,17 +116,18 @@ def sample_identity(body: Body, rng: np.random.Generator) -> RenderedIdentity:
     )  # fmt: skip
     shape = shape + 0.25 * torch.from_numpy(rng.normal(size=shape.shape)).float()
     darkness = float(np.clip(0.9 * origins[0] + 0.3 * origins[1] + rng.normal(0.08, 0.08), 0, 1))
-    return RenderedIdentity(
-        shape,
-        sample_complexion(rng, is_woman, darkness, age),
-        sample_haircut(rng, is_woman),
-        sample_tailoring(rng, is_woman),
-        IRIS[rng.choice(5, p=[0.4, 0.3, 0.12, 0.1, 0.08])],
-        int(rng.integers(1 << 31)),
-    )
+    complexion = sample_complexion(rng, is_woman, darkness, age)
+    haircut = sample_haircut(rng, is_woman)
+    tailoring = sample_tailoring(rng, is_woman)
+    iris = IRIS[rng.choice(5, p=[0.4, 0.3, 0.12, 0.1, 0.08])]
+    seed = int(rng.integers(1 << 31))
+    pieces = sample_pieces(wardrobe, rng, is_woman, complexion) if wardrobe else WornPieces()
+    return RenderedIdentity(shape, complexion, haircut, tailoring, iris, seed, pieces)
 
 
-def dressed(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor) -> list[Surface]:
+def dressed(
+    body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor, shot: str
+) -> list[Surface]:
     """All surfaces of a person.
 
     Args:
@@ -122,94 +136,46 @@ def dressed(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor
         rest: (F, V, 3) at rest, with each frame's expression; the first row's neck and below are
             those of all.
         joints: (J, 3) at rest.
+        shot: one of scenes.SHOTS, which tells how fine the skin must be.
     """
     figure = Figure.of(body, rest[0], joints)
-    garments, hidden = dress(figure, identity.tailoring, np.random.default_rng(identity.seed))
-    hair = grow_hair(figure, identity.haircut, identity.complexion)
-    scalp = 0.95 if hair else 0.35
-    surfaces = [_skin(body, identity, rest, hidden, scalp)]
-    surfaces += _mouth(body, rest)
-    surfaces += _eyes(body, identity, rest, joints)
-    return surfaces + garments + hair
-
-
-def _part(
-    body: Body, rest: Tensor, faces: Tensor, texture: Tensor, kind: str, uv: Tensor
-) -> Surface:
-    used, index = torch.unique(faces, return_inverse=True)
-    return Surface(
-        SKIN_LABEL, kind, rest[:, used], body.weights[used], index, uv, texture,
-        is_hidden_from_light=kind in ("eyes", "mouth"),
-    )  # fmt: skip
-
-
-def _skin(
-    body: Body, identity: RenderedIdentity, rest: Tensor, hidden: Tensor, scalp: float
-) -> Surface:
-    layer = body.layers["skin"]
-    faces, corners = body.faces[layer], body.corners[layer]
-    mouth = body.face_parts[layer] == BODY_PARTS.index("mouth")
-    keep = ~hidden[faces].all(1) & ~mouth
-    texture = skin_texture(Body.load(), identity.complexion, scalp)
-    return _part(body, rest, faces[keep], texture, "skin", body.uv[corners[keep]])
-
-
-def _mouth(body: Body, rest: Tensor) -> list[Surface]:
-    """The cavity, the tongue and the teeth, each of one color."""
-    skin = body.layers["skin"]
-    own = body.face_parts[skin] == BODY_PARTS.index("mouth")
-    parts = [
-        (body.faces[skin][own], (0.16, 0.03, 0.03)),
-        (body.faces[body.layers["tongue"]], (0.42, 0.13, 0.13)),
-        (body.faces[body.layers["teeth"]], (0.62, 0.58, 0.5)),
+    pieces, complexion = identity.pieces, identity.complexion
+    surfaces, hidden = pieces.surfaces(body, rest, complexion)
+    rng = np.random.default_rng(identity.seed)
+    cut, under = dress(figure, identity.tailoring, rng, tuple(pieces.garments))
+    hidden |= under
+    if "hair" not in pieces.garments:
+        surfaces += grow_hair(figure, identity.haircut, complexion)
+    if "lashes" not in pieces.garments:
+        surfaces.append(lash_surface(body, rest, complexion.makeup))
+    has_hair = any(each.kind == "hair" for each in surfaces)
+    texture = _skin_picture(identity, 0.95 if has_hair else 0.35, SKIN_TEXTURE_SIZES[shot])
+    eyes = read_texture(pieces.eyes, 256) if pieces.eyes else None
+    return [
+        skin_surface(body, rest, hidden, texture),
+        *mouth_surfaces(body, rest),
+        *eye_surfaces(body, identity.iris, rest, eyes),
+        *surfaces,
+        *cut,
     ]
-    found = []
-    for faces, tone in parts:
-        texture = torch.tensor([*tone, 1.0]).expand(2, 2, 4)
-        uv = torch.full((len(faces), 3, 2), 0.5)
-        found.append(_part(body, rest, faces, texture, "mouth", uv))
-    return found
 
 
-def _eyes(body: Body, identity: RenderedIdentity, rest: Tensor, joints: Tensor) -> list[Surface]:
-    texture = eye_texture(identity.iris)
-    faces = body.faces[body.layers["eyes"]]
-    middle = rest[0, faces].mean(1)
-    found = []
-    for side, sign in (("L", 1), ("R", -1)):
-        own = faces[middle[:, 0] * sign > 0]
-        vertices = rest[0, torch.unique(own)]
-        center = (vertices.amin(0) + vertices.amax(0)) / 2
-        radius = float((vertices - center).norm(dim=1).median())
-        away = rest[0, own] - center
-        uv = 0.5 + 0.5 * away[..., :2] / radius / 1.1
-        behind = (away[..., 2] < 0)[..., None]
-        uv = torch.where(behind, torch.full_like(uv, 0.02), uv)
-        found.append(_part(body, rest, own, texture, "eyes", uv))
-    return found
-
-
-def eye_texture(iris: Floats) -> Tensor:
-    """(h, w, 4) linear: an eye as seen from before; the ball fills the picture but for a tenth."""
-    size = 128
-    y, x = np.mgrid[:size, :size] / (size - 1) * 2.2 - 1.1
-    away, angle = np.hypot(x, y), np.arctan2(y, x)
-    white = np.array([0.87, 0.83, 0.8]) - 0.12 * np.clip(away[..., None] - 0.4, 0, 1) * [0, 1, 1]
-    rays = 1 + 0.18 * np.sin(angle * 23) + 0.12 * np.sin(angle * 41 + 1)
-    ring = np.clip((away - 0.34) / 0.06, 0, 1)
-    colored = iris * (rays * (1.15 - 0.75 * ring))[..., None]
-    soft = 1 / 0.03
-    share = np.clip((0.41 - away) * soft, 0, 1)[..., None]
-    pupil = np.clip((0.17 - away) * soft, 0, 1)[..., None]
-    picture = white * (1 - share) + colored * share
-    picture = picture * (1 - pupil) + 0.02 * pupil
-    linear = np.clip(picture, 0, 1) ** 2.2
-    full = np.concatenate([linear, np.ones((size, size, 1))], axis=2)
-    return torch.from_numpy(full.astype(np.float32))
+def _skin_picture(identity: RenderedIdentity, scalp: float, size: int) -> Tensor:
+    """(size, size, 4) linear RGBA: photographed, or painted where there is no picture."""
+    path = identity.pieces.skin
+    picture = read_texture(path, size) if path else None
+    if picture is None:
+        return skin_texture(identity.complexion, scalp, size)
+    return photographed_skin(picture, identity.complexion, scalp)
 
 
 def render_clip(
-    seed: int, frames: int, size: int, style: str | None = None, shot: str | None = None
+    seed: int,
+    frames: int,
+    size: int,
+    style: str | None = None,
+    shot: str | None = None,
+    wardrobe: Path | None = None,
 ) -> RenderedClip:
     """Render a person who moves.
 
@@ -219,12 +185,17 @@ def render_clip(
         size: side of the pictures in pixels.
         style: one of joint_motion.STYLES; None for any.
         shot: one of scenes.SHOTS; None for one that suits the style.
+        wardrobe: a folder of MakeHuman's library, from which half of the people wear something.
+
+    Raises:
+        InputError: The wardrobe holds no garment, or a broken one.
     """
     body = Body.load(LAYERS)
     who, what, where = (np.random.default_rng([seed, i]) for i in range(3))
-    identity = sample_identity(body, who)
-    style = style or str(what.choice(STYLES, p=SHARES))
-    motion = sample_body_clip(body, what, frames, style)
+    library = read_wardrobe(wardrobe) if wardrobe else None
+    identity = sample_identity(body, who, library)
+    style = style or str(what.choice(STYLES, p=STYLE_SHARES))
+    motion = sample_body_clip(body, body.rest(identity.shape), what, frames, style)
     shot = shot or str(where.choice(SHOTS, p=SHOT_SHARES[style]))
     return _rendered(body, identity, motion, where, size, shot, seed)
 
@@ -240,11 +211,11 @@ def _rendered(
 ) -> RenderedClip:
     rest = body.rest(identity.shape, motion.expression)
     joints = rest.joints[0]
-    mesh = Mesh.of(dressed(body, identity, rest.vertices, joints))
+    mesh = SurfaceMesh.of(dressed(body, identity, rest.vertices, joints, shot))
     world, placed = body.transforms(rest.joints, motion.rotations)
     shift = placed - (world @ joints[None, ..., None]).squeeze(-1) + motion.root[:, None]
     matrices = torch.cat([world, shift[..., None]], dim=-1).flatten(2)
-    vertices = torch.cat([each.posed(matrices) for each in mesh.surfaces], dim=1)
+    vertices = mesh.posed(matrices)
     floor = vertices[..., 1].amin(1)
     vertices[..., 1] -= floor[:, None]
     matrices = matrices.view(len(matrices), -1, 3, 4)
@@ -306,6 +277,3 @@ def render_people(seed: int, count: int, frames: int, size: int) -> People:
         torch.cat([clip.labels for clip in clips]),
         DrawnPoints(points[:, POSE_SLICES["body"]], points[:, POSE_SLICES["face"]], hands),
     )
-
-
-assert LABELS[SKIN_LABEL] == "skin"

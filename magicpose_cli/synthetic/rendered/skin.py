@@ -17,7 +17,7 @@ from torch import Tensor
 from magicpose_cli.arrays import AnyArray, Mask
 from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.model import Body
-from magicpose_cli.body.renderer import rasterize
+from magicpose_cli.body.renderer import rasterize, vertex_normals
 from magicpose_cli.synthetic.rendered.complexion import Complexion
 from magicpose_cli.synthetic.rendered.fabrics import linear_rgba, smooth_noise
 from magicpose_cli.synthetic.rendered.face_paint import (
@@ -27,22 +27,25 @@ from magicpose_cli.synthetic.rendered.face_paint import (
     plane_corner,
 )
 
-TEXTURE_SIZE = 1024
+SKIN_TEXTURE_SIZES = {"full": 512, "half": 512, "face": 1024}
+"""Of the texture in pixels, for each of scenes.SHOTS."""
 
 
-def skin_texture(body: Body, complexion: Complexion, scalp: float = 0.0) -> Tensor:
+def skin_texture(complexion: Complexion, scalp: float, size: int) -> Tensor:
     """(h, w, 4) linear RGBA of a person's skin over Body.uv.
 
-    scalp: how dark shaved hair colors the head, 0..1; 1 under a cap of hair.
+    Args:
+        complexion: its colors.
+        scalp: how dark shaved hair colors the head, 0..1; 1 under a cap of hair.
+        size: h and w in pixels, one of SKIN_TEXTURE_SIZES.
     """
-    atlas = _atlas()
+    atlas = _atlas(size)
     rng = np.random.default_rng(complexion.seed)
-    size = TEXTURE_SIZE
-    grain = rng.normal(0, 1, (size, size)).astype(np.float32)
+    grain = rng.standard_normal((size, size), np.float32)
     shade = 1 + 0.012 * grain
     for cells, weight in ((12, 0.015), (60, 0.011), (220, 0.009)):
-        shade += weight * smooth_noise(rng, size, size, cells)
-    red = 0.015 * smooth_noise(rng, size, size, 25) + 0.04 * atlas.knuckles
+        shade += weight * smooth_noise(rng, (size, size), cells)
+    red = 0.015 * smooth_noise(rng, (size, size), 25) + 0.04 * atlas.knuckles
     channels = [
         complexion.skin[i] * shade + red * sign for i, sign in enumerate((1.0, -0.55, -0.5))
     ]
@@ -51,12 +54,37 @@ def skin_texture(body: Body, complexion: Complexion, scalp: float = 0.0) -> Tens
     under = (complexion.hair * 0.8).astype(np.float32) * (1 + 0.2 * grain[..., None])
     tone += (under - tone) * cover
     face = painted_face(complexion, rng)
+    shrink = 1024 // size
+    if shrink > 1:
+        face = cv2.resize(face, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
     sampled = cv2.remap(
-        face, atlas.plane_x, atlas.plane_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+        face, atlas.plane_x / shrink, atlas.plane_y / shrink, cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
     strength = sampled[..., 3:] * atlas.front[..., None]
     tone += (sampled[..., :3] - tone) * strength
     return linear_rgba(tone)
+
+
+def photographed_skin(picture: AnyArray, complexion: Complexion, scalp: float) -> Tensor:
+    """(h, w, 4) linear RGBA: a picture of a skin, brought near to a person's own tone.
+
+    Args:
+        picture: (h, w, 4) sRGB over Body.uv, h and w one of SKIN_TEXTURE_SIZES.
+        complexion: colors of the person.
+        scalp: as of skin_texture().
+    """
+    atlas = _atlas(len(picture))
+    tone = picture[..., :3] * np.clip(complexion.skin / mean_tone(picture), 0.75, 1.3)
+    cover = (atlas.scalp * scalp)[..., None]
+    tone += ((complexion.hair * 0.8).astype(np.float32) - tone) * cover
+    return linear_rgba(tone.astype(np.float32))
+
+
+def mean_tone(picture: AnyArray) -> AnyArray:
+    """(3,) the usual color of a picture (h, w, 4) of a skin."""
+    found: AnyArray = np.median(picture[::8, ::8, :3].reshape(-1, 3), axis=0)
+    return np.maximum(found, 0.05)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +98,21 @@ class _SkinAtlas:
     knuckles: AnyArray
 
 
-@lru_cache(maxsize=1)
-def _atlas() -> _SkinAtlas:
+@lru_cache(maxsize=2)
+def _atlas(size: int) -> _SkinAtlas:
     """Where the mean body's skin lies in the texture."""
     body = Body.load()
     joints = body.mean[body.vertex_count :]
     points = body.mean[: body.vertex_count]
     skin = body.layers["skin"]
     flat = torch.cat([body.uv, torch.zeros(len(body.uv), 1)], 1)[None]
-    camera = Camera(
-        TEXTURE_SIZE, TEXTURE_SIZE, target=(0.5, 0.5, 0.0), pixels_per_m=float(TEXTURE_SIZE)
-    )
+    camera = Camera(size, size, target=(0.5, 0.5, 0.0), pixels_per_m=float(size))
     seen = rasterize(flat, body.corners[skin], camera)
     triangle = seen.triangles[0]
     hit = triangle >= 0
     rows = body.faces[skin][triangle.clamp_min(0)]
     place = (points[rows] * seen.barycentric[0][..., None]).sum(-2)
-    normals = _mean_normals(body)
+    normals = vertex_normals(points[None], body.faces)[0]
     facing = (normals[rows] * seen.barycentric[0][..., None]).sum(-2)[..., 2]
     head = joints[body.joint("head")]
     left, top = plane_corner()
@@ -112,12 +138,6 @@ def _spread(values: AnyArray, known: Mask) -> AnyArray:
     """Values beyond the borders of the texture's islands, so that seams show none of the gaps."""
     near = cv2.dilate(values, np.ones((5, 5)))
     return np.where(known, values, near).astype(np.float32)
-
-
-def _mean_normals(body: Body) -> Tensor:
-    from magicpose_cli.body.renderer import vertex_normals
-
-    return vertex_normals(body.mean[None, : body.vertex_count], body.faces)[0]
 
 
 def scalp_field(place: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -127,24 +128,40 @@ class Cloth:
         """Shifted along its normals by (n,) meters."""
         return replace(self, rest=self.rest + self.normals() * offset[:, None])
 
-    def smoothed(self, rounds: int, amount: float = 0.5) -> Cloth:
+    def smoothed(self, rounds: int) -> Cloth:
         """Each vertex drawn toward the mean of its neighbors; borders stay."""
-        edges = torch.cat([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
-        low, high = edges.amin(1), edges.amax(1)
-        key, counts = torch.unique(low * len(self.rest) + high, return_counts=True)
-        ends = torch.stack([key // len(self.rest), key % len(self.rest)], 1)
-        free = torch.ones(len(self.rest), 1)
-        free[ends[counts == 1].flatten()] = 0
+        neighbors = _Neighbors.of(self.faces, len(self.rest))
+        return replace(self, rest=neighbors.smooth(self.rest, rounds))
+
+
+@dataclass(frozen=True, eq=False)
+class _Neighbors:
+    """Edges of a mesh, both ways: from (n,) to (n,), how many at each vertex, and who may move."""
+
+    start: Tensor
+    end: Tensor
+    degree: Tensor
+    free: Tensor
+
+    @staticmethod
+    def of(faces: Tensor, count: int) -> _Neighbors:
+        edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+        key, uses = torch.unique(edges.amin(1) * count + edges.amax(1), return_counts=True)
+        ends = torch.stack([key // count, key % count], 1)
+        free = torch.ones(count, 1)
+        free[ends[uses == 1].flatten()] = 0
         both = torch.cat([ends, ends.flip(1)])
-        degree = torch.zeros(len(self.rest), 1).index_add(0, both[:, 0], torch.ones(len(both), 1))
-        rest = self.rest
+        degree = torch.bincount(both[:, 0], minlength=count)[:, None].clamp_min(1)
+        return _Neighbors(both[:, 0], both[:, 1], degree, free)
+
+    def smooth(self, rest: Tensor, rounds: int) -> Tensor:
         for _ in range(rounds):
-            mean = torch.zeros_like(rest).index_add(0, both[:, 0], rest[both[:, 1]])
-            rest = rest + free * amount * (mean / degree.clamp_min(1) - rest)
-        return replace(self, rest=rest)
+            mean = torch.zeros_like(rest).index_add(0, self.start, rest[self.end])
+            rest = rest + 0.5 * self.free * (mean / self.degree - rest)
+        return rest
 
 
-def layer_cloth(body: Body, rest: Tensor, layer: str, fields: Tensor | None = None) -> Cloth:
+def layer_cloth(body: Body, rest: Tensor, layer: str, fields: Tensor, rounds: int = 0) -> Cloth:
     """A layer of the body as a mesh that may be cut.
 
     Args:
@@ -152,7 +169,14 @@ def layer_cloth(body: Body, rest: Tensor, layer: str, fields: Tensor | None = No
         rest: (V, 3) vertices of the person at rest.
         layer: one of body.layout.LAYERS.
         fields: (V, k) numbers to be carried along.
+        rounds: how often it is smoothed.
     """
-    if fields is None:
-        fields = rest.new_zeros(len(rest), 0)
-    return Cloth(rest, body.weights, body.faces[body.layers[layer]], fields)._compact()
+    used, faces, weights, neighbors = _layer_parts(body, layer)
+    return Cloth(neighbors.smooth(rest[used], rounds), weights, faces, fields[used])
+
+
+@lru_cache(maxsize=8)
+def _layer_parts(body: Body, layer: str) -> tuple[Tensor, Tensor, Tensor, _Neighbors]:
+    """A layer's vertices (n,), its faces (F, 3) among them, their weights (n, J)."""
+    used, faces = torch.unique(body.faces[body.layers[layer]], return_inverse=True)
+    return used, faces, body.weights[used], _Neighbors.of(faces, len(used))
