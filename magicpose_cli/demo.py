@@ -1,9 +1,7 @@
-"""The demo: draw a person and a dancer, run the main job on them, lay out a contact sheet."""
+"""The demo: render two people, move one like the other, lay out a contact sheet."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.animation import animate
-from magicpose_cli.arrays import Floats, Picture, Pictures
+from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.preflight import resolve_preset
@@ -21,11 +19,12 @@ from magicpose_cli.video import check_output, probe, read_frames, write_picture,
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from magicpose_cli.synthetic.people import DrawnMotion
-
-DRAWN_SIDE_PX = 384  # large enough for the detector, quick to draw
-DRAWN_RATE = Fraction(12)
+REFERENCE_SIDE_PX = 512
+DRIVER_SIDE_PX = 256  # large enough for the detector, quick to render
+RATE = Fraction(12)
+FIRST_SEED = (1 << 31) + 104  # of the test seeds: one that shows both hands
 SHEET_COLUMNS = 6
+SHEET_SIDE_PX = 192
 
 
 def run_demo(
@@ -39,15 +38,15 @@ def run_demo(
 ) -> Result:
     """Leave ref.png, driver.mp4, out.mp4 and the contact sheet out.png in a folder.
 
-    The people are drawn from test seeds: the embedded model has not seen them in training.
+    The people are rendered from test seeds: no training sees them.
     """
     reference, driver, out, sheet = (
         folder / name for name in ("ref.png", "driver.mp4", "out.mp4", "out.png")
     )
     for path in (driver, out):
         check_output(path, overwrite)
-    draw_reference(reference, seed, overwrite)
-    draw_driver(driver, seed, frames, overwrite, on_progress)
+    render_reference(reference, seed, overwrite)
+    render_driver(driver, seed, frames, overwrite, on_progress)
     result = animate(
         reference, driver, out, resolve_preset(preset), overwrite=overwrite, on_progress=on_progress
     )
@@ -55,80 +54,33 @@ def run_demo(
     return result
 
 
-def draw_reference(path: Path, seed: int, overwrite: bool) -> None:
-    """One drawn person, half body, arms hanging."""
-    import torch
+def render_reference(path: Path, seed: int, overwrite: bool) -> None:
+    """One rendered person, half body, who hardly moves."""
+    from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 
-    from magicpose_cli.synthetic.casting import sample_identities
-    from magicpose_cli.synthetic.people import TEST_SEEDS, render
-
-    generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed)
-    identity = sample_identities(1, DRAWN_SIDE_PX, generator, framing="half")
-    people = render(identity, dance(np.zeros(1), calm=True))
-    write_picture(path, _to_pictures(people.images)[0], overwrite=overwrite)
+    clip = render_clip(FIRST_SEED + 2 * seed, 1, REFERENCE_SIDE_PX, "talk", "half")
+    write_picture(path, _to_pictures(clip.images)[0], overwrite=overwrite)
 
 
-def draw_driver(
+def render_driver(
     path: Path, seed: int, frames: int, overwrite: bool, on_progress: OnProgress
 ) -> None:
-    """Another drawn person who dances, a frame at a time."""
-    import torch
+    """Another rendered person who gestures."""
+    from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 
-    from magicpose_cli.synthetic.casting import sample_identities
-    from magicpose_cli.synthetic.people import TEST_SEEDS, render
-
-    generator = torch.Generator().manual_seed(TEST_SEEDS + 2 * seed + 1)
-    identity = sample_identities(1, DRAWN_SIDE_PX, generator, framing="half")
-    motion = dance(np.arange(frames) / float(DRAWN_RATE))
-
-    def drawn() -> Iterator[Picture]:
-        for i in range(frames):
-            people = render(identity, motion.rows(slice(i, i + 1)))
-            on_progress(Progress("drawing", i + 1, frames))
-            yield _to_pictures(people.images)[0]
-
-    write_video(path, drawn(), DRAWN_RATE, overwrite=overwrite)
-
-
-def dance(seconds: Floats, calm: bool = False) -> DrawnMotion:
-    """A dance: arms, elbows, hips, head and mouth swing at beats of one second."""
-    import torch
-
-    from magicpose_cli.synthetic.people import DrawnMotion
-
-    t = torch.tensor(seconds, dtype=torch.float32) * math.pi
-    n, zero = len(t), torch.zeros(len(t))
-    swing = 0.0 if calm else 1.0
-    up = 0.5 - 0.5 * t.cos()
-    return DrawnMotion(
-        shift=torch.stack([0.03 * (t * 0.5).sin(), 0.008 * t.sin()], 1) * swing,
-        lean=0.07 * (t * 0.5).sin() * swing,
-        turn=0.25 * (t * 0.5).sin() * swing,
-        arm=torch.stack([0.25 + 1.3 * up * swing, 0.25 + 1.3 * (1 - up) * swing], 1),
-        elbow=torch.stack([0.1 + 1.2 * up * swing, 0.1 + 1.2 * (1 - up) * swing], 1),
-        arm_depth=torch.ones(n, 2, 2),
-        arm_in_front=torch.ones(n, 2, dtype=torch.bool),
-        leg=torch.full((n, 2), 0.08),
-        knee=torch.zeros(n, 2),
-        leg_depth=torch.ones(n, 2, 2),
-        head_turn=0.3 * (t * 0.5).cos() * swing,
-        head_nod=zero,
-        head_tilt=0.1 * t.sin() * swing,
-        brow=zero,
-        eye_open=zero + 0.85,
-        gaze=torch.zeros(n, 2),
-        mouth_open=0.4 * up * swing,
-        smile=zero + 0.6,
-        curl=torch.full((n, 2), 0.15),
-        spread=torch.full((n, 2), 0.9),
+    on_progress(Progress("rendering", 0, frames))
+    clip = render_clip(
+        FIRST_SEED + 2 * seed + 1, frames, DRIVER_SIDE_PX, "gesture", "half", rate=float(RATE)
     )
+    on_progress(Progress("rendering", frames, frames))
+    write_video(path, iter(_to_pictures(clip.images)), RATE, overwrite=overwrite)
 
 
 def contact_sheet(reference: Path, driver: Path, out: Path) -> Picture:
     """(H, W, 3) uint8: the reference at the left, driver above and result below at equal times."""
     from PIL import Image
 
-    side = DRAWN_SIDE_PX // 2
+    side = SHEET_SIDE_PX
     rows = []
     for path in (driver, out):
         clip = probe(path)

@@ -30,9 +30,9 @@ def one_thread():
 @pytest.fixture(scope="session")
 def people():
     """One drawn half-length person in eight poses of a dance."""
-    from magicpose_cli.demo import dance
     from magicpose_cli.synthetic.casting import sample_identities
     from magicpose_cli.synthetic.people import TEST_SEEDS, render
+    from tests.drawn_dance import dance
 
     generator = torch.Generator().manual_seed(TEST_SEEDS)
     identity = sample_identities(1, SIZE, generator, framing="half")

@@ -25,7 +25,7 @@ def command(
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace files.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a person and a dancer, then run the main job on them.
+    """Render a person and another who gestures, then run the main job on them.
 
     Leaves ref.png, driver.mp4, out.mp4 and a contact sheet out.png. Needs no download.
 

@@ -13,7 +13,7 @@ COMMANDS = {  # in the order of --help, with the first sentence of each module's
     "animate": "Move the person of REF like the person of DRIVER and write a video.",
     "batch": "Make many videos with the models loaded once; a failing job does not stop the "
     "others.",
-    "demo": "Draw a person and a dancer, then run the main job on them.",
+    "demo": "Render a person and another who gestures, then run the main job on them.",
     "poses": "Find, convert, summarize, draw and retarget poses.",
     "motion": "Find a person's motion in space, convert, change, summarize and draw it.",
     "report": "Write one HTML page to look at a run: its films in step, its settings, its gaps.",

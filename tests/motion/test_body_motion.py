@@ -10,7 +10,6 @@ from magicpose_cli.body.motion_editing import mirrored_motion
 from magicpose_cli.body.motion_files.files import read_motion_file
 from magicpose_cli.body.skeletal_motion import forward_kinematics
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.demo import dance
 from magicpose_cli.errors import DetectionError, InputError, OutputError
 from magicpose_cli.motion.body_motion import convert_film, fit_person
 from magicpose_cli.pose.clip import PeopleClip
@@ -19,6 +18,7 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.synthetic.casting import sample_identities
 from magicpose_cli.synthetic.people import TEST_SEEDS, render
 from magicpose_cli.video import probe, read_picture, write_picture, write_video
+from tests.drawn_dance import dance
 
 MOTION = Preset().motion
 BONES = [

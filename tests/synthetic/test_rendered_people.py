@@ -190,7 +190,20 @@ def test_arms_keep_out_of_the_body(body: Body) -> None:
     assert room.depth_m(body.identity(1)) == 0
     assert room.depth_m(folded) > 0.01
     depths = [
-        room.depth_m(sample_body_clip(body, rest, np.random.default_rng(seed), 1, "talk").rotations)
+        room.depth_m(
+            sample_body_clip(body, rest, np.random.default_rng(seed), np.zeros(1), "talk").rotations
+        )
         for seed in range(4)
     ]
     assert sum(depth < 0.02 for depth in depths) >= 3
+
+
+def test_frames_of_a_rate_follow_each_other():
+    body = Body.load(LAYERS)
+    rest = body.rest(torch.zeros(1, body.component_count))
+    close, far = (
+        sample_body_clip(body, rest, np.random.default_rng(4), np.array([0.0, step]), "dance")
+        for step in (0.01, 0.5)
+    )
+    moved = [float((clip.rotations[1] - clip.rotations[0]).abs().max()) for clip in (close, far)]
+    assert 0 < moved[0] < 0.1 * moved[1]

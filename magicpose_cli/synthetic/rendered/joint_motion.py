@@ -40,7 +40,7 @@ class BodyClip:
 
 
 def sample_body_clip(
-    body: Body, rest: PosedBody, rng: np.random.Generator, frames: int, style: str
+    body: Body, rest: PosedBody, rng: np.random.Generator, times_s: Floats, style: str
 ) -> BodyClip:
     """Sample a clip of somebody who talks, gestures or dances.
 
@@ -48,10 +48,10 @@ def sample_body_clip(
         body: whose skeleton moves.
         rest: the person at rest, a batch of one, through whom no arm shall go.
         rng: where chance comes from.
-        frames: how many, F, at random times of CLIP_LENGTH_S.
+        times_s: of the frames, (F,), rising.
         style: one of STYLES.
     """
-    times_s = np.sort(rng.uniform(0, CLIP_LENGTH_S, frames))
+    frames = len(times_s)
     wave = RandomWaves(rng, times_s, LIVELINESS[style])
     turns = JointTurns(body, frames)
     _move_trunk(turns, wave, rng)

@@ -25,6 +25,7 @@ from magicpose_cli.synthetic.rendered.figure import Figure
 from magicpose_cli.synthetic.rendered.garments import Tailoring, dress, sample_tailoring
 from magicpose_cli.synthetic.rendered.hair import Haircut, grow_hair, sample_haircut
 from magicpose_cli.synthetic.rendered.joint_motion import (
+    CLIP_LENGTH_S,
     STYLE_SHARES,
     STYLES,
     BodyClip,
@@ -176,6 +177,7 @@ def render_clip(
     style: str | None = None,
     shot: str | None = None,
     wardrobe: Path | None = None,
+    rate: float | None = None,
 ) -> RenderedClip:
     """Render a person who moves.
 
@@ -186,6 +188,7 @@ def render_clip(
         style: one of joint_motion.STYLES; None for any.
         shot: one of scenes.SHOTS; None for one that suits the style.
         wardrobe: a folder of MakeHuman's library, from which half of the people wear something.
+        rate: frames a second of a film; None for frames at random times of CLIP_LENGTH_S.
 
     Raises:
         InputError: The wardrobe holds no garment, or a broken one.
@@ -195,7 +198,10 @@ def render_clip(
     library = read_wardrobe(wardrobe) if wardrobe else None
     identity = sample_identity(body, who, library)
     style = style or str(what.choice(STYLES, p=STYLE_SHARES))
-    motion = sample_body_clip(body, body.rest(identity.shape), what, frames, style)
+    times_s = np.sort(what.uniform(0, CLIP_LENGTH_S, frames))
+    if rate is not None:
+        times_s = np.arange(frames) / rate
+    motion = sample_body_clip(body, body.rest(identity.shape), what, times_s, style)
     shot = shot or str(where.choice(SHOTS, p=SHOT_SHARES[style]))
     return _rendered(body, identity, motion, where, size, shot, seed)
 
