@@ -86,6 +86,7 @@ def test_a_view_from_the_side_and_from_behind(steps, target, front):
     assert across(orbit)[0] > 0.5 * wide and abs(across(orbit)[5]) < 0.5 * wide
 
 
+@pytest.mark.slow
 def test_who_would_walk_through_the_camera_stays_in_place(target):
     far = walk(12, fps=4)  # three meters forward
     assert not lay_motion(far, target, settings(follow=False)).is_followed
@@ -169,6 +170,7 @@ def run(tmp_path, monkeypatch, target):
     return command
 
 
+@pytest.mark.slow
 def test_poses_of_a_motion_file(run, target):
     result = run("walk.bvh", "--canvas", "160x200", "--json")
     assert result.exit_code == 0, result.output
@@ -198,6 +200,7 @@ def test_bad_options_of_a_motion_are_one_line(run, options, said):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_same_turn_is_seen_from_a_turned_start(steps, target, front):
     """Where a file's person faces at first changes nothing: the camera begins before them."""
     turn = Rotation.from_euler("y", 70, degrees=True)
