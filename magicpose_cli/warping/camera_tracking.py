@@ -7,7 +7,7 @@ add up while the two show the same place; where they no longer do, a later frame
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,9 +19,9 @@ from magicpose_cli.pose.region import person_region
 from magicpose_cli.warping.camera_motion import CameraMotion, mesh_places
 
 CAMERA_SIDE_PX = 384  # short side of the frames in which the camera is followed
-MAX_CORNERS = 500  # points that are tracked
+MAX_CORNERS = 300  # points that are tracked
 CORNER_QUALITY = 0.003  # of the best corner's
-CORNER_DISTANCE_PX = 7
+CORNER_DISTANCE_PX = 9
 ROUND_TRIP_PX = 0.5  # a point that is tracked there and back may come back by so much beside
 PERSON_GROWTH = 0.04  # of the short side, around the person's region: hair and clothes move
 MIN_OVERLAP = 0.4  # of the frame's background, that a key must show as well
@@ -34,7 +34,8 @@ MAX_MESH = 0.03  # of the short side: what is further off the similarity is anot
 MESH_CELL_PX = 8
 STILL_POINTS = 4.0  # as good as so many points say that the camera neither turns nor zooms
 STILL_SPREAD = 0.15  # of the short side, so far are these from their middle
-ROUNDS = 3  # in which points are weighted anew, and in which tracking begins anew
+ROUNDS = 3  # in which points are weighted anew, and in which tracking begins anew at most
+NEAR_PX = 1.5  # from nearer by, tracking need not begin anew
 DETAIL_SIGMA = 1 / 16  # of the short side: coarser differences are light, not motion
 MIN_GAIN = 0.03  # by so much a motion must reduce the difference of the two pictures to count
 FULL_GAIN = 0.15  # from so much on it counts wholly
@@ -47,11 +48,13 @@ class _View:
 
     Attributes:
         gray: (h, w) uint8.
+        half: The same at half the size, in which noise does not count.
         background: (h, w) uint8, 255 where the person is not.
         motion: Of this frame.
     """
 
     gray: Picture
+    half: Picture
     background: Picture
     motion: CameraMotion
 
@@ -81,25 +84,23 @@ class CameraTracker:
             The motion, and whether it was found: else it is the last one.
         """
         frame = self._view(picture, pose, self._last.motion)
-        for key in (self._anchor, self._key, self._last):
+        keys = {id(key): key for key in (self._anchor, self._key, self._last)}
+        for key in keys.values():
             found = _motion_between(key, frame)
             if found is not None:
-                if key is self._last:
-                    self._key = key
-                if key is self._anchor:
-                    self._key = frame
-                motion = key.motion.after(found)
-                self._last = _View(frame.gray, frame.background, motion)
-                return motion, True
+                self._last = replace(frame, motion=key.motion.after(found))
+                self._key = self._last if key is self._anchor else key
+                return self._last.motion, True
         self._key = self._last = frame
         return frame.motion, False
 
     def _view(self, picture: Picture, pose: Pose, motion: CameraMotion) -> _View:
-        gray = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+        gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         shown = Framing((0, 0, pose.width, pose.height), *self._size).pose(pose)
         side = 2 * round(PERSON_GROWTH * min(self._size)) + 1
         person = cv2.dilate(person_region(shown), np.ones((side, side), np.uint8))
-        return _View(gray, np.asarray(255 * (1 - person), np.uint8), motion)
+        background = np.asarray(255 * (1 - person), np.uint8)
+        return _View(np.asarray(gray, np.uint8), np.asarray(cv2.pyrDown(gray)), background, motion)
 
 
 def camera_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -117,38 +118,45 @@ def _motion_between(key: _View, frame: _View) -> CameraMotion | None:
     turn = frame.motion.turn / key.motion.turn
     shift = (frame.motion.shift - key.motion.shift) / key.motion.turn
     start = CameraMotion(turn, shift, CameraMotion.none(size).mesh, size)
-    found = start
-    for _ in range(2):  # from nearer by, points are found more exactly
-        pairs = _tracked_points(key, frame, found)
-        if pairs is None:
+    there = start.all_come_from()
+    guessed, found = there, start
+    for _ in range(ROUNDS):
+        pairs = _tracked_points(key, frame, found, there)
+        fitted = _fit_similarity(*pairs, found) if pairs else None
+        if pairs is None or fitted is None:
             return None
-        fitted = _fit_similarity(*pairs, found)
-        if fitted is None:
-            return None
+        step = abs((fitted.turn - found.turn) * found.center + fitted.shift - found.shift)
         found = fitted
+        if step < NEAR_PX:
+            break
+        there = found.all_come_from()
     found = _with_mesh(found, *pairs)
-    known = _background_moved(key, frame, found)
-    left = _difference(key, frame, found, known)
-    if left > MAX_LOSS * _difference(key, frame, start, known):
+    there = found.all_come_from()
+    where = _shared_background(key, frame, there)
+    left = _difference(key, frame, there, where)
+    if left > MAX_LOSS * _difference(key, frame, guessed, where):
         return None
-    unmoved = _difference(key, frame, CameraMotion.none(size), known)
+    unmoved = _difference(key, frame, CameraMotion.none(size).all_come_from(), where)
     gain = 1 - left / max(unmoved, 1e-6)
     return found.weakened(float(np.clip((gain - MIN_GAIN) / (FULL_GAIN - MIN_GAIN), 0, 1)))
 
 
-def _tracked_points(key: _View, frame: _View, start: CameraMotion) -> tuple[Floats, Floats] | None:
+def _tracked_points(
+    key: _View, frame: _View, start: CameraMotion, places: Floats
+) -> tuple[Floats, Floats] | None:
     """Track points of the frame's background to the key.
 
     Args:
         key: Where they are looked for.
         frame: Where they are.
         start: The motion that is nearly right.
+        places: From where in the key all pixels come by it, (h, w, 2).
 
     Returns:
         Points of the frame and of the key, complex (n,); None where too little of the background
         is in both.
     """
-    both = _background_moved(key, frame, start)
+    both = _shared_background(key, frame, places)
     if np.count_nonzero(both) < MIN_OVERLAP * max(1, np.count_nonzero(frame.background)):
         return None
     corners = cv2.goodFeaturesToTrack(
@@ -156,7 +164,7 @@ def _tracked_points(key: _View, frame: _View, start: CameraMotion) -> tuple[Floa
     )
     if corners is None or len(corners) < MIN_POINTS:
         return None
-    predicted = _moved(key.gray, start)
+    predicted = _moved(key.gray, places)
     there, ahead = _lucas_kanade(frame.gray, predicted, corners)
     again, back = _lucas_kanade(predicted, frame.gray, there)
     height, width = frame.gray.shape
@@ -173,7 +181,7 @@ def _lucas_kanade(one: Picture, other: Picture, points: Floats) -> tuple[Floats,
     """Track (n, 1, 2) points from one picture to another; also tell which were found, (n,)."""
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
         one, other, points, np.empty_like(points),
-        winSize=(21, 21), maxLevel=3, criteria=(3, 20, 0.02), minEigThreshold=1e-5,
+        winSize=(21, 21), maxLevel=3, criteria=(3, 10, 0.02), minEigThreshold=1e-5,
     )  # fmt: skip
     return np.asarray(moved, np.float32), found[:, 0] > 0
 
@@ -246,28 +254,26 @@ def _with_mesh(motion: CameraMotion, here: Floats, there: Floats) -> CameraMotio
     return CameraMotion(motion.turn, motion.shift, mesh.astype(np.float16), motion.size)
 
 
-def _background_moved(key: _View, frame: _View, motion: CameraMotion) -> Picture:
+def _shared_background(key: _View, frame: _View, places: Floats) -> Picture:
     """Return 255 where both show the background, (h, w) uint8 in the frame."""
     there = cv2.remap(
-        key.background, motion.all_come_from(), None, cv2.INTER_NEAREST,
+        key.background, places, None, cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT, borderValue=(0,),
     )  # fmt: skip
     return np.asarray(there & frame.background, np.uint8)
 
 
-def _difference(key: _View, frame: _View, motion: CameraMotion, where: Picture) -> float:
+def _difference(key: _View, frame: _View, places: Floats, where: Picture) -> float:
     """Return by how many levels the moved key and the frame differ, without what light does."""
-    moved = _moved(key.gray, motion)
-    # At half the size noise does not count, which moving by parts of a pixel would take away.
-    half, known = cv2.pyrDown(cv2.subtract(moved, frame.gray, dtype=cv2.CV_32F)), where[::2, ::2]
-    details = half - cv2.GaussianBlur(half, (0, 0), DETAIL_SIGMA * min(motion.size) / 2)
-    return float(cv2.mean(np.abs(details), mask=known)[0])
+    apart = cv2.subtract(_moved(key.half, places[::2, ::2] / 2), frame.half, dtype=cv2.CV_32F)
+    sigma = DETAIL_SIGMA * min(apart.shape)
+    details = apart - cv2.GaussianBlur(apart, (0, 0), sigma)
+    return float(cv2.mean(np.abs(details), mask=where[::2, ::2].copy())[0])
 
 
-def _moved(picture: Picture, motion: CameraMotion) -> Picture:
-    """Move a picture, (h, w) uint8, into the frame of a motion."""
-    there = motion.all_come_from()
-    moved = cv2.remap(picture, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _moved(picture: Picture, places: Floats) -> Picture:
+    """Look a picture up, (h, w) uint8, at (h, w, 2) places."""
+    moved = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
 
 
