@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import Floats
+from magicpose_cli.arrays import AnyArray, Floats
 from magicpose_cli.warping.interpolation import upsample
 
 MESH_NODES = 12  # along the short side of a frame
@@ -64,7 +64,7 @@ class CameraMotion:
         turn, shift = self.turn, self.shift
         found[..., 0] += np.float32(turn.real) * x - np.float32(turn.imag) * y[:, None]
         found[..., 1] += np.float32(turn.imag) * x + np.float32(turn.real) * y[:, None]
-        found += np.float32([shift.real, shift.imag])
+        found += np.array([shift.real, shift.imag], np.float32)
         return found
 
     def displacements(self, places: Floats) -> Floats:
@@ -103,15 +103,20 @@ class CameraMotion:
         """Return what the mesh adds; beyond the frame its edge goes on."""
         rows, columns = self.mesh.shape[:2]
         steps = np.array([columns - 1, rows - 1]) / np.maximum(np.subtract(self.size, 1), 1)
-        at = (places * steps).astype(np.float32).reshape(1, -1, 2)
-        found = cv2.remap(
-            self.mesh.astype(np.float32),
-            at,
-            None,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        at = (places * steps).reshape(-1, 1, 2)
+        found = values_at(self.mesh.astype(np.float32), at)
         return found.reshape(places.shape).astype(np.float64)
+
+
+def values_at(
+    values: AnyArray,
+    places: Floats,
+    method: int = cv2.INTER_LINEAR,
+    border: int = cv2.BORDER_REPLICATE,
+) -> AnyArray:
+    """Look values up, (H, W) or (H, W, n), at (h, w, 2) places, x and y in pixels."""
+    x, y = cv2.split(places.astype(np.float32, copy=False))
+    return cv2.remap(values, x, y, method, borderMode=border)
 
 
 def mesh_places(size: tuple[int, int]) -> Floats:

@@ -16,7 +16,7 @@ from magicpose_cli.arrays import AnyArray, Floats, Picture
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
-from magicpose_cli.warping.camera_motion import CameraMotion, mesh_places
+from magicpose_cli.warping.camera_motion import CameraMotion, mesh_places, values_at
 
 CAMERA_SIDE_PX = 384  # short side of the frames in which the camera is followed
 MAX_CORNERS = 300  # points that are tracked
@@ -122,15 +122,18 @@ def _motion_between(key: _View, frame: _View) -> CameraMotion | None:
     guessed, found = there, start
     for _ in range(ROUNDS):
         pairs = _tracked_points(key, frame, found, there)
-        fitted = _fit_similarity(*pairs, found) if pairs else None
-        if pairs is None or fitted is None:
+        if pairs is None:
+            return None
+        here, at = pairs
+        fitted = _fit_similarity(here, at, found)
+        if fitted is None:
             return None
         step = abs((fitted.turn - found.turn) * found.center + fitted.shift - found.shift)
         found = fitted
         if step < NEAR_PX:
             break
         there = found.all_come_from()
-    found = _with_mesh(found, *pairs)
+    found = _with_mesh(found, here, at)
     there = found.all_come_from()
     where = _shared_background(key, frame, there)
     left = _difference(key, frame, there, where)
@@ -177,7 +180,7 @@ def _tracked_points(
     return _complex(corners[good, 0]), _complex(start.come_from(there[good, 0].astype(np.float64)))
 
 
-def _lucas_kanade(one: Picture, other: Picture, points: Floats) -> tuple[Floats, AnyArray]:
+def _lucas_kanade(one: Picture, other: Picture, points: AnyArray) -> tuple[Floats, AnyArray]:
     """Track (n, 1, 2) points from one picture to another; also tell which were found, (n,)."""
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
         one, other, points, np.empty_like(points),
@@ -207,7 +210,8 @@ def _fit_similarity(here: Floats, there: Floats, guess: CameraMotion) -> CameraM
 
     def weights(turn: complex, shift: complex) -> Floats:
         away = np.abs(turn * here + shift - there)
-        return 1 / (1 + (away / PLANE_SPREAD_PX) ** 2)
+        found: Floats = 1 / (1 + (away / PLANE_SPREAD_PX) ** 2)
+        return found
 
     turn, shift = max(starts, key=lambda start: float(np.log(weights(*start)).sum()))
     still = STILL_POINTS * (STILL_SPREAD * min(guess.size)) ** 2
@@ -244,22 +248,18 @@ def _with_mesh(motion: CameraMotion, here: Floats, there: Floats) -> CameraMotio
         sums = np.zeros((*cells, 3), np.float32)
         told = weight[:, None] * np.column_stack([further.real, further.imag, np.ones(len(here))])
         np.add.at(sums, (y, x), told)
-        sums = cv2.GaussianBlur(sums, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        blurred = cv2.GaussianBlur(sums, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
         # as good as half a point in its middle says that there is none
-        field = sums[..., :2] / (sums[..., 2:] + 0.5 / (2 * np.pi * sigma**2))
+        field = blurred[..., :2] / (blurred[..., 2:] + 0.5 / (2 * np.pi * sigma**2))
         away = np.abs(_complex(field[y, x]) - further)
         weight = 1 / (1 + (away / MESH_SPREAD_PX) ** 2)
-    at = ((mesh_places(motion.size) + 0.5) / MESH_CELL_PX - 0.5).astype(np.float32)
-    mesh = cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mesh = values_at(field, (mesh_places(motion.size) + 0.5) / MESH_CELL_PX - 0.5)
     return CameraMotion(motion.turn, motion.shift, mesh.astype(np.float16), motion.size)
 
 
 def _shared_background(key: _View, frame: _View, places: Floats) -> Picture:
     """Return 255 where both show the background, (h, w) uint8 in the frame."""
-    there = cv2.remap(
-        key.background, places, None, cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=(0,),
-    )  # fmt: skip
+    there = values_at(key.background, places, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
     return np.asarray(there & frame.background, np.uint8)
 
 
@@ -273,8 +273,7 @@ def _difference(key: _View, frame: _View, places: Floats, where: Picture) -> flo
 
 def _moved(picture: Picture, places: Floats) -> Picture:
     """Look a picture up, (h, w) uint8, at (h, w, 2) places."""
-    moved = cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.uint8)
+    return np.asarray(values_at(picture, places), np.uint8)
 
 
 def _complex(points: Floats) -> Floats:

@@ -64,10 +64,10 @@ class MovablePlate:
         away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)[..., None]
         wanted = np.clip(away / (MAX_CAMERA_SHIFT * min(self._width, self._height)), 0, 1)
         most = BEYOND_EDGE_BLUR * min(self._width, self._height)
-        shown = wide.copy()
+        shown = np.asarray(wide, np.float32)
         for less, more in pairwise(_BLURS):
             blurred = cv2.GaussianBlur(wide, (0, 0), max(0.3, more * most)).reshape(wide.shape)
-            shown += np.clip((wanted - less) / (more - less), 0, 1) * (blurred - shown)
+            shown = shown + np.clip((wanted - less) / (more - less), 0, 1) * (blurred - shown)
         return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
 
 
