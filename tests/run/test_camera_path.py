@@ -14,6 +14,7 @@ from magicpose_cli.run import camera_path
 from magicpose_cli.run.camera_path import CameraPath, find_camera_path
 from magicpose_cli.video import write_video
 from magicpose_cli.warping.camera_motion import CameraMotion
+from tests.warping.conftest import both, standing  # noqa: F401
 from tests.warping.moving_camera import camera_matrix, error_px, seen_by, textured_wall
 
 WAY = (-20, -12, -6, 0, 5, 9)
@@ -21,7 +22,7 @@ ANCHOR = 3
 
 
 @pytest.fixture(scope="module")
-def film(standing, tmp_path_factory):
+def film(standing, tmp_path_factory):  # noqa: F811
     """pan.mp4, six frames a second."""
     path = tmp_path_factory.mktemp("film") / "pan.mp4"
     wall = textured_wall()
@@ -30,13 +31,13 @@ def film(standing, tmp_path_factory):
 
 
 @pytest.fixture
-def motion(standing) -> Motion:
+def motion(standing) -> Motion:  # noqa: F811
     poses = PoseClip.of([standing.pose] * len(WAY))
     whole = Framing((0, 0, 256, 256), 256, 256)
     return Motion(poses, whole, anchor=ANCHOR, tracked=poses)
 
 
-def test_it_is_followed_from_the_anchor_to_both_ends(film, motion, standing, monkeypatch):
+def test_it_is_followed_from_the_anchor_to_both_ends(film, motion, standing, monkeypatch):  # noqa: F811
     monkeypatch.setattr(camera_path, "READ_AT_ONCE", 2)
     told = []
     path = find_camera_path(open_driver(film, Preset().motion), motion, told.append)

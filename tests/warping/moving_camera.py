@@ -49,4 +49,4 @@ def error_px(motion: CameraMotion, matrix: np.ndarray, shown: np.ndarray) -> flo
     y, x = np.nonzero(~cv2.dilate(shown.astype(np.uint8), np.ones((9, 9))).astype(bool))
     places = np.stack([x, y], 1).astype(np.float64)
     true = cv2.perspectiveTransform(places[:, None], matrix)[:, 0]
-    return float(np.linalg.norm(motion.come_from(places[None])[0] - true, axis=1).mean())
+    return float(np.linalg.norm(motion.all_come_from()[y, x] - true, axis=1).mean())

@@ -30,7 +30,7 @@ def panned(x: float, y: float = 0.0) -> CameraMotion:
     return replace(CameraMotion.none(SIZE), shift=complex(x, y))
 
 
-@pytest.mark.parametrize("x", [0.0, 0.2, -CAMERA_DEAD_ZONE_PX])
+@pytest.mark.parametrize("x", [0.0, 0.2, -0.99 * CAMERA_DEAD_ZONE_PX])
 def test_a_camera_that_hardly_moves_moves_nothing(movable, x):
     assert movable.moved(panned(x)) is None
 
