@@ -244,15 +244,15 @@ def _with_mesh(motion: CameraMotion, here: Floats, there: Floats) -> CameraMotio
     sigma = MESH_SIGMA * side / MESH_CELL_PX
     cells = (-(-height // MESH_CELL_PX), -(-width // MESH_CELL_PX))
     weight, field = np.ones(len(here)), np.zeros((*cells, 2), np.float32)
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS):  # an average falls short of a slope at the frame's edges: add the rest
+        away = further - _complex(field[y, x])
         sums = np.zeros((*cells, 3), np.float32)
-        told = weight[:, None] * np.column_stack([further.real, further.imag, np.ones(len(here))])
+        told = weight[:, None] * np.column_stack([away.real, away.imag, np.ones(len(here))])
         np.add.at(sums, (y, x), told)
         blurred = cv2.GaussianBlur(sums, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
         # as good as half a point in its middle says that there is none
-        field = blurred[..., :2] / (blurred[..., 2:] + 0.5 / (2 * np.pi * sigma**2))
-        away = np.abs(_complex(field[y, x]) - further)
-        weight = 1 / (1 + (away / MESH_SPREAD_PX) ** 2)
+        field = field + blurred[..., :2] / (blurred[..., 2:] + 0.5 / (2 * np.pi * sigma**2))
+        weight = 1 / (1 + (np.abs(further - _complex(field[y, x])) / MESH_SPREAD_PX) ** 2)
     mesh = values_at(field, (mesh_places(motion.size) + 0.5) / MESH_CELL_PX - 0.5)
     return CameraMotion(motion.turn, motion.shift, mesh.astype(np.float16), motion.size)
 
