@@ -25,6 +25,7 @@ from magicpose_cli.motion.read_motion import (
 )
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.run.camera_path import CameraPath, find_camera_path
 from magicpose_cli.run.fingerprint import run_fingerprint
 from magicpose_cli.run.finishing import Finisher, WarpedFrames
 from magicpose_cli.run.preflight import make_plan, resolve_preset
@@ -116,10 +117,13 @@ class _Job:
         with timer("poses"):
             motion = self._motion()
             self.driver = replace(self.driver, people=(), motion=None)
+        camera = self._camera(motion)
         sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
+        if camera is not None:  # which moves while the person does not
+            sources = list(range(self.driver.frame_count))
         wanted = sorted(set(sources))
         with timer("reference"):
-            warp = self._warp(motion, wanted) if plan.warp else None
+            warp = self._warp(motion, wanted, camera) if plan.warp else None
         finisher = Finisher(
             plan, preset, self.picture, motion, sources,
             maps=self._maps(motion, range(self.driver.frame_count)),
@@ -305,14 +309,26 @@ class _Job:
         size = self.plan.network_size
         return draw_maps(self.driver, motion, self.plan.pose_canvas, size, self.preset, frames)
 
-    def _warp(self, motion: Motion, wanted: Sequence[int]) -> WarpedFrames:
+    def _camera(self, motion: Motion) -> CameraPath | None:
+        """Follow the driver's camera, where the background is to move with it."""
+        if self.preset.frame.camera_motion == "off":
+            return None
+        with self.timer("camera"):
+            path = find_camera_path(self.driver, motion, self.on_progress)
+        if path is None:
+            motion.notes += ("camera-motion: the driver is no film that can be followed: off",)
+        return path
+
+    def _warp(
+        self, motion: Motion, wanted: Sequence[int], camera: CameraPath | None
+    ) -> WarpedFrames:
         """The reference, ready to be moved; what a former run has made of it serves this one."""
         path = Path(self.plan.reference)
         reference = self.resources.reference_warp(path, self.picture, motion, self.preset.motion)
         secondary = self.preset.frame.secondary_motion
         return WarpedFrames(
             reference, motion, self.driver, wanted,
-            secondary=secondary, trusts_network=self.plan.trusts_network,
+            secondary=secondary, trusts_network=self.plan.trusts_network, camera=camera,
         )  # fmt: skip
 
     def _save_poses(self, poses: Sequence[Pose]) -> Path:

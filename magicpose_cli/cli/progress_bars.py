@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STAGE_LABELS = {
     "model": "loading",
     "poses": "detecting poses",
+    "camera": "following the camera",
     "convert": "converting",
     "page": "making the page",
     "render": "rendering",

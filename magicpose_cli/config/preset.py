@@ -220,6 +220,9 @@ class FrameSettings(Section):
         bool, Option("--secondary-motion/--no-secondary-motion", OUTPUT)
     ] = True
     """Let warped hair and clothes swing as the driver's do, as far as its picture shows."""
+    camera_motion: Annotated[Literal["off", "on"], Option("--camera-motion", OUTPUT)] = "off"
+    """Move a warped result's background as the driver's camera moves: on, or off, which keeps it
+    still."""
 
 
 class MotionSettings(Section):

@@ -88,6 +88,7 @@ def resolve_settings(
         ConfigError: The asked-for settings contradict each other or the driver.
     """
     warp = _resolve_warp(preset, defaults, driver_kind)
+    _check_camera_motion(preset, warp, draws_background=not defaults.warp)
     side = defaults.sample_size
     size = network_size = preset.size_for(side, reference_size)
     if warp:
@@ -104,6 +105,22 @@ def resolve_settings(
         warp=warp,
         trusts_network=not defaults.warp,
     )
+
+
+def _check_camera_motion(preset: Preset, warp: bool, *, draws_background: bool) -> None:
+    """Check that the background is the reference's own, and free to move with the camera."""
+    if preset.frame.camera_motion == "off":
+        return
+    if not warp or draws_background:
+        who = "this model draws the background itself" if warp else "this result is not warped"
+        raise ConfigError(
+            f"camera-motion on moves the reference's own background, but {who}; leave it out, or "
+            "warp with a model that is made for it, such as mini"
+        )
+    if preset.frame.paste_back:
+        raise ConfigError(
+            "camera-motion on moves the background, which paste-back keeps as it is; leave out one"
+        )
 
 
 def _resolve_warp(preset: Preset, defaults: ModelDefaults, driver_kind: str) -> bool:

@@ -21,6 +21,7 @@ from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
 from magicpose_cli.motion.pose_maps import picked
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.run.camera_path import CameraPath
 from magicpose_cli.run.run_record import Plan
 from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import prefetch
@@ -171,6 +172,7 @@ class WarpedFrames:
         wanted: Rising indices of all the driver's frames that are shown.
         secondary: Whether the driver's own picture is tracked, for hair and clothes.
         trusts_network: Whether the network draws what the reference hides.
+        camera: The driver's camera, by which the background is moved; else it stands still.
 
     Attributes:
         notes: What the user should know, a line each.
@@ -185,9 +187,13 @@ class WarpedFrames:
         *,
         secondary: bool,
         trusts_network: bool = False,
+        camera: CameraPath | None = None,
     ) -> None:
         self.reference = reference
         self.notes = list(_lacking(reference, motion.poses, trusts_network))
+        self._camera = camera
+        if camera is not None:
+            self.notes += camera.notes
         self._motion, self._driver, self._wanted = motion, driver, wanted
         self._poses = carry_hands(motion.poses, reference.hidden_hands)
         self._tracker: Future[DriverTracker | None] | None = None
@@ -216,7 +222,8 @@ class WarpedFrames:
     def frames(self, indices: Sequence[int]) -> Iterator[WarpedFrame]:
         """The frames with these rising indices, each the same whatever others are asked for."""
         for index, driven in zip(indices, self._driven(indices), strict=True):
-            yield self.reference(self.pose(index), driven)
+            camera = None if self._camera is None else self._camera.motions[index]
+            yield self.reference(self.pose(index), driven, camera)
 
     def _driven(self, indices: Sequence[int]) -> Iterator[TrackedFrame | None]:
         tracker = self._tracker.result() if self._tracker else None

@@ -11,12 +11,14 @@ import numpy as np
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask, Picture
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.warping.camera_motion import CameraMotion
 from magicpose_cli.warping.eyes import Eyes
 from magicpose_cli.warping.field import MotionField
 from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.layers import BODY_LAYER, Layer, split_layers
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import CHEEK_POINTS, Mouth
+from magicpose_cli.warping.moved_plate import MovablePlate
 from magicpose_cli.warping.parts import body_parts, hand_shows, skin_weights
 from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.splat import SplattedLayer, Splatter
@@ -119,6 +121,7 @@ class ReferenceWarp:
             for layer in split_layers(self.parts, weights, reference, self.body_height, grid, matte)
         ]
         self.plate = shades(plate).reshape(height, width, -1)
+        self._movable: MovablePlate | None = None
         self._find_residual(shades(picture).reshape(height, width, -1), layers)
         self._windows: dict[str, Window] = {}
         self._near: dict[str, Mask] = {}
@@ -144,12 +147,18 @@ class ReferenceWarp:
                 Eyes(reference.mesh, shades(matte.foreground).reshape(height, width, -1)),
             ]
 
-    def __call__(self, pose: Pose, tracked: TrackedFrame | None = None) -> WarpedFrame:
+    def __call__(
+        self,
+        pose: Pose,
+        tracked: TrackedFrame | None = None,
+        camera: CameraMotion | None = None,
+    ) -> WarpedFrame:
         """Move the person into the pose of a frame, which is in pixels of the picture.
 
         Args:
             pose: Of the frame.
             tracked: The person in the driver's frame, whose drift is added; see `secondary`.
+            camera: By which the plate is moved; by default it stands still.
         """
         now, drift = WarpPoints.of(pose), None
         if tracked is not None:
@@ -158,7 +167,8 @@ class ReferenceWarp:
             now = self._drifted(now, drift[BODY_LAYER])
         moved_by = self._field.displacements(now, drift)
         fields = {name: _without_tremble(field) for name, field in moved_by.items()}
-        picture, cover = self.plate.copy(), np.zeros(self.plate.shape[:2], np.float32)
+        picture, plate_moved = self._plate_under(camera)
+        cover = np.zeros(self.plate.shape[:2], np.float32)
         for name in self._order(now):
             moved = self._splatters[name](
                 fields[name], self._solid(now) if name == BODY_LAYER else None
@@ -172,7 +182,7 @@ class ReferenceWarp:
             further *= moved.alpha
             part += further
             cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
-        self._add_residual(picture, cover, fields)
+        self._add_residual(picture, cover, fields, plate_moved)
         return WarpedFrame(picture, cover, pose)
 
     def _order(self, now: WarpPoints) -> list[str]:
@@ -205,7 +215,21 @@ class ReferenceWarp:
         self._residual_point = self._grid.nearest_point(rows, columns)
         self._residual_cover = cover[rows, columns]
 
-    def _add_residual(self, picture: Floats, cover: Floats, fields: dict[str, Floats]) -> None:
+    def _plate_under(self, camera: CameraMotion | None) -> tuple[Floats, Floats | None]:
+        """Return the plate of a frame, and by how many pixels it has moved, (H, W), if at all."""
+        if camera is None:
+            return self.plate.copy(), None
+        if self._movable is None:
+            self._movable = MovablePlate(self.plate)
+        return self._movable.moved(camera) or (self.plate.copy(), None)
+
+    def _add_residual(
+        self,
+        picture: Floats,
+        cover: Floats,
+        fields: dict[str, Floats],
+        plate_moved: Floats | None,
+    ) -> None:
         """Make the frame the picture again, in place, where nothing has moved."""
         unmoved = np.ones(self._grid.field_size[::-1], np.float32)
         for name, field in fields.items():
@@ -215,6 +239,8 @@ class ReferenceWarp:
         share = unmoved.ravel()[self._residual_point]
         apart = np.abs(cover.ravel()[self._residual_index] - self._residual_cover)
         share *= np.clip(1 - 4 * apart, 0, 1)
+        if plate_moved is not None:
+            share *= np.clip(UNMOVED_PX - plate_moved.ravel()[self._residual_index], 0, 1)
         flat = picture.reshape(len(cover) * cover.shape[1], -1)
         flat[self._residual_index] += share[:, None] * self._residual
 

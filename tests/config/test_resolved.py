@@ -54,10 +54,16 @@ def test_a_default_alone_is_no_reason_to_look_for_the_person():
         ("pose-maps", {"frame__warp": "on"}, "pose maps are pictures"),
         ("pose-maps", {"sampling__start_from_warp": 0.5}, "pose maps are pictures"),
         ("video", {"sampling__start_from_warp": 0.5, "frame__warp": "off"}, "leave out one"),
+        ("video", {"frame__camera_motion": "on"}, "this result is not warped"),
+        ("video", {"frame__camera_motion": "on", "frame__warp": "on"}, "draws the background"),
     ],
 )
 def test_what_contradicts_itself_is_one_line(driver_kind, options, message):
     with pytest.raises(ConfigError, match=message):
         resolved(driver_kind=driver_kind, **options)
+    moving = {"frame__camera_motion": "on"}
+    assert resolved(ModelDefaults(warp=True), **moving).warp
+    with pytest.raises(ConfigError, match="paste-back keeps"):
+        resolved(ModelDefaults(warp=True), frame__paste_back=True, **moving)
     by_itself = resolved(ModelDefaults(warp=True), driver_kind="pose-maps")
     assert not by_itself.warp

@@ -1,0 +1,114 @@
+"""The camera of a whole film, followed from the anchor frame on to both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from magicpose_cli.arrays import Picture
+from magicpose_cli.motion.driver import Driver
+from magicpose_cli.motion.motion import Motion
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.warping.camera_motion import CameraMotion, steady_camera
+from magicpose_cli.warping.camera_tracking import CameraTracker, camera_size
+
+READ_AT_ONCE = 96  # frames that are held, to be looked at from the last to the first
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """The camera's motion in all of a driver's frames.
+
+    Attributes:
+        motions: One a frame.
+        lost: The frames in which it was not found, and the last one is kept.
+    """
+
+    motions: Sequence[CameraMotion]
+    lost: tuple[int, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, a line each."""
+        if not self.lost:
+            return ()
+        return (
+            f"camera-motion: in {len(self.lost)} of {len(self.motions)} frames the background "
+            "shows too little to follow the camera, the first at frame "
+            f"{self.lost[0]}; there it stands still",
+        )
+
+
+def find_camera_path(
+    driver: Driver, motion: Motion, on_progress: OnProgress = silent
+) -> CameraPath | None:
+    """Follow the camera of a driver, in the background around its person.
+
+    Args:
+        driver: The opened driver.
+        motion: Its motion, laid onto the reference.
+        on_progress: Told of each frame.
+
+    Returns:
+        The path as the result shows it, by which the plate stands still at the anchor frame; None
+        where the driver is no film, or no frame of it was laid onto the reference.
+    """
+    anchor, poses = motion.anchor, motion.tracked
+    if not poses or anchor is None:
+        return None
+    size = camera_size((poses[0].width, poses[0].height))
+    start = next(driver.frames(slice(anchor, anchor + 1), size))
+    found = {anchor: CameraMotion.none(size)}
+    lost = []
+    for pictures in (_after(driver, anchor, size), _before(driver, anchor, size)):
+        tracker = CameraTracker(start, poses[anchor])
+        for index, picture in pictures:
+            found[index], is_found = tracker.follow(picture, poses[index])
+            if not is_found:
+                lost.append(index)
+            on_progress(Progress("camera", len(found), driver.frame_count))
+    steady = steady_camera([found[i] for i in sorted(found)], float(driver.rate))
+    scale, origin = _placement(poses[anchor], motion.in_result(motion.poses[anchor]), size)
+    placed = [replace(one, scale=scale, origin=origin) for one in steady]
+    return CameraPath(placed, tuple(sorted(lost)))
+
+
+def _after(driver: Driver, anchor: int, size: tuple[int, int]) -> Iterator[tuple[int, Picture]]:
+    if anchor + 1 < driver.frame_count:
+        yield from enumerate(driver.frames(slice(anchor + 1, None), size), anchor + 1)
+
+
+def _before(driver: Driver, anchor: int, size: tuple[int, int]) -> Iterator[tuple[int, Picture]]:
+    """Read the frames before the anchor, from the last to the first."""
+    for end in range(anchor, 0, -READ_AT_ONCE):
+        first = max(0, end - READ_AT_ONCE)
+        pictures = list(driver.frames(slice(first, end), size))
+        yield from ((first + k, pictures[k]) for k in reversed(range(len(pictures))))
+
+
+def _placement(pose: Pose, placed: Pose, size: tuple[int, int]) -> tuple[float, complex]:
+    """Return where the driver's frames lie in the result, as its person does.
+
+    How wide two cameras see is not known. But the camera's motion is in the poses as well, which
+    are as much larger or smaller in the result; so who stands keeps to their ground.
+
+    Args:
+        pose: Of the anchor frame, in pixels of the film.
+        placed: The same, in pixels of the result.
+        size: (width, height) of the driver's frames.
+
+    Returns:
+        Pixels of the result in one of the driver's frames, and the place x + iy of their origin.
+    """
+    one, other = (np.concatenate([p.body, p.face]).astype(np.float64) for p in (pose, placed))
+    one = one * (size[0] / pose.width, size[1] / pose.height)
+    both = np.isfinite(one).all(1) & np.isfinite(other).all(1)
+    if both.sum() > 1 and one[both].std(0).sum() > 0:
+        scale = float(other[both].std(0).sum() / one[both].std(0).sum())
+        x, y = other[both].mean(0) - scale * one[both].mean(0)
+        return scale, complex(x, y)
+    scale = placed.width / size[0]
+    return scale, complex(0.0, (placed.height - scale * size[1]) / 2)
