@@ -139,27 +139,24 @@ def steady_camera(motions: Sequence[CameraMotion], rate: float) -> list[CameraMo
     if not reach:
         return list(motions)
     steadied = []
-    for index, motion in enumerate(motions):
+    for index in range(len(motions)):
         first = max(0, index - reach)
         near = motions[first : index + reach + 1]
         away_s = (np.arange(first, first + len(near)) - index) / rate
         shares = np.exp(-((away_s / STEADY_CAMERA_S) ** 2) / 2)
-        shares /= shares.sum()
-        middle = motion.center  # the turn is about it, not about the frame's corner
-        turn = complex(sum(s * m.turn for s, m in zip(shares, near, strict=True)))
-        there = complex(
-            sum(s * (m.turn * middle + m.shift) for s, m in zip(shares, near, strict=True))
-        )
-        mesh = sum(s * m.mesh.astype(np.float32) for s, m in zip(shares, near, strict=True))
-        steadied.append(
-            replace(
-                motion,
-                turn=turn,
-                shift=there - turn * middle,
-                mesh=np.asarray(mesh, np.float16),
-            )
-        )
+        steadied.append(mean_motion(near, (shares / shares.sum()).tolist()))
     return steadied
+
+
+def mean_motion(motions: Sequence[CameraMotion], shares: Sequence[float]) -> CameraMotion:
+    """Return the mean of motions with shares that are 1 together."""
+    middle = motions[0].center  # turns are about it, not about the frame's corner
+    both = list(zip(shares, motions, strict=True))
+    turn = sum((share * one.turn for share, one in both), 0j)
+    there = sum((share * (one.turn * middle + one.shift) for share, one in both), 0j)
+    mesh = np.sum([np.float32(share) * one.mesh.astype(np.float32) for share, one in both], axis=0)
+    shift = there - turn * middle
+    return replace(motions[0], turn=turn, shift=shift, mesh=mesh.astype(np.float16))
 
 
 def _mesh_shape(size: tuple[int, int]) -> tuple[int, int]:
