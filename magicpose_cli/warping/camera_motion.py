@@ -17,6 +17,7 @@ from magicpose_cli.warping.interpolation import upsample
 
 MESH_NODES = 12  # along the short side of a frame
 STEADY_CAMERA_S = 0.025  # standard deviation of the average over time
+MESH_MEDIAN_S = 0.12  # before and after, of whose meshes the median is taken
 STEADY_CAMERA_REACH = 2.5  # standard deviations, where that average ends
 
 
@@ -129,15 +130,17 @@ def mesh_places(size: tuple[int, int]) -> Floats:
 def steady_camera(motions: Sequence[CameraMotion], rate: float) -> list[CameraMotion]:
     """Average each frame's motion with those around it: what is found trembles a little.
 
-    The average is as narrow as a frame of a usual film, so that a camera's shaking stays.
+    The average is as narrow as a frame of a usual film, so that a camera's shaking stays. Of the
+    meshes the median over a longer time comes first: depth shows slowly, mistakes last a moment.
 
     Args:
         motions: Of all frames in order.
         rate: Frames a second.
     """
+    motions = _median_meshes(motions, round(MESH_MEDIAN_S * rate))
     reach = int(STEADY_CAMERA_REACH * STEADY_CAMERA_S * rate)
     if not reach:
-        return list(motions)
+        return motions
     steadied = []
     for index in range(len(motions)):
         first = max(0, index - reach)
@@ -146,6 +149,16 @@ def steady_camera(motions: Sequence[CameraMotion], rate: float) -> list[CameraMo
         shares = np.exp(-((away_s / STEADY_CAMERA_S) ** 2) / 2)
         steadied.append(mean_motion(near, (shares / shares.sum()).tolist()))
     return steadied
+
+
+def _median_meshes(motions: Sequence[CameraMotion], reach: int) -> list[CameraMotion]:
+    """Replace each mesh by the median of those around it, which are as many before and after."""
+    calmed = []
+    for index, motion in enumerate(motions):
+        few = min(reach, index, len(motions) - 1 - index)
+        near = [one.mesh for one in motions[index - few : index + few + 1]]
+        calmed.append(replace(motion, mesh=np.median(near, axis=0).astype(np.float16)))
+    return calmed
 
 
 def mean_motion(motions: Sequence[CameraMotion], shares: Sequence[float]) -> CameraMotion:
