@@ -77,4 +77,4 @@ def test_a_file_of_poses_has_no_camera(run, preset, panned, tmp_path):  # noqa: 
 
     extract_poses(panned[0] / "pan.mp4", panned[0] / "pan.npz", preset.motion)
     made, _ = run("file", "pan.npz", "on")
-    assert any("camera-motion: the driver is no film" in note for note in made.notes)
+    assert any("camera-motion: the driver is no film" in note for note in made.motion.notes)

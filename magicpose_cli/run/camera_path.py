@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.warping.camera_motion import CameraMotion, steady_camera
+from magicpose_cli.warping.camera_motion import CameraMotion, mean_motion, steady_camera
 from magicpose_cli.warping.camera_tracking import CameraTracker, camera_size
 
+MAX_BRIDGED = 5  # frames in a row in which the camera may be lost without being seen to halt
 READ_AT_ONCE = 96  # frames that are held, to be looked at from the last to the first
 
 
@@ -24,7 +26,7 @@ class CameraPath:
 
     Attributes:
         motions: One a frame.
-        lost: The frames in which it was not found, and the last one is kept.
+        lost: The frames in which it was not found: the last motion is kept, short gaps are bridged.
     """
 
     motions: Sequence[CameraMotion]
@@ -38,7 +40,7 @@ class CameraPath:
         return (
             f"camera-motion: in {len(self.lost)} of {len(self.motions)} frames the background "
             "shows too little to follow the camera, the first at frame "
-            f"{self.lost[0]}; there it stands still",
+            f"{self.lost[0]}; there its last motion is kept",
         )
 
 
@@ -70,10 +72,28 @@ def find_camera_path(
             if not is_found:
                 lost.append(index)
             on_progress(Progress("camera", len(found), driver.frame_count))
-    steady = steady_camera([found[i] for i in sorted(found)], float(driver.rate))
+    motions = _bridged([found[i] for i in sorted(found)], lost)
+    steady = steady_camera(motions, float(driver.rate))
     scale, origin = _placement(poses[anchor], motion.in_result(motion.poses[anchor]), size)
     placed = [replace(one, scale=scale, origin=origin) for one in steady]
     return CameraPath(placed, tuple(sorted(lost)))
+
+
+def _bridged(motions: list[CameraMotion], lost: Sequence[int]) -> list[CameraMotion]:
+    """Go evenly through short gaps, where the last motion is kept: a moment's halt would be seen.
+
+    Args:
+        motions: Of all frames.
+        lost: The frames in which the motion was not found.
+    """
+    bridged, missing = list(motions), set(lost)
+    ends = [i for i in range(len(motions)) if i not in missing]
+    for one, other in pairwise(ends):
+        if other - one - 1 <= MAX_BRIDGED:
+            for i in range(one + 1, other):
+                share = (i - one) / (other - one)
+                bridged[i] = mean_motion((motions[one], motions[other]), (1 - share, share))
+    return bridged
 
 
 def _after(driver: Driver, anchor: int, size: tuple[int, int]) -> Iterator[tuple[int, Picture]]:

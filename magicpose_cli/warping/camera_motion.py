@@ -17,6 +17,7 @@ from magicpose_cli.warping.interpolation import upsample
 
 MESH_NODES = 12  # along the short side of a frame
 STEADY_CAMERA_S = 0.025  # standard deviation of the average over time
+MESH_MEDIAN_S = 0.12  # before and after, of whose meshes the median is taken
 STEADY_CAMERA_REACH = 2.5  # standard deviations, where that average ends
 
 
@@ -129,37 +130,46 @@ def mesh_places(size: tuple[int, int]) -> Floats:
 def steady_camera(motions: Sequence[CameraMotion], rate: float) -> list[CameraMotion]:
     """Average each frame's motion with those around it: what is found trembles a little.
 
-    The average is as narrow as a frame of a usual film, so that a camera's shaking stays.
+    The average is as narrow as a frame of a usual film, so that a camera's shaking stays. Of the
+    meshes the median over a longer time comes first: depth shows slowly, mistakes last a moment.
 
     Args:
         motions: Of all frames in order.
         rate: Frames a second.
     """
+    motions = _median_meshes(motions, round(MESH_MEDIAN_S * rate))
     reach = int(STEADY_CAMERA_REACH * STEADY_CAMERA_S * rate)
     if not reach:
-        return list(motions)
+        return motions
     steadied = []
-    for index, motion in enumerate(motions):
+    for index in range(len(motions)):
         first = max(0, index - reach)
         near = motions[first : index + reach + 1]
         away_s = (np.arange(first, first + len(near)) - index) / rate
         shares = np.exp(-((away_s / STEADY_CAMERA_S) ** 2) / 2)
-        shares /= shares.sum()
-        middle = motion.center  # the turn is about it, not about the frame's corner
-        turn = complex(sum(s * m.turn for s, m in zip(shares, near, strict=True)))
-        there = complex(
-            sum(s * (m.turn * middle + m.shift) for s, m in zip(shares, near, strict=True))
-        )
-        mesh = sum(s * m.mesh.astype(np.float32) for s, m in zip(shares, near, strict=True))
-        steadied.append(
-            replace(
-                motion,
-                turn=turn,
-                shift=there - turn * middle,
-                mesh=np.asarray(mesh, np.float16),
-            )
-        )
+        steadied.append(mean_motion(near, (shares / shares.sum()).tolist()))
     return steadied
+
+
+def _median_meshes(motions: Sequence[CameraMotion], reach: int) -> list[CameraMotion]:
+    """Replace each mesh by the median of those around it, which are as many before and after."""
+    calmed = []
+    for index, motion in enumerate(motions):
+        few = min(reach, index, len(motions) - 1 - index)
+        near = [one.mesh for one in motions[index - few : index + few + 1]]
+        calmed.append(replace(motion, mesh=np.median(near, axis=0).astype(np.float16)))
+    return calmed
+
+
+def mean_motion(motions: Sequence[CameraMotion], shares: Sequence[float]) -> CameraMotion:
+    """Return the mean of motions with shares that are 1 together."""
+    middle = motions[0].center  # turns are about it, not about the frame's corner
+    both = list(zip(shares, motions, strict=True))
+    turn = sum((share * one.turn for share, one in both), 0j)
+    there = sum((share * (one.turn * middle + one.shift) for share, one in both), 0j)
+    mesh = np.sum([np.float32(share) * one.mesh.astype(np.float32) for share, one in both], axis=0)
+    shift = there - turn * middle
+    return replace(motions[0], turn=turn, shift=shift, mesh=mesh.astype(np.float16))
 
 
 def _mesh_shape(size: tuple[int, int]) -> tuple[int, int]:

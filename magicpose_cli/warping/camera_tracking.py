@@ -25,15 +25,15 @@ CORNER_DISTANCE_PX = 9
 ROUND_TRIP_PX = 0.5  # a point that is tracked there and back may come back by so much beside
 PERSON_GROWTH = 0.04  # of the short side, around the person's region: hair and clothes move
 MIN_OVERLAP = 0.4  # of the frame's background, that a key must show as well
-MIN_POINTS = 12.0  # that agree
-MIN_AGREEING = 0.2  # of the points
+MIN_AGREEING_POINTS = 12.0  # that agree
+MIN_AGREEING_SHARE = 0.2  # of the points
 PLANE_SPREAD_PX = 2.0  # from the similarity, where a point counts half
 MESH_SPREAD_PX = 1.0  # from the smooth field, where a point counts half
 MESH_SIGMA = 0.08  # of the short side: standard deviation of the average over the picture
 MAX_MESH = 0.03  # of the short side: what is further off the similarity is another thing
 MESH_CELL_PX = 8
 STILL_POINTS = 4.0  # as good as so many points say that the camera neither turns nor zooms
-STILL_SPREAD = 0.15  # of the short side, so far are these from their middle
+STILL_POINT_SPREAD = 0.15  # of the short side, so far are these from their middle
 ROUNDS = 3  # in which points are weighted anew, and in which tracking begins anew at most
 NEAR_PX = 1.5  # from nearer by, tracking need not begin anew
 DETAIL_SIGMA = 1 / 16  # of the short side: coarser differences are light, not motion
@@ -165,7 +165,7 @@ def _tracked_points(
     corners = cv2.goodFeaturesToTrack(
         frame.gray, MAX_CORNERS, CORNER_QUALITY, CORNER_DISTANCE_PX, mask=both, blockSize=7
     )
-    if corners is None or len(corners) < MIN_POINTS:
+    if corners is None or len(corners) < MIN_AGREEING_POINTS:
         return None
     predicted = _moved(key.gray, places)
     there, ahead = _lucas_kanade(frame.gray, predicted, corners)
@@ -175,7 +175,7 @@ def _tracked_points(
     good = ahead & back & inside & (np.abs(again - corners).max((1, 2)) < ROUND_TRIP_PX)
     x, y = np.rint(there[good, 0]).astype(int).T
     good[good] = both[y, x] > 0
-    if np.count_nonzero(good) < MIN_POINTS:
+    if np.count_nonzero(good) < MIN_AGREEING_POINTS:
         return None
     return _complex(corners[good, 0]), _complex(start.come_from(there[good, 0].astype(np.float64)))
 
@@ -214,7 +214,7 @@ def _fit_similarity(here: Floats, there: Floats, guess: CameraMotion) -> CameraM
         return found
 
     turn, shift = max(starts, key=lambda start: float(np.log(weights(*start)).sum()))
-    still = STILL_POINTS * (STILL_SPREAD * min(guess.size)) ** 2
+    still = STILL_POINTS * (STILL_POINT_SPREAD * min(guess.size)) ** 2
     for _ in range(2 * ROUNDS):
         share = weights(turn, shift)
         mean_here, mean_there = ((share * p).sum() / share.sum() for p in (here, there))
@@ -222,7 +222,7 @@ def _fit_similarity(here: Floats, there: Floats, guess: CameraMotion) -> CameraM
         turn = ((share * y * x.conj()).sum() + still) / ((share * np.abs(x) ** 2).sum() + still)
         shift = mean_there - turn * mean_here
     agreeing = float(weights(turn, shift).sum())
-    if agreeing < max(MIN_POINTS, MIN_AGREEING * len(here)):
+    if agreeing < max(MIN_AGREEING_POINTS, MIN_AGREEING_SHARE * len(here)):
         return None
     return CameraMotion(complex(turn), complex(shift), guess.mesh, guess.size)
 

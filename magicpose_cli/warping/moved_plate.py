@@ -15,6 +15,7 @@ CAMERA_DEAD_ZONE_PX = 0.3  # a smaller motion is ignored, and one of twice the s
 MAX_CAMERA_SHIFT = 0.25  # of the frame's width and height, which no motion reaches
 FREE_CAMERA_SHIFT = 0.12  # up to which it is taken wholly
 BEYOND_EDGE_BLUR = 1 / 24  # of the short side: standard deviation, at the furthest
+EDGE_LINE_PX = 2  # at a picture's edges, where many have a line that must not come into the frame
 MAP_STEP_PX = 16  # between places at which a motion is looked up
 _BLURS = (0.0, 0.15, 0.4, 1.0)  # of the strongest one, that are blended
 
@@ -56,8 +57,10 @@ class MovablePlate:
     def _extend(self, plate: Floats) -> Floats:
         """Mirror the plate at its edges, uint8."""
         across, down = self._pad
-        ends = (down, down, across, across)
-        wide = cv2.copyMakeBorder(plate, *ends, cv2.BORDER_REFLECT_101)
+        cut = EDGE_LINE_PX
+        ends = (down + cut, down + cut, across + cut, across + cut)
+        whole = plate[cut:-cut, cut:-cut]
+        wide = cv2.copyMakeBorder(whole, *ends, cv2.BORDER_REFLECT_101)
         wide = wide.reshape(*wide.shape[:2], -1)
         inside = np.zeros(wide.shape[:2], np.uint8)
         inside[down : down + self._height, across : across + self._width] = 1

@@ -14,6 +14,7 @@ from magicpose_cli.run import camera_path
 from magicpose_cli.run.camera_path import CameraPath, find_camera_path
 from magicpose_cli.video import write_video
 from magicpose_cli.warping.camera_motion import CameraMotion
+from magicpose_cli.warping.camera_tracking import CameraTracker
 from tests.warping.conftest import both, standing  # noqa: F401
 from tests.warping.moving_camera import camera_matrix, error_px, seen_by, textured_wall
 
@@ -53,6 +54,23 @@ def test_it_moves_as_much_less_as_the_person_is_smaller(film, motion):
     places = np.array([[[10.0, 10.0], [100.0, 20.0]]])
     found = path.motions[0].displacements(places)
     assert np.allclose(found, (-10, 0), atol=0.5)
+
+
+def test_a_moment_in_which_the_camera_is_lost_is_bridged(film, motion, monkeypatch):
+    follow = CameraTracker.follow
+    lost = iter((False, True, False, False, False))
+
+    def blind(tracker, picture, pose):
+        found = follow(tracker, picture, pose)
+        return (CameraMotion.none((256, 256)), False) if next(lost) else found
+
+    monkeypatch.setattr(CameraTracker, "follow", blind)
+    path = find_camera_path(open_driver(film, Preset().motion), motion)
+    assert path.lost == (5,) and path.motions[5].shift == 0  # at the end there is nothing beyond
+    lost = iter((True, False, False, False, False))
+    path = find_camera_path(open_driver(film, Preset().motion), motion)
+    middle = path.motions[4].come_from(np.array([[[128.0, 20.0]]])) - (128, 20)
+    assert path.lost == (4,) and np.allclose(middle, (4.5, 0), atol=0.3)
 
 
 def test_without_a_film_there_is_none(film, motion):

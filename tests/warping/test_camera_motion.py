@@ -75,4 +75,11 @@ def test_a_turn_is_averaged_about_the_middle_of_the_frame():
 
 def test_few_frames_a_second_are_left_alone():
     moved = [motion(shift=complex(k, 0)) for k in range(4)]
-    assert steady_camera(moved, rate=6) == moved
+    assert [one.shift for one in steady_camera(moved, rate=6)] == [0, 1, 2, 3]
+
+
+def test_a_mistake_of_a_moment_does_not_bend_the_picture():
+    bent = [motion(seed=1 if k == 6 else None) for k in range(13)]
+    assert not any(one.mesh.any() for one in steady_camera(bent, rate=30))
+    slow = [replace(motion(seed=1), mesh=motion(seed=1).mesh * np.float16(k)) for k in range(13)]
+    assert np.allclose(steady_camera(slow, rate=30)[6].mesh, slow[6].mesh, atol=0.01)

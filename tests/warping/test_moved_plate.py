@@ -8,6 +8,7 @@ import pytest
 from magicpose_cli.warping.camera_motion import CameraMotion
 from magicpose_cli.warping.moved_plate import (
     CAMERA_DEAD_ZONE_PX,
+    EDGE_LINE_PX,
     MAX_CAMERA_SHIFT,
     MovablePlate,
 )
@@ -39,7 +40,9 @@ def test_it_goes_where_the_camera_goes(movable, plate):
     moved, further = movable.moved(panned(7, -5))
     assert moved.shape == plate.shape and moved.dtype == np.float32
     assert np.allclose(further, 7)
-    assert np.abs(moved[5:, :-7] - plate[:-5, 7:]).max() <= 1  # whole levels
+    edge = EDGE_LINE_PX
+    inner = np.abs(moved[5 + edge :, : -7 - edge] - plate[edge:-5, 7:-edge])
+    assert inner.max() <= 1  # whole levels
 
 
 def test_beyond_the_edge_it_goes_on(movable, plate):
@@ -47,6 +50,14 @@ def test_beyond_the_edge_it_goes_on(movable, plate):
     seam = np.abs(moved[:, -10] - moved[:, -11]).mean()
     assert seam < 2 * np.abs(np.diff(plate, axis=1)).mean()
     assert moved[:, -10:].min() > plate.min() - 10 and moved[:, -10:].std() > 5
+
+
+def test_a_line_at_the_edge_does_not_come_in(plate):
+    framed = plate.copy()
+    framed[:, :1] = framed[:, -1:] = framed[:1] = framed[-1:] = 0
+    assert plate.min() > 0
+    moved, _ = MovablePlate(framed).moved(panned(10, -10))
+    assert moved.min() > plate.min() / 2
 
 
 def test_no_motion_goes_beyond_the_limit(movable):
