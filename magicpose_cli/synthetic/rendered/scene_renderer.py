@@ -71,9 +71,10 @@ class SceneRenderer:
 
     def _composed(self, color: Tensor, hit: Tensor, shadows: ShadowMap) -> Tensor:
         """(3, S, S) linear light of the person, colors (n, 3) of pixels hit (H, W), before all."""
-        before = torch.zeros(*hit.shape, 4)
-        before[hit] = pad(color, (0, 1), value=1.0)
-        small = avg_pool2d(before.permute(2, 0, 1)[None], SUPERSAMPLING)[0]
+        places = hit.flatten().nonzero()[:, 0]
+        before = torch.zeros(hit.numel(), 4).index_copy(0, places, pad(color, (0, 1), value=1.0))
+        planes = before.view(*hit.shape, 4).permute(2, 0, 1)[None]
+        small = avg_pool2d(planes, SUPERSAMPLING)[0]
         return small[:3] + (1 - small[3]) * self._background.light(shadows)
 
     def _exposed(self, light: Tensor, person: Tensor) -> Tensor:
@@ -82,9 +83,9 @@ class SceneRenderer:
         person: (S, S) bool; it is metered, too, so that pale skin is not overexposed.
         """
         level = light.mean(0)
-        bright = 0.8 * float(level.flatten().quantile(0.85)) + 0.28
+        bright = 0.8 * float(level[::2, ::2].flatten().quantile(0.85)) + 0.28
         if person.any():
-            bright = max(bright, 0.9 * float(level[person].quantile(0.85)) + 0.08)
+            bright = max(bright, 0.9 * float(level[person][::2].quantile(0.85)) + 0.08)
         gain = self._scene.exposure * 0.62 / bright
         return (1 - torch.exp(-light * gain * 2.2)).clamp(1e-5, 1) ** (1 / 2.2)
 
@@ -99,30 +100,30 @@ class SceneRenderer:
         mesh, view = self._mesh, self._view
         hit = triangles >= 0
         surfaces = mesh.surface[triangles.clamp_min(0)].where(hit, -1)
-        lit, sharer = _shared_places(surfaces)
-        corners, barycentric = triangles[lit], seen.barycentric[0][lit]
-        place = on_triangles(vertices[mesh.faces[corners]], _rows(corners), barycentric)
+        is_lit, sharer = _shared_places(surfaces)
+        flat, barycentric = triangles.flatten(), seen.barycentric[0].flatten(0, 1)
+        lit = is_lit.flatten().nonzero()[:, 0]
+        corners, weights = flat[lit], barycentric[lit]
+        rows = torch.arange(len(lit))
+        place = on_triangles(vertices[mesh.faces[corners]], rows, weights)
         smooth = vertex_normals(vertices[None], mesh.solid)[0]
-        normals = on_triangles(smooth[mesh.faces[corners]], _rows(corners), barycentric)
-        normals = normalize(normals, dim=1)
+        normals = normalize(on_triangles(smooth[mesh.faces[corners]], rows, weights), dim=1)
         inner = mesh.flipped[corners] & ~mesh.is_hair[corners]  # light comes through hair
         normals = torch.where(inner[:, None], -normals, normals)
         eye = view.to_world(torch.zeros(1, 3))[0]
-        openness = ambient_openness(seen.depth[0], view)[lit]
+        openness = ambient_openness(seen.depth[0], view).flatten()[lit]
         shading = Shading(
-            mesh, surfaces[lit], place, normals, eye, openness, shadows, self._scene.light
-        )
-        own = sharer[hit]
-        tones = mesh.tones(triangles[hit], seen.barycentric[0][hit])
+            mesh, surfaces.flatten()[lit], place, normals, eye, openness, shadows,
+            self._scene.light,
+        )  # fmt: skip
+        places = hit.flatten().nonzero()[:, 0]
+        own = sharer.flatten()[places]
+        tones = mesh.tones(flat[places], barycentric[places])
         color = tones * shading.diffuse[own] + shading.mirrored[own]
         shown = hit[MIDDLE]
         found = torch.zeros(*shown.shape, 3)
         found[shown] = shading.normals[sharer[MIDDLE][shown]] @ view.rotation(vertices).T
         return color, found
-
-
-def _rows(values: Tensor) -> Tensor:
-    return torch.arange(len(values))
 
 
 def _in_view(vertices: Tensor, view: Camera) -> Tensor:
