@@ -212,9 +212,7 @@ def _read_obj(path: Path, folder: Path, count: int) -> tuple[Integers, Floats]:
                 faces.append([own[0], own[i], own[i + 1]])
                 corners.append([uv[0], uv[i], uv[i + 1]])
         if max(len(faces), len(places), vertices) > MAX_GARMENT_ITEMS:
-            raise InputError(
-                f"{where}: more than {MAX_GARMENT_ITEMS} items; take a smaller one"
-            )
+            raise InputError(f"{where}: more than {MAX_GARMENT_ITEMS} items; take a smaller one")
     if not faces:
         raise InputError(f"{path} has no faces; take a garment of MakeHuman's library")
     places.append([0.0, 0.0])  # for corners without a place of their own
