@@ -13,7 +13,7 @@ SHADOW_STEP_PX = 4  # a ray for every so many pixels, for shadows on walls and f
 SHARP_BLUR_PX = 1.0  # from this blur on there is no need for supersampling
 
 
-class Background:
+class LitBackdrop:
     """Walls and sky of one clip, in the lamp's light and without it."""
 
     def __init__(self, scene: Scene, step: int):

@@ -19,7 +19,7 @@ from magicpose_cli.body.shipped import BASE_VERTICES, vertex_of_base
 from magicpose_cli.errors import InputError
 
 MAX_FILE_BYTES = 64 * 2**20
-MAX_ITEMS = 200_000  # vertices or triangles of a garment
+MAX_GARMENT_ITEMS = 200_000  # vertices or triangles of a garment
 TEXTURE_SUFFIXES = (".webp", ".png", ".jpg", ".jpeg")
 
 
@@ -169,8 +169,8 @@ def _read_clothes(path: Path, folder: Path) -> _Clothes:
 
 def _add_vertex(clothes: _Clothes, where: str, words: list[str]) -> None:
     """One index, or three with three weights and an offset."""
-    if len(clothes.rows) >= MAX_ITEMS:
-        raise InputError(f"{where}: more than {MAX_ITEMS} vertices; take a smaller garment")
+    if len(clothes.rows) >= MAX_GARMENT_ITEMS:
+        raise InputError(f"{where}: more than {MAX_GARMENT_ITEMS} vertices; take a smaller garment")
     if len(words) == 1:
         index = _index(where, words[0], BASE_VERTICES)
         clothes.rows.append((index, index, index))
@@ -211,8 +211,8 @@ def _read_obj(path: Path, folder: Path, count: int) -> tuple[Integers, Floats]:
             for i in range(1, len(own) - 1):
                 faces.append([own[0], own[i], own[i + 1]])
                 corners.append([uv[0], uv[i], uv[i + 1]])
-        if max(len(faces), len(places), vertices) > MAX_ITEMS:
-            raise InputError(f"{where}: more than {MAX_ITEMS} items; take a smaller garment")
+        if max(len(faces), len(places), vertices) > MAX_GARMENT_ITEMS:
+            raise InputError(f"{where}: more than {MAX_GARMENT_ITEMS} items; take a smaller one")
     if not faces:
         raise InputError(f"{path} has no faces; take a garment of MakeHuman's library")
     places.append([0.0, 0.0])  # for corners without a place of their own

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, normalize, pad
 
 from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.renderer import Fragments, rasterize, vertex_normals
-from magicpose_cli.synthetic.rendered.backgrounds import Background
+from magicpose_cli.synthetic.rendered.backgrounds import LitBackdrop
 from magicpose_cli.synthetic.rendered.lighting import Shading, ShadowMap, ambient_openness
 from magicpose_cli.synthetic.rendered.meshes import SurfaceMesh, on_triangles
 from magicpose_cli.synthetic.rendered.scenes import Scene
@@ -44,7 +44,7 @@ class SceneRenderer:
         self._mesh, self._scene = mesh, scene
         self._view = scene.camera.scaled(SUPERSAMPLING)
         self._noise = torch.Generator().manual_seed(seed)
-        self._background = Background(replace(scene, camera=self._view), SUPERSAMPLING)
+        self._background = LitBackdrop(replace(scene, camera=self._view), SUPERSAMPLING)
         self._labels = torch.tensor([each.label for each in mesh.surfaces], dtype=torch.uint8)
 
     def frame(self, vertices: Tensor) -> RenderedFrame:

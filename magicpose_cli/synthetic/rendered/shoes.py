@@ -13,7 +13,7 @@ from magicpose_cli.synthetic.rendered.fabrics import color, linear_rgba
 from magicpose_cli.synthetic.rendered.figure import Figure
 from magicpose_cli.synthetic.rendered.surfaces import Cloth, Surface
 
-SOLE_M = 0.022
+_SOLE_M = 0.022
 TEXTURE_HEIGHT_M = 0.24  # what the texture's height stands for, from the ground
 
 
@@ -38,7 +38,7 @@ def make_shoes(figure: Figure, height: float, rng: np.random.Generator) -> tuple
     up = (rest[:, 1] - low).clamp_min(0)
     along = ((rest[:, 2] - ankle[2] + 0.09) / 0.3).clamp(0, 1)  # 0 at the heel, 1 at the toes
     rest = _boxed(cloth, rest, up, along, low)
-    uv = torch.stack([along, (rest[:, 1] - low + SOLE_M) / TEXTURE_HEIGHT_M], 1).clamp(0.01, 0.99)
+    uv = torch.stack([along, (rest[:, 1] - low + _SOLE_M) / TEXTURE_HEIGHT_M], 1).clamp(0.01, 0.99)
     surface = Surface(
         LABELS.index("shoes"), "shoes", rest[None], cloth.weights, cloth.faces, uv[cloth.faces],
         linear_rgba(_shoe_picture(rng)), is_open=True,
@@ -63,7 +63,7 @@ def _boxed(cloth: Cloth, rest: Tensor, up: Tensor, along: Tensor, low: float) ->
     out[:, 2] = rest[:, 2] + 0.014 * (along - 0.3) + 0.008 * at_sole * (along - 0.5).sign()
     room = (along - 0.55).clamp_min(0) * (1 - (up / 0.06 - 1).abs()).clamp_min(0)
     out[:, 1] = rest[:, 1] + 0.035 * room
-    out[:, 1] = torch.where(up < 0.016, torch.full_like(up, low - SOLE_M), out[:, 1])
+    out[:, 1] = torch.where(up < 0.016, torch.full_like(up, low - _SOLE_M), out[:, 1])
     return out
 
 
@@ -84,7 +84,7 @@ def _shoe_picture(rng: np.random.Generator) -> AnyArray:
         for row in range(56, 88, 8):
             cv2.line(picture, (66, row), (92, row + 6), lace, 2, cv2.LINE_AA)
     sole = color(rng) if rng.random() < 0.5 else np.full(3, rng.choice([0.06, 0.9]))
-    picture[y < SOLE_M + 0.012] = sole
-    picture[(y >= SOLE_M + 0.012) & (y < SOLE_M + 0.015)] *= 0.5
+    picture[y < _SOLE_M + 0.012] = sole
+    picture[(y >= _SOLE_M + 0.012) & (y < _SOLE_M + 0.015)] *= 0.5
     picture[:, :2] *= 0.7
     return picture

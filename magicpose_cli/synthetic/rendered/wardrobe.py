@@ -35,7 +35,7 @@ from magicpose_cli.synthetic.rendered.surfaces import Surface
 from magicpose_cli.video.picture import damaged, open_picture
 
 KINDS = {"clothes": "clothes", "hair": "hair", "brows": "eyebrows", "lashes": "eyelashes"}
-PICTURE_FOLDERS = {"eyes": "eyes/materials", "skins": "skins/textures"}
+TEXTURE_FOLDERS = {"eyes": "eyes/materials", "skins": "skins/textures"}
 TEXTURE_SIZE = 512
 BARE_SHARE = 0.15  # of the trunk that clothes may leave free: a neckline, no belly
 
@@ -68,7 +68,7 @@ def read_wardrobe(folder: Path) -> Wardrobe:
         raise InputError(
             f"{folder} holds no garment (.mhclo); expected MakeHuman's folders {names}"
         )
-    pictures = {kind: _pictures_in(folder / name) for kind, name in PICTURE_FOLDERS.items()}
+    pictures = {kind: _pictures_in(folder / name) for kind, name in TEXTURE_FOLDERS.items()}
     shoes = tuple(each for each in found["clothes"] if _is_shoe(each))
     others = (each for each in found["clothes"] if not _is_shoe(each))
     return Wardrobe(
