@@ -26,6 +26,9 @@ def command(
         help="Also N people who are drawn or rendered, with exact poses and masks.")] = 0,
     people: Annotated[str | None, typer.Option(metavar="KIND",
         help="How these are made: drawn (default), rendered, or mixed, both in turns.")] = None,
+    wardrobe: Annotated[Path | None, typer.Option(metavar="FOLDER",
+        help="A copy of MakeHuman's library, from which half of the rendered people wear "
+        "something.")] = None,
     held_out: Annotated[bool, typer.Option("--held-out",
         help="Make people of the test seeds, whom no training sees.")] = False,
     size: Annotated[int | None, typer.Option(metavar="S",
@@ -54,6 +57,7 @@ def command(
         frames__fps=fps,
         frames__detector=detector,
         drawn__people=people,
+        drawn__wardrobe=str(wardrobe) if wardrobe else None,
         drawn__held_out=held_out or None,
     )
     with shown(quiet) as on_progress:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.config.user_home import expanded
 from magicpose_cli.dataset.data_folder import (
     CLIPS_FOLDER,
     LABELS_FOLDER,
@@ -117,7 +118,8 @@ def draw_clip(number: int, folder: Path, settings: DatasetSettings) -> None:
 
     count, fps, size = settings.drawn.frames, settings.frames.fps, settings.frames.size
     seed = settings.drawn.first_seed + number + (TEST_SEEDS if settings.drawn.held_out else 0)
-    people = synthetic_people(settings.drawn.people, seed, 1, count, size)
+    wardrobe = expanded(settings.drawn.wardrobe) if settings.drawn.wardrobe else None
+    people = synthetic_people(settings.drawn.people, seed, 1, count, size, wardrobe)
     pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     labels = people.labels.byte().numpy()
     with (

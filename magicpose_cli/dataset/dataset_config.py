@@ -74,6 +74,8 @@ class DrawnSettings(Section):
 
     people: SyntheticKind = "drawn"
     """Drawn, rendered, or both in turns."""
+    wardrobe: str = ""
+    """A folder of MakeHuman's library, from which half of the rendered people wear something."""
     frames: int = Field(8, ge=2, le=1000)
     """Pictures of each person."""
     first_seed: int = Field(0, ge=0, lt=1 << 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -11,7 +12,14 @@ SyntheticKind = Literal["drawn", "rendered", "mixed"]
 SYNTHETIC_KINDS: tuple[SyntheticKind, ...] = get_args(SyntheticKind)
 
 
-def synthetic_people(kind: SyntheticKind, seed: int, count: int, frames: int, size: int) -> People:
+def synthetic_people(
+    kind: SyntheticKind,
+    seed: int,
+    count: int,
+    frames: int,
+    size: int,
+    wardrobe: Path | None = None,
+) -> People:
     """Draw or render people.
 
     Args:
@@ -20,6 +28,8 @@ def synthetic_people(kind: SyntheticKind, seed: int, count: int, frames: int, si
         count: How many people.
         frames: Pictures of each.
         size: Side of the pictures in pixels.
+        wardrobe: A folder of MakeHuman's library, from which half of the rendered people wear
+            something.
 
     Returns:
         Picture k of person i is row `i * frames + k`.
@@ -29,4 +39,4 @@ def synthetic_people(kind: SyntheticKind, seed: int, count: int, frames: int, si
 
     if kind == "drawn" or (kind == "mixed" and seed % 2 == 0):
         return draw_people(seed, count, frames, size)
-    return render_people(seed, count, frames, size)
+    return render_people(seed, count, frames, size, wardrobe)

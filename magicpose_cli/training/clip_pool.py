@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,21 +34,28 @@ Clips = tuple[Pictures, Pictures]
 
 
 def make_clips(
-    kind: SyntheticKind, seed: int, count: int, frames: int, size: int, pose_draw_size: int
+    kind: SyntheticKind,
+    seed: int,
+    count: int,
+    frames: int,
+    size: int,
+    pose_draw_size: int,
+    wardrobe: Path | None = None,
 ) -> Clips:
     """Make clips of one person each, with the pose maps a detector might have given.
 
     Args:
-        kind: One of SYNTHETIC_SOURCES.
+        kind: One of SYNTHETIC_KINDS.
         seed: Of the people and of the mistakes in their poses.
         count: How many clips.
         frames: Pictures of a clip.
         size: Side of the pictures in pixels.
         pose_draw_size: Short side in pixels that poses are drawn at.
+        wardrobe: As of `synthetic_people`.
     """
     from magicpose_cli.pose.pose_map import pose_map
 
-    people = synthetic_people(kind, seed, count, frames, size)
+    people = synthetic_people(kind, seed, count, frames, size, wardrobe)
     images = (people.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
     rng = np.random.default_rng(seed)
     maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in people.poses()])
@@ -92,6 +100,7 @@ class ClipPool:
         *,
         resample_every: int,
         kind: SyntheticKind = "drawn",
+        wardrobe: Path | None = None,
         workers: int = 0,
         device: torch.device | str = "cpu",
     ):
@@ -100,7 +109,7 @@ class ClipPool:
         self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.maps = torch.zeros_like(self.images)
         self.renewed: Callable[[Tensor], None] = _nobody
-        self._kind, self._task = kind, (CHUNK_CLIPS, frames, size, pose_draw_size)
+        self._kind, self._task = kind, (CHUNK_CLIPS, frames, size, pose_draw_size, wardrobe)
         self._first_seed = first_seed
         self._resample_every = resample_every
         self._count = workers or cores()

@@ -75,6 +75,7 @@ class SyntheticPeople:
         self._pool = ClipPool(
             data.clips, data.frames, model.size, model.pose_canvas, first_seed,
             resample_every=data.resample_every, kind=cast(SyntheticKind, data.source),
+            wardrobe=expanded(data.wardrobe) if data.wardrobe else None,
             workers=data.workers, device=device,
         )  # fmt: skip
 

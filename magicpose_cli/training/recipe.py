@@ -105,6 +105,8 @@ class DataSettings(Section):
 
     source: str = "drawn"
     """"drawn", "rendered", "mixed" (both in turns), or a folder made by `magicpose dataset`."""
+    wardrobe: str = ""
+    """A folder of MakeHuman's library, from which half of the rendered people wear something."""
     clips: int = Field(1500, ge=1)
     """Drawn or rendered clips kept at a time."""
     frames: int = Field(4, ge=2)
@@ -214,7 +216,9 @@ class Recipe(Tables):
 
     def fingerprint(self) -> str:
         """Hash the settings that decide on the numbers of a run."""
-        free = {"description", "checkpoint_minutes", "keep"}
+        free: dict[str, Any] = dict.fromkeys(("description", "checkpoint_minutes", "keep"), True)
+        if not self.data.wardrobe:  # which earlier versions did not have
+            free["data"] = {"wardrobe"}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 

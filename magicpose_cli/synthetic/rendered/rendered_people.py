@@ -266,7 +266,9 @@ def _as_seen(pixels: Tensor, points: Tensor, eye: Tensor) -> Tensor:
     return seen
 
 
-def render_people(seed: int, count: int, frames: int, size: int) -> People:
+def render_people(
+    seed: int, count: int, frames: int, size: int, wardrobe: Path | None = None
+) -> People:
     """Render new people in several poses each, as people.draw_people() draws them.
 
     Args:
@@ -274,8 +276,12 @@ def render_people(seed: int, count: int, frames: int, size: int) -> People:
         count: how many people.
         frames: pictures of each.
         size: side of the pictures in pixels.
+        wardrobe: as of render_clip().
     """
-    clips = [render_clip(seed * count + number, frames, size) for number in range(count)]
+    clips = [
+        render_clip(seed * count + number, frames, size, wardrobe=wardrobe)
+        for number in range(count)
+    ]
     points = torch.cat([clip.points for clip in clips])
     hands = torch.stack([points[:, POSE_SLICES[part]] for part in ("right_hand", "left_hand")], 1)
     return People(
