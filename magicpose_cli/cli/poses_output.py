@@ -11,6 +11,7 @@ import typer
 
 from magicpose_cli.cli.events import tell
 from magicpose_cli.cli.say import say
+from magicpose_cli.errors import printable
 
 if TYPE_CHECKING:
     from magicpose_cli.config.preset import MotionSettings
@@ -80,7 +81,9 @@ class Asked:
 
     def _check_generator(self, generator: str) -> None:
         if generator not in GENERATORS:
-            raise typer.BadParameter(f"--for {generator}: expected one of {', '.join(GENERATORS)}")
+            raise typer.BadParameter(
+                f"--for {printable(generator)}: expected one of {', '.join(GENERATORS)}"
+            )
         if self.out is None or self.reference is None:
             raise typer.BadParameter(f"--for {generator} needs a folder (-o) and a picture (--ref)")
         if self.maps is not None or self.overlay is not None or self.plot is not None:
@@ -88,7 +91,9 @@ class Asked:
         if self.tracked is False:
             raise typer.BadParameter("--for follows one person; leave out --raw")
         if self.area is not None and not re.fullmatch(r"[1-9]\d{1,4}x[1-9]\d{1,4}", self.area):
-            raise typer.BadParameter(f"--area {self.area}: expected WIDTHxHEIGHT such as 1280x720")
+            raise typer.BadParameter(
+                f"--area {printable(self.area)}: expected WIDTHxHEIGHT such as 1280x720"
+            )
 
     def _check_maps(self) -> None:
         from magicpose_cli.body.maps import check_map_names
@@ -98,7 +103,7 @@ class Asked:
             try:
                 check_map_names(self.map_names)
             except InputError as error:
-                raise typer.BadParameter(f"--maps {self.maps}: {error}") from None
+                raise typer.BadParameter(printable(f"--maps {self.maps}: {error}")) from None
         if self.out is None:
             raise typer.BadParameter("--maps needs a film or a folder (-o), beside which maps go")
         if self.tracked is False:
