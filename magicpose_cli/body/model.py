@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magicpose_cli.body.layout import LAYERS, POSE_POINTS, VISIBLE_LAYERS
+from magicpose_cli.body.skinning import skinned, skinning_matrices
 from magicpose_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -190,14 +191,10 @@ class Body:
             rotations: (B, J, 3, 3), each local to its parent, identity at rest (see transforms).
             root: (B, 3) translation in meters, added to everything.
         """
-        import torch
-
         rest = self.rest(shape, expression)
         world, joints = self.transforms(rest.joints, rotations)
-        shift = joints - (world @ rest.joints[..., None]).squeeze(-1) + root[:, None]
-        matrices = torch.cat([world, shift[..., None]], dim=-1).flatten(2)
-        blended = (self.weights @ matrices).view(len(matrices), -1, 3, 4)
-        vertices = (blended[..., :3] @ rest.vertices[..., None]).squeeze(-1) + blended[..., 3]
+        matrices = skinning_matrices(rest.joints, world, joints, root)
+        vertices = skinned(self.weights, matrices, rest.vertices)
         return PosedBody(vertices, joints + root[:, None])
 
     def key_points(self, vertices: Tensor, joints: Tensor) -> BodyKeyPoints:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from magicpose_cli.body.model import Body, PosedBody
 from magicpose_cli.body.renderer import vertex_normals
+from magicpose_cli.body.skinning import blended_matrices, skinning_matrices
+from magicpose_cli.synthetic.rendered.figure import ARM_PREFIXES
 
 ARM_RADIUS_M = 0.045  # of a lower arm and a hand, with a sleeve and cloth on the trunk
 NEAREST_OF = 5  # every so many vertices of the skin stand for all
@@ -19,12 +21,7 @@ class ArmRoom:
     def __init__(self, body: Body, rest: PosedBody):
         self._body, self._joints = body, rest.joints
         own = body.faces[body.layers["skin"]]
-        arm = torch.tensor(
-            [
-                name.startswith(("upperarm", "lowerarm", "wrist", "finger", "metacarpal"))
-                for name in body.joint_names
-            ]
-        )
+        arm = torch.tensor([name.startswith(ARM_PREFIXES) for name in body.joint_names])
         used = torch.unique(own)
         used = used[(body.weights[used][:, arm].sum(1) < 0.02).nonzero()[:, 0]][::NEAREST_OF]
         self._rest = rest.vertices[0, used]
@@ -34,9 +31,8 @@ class ArmRoom:
     def depth_m(self, rotations: Tensor) -> float:
         """Meters by which arms reach into the body at worst, under (F, J, 3, 3); 0: nowhere."""
         world, placed = self._body.transforms(self._joints, rotations)
-        shift = placed - (world @ self._joints[..., None]).squeeze(-1)
-        matrices = torch.cat([world, shift[..., None]], dim=-1).flatten(2)
-        blended = (self._weights @ matrices).view(len(rotations), -1, 3, 4)
+        matrices = skinning_matrices(self._joints, world, placed)
+        blended = blended_matrices(self._weights, matrices)
         vertices = (blended[..., :3] @ self._rest[..., None]).squeeze(-1) + blended[..., 3]
         normals = (blended[..., :3] @ self._normals[..., None]).squeeze(-1)
         left, right = (self._samples(placed, side) for side in ("L", "R"))

@@ -11,8 +11,9 @@ from magicpose_cli.body.model import Body
 from magicpose_cli.synthetic.rendered.surfaces import Cloth, layer_cloth
 
 WAIST_M = 0.1  # of trousers and skirts, above the hip joints
+ARM_PREFIXES = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")  # of joints' names
 _LIMBS = (  # of the fields of a figure's cloth
-    ("upperarm", "lowerarm", "wrist", "finger", "metacarpal"),
+    ARM_PREFIXES,
     ("upperleg", "lowerleg", "foot", "toe"),
     ("head", "neck03", "neck02", "eye"),
 )

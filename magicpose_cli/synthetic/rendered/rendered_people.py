@@ -13,6 +13,7 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.body.layout import LAYERS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.phenotypes import shape_from_phenotypes
+from magicpose_cli.body.skinning import skinned, skinning_matrices
 from magicpose_cli.synthetic.people import DrawnPoints, People
 from magicpose_cli.synthetic.rendered.anatomy import (
     eye_surfaces,
@@ -219,8 +220,7 @@ def _rendered(
     joints = rest.joints[0]
     mesh = SurfaceMesh.of(dressed(body, identity, rest.vertices, joints, shot))
     world, placed = body.transforms(rest.joints, motion.rotations)
-    shift = placed - (world @ joints[None, ..., None]).squeeze(-1) + motion.root[:, None]
-    matrices = torch.cat([world, shift[..., None]], dim=-1).flatten(2)
+    matrices = skinning_matrices(rest.joints, world, placed, motion.root)
     vertices = mesh.posed(matrices)
     floor = vertices[..., 1].amin(1)
     vertices[..., 1] -= floor[:, None]
@@ -246,8 +246,7 @@ def _key_points(
     body: Body, rest: Tensor, matrices: Tensor, joints: Tensor, floor: Tensor
 ) -> Tensor:
     """(F, 128, 3) key points of the posed body."""
-    blended = (body.weights @ matrices.flatten(2)).view(len(matrices), -1, 3, 4)
-    vertices = (blended[..., :3] @ rest[..., None]).squeeze(-1) + blended[..., 3]
+    vertices = skinned(body.weights, matrices.flatten(2), rest)
     down = torch.zeros(len(floor), 1, 3)
     down[..., 1] = floor[:, None]
     return body.key_points(vertices, joints - down).pose

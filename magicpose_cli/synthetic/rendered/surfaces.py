@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from magicpose_cli.body.model import Body
+from magicpose_cli.body.skinning import skinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,7 @@ class Surface:
 
     def posed(self, matrices: Tensor) -> Tensor:
         """(B, n, 3) vertices under (B, J, 12) matrices of linear blend skinning."""
-        blended = (self.weights @ matrices).view(len(matrices), -1, 3, 4)
-        return (blended[..., :3] @ self.rest[..., None]).squeeze(-1) + blended[..., 3]
+        return skinned(self.weights, matrices, self.rest)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from magicpose_cli.body.shipped import vertex_of_base
 from magicpose_cli.errors import InputError
 from magicpose_cli.synthetic.canvas import LABELS, SKIN_LABEL
 from magicpose_cli.synthetic.rendered.fabrics import plain_fabric
-from magicpose_cli.synthetic.rendered.figure import Figure
+from magicpose_cli.synthetic.rendered.figure import ARM_PREFIXES, Figure
 from magicpose_cli.synthetic.rendered.mhclo import (
     TEXTURE_SUFFIXES,
     LibraryGarment,
@@ -178,8 +178,7 @@ def library_surfaces(
 
 
 def _on_arm(body: Body, joints: Tensor) -> Tensor:
-    names = ("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
-    arm = torch.tensor([name.startswith(names) for name in body.joint_names])
+    arm = torch.tensor([name.startswith(ARM_PREFIXES) for name in body.joint_names])
     return joints[:, arm].sum(1) > 0.3
 
 
