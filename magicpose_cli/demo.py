@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from magicpose_cli.animation import animate
-from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.preflight import resolve_preset
 from magicpose_cli.run.run_record import Result
 from magicpose_cli.video import check_output, probe, read_frames, write_picture, write_video
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 REFERENCE_SIDE_PX = 512
 DRIVER_SIDE_PX = 256  # large enough for the detector, quick to render
 RATE = Fraction(12)
-FIRST_SEED = (1 << 31) + 104  # of the test seeds: one that shows both hands
+DEMO_PERSON = 104  # of the test seeds: one that shows both hands
 SHEET_COLUMNS = 6
 SHEET_SIDE_PX = 192
 
@@ -56,24 +52,31 @@ def run_demo(
 
 def render_reference(path: Path, seed: int, overwrite: bool) -> None:
     """One rendered person, half body, who hardly moves."""
+    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
     from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 
-    clip = render_clip(FIRST_SEED + 2 * seed, 1, REFERENCE_SIDE_PX, "talk", "half")
-    write_picture(path, _to_pictures(clip.images)[0], overwrite=overwrite)
+    clip = render_clip(TEST_SEEDS + DEMO_PERSON + 2 * seed, 1, REFERENCE_SIDE_PX, "talk", "half")
+    write_picture(path, to_pictures(clip.images)[0], overwrite=overwrite)
 
 
 def render_driver(
     path: Path, seed: int, frames: int, overwrite: bool, on_progress: OnProgress
 ) -> None:
     """Another rendered person who gestures."""
+    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
     from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 
     on_progress(Progress("rendering", 0, frames))
     clip = render_clip(
-        FIRST_SEED + 2 * seed + 1, frames, DRIVER_SIDE_PX, "gesture", "half", rate=float(RATE)
+        TEST_SEEDS + DEMO_PERSON + 2 * seed + 1,
+        frames,
+        DRIVER_SIDE_PX,
+        "gesture",
+        "half",
+        rate=float(RATE),
     )
     on_progress(Progress("rendering", frames, frames))
-    write_video(path, iter(_to_pictures(clip.images)), RATE, overwrite=overwrite)
+    write_video(path, iter(to_pictures(clip.images)), RATE, overwrite=overwrite)
 
 
 def contact_sheet(reference: Path, driver: Path, out: Path) -> Picture:
@@ -91,8 +94,3 @@ def contact_sheet(reference: Path, driver: Path, out: Path) -> Picture:
     with Image.open(reference) as picture:
         left = np.asarray(picture.convert("RGB").resize((2 * side, 2 * side)))
     return np.concatenate([left, sheet], axis=1)
-
-
-def _to_pictures(images: Tensor) -> Pictures:
-    """Convert (n, 3, S, S) in 0..1 to (n, S, S, 3) uint8."""
-    return np.asarray((images.permute(0, 2, 3, 1) * 255).round().byte().numpy())

@@ -16,7 +16,7 @@ import numpy as np
 
 from magicpose_cli.benchmarks.tracking_benchmark import TRACKED_FPS, drawn_motions, measure_tracking
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.evaluation.pairs import FIRST_SEED, synthetic_pairs, to_uint8
+from magicpose_cli.evaluation.pairs import FIRST_SEED, synthetic_pairs
 from magicpose_cli.evaluation.pose_following import body_error, face_error
 from magicpose_cli.evaluation.samples import MadeSample, Sample
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
@@ -159,7 +159,7 @@ def draw_film(number: int, frames: int, size: int = DETECTED_PICTURE_PX) -> list
     import torch
 
     from magicpose_cli.synthetic.casting import animate_motions, sample_identities
-    from magicpose_cli.synthetic.people import TEST_SEEDS, render
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render, to_pictures
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + FIRST_SEED + number)
     identity = sample_identities(1, size, generator)
@@ -168,7 +168,7 @@ def draw_film(number: int, frames: int, size: int = DETECTED_PICTURE_PX) -> list
     for frame in range(frames):  # one at a time: every row has its own background in memory
         people = render(identity, motion.rows(slice(frame, frame + 1)))
         name = f"film {number:04d}"
-        picture, pose = to_uint8(people.images)[0], people.poses()[0]
+        picture, pose = to_pictures(people.images)[0], people.poses()[0]
         samples.append(
             Sample(f"{name} {frame:04d}", name, reference=None, truth=picture, pose=pose)
         )

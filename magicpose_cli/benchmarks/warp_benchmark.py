@@ -18,7 +18,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Pictures
 from magicpose_cli.errors import DetectionError
-from magicpose_cli.evaluation.pairs import FIRST_SEED, to_uint8
+from magicpose_cli.evaluation.pairs import FIRST_SEED
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
@@ -149,13 +149,13 @@ def _film(frames: int) -> tuple[Pictures, list[Pose]]:
     import torch
 
     from magicpose_cli.synthetic.casting import animate_motions, sample_identities
-    from magicpose_cli.synthetic.people import TEST_SEEDS, render
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render, to_pictures
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + FIRST_SEED)
     identity = sample_identities(1, WARPED_PICTURE_PX, generator, framing="half")
     motion = animate_motions(1, frames, generator)
     drawn = [render(identity, motion.rows(slice(i, i + 1))) for i in range(frames)]
-    pictures = np.concatenate([to_uint8(people.images) for people in drawn])
+    pictures = np.concatenate([to_pictures(people.images) for people in drawn])
     return pictures, [people.poses()[0] for people in drawn]
 
 

@@ -36,7 +36,7 @@ SOLES = tuple(
     for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")
 )  # fmt: skip
 ANKLE_JOINTS = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
-SHOULDER_JOINTS = [BODY_JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
+BODY_SHOULDERS = [BODY_JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
 _NECK = BODY_JOINTS.index("neck")
 START_S = 1.0  # of the motion, in which the person's front is where the camera begins
 WAY_S = 2.0  # what sways faster than in about this time is motion, not the person's way

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ONLY_ON_THE_PAGE = ("psnr_wrapped", "l1_inside")
 ONLY_ON_THE_PAGE_OF_FILMS = ("psnr_inside", "flicker", "body", "found")
 MAX_FILMS_PRINTED = 100
-OF_FILMS = ("motion__every", "motion__end_s")  # settings that go with --films alone
+FILM_SETTINGS = ("motion__every", "motion__end_s")  # settings that go with --films alone
 TABLE_WIDTH, NAME_WIDTH = 120, 16
 
 
@@ -163,7 +163,7 @@ def _check_films(
     has_others: bool,
 ) -> None:
     """Films are measured alone, with one model; what chooses their frames goes with them."""
-    if not films and (at is not None or any(key in typed for key in OF_FILMS)):
+    if not films and (at is not None or any(key in typed for key in FILM_SETTINGS)):
         raise typer.BadParameter("--at, --every and --end go with --films")
     if films and (result is not None or has_others):
         raise typer.BadParameter("give either --films, or RESULT and TRUTH, or --model")

@@ -77,10 +77,6 @@ class LazyGroup(TyperGroup):
         finally:
             self.commands = real
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order of the help."""
-        return list(COMMANDS)
-
 
 def _only_help(name: str, text: str) -> Any:
     def stand_in() -> None: ...

@@ -113,14 +113,14 @@ def cut_piece(piece: Piece, folder: Path, settings: DatasetSettings) -> Record:
 
 def draw_clip(number: int, folder: Path, settings: DatasetSettings) -> None:
     """Write one drawn or rendered person in several poses, with exact points and masks."""
-    from magicpose_cli.synthetic.people import TEST_SEEDS
+    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
     from magicpose_cli.synthetic.sources import synthetic_people
 
     count, fps, size = settings.drawn.frames, settings.frames.fps, settings.frames.size
     seed = settings.drawn.first_seed + number + (TEST_SEEDS if settings.drawn.held_out else 0)
     wardrobe = expanded(settings.drawn.wardrobe) if settings.drawn.wardrobe else None
     people = synthetic_people(settings.drawn.people, seed, 1, count, size, wardrobe)
-    pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    pictures = to_pictures(people.images)
     labels = people.labels.byte().numpy()
     with (
         writing(folder),

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.arrays import Picture
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.evaluation.samples import Sample, SampleSet
 from magicpose_cli.synthetic.sources import SyntheticKind, synthetic_people
 
 if TYPE_CHECKING:
-    import torch
-
     from magicpose_cli.dataset.clips import ClipFolder
     from magicpose_cli.synthetic.people import DrawnMotion, Identity
 
@@ -39,12 +37,12 @@ def synthetic_pairs(kind: SyntheticKind, count: int, size: tuple[int, int]) -> S
         )
 
     def opened() -> Iterator[Sample]:
-        from magicpose_cli.synthetic.people import TEST_SEEDS
+        from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
 
         for start in range(0, count, PEOPLE_CHUNK):
             seed = TEST_SEEDS + FIRST_SEED + start // PEOPLE_CHUNK
             people = synthetic_people(kind, seed, PEOPLE_CHUNK, 2, width)
-            pictures, labels, poses = to_uint8(people.images), people.labels, people.poses()
+            pictures, labels, poses = to_pictures(people.images), people.labels, people.poses()
             for index in range(min(PEOPLE_CHUNK, count - start)):
                 one, other = 2 * index, 2 * index + 1
                 name = f"{kind} {start + index:04d}"
@@ -127,19 +125,17 @@ def drawn_samples(identity: Identity, reference: DrawnMotion, motion: DrawnMotio
         reference: How they stand in the references.
         motion: How they stand in the truths, whose poses are asked for.
     """
-    from magicpose_cli.synthetic.people import render
+    from magicpose_cli.synthetic.people import render, to_pictures
 
     given, asked = render(identity, reference), render(identity, motion)
     pictures = zip(
-        to_uint8(given.images), given.poses(), to_uint8(asked.images), asked.poses(), strict=True
+        to_pictures(given.images),
+        given.poses(),
+        to_pictures(asked.images),
+        asked.poses(),
+        strict=True,
     )
     return [
         Sample(f"drawn {index}", f"drawn {index}", reference, truth, pose, reference_pose)
         for index, (reference, reference_pose, truth, pose) in enumerate(pictures)
     ]
-
-
-def to_uint8(images: torch.Tensor) -> Pictures:
-    """Make pictures of a tensor (N, 3, S, S) in 0..1."""
-    pictures: Pictures = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()
-    return pictures

@@ -37,11 +37,11 @@ def read_person(picture: Picture, reader: PoseReader | None) -> Reading:
     if reader is None:
         return Reading(None, None)
     pose = reader.read(picture)
-    mask = person_mask(picture, pose)
+    mask = widened_person_mask(picture, pose)
     return Reading(pose, None if mask is None else np.packbits(mask).tobytes())
 
 
-def person_mask(picture: Picture, pose: Pose) -> Mask | None:
+def widened_person_mask(picture: Picture, pose: Pose) -> Mask | None:
     """Find where the person and all that may be theirs is, (H, W).
 
     A network segments the picture, or where MediaPipe has none the region around the pose counts;

@@ -13,7 +13,7 @@ from magicpose_cli.arrays import Mask, Points
 from magicpose_cli.body.filmed_points import FilmedPoints, film
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.laid_motion import (
-    SHOULDER_JOINTS,
+    BODY_SHOULDERS,
     BodyMotion,
     BodySketch,
     facing_camera,
@@ -205,7 +205,7 @@ def _place(
     free = facing_camera(on_body, reference, fps)
 
     def at(path: BodyMotion, anchor: int) -> BodyMotion:
-        if reference.shown[SHOULDER_JOINTS].any():
+        if reference.shown[BODY_SHOULDERS].any():
             grounded = on_ground(path, reference, sketch, anchor, alike=False)
         else:
             grounded = with_neck_held(path, reference, sketch)

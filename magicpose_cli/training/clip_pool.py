@@ -54,9 +54,10 @@ def make_clips(
         wardrobe: As of `synthetic_people`.
     """
     from magicpose_cli.pose.pose_map import pose_map
+    from magicpose_cli.synthetic.people import to_pictures
 
     people = synthetic_people(kind, seed, count, frames, size, wardrobe)
-    images = (people.images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
+    images = to_pictures(people.images)
     rng = np.random.default_rng(seed)
     maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in people.poses()])
     shape = (count, frames, size, size, 3)

@@ -67,9 +67,9 @@ def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture]:
         rng = np.random.default_rng(index)
         reference, truth, maps = sample_pair(clips, rng, model.size, model.pose_canvas)
         return reference, maps, truth
-    from magicpose_cli.synthetic.people import TEST_SEEDS
+    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
 
     kind = recipe.data.source
     people = synthetic_people(kind, TEST_SEEDS + 7000 + index, 1, 2, model.size)
-    pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    pictures = to_pictures(people.images)
     return pictures[0], pose_map(people.poses()[1], model.pose_canvas), pictures[1]

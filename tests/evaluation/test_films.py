@@ -13,7 +13,7 @@ from magicpose_cli.evaluation.evaluation_report import write_report
 from magicpose_cli.evaluation.films import as_shown, films_in
 from magicpose_cli.evaluation.metrics import COPY
 from magicpose_cli.evaluation.pixels import decibel
-from magicpose_cli.evaluation.readings import Reading, person_mask
+from magicpose_cli.evaluation.readings import Reading, widened_person_mask
 from magicpose_cli.evaluation.strips import SampleGrid
 from magicpose_cli.evaluation.table import clip_rows, heads
 from magicpose_cli.motion.framing import Framing
@@ -78,9 +78,9 @@ def test_a_mask_is_kept_in_bits():
 @pytest.mark.slow
 def test_the_mask_holds_the_person_and_not_the_whole_picture(people, frames):
     drawn = people.labels[0].cpu().numpy() > 0
-    mask = person_mask(frames[0], people.poses()[0])
+    mask = widened_person_mask(frames[0], people.poses()[0])
     assert mask[drawn].mean() > 0.95 and mask[~drawn].mean() < 0.7
-    assert person_mask(frames[0], Pose.of(256, 256)) is None
+    assert widened_person_mask(frames[0], Pose.of(256, 256)) is None
 
 
 @pytest.mark.slow
