@@ -110,14 +110,15 @@ class MotionField:
         own = np.zeros_like(weights)
         mine = [i for i, part in enumerate(self._parts) if part in ARM_PARTS_BY_SIDE[name]]
         own[mine] = weights[mine] + 1e-6
+        own /= own.sum(0)
         if "trunk" in self._parts:
-            # at the shoulder alone, not where a hand lies on the hip
+            # The trunk holds an arm at the shoulder alone, not where a hand lies on the hip.
             shoulder = self._reference.joint(f"{name}_shoulder")
             apart_by = np.linalg.norm(grid.nodes() - shoulder, axis=-1) / (SHOULDER_RADIUS * height)
-            index = self._parts.index("trunk")
-            own[index] = weights[index] * np.exp(-(apart_by**2))
-        shares: Floats = own / own.sum(0)
-        return shares
+            held = np.exp(-(apart_by**2)).astype(np.float32)
+            own *= 1 - held
+            own[self._parts.index("trunk")] = held
+        return own
 
     def node_targets(self, now: WarpPoints) -> dict[str, Floats]:
         """Return where the nodes of each layer's window go in a frame, by the layer's name.

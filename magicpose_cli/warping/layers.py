@@ -12,22 +12,21 @@ import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.interpolation import push_pull, upsample
+from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.parts import (
     ARM_PARTS_BY_SIDE,
-    PART_JOINTS,
-    limb_segment,
     scaled_about_mean,
     trunk_outline,
 )
 from magicpose_cli.warping.warp_points import WarpPoints
 
-SEAM_WIDTH = 0.1  # of skin weight, over which an arm fades into the trunk
-ARM_REACH = 0.075  # body heights: what is further from an arm's bones is not part of the arm
-ARM_REACH_FADE = 0.15  # of that
+SEAM_WIDTH = 0.1  # of an arm's share, over which an arm fades into the trunk
 TRUNK_GROWTH = (1.25, 1.1)  # of the quadrangle between the joints: where an arm can hide the trunk
 THIGH_THICKNESS = 0.13  # body heights: a hand on the hip hides a thigh
+SURE_SHARE = 0.8  # of these, in which an arm surely has the body behind it
+NOTCH_WIDTH = 0.12  # body heights: so narrow a gap that an arm leaves in the body is body as well
+SEAM_LAP = 0.025  # body heights that the body goes on under an arm anyway, lest a seam opens
 HIDDEN_SHARE = 0.02  # of an arm in a pixel, from which on it hides the trunk
 VISIBLE_SHARE = 0.9  # of the trunk in a pixel, from which on its color is surely the trunk's
 FOLD_RANK = {
@@ -63,6 +62,7 @@ def split_layers(
     height: float,
     grid: Grid,
     matte: Matte,
+    arm_shares: dict[str, Floats],
 ) -> list[Layer]:
     """Split the reference into layers, from back to front.
 
@@ -73,6 +73,7 @@ def split_layers(
         height: Of the whole body, in pixels.
         grid: Of the reference.
         matte: Of the reference's person.
+        arm_shares: As of `part_segmentation.arm_shares`.
     """
     alpha, colors = grid.widened(matte.alpha), grid.widened(matte.foreground)
     # Trunks go on beyond the picture's edge, heads and feet do not.
@@ -83,29 +84,24 @@ def split_layers(
     rank = front[weights.argmax(0)]
     arms = []
     taken = np.zeros_like(alpha)  # the share of the arms
-    pulled = np.zeros_like(alpha)  # the share that moves with an arm by weight, in reach or not
     for side, names in ARM_PARTS_BY_SIDE.items():
-        if names[0] not in parts:
+        if names[0] not in parts or side not in arm_shares:
             continue
-        own = [parts.index(name) for name in names if name in parts]
-        share = upsample(weights[own].sum(0), grid.padded).clip(0, 1)
-        reach = _reach(reference, side, height, grid)
+        share = grid.widened(arm_shares[side])
         edge: Floats = np.clip((share - 0.5) / SEAM_WIDTH, 0, 1)
         lap = np.clip(
             (share - 0.5 + SEAM_WIDTH) / SEAM_WIDTH, 0, 1
         )  # the arm goes on under the seam
         # What the picture's edge cuts off is not mirrored: a hand would end in another one.
-        arms.append(Layer(side, alpha * lap * reach * grid.inside(), colors, rank))
-        taken, pulled = np.maximum(taken, edge * reach), np.maximum(pulled, edge)
+        arms.append(Layer(side, alpha * lap * grid.inside(), colors, rank))
+        taken = np.maximum(taken, edge)
     if not arms:
         return [Layer(BODY_LAYER, alpha, colors, rank)]
     if not reference.has("right_shoulder", "left_shoulder", "right_hip", "left_hip"):
         return [Layer(BODY_LAYER, alpha * (1 - taken), colors, rank), *arms]
-    trunk = _trunk(reference, height, grid)
-    # Beside the trunk no other part can hold what moves with an arm but is out of its reach.
-    taken = np.where(trunk, taken, np.maximum(taken, pulled))
     body = alpha * (1 - taken)
-    hidden = trunk & (taken > HIDDEN_SHARE)
+    behind = _trunk(reference, height, grid) & _continued(body > 0.5, height)
+    hidden = (taken > HIDDEN_SHARE) & (behind | _trunk(reference, height, grid, SURE_SHARE))
     if hidden.any():
         shown = ((body > VISIBLE_SHARE) & (taken < HIDDEN_SHARE)).astype(np.float32)
         filled = push_pull(colors, shown)
@@ -115,35 +111,31 @@ def split_layers(
     return [Layer(BODY_LAYER, body, colors, rank), *arms]
 
 
-def _reach(reference: WarpPoints, side: str, height: float, grid: Grid) -> Floats:
-    """Return 1 near the bones and the hand of an arm, 0 away from them, (H, W) float32."""
-    away = np.ones(grid.padded[::-1], np.uint8)
-    for part in ARM_PARTS_BY_SIDE[side][:2]:
-        if reference.has(*PART_JOINTS[part]):
-            start, end = (_pixel(point, grid) for point in limb_segment(part, reference))
-            cv2.line(away, start, end, (0,), 1)
-    if reference.has_hand(side):
-        hand = reference.hands[side]
-        cv2.fillConvexPoly(away, _hull(hand[np.isfinite(hand).all(1)], grid), (0,))
-    distance = cv2.distanceTransform(away, cv2.DIST_L2, 5) / (ARM_REACH * height)
-    near: Floats = np.clip((1 + ARM_REACH_FADE - distance) / ARM_REACH_FADE, 0, 1)
-    return near
-
-
-def _trunk(reference: WarpPoints, height: float, grid: Grid) -> Mask:
-    """Tell where trunk and thighs may be, (H, W)."""
+def _trunk(reference: WarpPoints, height: float, grid: Grid, share: float = 1.0) -> Mask:
+    """Tell where trunk and thighs may be, (H, W), or with a share of their width surely are."""
     mask = np.zeros(grid.padded[::-1], np.uint8)
-    cv2.fillConvexPoly(
-        mask, _hull(scaled_about_mean(trunk_outline(reference, height), TRUNK_GROWTH), grid), (1,)
-    )
+    across, down = TRUNK_GROWTH
+    outline = scaled_about_mean(trunk_outline(reference, height), (share * across, down))
+    cv2.fillConvexPoly(mask, _hull(outline, grid), (1,))
+    thickness = max(1, int(share * THIGH_THICKNESS * height))
     for side in ("right", "left"):
         hip, knee = reference.joint(f"{side}_hip"), reference.joint(f"{side}_knee")
         if not np.isfinite(knee).all():
             knee = np.add(hip, (0, 0.25 * height))
-        cv2.line(
-            mask, _pixel(hip, grid), _pixel(knee, grid), (1,), max(1, int(THIGH_THICKNESS * height))
-        )
+        cv2.line(mask, _pixel(hip, grid), _pixel(knee, grid), (1,), thickness)
     return mask > 0
+
+
+def _continued(body: Mask, height: float) -> Mask:
+    """Continue the body, (H, W), into narrow gaps and a little beyond its edge."""
+    notch, lap = (
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(3, round(width * height) | 1),) * 2)
+        for width in (NOTCH_WIDTH, 2 * SEAM_LAP)
+    )
+    room = len(notch)  # beyond the edge the body goes on
+    wide = cv2.copyMakeBorder(body.astype(np.uint8), *(room,) * 4, cv2.BORDER_REPLICATE)
+    grown = np.maximum(cv2.morphologyEx(wide, cv2.MORPH_CLOSE, notch), cv2.dilate(wide, lap))
+    return np.asarray(grown[room:-room, room:-room] > 0)
 
 
 def _pixel(point: Floats, grid: Grid) -> list[int]:

@@ -14,6 +14,7 @@ from magicpose_cli.arrays import Floats, Integers, Picture
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 
+OTHER_SIDE = dict(zip(BODY_SIDES, BODY_SIDES[::-1], strict=True))
 PART_JOINTS = {
     f"{side}_{part}": (f"{side}_{upper}", f"{side}_{lower}")
     for side in BODY_SIDES
@@ -51,6 +52,12 @@ COLOR_CONTRAST = 60.0  # how hard it is to walk across a change of color, per sq
 MIN_WEIGHT = 1e-4  # below which a node does not belong to a part
 BASE_EASE = 0.003  # of a walk through anything, so that every pixel is reached
 SEED_PRIORITY = {"rest": 0, "trunk": 1, "head": 3}  # of overlapping seeds the highest; limbs are 2
+
+
+def mirrored_part(part: str) -> str:
+    """Return the name of the part, limb or hand that this one is in a mirrored picture."""
+    side, _, name = part.partition("_")
+    return f"{OTHER_SIDE[side]}_{name}" if side in OTHER_SIDE else part
 
 
 def body_parts(reference: WarpPoints) -> list[str]:

@@ -19,7 +19,8 @@ from magicpose_cli.warping.layers import BODY_LAYER, Layer, split_layers
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import CHEEK_POINTS, Mouth
 from magicpose_cli.warping.moved_plate import MovablePlate
-from magicpose_cli.warping.parts import body_parts, hand_shows, skin_weights
+from magicpose_cli.warping.part_segmentation import arm_shares
+from magicpose_cli.warping.parts import ARM_PARTS, body_parts, hand_shows, skin_weights
 from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.splat import SplattedLayer, Splatter
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, colors_at, is_known
@@ -104,7 +105,7 @@ class ReferenceWarp:
         reference = replace(reference, wrists=shown)
         self._reference_depths = reference.depths
         self._grid = grid = Grid(width, height)
-        self.body_height = _body_height(pose, reference)
+        self.body_height = figure_height(pose, reference)
         self.skin = _skin(matte.foreground, reference)
         plate, self.hole = make_plate(picture, matte.alpha)
         self.parts = body_parts(reference)
@@ -115,10 +116,17 @@ class ReferenceWarp:
             self.parts, reference, self.body_height, grid,
             grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),
         )  # fmt: skip
+        shares = (
+            arm_shares(picture, matte.alpha, reference, self.body_height)
+            if ARM_PARTS & set(self.parts)
+            else {}
+        )
         shades: Callable[[AnyArray], AnyArray] = _gray if gray else np.asarray
         layers = [
             replace(layer, colors=shades(as_bytes(layer.colors)))
-            for layer in split_layers(self.parts, weights, reference, self.body_height, grid, matte)
+            for layer in split_layers(
+                self.parts, weights, reference, self.body_height, grid, matte, shares
+            )
         ]
         self.plate = shades(plate).reshape(height, width, -1)
         self._movable: MovablePlate | None = None
@@ -308,7 +316,7 @@ def _gray(picture: AnyArray) -> AnyArray:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
-def _body_height(pose: Pose, reference: WarpPoints) -> float:
+def figure_height(pose: Pose, reference: WarpPoints) -> float:
     """Return the height of the body in pixels, of a face alone the one that its body would have."""
     found = body_height(pose)
     if reference.has_face:

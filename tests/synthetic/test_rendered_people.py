@@ -141,7 +141,8 @@ def bare_share(body: Body, seed: int) -> float:
     identity = sample_identity(body, np.random.default_rng(seed))
     rest = body.rest(identity.shape)
     figure = Figure.of(body, rest.vertices[0], rest.joints[0])
-    mesh = SurfaceMesh.of(dressed(body, identity, rest.vertices, rest.joints[0], "full"))
+    surfaces = dressed(body, identity, rest.vertices, rest.joints[0], "full")
+    mesh = SurfaceMesh.of(surfaces, body.joint_names)
     vertices = torch.cat([each.rest[0] for each in mesh.surfaces])[None]
     middle = vertices[0, mesh.faces].mean(1)
     own = (middle[:, 1] < figure.neck[1] - 0.25) & (middle[:, 1] > figure.hip_m - 0.1)

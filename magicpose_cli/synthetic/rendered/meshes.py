@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, one_hot
 
+from magicpose_cli.body.layout import BODY_PARTS, body_part_of
 from magicpose_cli.synthetic.rendered.surfaces import Surface
 
 
@@ -22,6 +23,8 @@ class SurfaceMesh:
         surface: (T,) which surface.
         flipped: (T,) whether its corners are in reverse order.
         is_hair: (T,) whether it is of hair.
+        part: (T,) uint8, 1 + the index into body.layout.BODY_PARTS of what a triangle goes with:
+            a sleeve is of its arm.
         textures: (1, 4, h, w) of each surface.
         solid: (n, 3) faces of one side, all surfaces; what the normals are made from.
         casting: (n, 3) faces that throw a shadow.
@@ -33,16 +36,19 @@ class SurfaceMesh:
     surface: Tensor
     flipped: Tensor
     is_hair: Tensor
+    part: Tensor
     textures: tuple[Tensor, ...]
     solid: Tensor
     casting: Tensor
 
     @staticmethod
-    def of(surfaces: list[Surface]) -> SurfaceMesh:
-        """Join surfaces."""
+    def of(surfaces: list[Surface], joint_names: tuple[str, ...]) -> SurfaceMesh:
+        """Join surfaces, whose weights are of these joints."""
         faces, uv, surface, flipped, solid, casting = [], [], [], [], [], []
-        start = 0
+        part, start = [], 0
+        parts_of_joints = _parts_of_joints(joint_names)
         for number, each in enumerate(surfaces):
+            shares = (each.weights @ parts_of_joints)[each.faces].sum(1)
             solid.append(each.faces + start)
             if not each.is_hidden_from_light:
                 casting.append(each.faces + start)
@@ -51,11 +57,13 @@ class SurfaceMesh:
                 uv.append(each.uv.flip(1) if flip else each.uv)
                 surface.append(torch.full((len(each.faces),), number))
                 flipped.append(torch.full((len(each.faces),), flip))
+                part.append(shares.argmax(1) + 1)
             start += each.rest.shape[1]
         return SurfaceMesh(
             tuple(surfaces), torch.cat(faces), torch.cat(uv), torch.cat(surface),
             torch.cat(flipped),
             torch.tensor([each.kind == "hair" for each in surfaces])[torch.cat(surface)],
+            torch.cat(part).to(torch.uint8),
             tuple(each.texture.permute(2, 0, 1)[None] for each in surfaces),
             torch.cat(solid), torch.cat(casting),
         )  # fmt: skip
@@ -87,6 +95,12 @@ class SurfaceMesh:
             if len(own):
                 found[own] = sampled(texture[:, :3], uv[own])
         return found
+
+
+def _parts_of_joints(joint_names: tuple[str, ...]) -> Tensor:
+    """Return 1 where a joint (row) moves a part of BODY_PARTS (column), (J, parts)."""
+    index = torch.tensor([BODY_PARTS.index(body_part_of(name)) for name in joint_names])
+    return one_hot(index, len(BODY_PARTS)).float()
 
 
 def on_triangles(values: Tensor, triangles: Tensor, barycentric: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ class RenderedClip:
     Attributes:
         images: RGB (F, 3, S, S), 0..1.
         labels: Index into synthetic.canvas.LABELS, (F, S, S) uint8.
+        parts: 1 + the index into body.layout.BODY_PARTS, clothes included, (F, S, S) uint8; else 0.
         depth: Meters along the camera's axis, (F, S, S), infinite beside the person.
         normals: Camera axes (F, S, S, 3).
         points: Pixels (F, 128, 2) as in pose/keypoints.py; NaN where a detector could not see them.
@@ -92,6 +93,7 @@ class RenderedClip:
 
     images: Tensor
     labels: Tensor
+    parts: Tensor
     depth: Tensor
     normals: Tensor
     points: Tensor
@@ -218,7 +220,7 @@ def _rendered(
 ) -> RenderedClip:
     rest = body.rest(identity.shape, motion.expression)
     joints = rest.joints[0]
-    mesh = SurfaceMesh.of(dressed(body, identity, rest.vertices, joints, shot))
+    mesh = SurfaceMesh.of(dressed(body, identity, rest.vertices, joints, shot), body.joint_names)
     world, placed = body.transforms(rest.joints, motion.rotations)
     matrices = skinning_matrices(rest.joints, world, placed, motion.root)
     vertices = mesh.posed(matrices)
@@ -235,6 +237,7 @@ def _rendered(
     return RenderedClip(
         torch.stack([each.image for each in drawn]),
         torch.stack([each.labels for each in drawn]),
+        torch.stack([each.parts for each in drawn]),
         torch.stack([each.depth for each in drawn]),
         torch.stack([each.normals for each in drawn]),
         _as_seen(pixels, points, scene.camera.to_world(torch.zeros(1, 3))[0]),

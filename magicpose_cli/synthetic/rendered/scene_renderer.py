@@ -27,12 +27,14 @@ class RenderedFrame:
     Attributes:
         image: RGB (3, S, S), 0..1.
         labels: Index into synthetic.canvas.LABELS, (S, S) uint8.
+        parts: 1 + the index into body.layout.BODY_PARTS, clothes included, (S, S) uint8; else 0.
         depth: Meters along the camera's axis, (S, S), infinite beside the person.
         normals: Camera axes (S, S, 3), 0 beside the person.
     """
 
     image: Tensor
     labels: Tensor
+    parts: Tensor
     depth: Tensor
     normals: Tensor
 
@@ -65,9 +67,11 @@ class SceneRenderer:
         image = image + torch.randn(size, generator=self._noise) * scene.noise
         shown = triangles[MIDDLE]
         labels = self._labels[mesh.surface[shown.clamp_min(0)]].where(shown >= 0, 0)
+        parts = mesh.part[shown.clamp_min(0)].where(shown >= 0, 0)
         return RenderedFrame(
-            image.clamp(0, 1), labels.to(torch.uint8), seen.depth[0][MIDDLE], normals
-        )
+            image.clamp(0, 1), labels.to(torch.uint8), parts.to(torch.uint8),
+            seen.depth[0][MIDDLE], normals,
+        )  # fmt: skip
 
     def _composed(self, color: Tensor, hit: Tensor, shadows: ShadowMap) -> Tensor:
         """(3, S, S) linear light of the person, colors (n, 3) of pixels hit (H, W), before all."""

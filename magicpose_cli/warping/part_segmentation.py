@@ -1,0 +1,91 @@
+"""Which pixels of a picture show a person's arms.
+
+A network tells it that has learned from rendered people; see `training/part_training.py`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from magicpose_cli.arrays import Floats, Picture
+from magicpose_cli.warping.part_features import (
+    MIRRORED_CHANNELS,
+    SEGMENTED_PARTS,
+    FeatureSquare,
+    part_features,
+)
+from magicpose_cli.warping.parts import ARM_PARTS_BY_SIDE, mirrored_part
+from magicpose_cli.warping.warp_points import WarpPoints
+
+if TYPE_CHECKING:
+    from magicpose_cli.warping.part_network import PartNetwork
+
+WEIGHTS = Path(__file__).with_name("part_network.safetensors")
+EDGE_SMOOTH = 1e-2 * 255**2  # of the filter that lays an arm's edge along the picture's
+EDGE_RADIUS = 0.012  # body heights, in which the picture's edge is looked for
+MIN_PERSON = 1e-3  # below which a pixel is of no part
+
+
+def arm_shares(
+    picture: Picture, alpha: Floats, reference: WarpPoints, height: float
+) -> dict[str, Floats]:
+    """Find how much each pixel shows of each arm, its sleeve and its hand.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        alpha: (H, W) float32, 0 to 1, the person's matte.
+        reference: The person's points.
+        height: Of the whole body, in pixels.
+
+    Returns:
+        (H, W) float32, 0 to 1, by side.
+    """
+    square = FeatureSquare.around(alpha)
+    if square is None:
+        return {}
+    features = part_features(picture, alpha, reference, height, square)
+    found = _probabilities(features)
+    person = _along_edges(square.back(1 - found[0], picture), picture, height)
+    shares = {}
+    for side, names in ARM_PARTS_BY_SIDE.items():
+        arm = found[[SEGMENTED_PARTS.index(name) for name in names]].sum(0)
+        own = _along_edges(square.back(arm, picture), picture, height)
+        # Of what is person: the arm's rim would else be left behind as an outline.
+        shares[side] = np.asarray((own / np.maximum(person, MIN_PERSON)).clip(0, 1), np.float32)
+    return shares
+
+
+def _probabilities(features: Floats) -> Floats:
+    """Return the classes' probabilities, (classes, s, s).
+
+    The mean over the picture and its mirror image, so that a mirrored picture has them mirrored.
+    """
+    import torch
+
+    mirrored_classes = [SEGMENTED_PARTS.index(mirrored_part(part)) for part in SEGMENTED_PARTS]
+    both = np.stack([features, features[MIRRORED_CHANNELS][..., ::-1]])
+    with torch.inference_mode():
+        one, other = _network()(torch.from_numpy(both)).softmax(1).numpy()
+    mean: Floats = (one + other[mirrored_classes][..., ::-1]) / 2
+    return mean
+
+
+def _along_edges(share: Floats, picture: Picture, height: float) -> Floats:
+    radius = max(2, round(EDGE_RADIUS * height))
+    return np.asarray(cv2.ximgproc.guidedFilter(picture, share, radius, EDGE_SMOOTH), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _network() -> PartNetwork:
+    from safetensors.torch import load_file
+
+    from magicpose_cli.warping.part_network import PartNetwork
+
+    network = PartNetwork()
+    network.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+    return network.eval()
