@@ -52,9 +52,10 @@ def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None)
     hair[max(0, int(level + HAIR_BELOW * solid.face_height)) :] = 0
     if hair.sum() < MIN_HAIR_PX:
         return front
-    filled = push_pull(front, hair)
-    share = solid.head * _is_covered(hair, level, solid)
-    return np.asarray(front + share[..., None] * (filled - front), np.float32)
+    bare = push_pull(front, (1 - around_face) * _ramp(alpha, OWN_ALPHA))
+    covered = _is_covered(hair, level, solid)[..., None]
+    head = bare + covered * (push_pull(front, hair) - bare)
+    return np.asarray(front + solid.head[..., None] * (head - front), np.float32)
 
 
 def _is_covered(hair: Floats, level: float, solid: Solid) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.warp import UNMOVED_PX, as_bytes, skin_color
 from magicpose_cli.warping.warp_points import WarpPoints
 
+FRONT, BACK, MIRROR = range(3)  # of `Sheets.faces`
+MIRROR_ROOM = 0.15  # face heights, by which the two halves of a head differ at most
 STRETCH = (1.8, 4.0)
 """Pixels of a view that one of the picture makes: up to the first it is sharp, from the second on
 soft."""
@@ -42,11 +44,12 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class _DrawnSheet:
-    """colors (H, W, 3), alpha, depth, and the pixels that each has moved by, (H, W)."""
+    """colors (H, W, 3); alpha, depth, softness, the pixels that each has moved by, (H, W) each."""
 
     colors: Floats
     alpha: Floats
     depth: Floats
+    softness: Floats
     moved: Floats
 
 
@@ -71,7 +74,8 @@ class ViewRenderer:
         self._alpha = padded_alpha(grid, subject.matte.alpha)
         share = np.ones_like(solid.front) if orbit else head_turn_share(solid)
         self.pivot = pivot_point(solid, solid.body_pivot if orbit else solid.head_pivot)
-        self._sheets = make_sheets(solid, self._alpha, share)
+        mesh = subject.pose.face_mesh
+        self._sheets = make_sheets(solid, self._alpha, share, mesh)
         wide = grid.widened(subject.matte.foreground.astype(np.float32))
         front = front_colors(wide, self._alpha)
         skin = skin_color(subject.matte.foreground, WarpPoints.of(subject.pose))
@@ -95,7 +99,9 @@ class ViewRenderer:
     def _composed(self, angles: ViewAngles) -> tuple[Floats, Floats, Floats]:
         """Picture (H, W, 3), cover (H, W), and by how many pixels what is seen has moved (H, W)."""
         vertices = turned(self._sheets, self.pivot, angles)
-        front, back = (self._drawn(number, vertices) for number in (0, 1))
+        front, back = (self._drawn(number, vertices) for number in (FRONT, BACK))
+        if len(self._sheets.faces) > MIRROR and angles != (0, 0):
+            front, back = self._filled(front, back, self._drawn(MIRROR, vertices))
         first = front.depth <= back.depth + 1
         picture, cover = self._base.copy(), self._still_cover.copy()
         for one, other in ((back, front), (front, back)):  # what is behind, then what is before
@@ -108,8 +114,26 @@ class ViewRenderer:
         left = 0.0 if angles == (0, 0) else np.inf  # the person may have left this place
         return picture, cover, np.where(seen, moved, np.where(self._untouched, 0.0, left))
 
+    def _filled(
+        self, front: _DrawnSheet, back: _DrawnSheet, mirror: _DrawnSheet
+    ) -> tuple[_DrawnSheet, _DrawnSheet]:
+        """Show the head's mirror image where the front is stretched or the back comes before it."""
+        room = MIRROR_ROOM * self.solid.face_height
+        seen = mirror.alpha * (1 - mirror.softness)
+        before = (mirror.depth < back.depth + room) * seen
+        far = replace(
+            back,
+            colors=back.colors + before[..., None] * (mirror.colors - back.colors),
+            alpha=np.maximum(back.alpha, before),
+            depth=np.where(before > 0.5, mirror.depth, back.depth),
+        )
+        with np.errstate(invalid="ignore"):  # infinite minus infinite: neither is there
+            close = np.abs(mirror.depth - front.depth) < room
+        near = (seen * front.softness * close)[..., None]
+        return replace(front, colors=front.colors + near * (mirror.colors - front.colors)), far
+
     def _drawn(self, number: int, vertices: Floats) -> _DrawnSheet:
-        """Draw the front (0) or the back (1)."""
+        """Draw one of FRONT, BACK and MIRROR."""
         import torch
 
         from magicpose_cli.body.renderer import interpolate, rasterize
@@ -124,16 +148,18 @@ class ViewRenderer:
             place = interpolate(seen, faces, texture)[0].numpy()
         hit = seen.triangles[0].numpy() >= 0
         x, y = np.ascontiguousarray(place[..., 0]), np.ascontiguousarray(place[..., 1])
-        sharp = cv2.remap(self.textures[number], x, y, cv2.INTER_CUBIC)
-        soft = cv2.remap(self._soft[number], x, y, cv2.INTER_LINEAR)
-        colors = sharp + _softness(place, hit)[..., None] * (soft - sharp)
+        side = BACK if number == BACK else FRONT
+        sharp = cv2.remap(self.textures[side], x, y, cv2.INTER_CUBIC)
+        soft = cv2.remap(self._soft[side], x, y, cv2.INTER_LINEAR)
+        softness = _softness(place, hit)
+        colors = sharp + softness[..., None] * (soft - sharp)
         coverage = cv2.GaussianBlur(hit.astype(np.float32), (0, 0), COVERAGE_SIGMA_PX)
         alpha = np.clip(2 * coverage - 1, 0, 1)
-        if number == 0:
+        if number == FRONT:
             alpha *= cv2.remap(self._alpha, x, y, cv2.INTER_LINEAR)
         across, down = np.arange(grid.width) + grid.pad, np.arange(grid.height) + grid.pad
         moved = np.maximum(np.abs(x - across), np.abs(y - down[:, None]))
-        return _DrawnSheet(colors, alpha, seen.depth[0].numpy(), moved)
+        return _DrawnSheet(colors, alpha, seen.depth[0].numpy(), softness, moved)
 
 
 def _softness(place: Floats, hit: Mask) -> Floats:
