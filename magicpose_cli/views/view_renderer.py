@@ -25,6 +25,7 @@ STRETCH = (1.8, 4.0)
 soft."""
 SOFT_SIGMA = 0.02  # face heights, of the colors where the picture is stretched most
 SOFT_FADE_PX = 2.0
+FOLD = 0.05  # face heights, by which depth jumps where a sheet folds
 COVERAGE_SIGMA_PX = 0.8  # of a sheet's edge
 UNTOUCHED_PX = 9  # around the matte: farther away the plate is the picture
 
@@ -153,13 +154,26 @@ class ViewRenderer:
         soft = cv2.remap(self._soft[side], x, y, cv2.INTER_LINEAR)
         softness = _softness(place, hit)
         colors = sharp + softness[..., None] * (soft - sharp)
+        depth = seen.depth[0].numpy()
+        colors = _smoothed_folds(colors, depth, FOLD * self.solid.face_height)
         coverage = cv2.GaussianBlur(hit.astype(np.float32), (0, 0), COVERAGE_SIGMA_PX)
         alpha = np.clip(2 * coverage - 1, 0, 1)
         if number == FRONT:
             alpha *= cv2.remap(self._alpha, x, y, cv2.INTER_LINEAR)
         across, down = np.arange(grid.width) + grid.pad, np.arange(grid.height) + grid.pad
         moved = np.maximum(np.abs(x - across), np.abs(y - down[:, None]))
-        return _DrawnSheet(colors, alpha, seen.depth[0].numpy(), softness, moved)
+        return _DrawnSheet(colors, alpha, depth, softness, moved)
+
+
+def _smoothed_folds(colors: Floats, depth: Floats, step_px: float) -> Floats:
+    """Smooth colors (H, W, 3) where depth (H, W) jumps: there a sheet hides a part of itself."""
+    near = np.where(np.isfinite(depth), depth, 0).astype(np.float32)
+    square = np.ones((3, 3), np.uint8)
+    hit = cv2.erode(np.isfinite(depth).astype(np.uint8), square)
+    jumps = (cv2.dilate(near, square) - cv2.erode(near, square) > step_px) & (hit > 0)
+    share = cv2.GaussianBlur(jumps.astype(np.float32), (0, 0), COVERAGE_SIGMA_PX)[..., None]
+    smooth = cv2.GaussianBlur(colors, (0, 0), COVERAGE_SIGMA_PX)
+    return np.asarray(colors + share * (smooth - colors), np.float32)
 
 
 def _softness(place: Floats, hit: Mask) -> Floats:

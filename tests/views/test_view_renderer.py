@@ -101,11 +101,12 @@ def test_the_record_of_cameras_is_what_other_tools_read(marked, whole):
 
 
 def test_a_head_is_mirrored_at_its_own_plane(head_points, head):
-    mesh = (head_points - head_points.mean(0)) @ rotation(ViewAngles(25, 0)).T + head_points.mean(0)
-    ears = mesh[[127, 356, 234, 454], 2].mean()
     focal = head.solid.focal_px
-    flat = (mesh[:, :2] + 0.5 - SIDE / 2) * (1 + (mesh[:, 2:] - ears) / focal)
-    points = np.column_stack([flat, mesh[:, 2] - ears]).astype(np.float32)
+    middle = head_points.mean(0)
+    points = (head_points - middle) @ rotation(ViewAngles(25, 0)).T
+    points[:, 2] -= points[[127, 356, 234, 454], 2].mean()
+    flat = points[:, :2] / (1 + points[:, 2:] / focal) + SIDE / 2 - 0.5
+    mesh = np.column_stack([flat, points[:, 2]])
     mirrored = mirrored_points(head.solid, mesh, points)
     assert np.linalg.norm(mirrored[234] - points[454]) < 5  # of a face some 85 pixels wide
     assert np.linalg.norm(mirrored[NOSE_TIP] - points[NOSE_TIP]) < 3
