@@ -50,6 +50,7 @@ class TurnScore:
         ssim: As in the evaluation.
         pck: % of 68 points within NEAR_SHARE of the inner eye corners' distance in the truth, both
             read by the detector; a view without a face has none.
+        pck_in_place: The same after the faces' middles are laid on each other: the shape alone.
         identity: Distance of dlib's numbers.
         same: % of the views below SAME_FACE, of those whose truth shows dlib a face.
     """
@@ -60,6 +61,7 @@ class TurnScore:
     psnr_inside: float
     ssim: float
     pck: float | None
+    pck_in_place: float | None
     identity: float | None
     same: float | None
 
@@ -198,7 +200,10 @@ def _compared(
     pose = _face_pose(loaded, picture)
     made = MadeSample(sample, picture, found=pose, truth_found=true_pose)
     inside = pixels.psnr_inside(made)
-    pck = None if true_pose is None else correct_points(pose, true_pose)
+    pck = in_place = None
+    if true_pose is not None:
+        pck = correct_points(pose, true_pose)
+        in_place = correct_points(pose, true_pose, in_place=True)
     numbers = faces.face_numbers(picture, pose) if not faces.missing else None
     true_numbers = faces.face_numbers(sample.truth, true_pose) if not faces.missing else None
     apart = None
@@ -208,15 +213,26 @@ def _compared(
     if true_numbers is not None:
         same = 100.0 if apart is not None and apart < SAME_FACE else 0.0
     assert inside is not None  # labels tell where the person is
-    return TurnScore(way, abs(yaw), pixels.psnr(made), inside, pixels.ssim(made), pck, apart, same)
+    return TurnScore(
+        way, abs(yaw), pixels.psnr(made), inside, pixels.ssim(made), pck, in_place, apart, same
+    )
 
 
-def correct_points(pose: Pose | None, truth: Pose) -> float:
-    """% of the 68 points of a face that lie near the truth's; 0 where there is no face."""
+def correct_points(pose: Pose | None, truth: Pose, *, in_place: bool = False) -> float:
+    """% of the 68 points of a face that lie near the truth's; 0 where there is no face.
+
+    Args:
+        pose: Read off a view.
+        truth: Read off the truth.
+        in_place: Lay the middles of both faces on each other before.
+    """
     if pose is None:
         return 0.0
     one, other = truth.face[list(EYE_CORNERS)]
-    apart = np.linalg.norm(pose.face - truth.face, axis=1)
+    steps = pose.face - truth.face
+    if in_place:
+        steps = steps - steps.mean(0)
+    apart = np.linalg.norm(steps, axis=1)
     return float(100 * (apart <= NEAR_SHARE * np.linalg.norm(one - other)).mean())
 
 
@@ -238,7 +254,7 @@ def _scores(measured: list[TurnScore]) -> Iterator[TurnScore]:
                     *(mean(getattr(row, name) for row in rows)
                       for name in ("psnr", "psnr_inside", "ssim")),
                     *(_known_mean([getattr(row, name) for row in rows])
-                      for name in ("pck", "identity", "same")),
+                      for name in ("pck", "pck_in_place", "identity", "same")),
                 )  # fmt: skip
 
 

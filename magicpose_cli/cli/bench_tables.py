@@ -156,13 +156,13 @@ def print_turns(measured: TurnBenchmark) -> None:
     table = _table(
         f"{measured.people} rendered people at {measured.size}x{measured.size}, {what}",
         *("yaw\ndegrees", "PSNR\ndB", "inside\ndB", "SSIM\n"),
-        *("PCK@0.2\n%", "identity\ndistance", "same\n%"),
+        *("PCK@0.2\n%", "in place\n%", "identity\ndistance", "same\n%"),
     )
     for score in measured.scores:
         table.add_row(
             score.way, f"±{score.yaw_deg:.0f}", f"{score.psnr:.2f}", f"{score.psnr_inside:.2f}",
-            f"{score.ssim:.3f}", _number(score.pck, 1), _number(score.identity, 3),
-            _number(score.same, 0),
+            f"{score.ssim:.3f}", _number(score.pck, 1),
+            _number(score.pck_in_place, 1), _number(score.identity, 3), _number(score.same, 0),
         )  # fmt: skip
     console.print(table)
     failed = f"; {measured.failed} people not found" if measured.failed else ""

@@ -12,10 +12,10 @@ from magicpose_cli.warping.interpolation import push_pull
 OWN_ALPHA = (0.1, 0.5)  # of the matte: from the first to the second a color is the person's own
 HAIR_ALPHA = (0.6, 0.9)  # likewise, of hair whose color is carried to the back
 FACE_ROOM = 0.1  # face heights around the mesh that are no hair
-CROWN_ABOVE = 0.55  # face heights above the head's pivot, from where on all is hair, or bald
-HAIR_BELOW = 0.3  # face heights below that pivot, down to which hair is looked for
+CROWN_ABOVE = 0.75  # face heights above the head's pivot, from where on all is hair, or bald
+HAIR_BELOW = 0.1  # face heights below that pivot, down to which hair is looked for
 HAIR_BESIDE_NECK = 0.25  # of a row of the head, from which on the neck is hidden behind hair
-NAPE_FADE = 0.2  # face heights below the head's pivot, over which a bare neck begins
+NAPE_FADE = 0.2  # face heights above the head's pivot, over which a bare neck begins
 MIN_HAIR_PX = 50.0
 
 
@@ -66,7 +66,7 @@ def _is_covered(hair: Floats, level: float, solid: Solid) -> Floats:
     beside = hair.sum(1) / np.maximum(solid.head.sum(1), 1)
     beside = np.clip(beside / HAIR_BESIDE_NECK, 0, 1)
     y = np.arange(len(hair), dtype=np.float32)
-    above = np.clip((level - y) / (NAPE_FADE * solid.face_height) + 1, 0, 1)
+    above = np.clip((level - y) / (NAPE_FADE * solid.face_height), 0, 1)
     return np.asarray(np.maximum(beside, above)[:, None], np.float32)
 
 

@@ -36,7 +36,8 @@ NAPE_BELOW = 0.5  # the ears
 RIM_FADE = 0.12  # around the mesh, over which its depth fades into the hair's
 SHARE_SMOOTH, DEPTH_SMOOTH = 0.03, 0.02  # of the border between head and trunk, and of all depth
 EAR_SIZE = 0.2  # half of it: what sticks out of a head and is narrower is flat
-PIVOT_BELOW, PIVOT_BEHIND = 0.2, 0.1  # the ears: where a head turns on its neck
+PIVOT_BELOW, PIVOT_BEHIND = 0.4, 0.28  # the ears: the middle of the neck's joints of a mean adult
+CLOSE_UP = 4.0  # of a person who is shown: up to it an orbit goes around the head
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +201,9 @@ def _pivots(points: WarpPoints, person: Floats, face_height: float) -> tuple[Flo
         ears = points.mesh[list(EAR_POINTS)].mean(0)
         down, away = PIVOT_BELOW * face_height, PIVOT_BEHIND * face_height
         chin = float(points.mesh[:MESH_FACE_POINTS, 1].max())
-        return np.array([ears[0], ears[1] + down, away]), middle, chin
+        pivot = np.array([ears[0], ears[1] + down, away])
+        is_close = float(np.ptp(rows)) < CLOSE_UP * face_height
+        return pivot, pivot if is_close else middle, chin
     neck = points.joint("neck")
     at = neck if np.isfinite(neck).all() else middle[:2]
     return np.array([at[0], at[1], 0.0]), middle, float(at[1]) - 0.4 * face_height

@@ -18,6 +18,13 @@ def test_points_are_correct_within_a_fifth_of_the_eyes_distance(off, share):
     assert correct_points(face(off), face()) == share
 
 
+def test_a_face_elsewhere_is_correct_in_its_place():
+    moved = face()
+    moved.face[:] += (30, -10)
+    assert correct_points(moved, face()) == 0
+    assert correct_points(moved, face(), in_place=True) == 100
+
+
 def test_no_face_has_no_correct_point():
     assert correct_points(None, face()) == 0
 
