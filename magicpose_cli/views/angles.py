@@ -25,7 +25,7 @@ class ViewAngles(NamedTuple):
 
 
 @dataclass(frozen=True)
-class AngleRange:
+class ViewRange:
     """Angles in degrees, low <= high."""
 
     low: float
@@ -45,7 +45,7 @@ class AngleRange:
         return self.start + (far - self.start) * (1 - math.cos(2 * math.pi * share)) / 2
 
 
-def read_range(text: str, what: str, most: float) -> AngleRange:
+def read_range(text: str, what: str, most: float) -> ViewRange:
     """Read LOW..HIGH or a single angle.
 
     Args:
@@ -66,7 +66,7 @@ def read_range(text: str, what: str, most: float) -> AngleRange:
         raise InputError(f"{what} {text}: expected the lower angle first, {high:g}..{low:g}")
     if low < -most or high > most:
         raise InputError(f"{what} {text}: expected angles between {-most:g} and {most:g} degrees")
-    return AngleRange(low, high)
+    return ViewRange(low, high)
 
 
 def check_view_count(views: int) -> None:
@@ -79,7 +79,7 @@ def check_view_count(views: int) -> None:
         raise InputError(f"views is {views}; expected a number from 1 to {MAX_VIEWS}")
 
 
-def looped_views(yaw: AngleRange, pitch: AngleRange, count: int) -> list[ViewAngles]:
+def looped_views(yaw: ViewRange, pitch: ViewRange, count: int) -> list[ViewAngles]:
     """The views of a film that can be looped: an eight that begins at the picture's own side.
 
     The pitch goes twice as fast as the yaw, so that no view comes twice; a single view is the
@@ -89,7 +89,7 @@ def looped_views(yaw: AngleRange, pitch: AngleRange, count: int) -> list[ViewAng
     return [ViewAngles(yaw.there_and_back(s), pitch.there_and_back(2 * s % 1)) for s in shares]
 
 
-def spread_views(yaw: AngleRange, pitch: AngleRange, count: int) -> list[ViewAngles]:
+def spread_views(yaw: ViewRange, pitch: ViewRange, count: int) -> list[ViewAngles]:
     """The picture's own side, then views that are spread evenly: for reconstruction."""
     views = [ViewAngles(yaw.start, pitch.start)]
     middle, half = (pitch.low + pitch.high) / 2, (pitch.high - pitch.low) / 2

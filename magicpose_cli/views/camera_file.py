@@ -21,7 +21,9 @@ from magicpose_cli.views.subject import Subject
 from magicpose_cli.views.view_renderer import ViewRenderer
 
 FACE_HEIGHT_M = 0.18  # of the face's mesh, where no body tells the scale
-UPRIGHT = np.diag([1.0, -1.0, -1.0])  # from x right, y down, z away to x right, y up, z backward
+TO_WORLD_AXES = np.diag(
+    [1.0, -1.0, -1.0]
+)  # from x right, y down, z away to x right, y up, z backward
 
 
 def camera_to_world(pivot: Floats, focal_px: float, angles: ViewAngles, scale_m: float) -> Floats:
@@ -35,8 +37,8 @@ def camera_to_world(pivot: Floats, focal_px: float, angles: ViewAngles, scale_m:
     """
     back = rotation(angles).T
     matrix = np.eye(4)
-    matrix[:3, :3] = UPRIGHT @ back @ UPRIGHT
-    matrix[:3, 3] = scale_m * UPRIGHT @ back @ (np.array([0.0, 0.0, -focal_px]) - pivot)
+    matrix[:3, :3] = TO_WORLD_AXES @ back @ TO_WORLD_AXES
+    matrix[:3, 3] = scale_m * TO_WORLD_AXES @ back @ (np.array([0.0, 0.0, -focal_px]) - pivot)
     return matrix
 
 

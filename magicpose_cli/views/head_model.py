@@ -24,8 +24,8 @@ from magicpose_cli.warping.head import EAR_POINTS
 from magicpose_cli.warping.interpolation import apply_map, similarity
 from magicpose_cli.warping.warp import as_bytes
 
-UPRIGHT = np.array([1.0, -1.0, -1.0])  # from the picture's axes to the body's
-HEAD_PARTS = tuple(BODY_PARTS.index(name) for name in ("head", "eyes", "mouth"))
+TO_BODY_AXES = np.array([1.0, -1.0, -1.0])  # from the picture's axes to the body's
+HEAD_PART_INDICES = tuple(BODY_PARTS.index(name) for name in ("head", "eyes", "mouth"))
 BEND_SMOOTHING = 1e-6  # square meters, of the points that bend the head
 SKULL_ANCHORS = 60  # vertices far from the face that stay where they are
 SKULL_AWAY_M = 0.07  # from the nearest of the face's points
@@ -122,10 +122,10 @@ def build_head_model(
         rest = body.rest(shape)
         points = body.key_points(*rest).pose[0, POSE_SLICES["face"]].double().numpy()
         vertices = rest.vertices[0].double().numpy()
-    face = mesh.astype(np.float64) * UPRIGHT
+    face = mesh.astype(np.float64) * TO_BODY_AXES
     into_head = similarity(face[list(FACE_FROM_478)], points)
     wanted = apply_map(into_head, face[list(FACE_FROM_478)])
-    own = np.isin(body.face_parts.numpy(), HEAD_PARTS)
+    own = np.isin(body.face_parts.numpy(), HEAD_PART_INDICES)
     used = np.unique(body.faces.numpy()[own])
     bent = _bent(vertices[used], points, wanted)
     atlas = _Atlas.of(textures, solid.grid.pad)
@@ -210,7 +210,7 @@ def _hair(
     used, rows = np.unique(joined, return_inverse=True)
     pixels = sheets.texture[used].astype(np.float64) - solid.grid.pad
     depth = sheets.points[used, 2].astype(np.float64) + ears_depth
-    vertices = apply_map(into_head, np.column_stack([pixels, depth]) * UPRIGHT)
+    vertices = apply_map(into_head, np.column_stack([pixels, depth]) * TO_BODY_AXES)
     is_back = used >= len(sheets.points) // 2
     uv = atlas.places(pixels, is_back)
     return TexturedMesh(vertices, rows.reshape(-1, 3), uv, {})
@@ -220,4 +220,4 @@ def _pixels(vertices: Floats, into_head: Floats) -> Floats:
     """Where the picture shows points of the head, (n, 2) pixels."""
     turn = into_head[:, :3]
     back = (vertices - into_head[:, 3]) @ np.linalg.inv(turn).T
-    return np.asarray((back * UPRIGHT)[:, :2])
+    return np.asarray((back * TO_BODY_AXES)[:, :2])

@@ -11,7 +11,7 @@ from magicpose_cli.warping.interpolation import push_pull
 
 OWN_ALPHA = (0.1, 0.5)  # of the matte: from the first to the second a color is the person's own
 HAIR_ALPHA = (0.6, 0.9)  # likewise, of hair whose color is carried to the back
-FACE_ROOM = 0.1  # face heights around the mesh that are no hair
+AROUND_FACE = 0.1  # face heights around the mesh that are no hair
 CROWN_ABOVE = 0.75  # face heights above the head's pivot, from where on all is hair, or bald
 HAIR_BELOW = 0.1  # face heights below that pivot, down to which hair is looked for
 HAIR_BESIDE_NECK = 0.25  # of a row of the head, from which on the neck is hidden behind hair
@@ -38,7 +38,7 @@ def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None)
     """
     if skin is None:
         return front
-    side = max(3, round(FACE_ROOM * solid.face_height)) | 1
+    side = max(3, round(AROUND_FACE * solid.face_height)) | 1
     around_face = cv2.dilate(solid.face, np.ones((side, side), np.uint8))
     hair = solid.head * (1 - around_face) * _ramp(alpha, HAIR_ALPHA)
     level = solid.head_pivot[1] + solid.grid.pad

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from magicpose_cli.views.view_renderer import ViewRenderer
 
 VIEW_FOLDER_PATTERN = r"\d{6}\.png|transforms\.json|head\.glb"
+MIN_VIEW_RATE, MAX_VIEW_RATE = 0.1, 240
 MIN_SIDE_PX, MAX_SIDE_PX = 64, 4096
 HEAD_FILE, CAMERA_FILE = "head.glb", "transforms.json"
 
@@ -71,8 +72,10 @@ class TurnSettings:
             raise InputError(
                 f"size is {self.side_px}; expected pixels from {MIN_SIDE_PX} to {MAX_SIDE_PX}"
             )
-        if not 0 < self.fps <= 240:
-            raise InputError(f"fps is {self.fps:g}; expected a number above 0, at most 240")
+        if not MIN_VIEW_RATE <= self.fps <= MAX_VIEW_RATE:
+            raise InputError(
+                f"fps is {self.fps:g}; expected a number from {MIN_VIEW_RATE} to {MAX_VIEW_RATE}"
+            )
         return (looped_views if loops else spread_views)(yaw, pitch, self.views)
 
 

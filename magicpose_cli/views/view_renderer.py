@@ -20,7 +20,7 @@ from magicpose_cli.warping.warp_points import WarpPoints
 
 FRONT, BACK, MIRROR = range(3)  # of `Sheets.faces`
 MIRROR_ROOM = 0.15  # face heights, by which the two halves of a head differ at most
-STRETCH = (1.8, 4.0)
+STRETCHED = (1.8, 4.0)
 """Pixels of a view that one of the picture makes: up to the first it is sharp, from the second on
 soft."""
 SOFT_SIGMA = 0.02  # face heights, of the colors where the picture is stretched most
@@ -188,6 +188,8 @@ def _softness(place: Floats, hit: Mask) -> Floats:
     area = np.abs(down[..., 0] * across[..., 1] - down[..., 1] * across[..., 0])
     # About the smaller singular value of the map from the view to the picture.
     stretch = np.sqrt(np.maximum(lengths, 1e-6)) / np.maximum(area, 1e-3)
-    share = np.clip((stretch - STRETCH[0]) / (STRETCH[1] - STRETCH[0]), 0, 1).astype(np.float32)
+    share = np.clip((stretch - STRETCHED[0]) / (STRETCHED[1] - STRETCHED[0]), 0, 1).astype(
+        np.float32
+    )
     inner = cv2.erode(hit.astype(np.uint8), np.ones((3, 3), np.uint8))
     return np.asarray(cv2.GaussianBlur(share * inner, (0, 0), SOFT_FADE_PX), np.float32)

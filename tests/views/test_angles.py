@@ -4,7 +4,7 @@ import pytest
 
 from magicpose_cli.errors import InputError
 from magicpose_cli.views.angles import (
-    AngleRange,
+    ViewRange,
     check_view_count,
     looped_views,
     read_range,
@@ -16,7 +16,7 @@ from magicpose_cli.views.angles import (
     ("text", "low", "high"), [("-60..60", -60, 60), ("30", 30, 30), (" -5.5 .. 0 ", -5.5, 0)]
 )
 def test_a_range_is_read(text, low, high):
-    assert read_range(text, "yaw", 90) == AngleRange(low, high)
+    assert read_range(text, "yaw", 90) == ViewRange(low, high)
 
 
 @pytest.mark.parametrize("text", ["", "x", "60..-60", "-91..0", "0..91", "1..2..3", "nan", "1e2"])
@@ -32,9 +32,9 @@ def test_so_many_views_are_refused(count):
 
 
 @pytest.mark.parametrize("path", [looped_views, spread_views])
-@pytest.mark.parametrize("yaw", [AngleRange(-60, 40), AngleRange(0, 30), AngleRange(10, 30)])
+@pytest.mark.parametrize("yaw", [ViewRange(-60, 40), ViewRange(0, 30), ViewRange(10, 30)])
 def test_views_begin_nearest_to_the_picture_and_stay_within(path, yaw):
-    pitch = AngleRange(-20, 10)
+    pitch = ViewRange(-20, 10)
     views = path(yaw, pitch, 33)
     assert len(views) == 33 and views[0] == (yaw.start, 0)
     assert all(yaw.low <= view.yaw_deg <= yaw.high for view in views)
@@ -44,7 +44,7 @@ def test_views_begin_nearest_to_the_picture_and_stay_within(path, yaw):
 
 
 def test_a_loop_has_no_view_twice_and_no_jump():
-    views = looped_views(AngleRange(-60, 60), AngleRange(-20, 20), 48)
+    views = looped_views(ViewRange(-60, 60), ViewRange(-20, 20), 48)
     assert len({(round(v.yaw_deg, 6), round(v.pitch_deg, 6)) for v in views}) >= 47
     yaws = [view.yaw_deg for view in (*views, views[0])]
     assert max(abs(b - a) for a, b in pairwise(yaws)) < 9
@@ -52,4 +52,4 @@ def test_a_loop_has_no_view_twice_and_no_jump():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_few_views(count):
-    assert len(spread_views(AngleRange(-60, 60), AngleRange(0, 0), count)) == count
+    assert len(spread_views(ViewRange(-60, 60), ViewRange(0, 0), count)) == count

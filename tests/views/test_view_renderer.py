@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from magicpose_cli.views.angles import ViewAngles
-from magicpose_cli.views.camera_file import UPRIGHT, camera_record, camera_to_world
+from magicpose_cli.views.camera_file import TO_WORLD_AXES, camera_record, camera_to_world
 from magicpose_cli.views.sheets import mirrored_points, rotation, turned
 from magicpose_cli.views.view_renderer import ViewRenderer
 from tests.views.conftest import SIDE
@@ -82,7 +82,7 @@ def test_a_camera_sees_what_the_view_shows(marked, whole):
     focal, scale = whole.solid.focal_px, 0.002
     matrix = camera_to_world(whole.pivot, focal, angles, scale)
     assert np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3))
-    world = scale * (sheets.points[::97] - whole.pivot) @ UPRIGHT
+    world = scale * (sheets.points[::97] - whole.pivot) @ TO_WORLD_AXES
     seen = (world - matrix[:3, 3]) @ matrix[:3, :3]  # x right, y up, z backward
     x, y = focal * seen[:, 0] / -seen[:, 2], -focal * seen[:, 1] / -seen[:, 2]
     shown = turned(sheets, whole.pivot, angles)[::97]

@@ -21,7 +21,7 @@ from magicpose_cli.synthetic.rendered.rendered_people import (
 )
 from magicpose_cli.synthetic.rendered.scenes import sample_scene
 
-NECK = ("neck01", "neck02", "neck03", "head")  # which share a head's turn evenly
+TURNING_NECK = ("neck01", "neck02", "neck03", "head")  # which share a head's turn evenly
 
 
 def render_turned(
@@ -91,9 +91,9 @@ def _turned_heads(body: Body, joints: Tensor, still: BodyClip, turns: Tensor) ->
 
     motion = _repeated(still, len(turns))
     world, _ = body.transforms(joints, still.rotations)
-    part = Rotation.from_matrix(turns.numpy()).as_rotvec() / len(NECK)
+    part = Rotation.from_matrix(turns.numpy()).as_rotvec() / len(TURNING_NECK)
     step = matrix_from_axis_angle(torch.from_numpy(part).float())
-    for name in NECK:
+    for name in TURNING_NECK:
         joint = body.joint(name)
         above = world[0, body.parents[joint]]
         motion.rotations[:, joint] = above.T @ step @ above @ still.rotations[0, joint]
