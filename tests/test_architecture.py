@@ -13,7 +13,7 @@ LAYERS = (  # each may import those before it, and itself
     {"errors", "arrays", "progress", "files", "config", "models"},
     {"video", "pose", "body", "diffusion"},
     {"motion", "warping", "compositing"},
-    {"rendering", "run"},
+    {"rendering", "run", "views"},
     {"animation"},
     {"synthetic", "batch", "run_report", "doctor", "demo"},
     {"dataset"},

@@ -240,6 +240,30 @@ def warp(
     _print(measured, as_json, print_warp)
 
 
+@app.command("turn")
+@with_exit_code
+def turn_command(
+    people: Annotated[int, typer.Option("--people", "-n", min=1, max=1000, metavar="N",
+        help="Rendered people that no training has seen, six views each.")] = 8,
+    orbit: Annotated[bool, typer.Option("--orbit",
+        help="The whole person turns, not the head alone.")] = False,
+    detector: Annotated[str, typer.Option(metavar="NAME", help="As of animate.")] = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Measure how true turned views are, on rendered people whose other sides are known.
+
+    Example: `magicpose bench turn -n 16`
+    """
+    from magicpose_cli.benchmarks.turn_benchmark import measure_turns
+    from magicpose_cli.cli.bench_tables import print_turns
+    from magicpose_cli.cli.progress_bars import shown
+
+    with shown(quiet) as on_progress:
+        measured = measure_turns(people, orbit=orbit, detector=detector, on_progress=on_progress)
+    _print(measured, as_json, print_turns)
+
+
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it: matplotlib is there, the picture can be written."""
     from magicpose_cli.evaluation.extras import needed

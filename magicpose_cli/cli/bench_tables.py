@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from magicpose_cli.benchmarks.pose_benchmark import ErrorSpread, Exactness, PoseBenchmark
     from magicpose_cli.benchmarks.render_benchmark import RenderBenchmark
     from magicpose_cli.benchmarks.shortcuts import ShortcutBenchmark
+    from magicpose_cli.benchmarks.turn_benchmark import TurnBenchmark
     from magicpose_cli.benchmarks.warp_benchmark import WarpBenchmark
 
 TABLE_WIDTH, WIDE = 120, 144
@@ -146,6 +147,26 @@ def print_warp(measured: WarpBenchmark) -> None:
             "a driver takes a matte and a preparation of its own, for the secondary motion",
         ],
     )
+
+
+def print_turns(measured: TurnBenchmark) -> None:
+    """A row a way and angle."""
+    what = "the whole person turned" if measured.orbit else "the head turned"
+    console = _console()
+    table = _table(
+        f"{measured.people} rendered people at {measured.size}x{measured.size}, {what}",
+        *("yaw\ndegrees", "PSNR\ndB", "inside\ndB", "SSIM\n"),
+        *("PCK@0.2\n%", "in place\n%", "identity\ndistance", "same\n%"),
+    )
+    for score in measured.scores:
+        table.add_row(
+            score.way, f"±{score.yaw_deg:.0f}", f"{score.psnr:.2f}", f"{score.psnr_inside:.2f}",
+            f"{score.ssim:.3f}", _number(score.pck, 1),
+            _number(score.pck_in_place, 1), _number(score.identity, 3), _number(score.same, 0),
+        )  # fmt: skip
+    console.print(table)
+    failed = f"; {measured.failed} people not found" if measured.failed else ""
+    _say(console, [f"{measured.seconds_per_view:.2f} s a view of turn{failed}"])
 
 
 def _detectors(measured: PoseBenchmark) -> Table:

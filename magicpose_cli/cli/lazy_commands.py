@@ -16,6 +16,7 @@ COMMANDS = {  # in the order of --help, with the first sentence of each module's
     "demo": "Render a person and another who gestures, then run the main job on them.",
     "poses": "Find, convert, summarize, draw and retarget poses.",
     "motion": "Find a person's motion in space, convert, change, summarize and draw it.",
+    "turn": "Show the person of one picture from other sides.",
     "report": "Write one HTML page to look at a run: its films in step, its settings, its gaps.",
     "doctor": "Tell what is installed, what a preset would use here, and whether it can run.",
     "presets": "List the shipped presets.",

@@ -106,7 +106,7 @@ class ReferenceWarp:
         self._reference_depths = reference.depths
         self._grid = grid = Grid(width, height)
         self.body_height = figure_height(pose, reference)
-        self.skin = _skin(matte.foreground, reference)
+        self.skin = skin_color(matte.foreground, reference)
         plate, self.hole = make_plate(picture, matte.alpha)
         self.parts = body_parts(reference)
         self.hidden_hands = tuple(
@@ -296,7 +296,7 @@ def _length(field: Floats) -> Floats:
     return length
 
 
-def _skin(foreground: Floats, reference: WarpPoints) -> Floats | None:
+def skin_color(foreground: Floats, reference: WarpPoints) -> Floats | None:
     """Return the (3,) RGB of the cheeks in a person's colors, (H, W, 3); None without a face."""
     if not reference.has_face:
         return None

@@ -63,6 +63,13 @@ class GlbBuilder:
         self.accessors.append(accessor)
         return len(self.accessors) - 1
 
+    def add_bytes(self, content: bytes) -> int:
+        """Store a file such as a picture; return the number of its buffer view."""
+        self._data += b"\0" * (-len(self._data) % 4)
+        self.views.append({"buffer": 0, "byteOffset": len(self._data), "byteLength": len(content)})
+        self._data += content
+        return len(self.views) - 1
+
     def write(self, path: Path, document: dict[str, Any], *, overwrite: bool = False) -> None:
         """Write the document with the arrays. Errors: OutputError."""
         self._data += b"\0" * (-len(self._data) % 4)

@@ -206,10 +206,10 @@ def render_clip(
         times_s = np.arange(frames) / rate
     motion = sample_body_clip(body, body.rest(identity.shape), what, times_s, style)
     shot = shot or str(where.choice(SHOTS, p=SHOT_SHARES[style]))
-    return _rendered(body, identity, motion, where, size, shot, seed)
+    return rendered_motion(body, identity, motion, where, size, shot, seed)
 
 
-def _rendered(
+def rendered_motion(
     body: Body,
     identity: RenderedIdentity,
     motion: BodyClip,
@@ -218,6 +218,17 @@ def _rendered(
     shot: str,
     seed: int,
 ) -> RenderedClip:
+    """Render a person in a motion.
+
+    Args:
+        body: With all layers.
+        identity: Who it is.
+        motion: The frames.
+        where: Where the scene's chance comes from.
+        size: Side of the pictures in pixels.
+        shot: One of scenes.SHOTS.
+        seed: Of the camera's noise.
+    """
     rest = body.rest(identity.shape, motion.expression)
     joints = rest.joints[0]
     mesh = SurfaceMesh.of(dressed(body, identity, rest.vertices, joints, shot), body.joint_names)

@@ -1,0 +1,75 @@
+"""Colors of the sides that a picture does not show."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from magicpose_cli.arrays import Floats
+from magicpose_cli.views.solid import Solid
+from magicpose_cli.warping.interpolation import push_pull
+
+OWN_ALPHA = (0.1, 0.5)  # of the matte: from the first to the second a color is the person's own
+HAIR_ALPHA = (0.6, 0.9)  # likewise, of hair whose color is carried to the back
+AROUND_FACE = 0.1  # face heights around the mesh that are no hair
+CROWN_ABOVE = 0.75  # face heights above the head's pivot, from where on all is hair, or bald
+HAIR_BELOW = 0.1  # face heights below that pivot, down to which hair is looked for
+HAIR_BESIDE_NECK = 0.25  # of a row of the head, from which on the neck is hidden behind hair
+NAPE_FADE = 0.2  # face heights above the head's pivot, over which a bare neck begins
+MIN_HAIR_PX = 50.0
+
+
+def front_colors(colors: Floats, alpha: Floats) -> Floats:
+    """Colors of a person, continued to where the matte has none, (h, w, 3) float32."""
+    return push_pull(colors, _ramp(alpha, OWN_ALPHA))
+
+
+def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None) -> Floats:
+    """Colors of the side that is turned away.
+
+    Of a head that is hair, smoothly filled in from where it is seen around the face; below, clothes
+    are taken to look from behind as they do from before.
+
+    Args:
+        front: (h, w, 3) float32 of the padded picture.
+        alpha: (h, w) its matte.
+        solid: Depths.
+        skin: (3,) the face's color, if it is known.
+    """
+    if skin is None:
+        return front
+    side = max(3, round(AROUND_FACE * solid.face_height)) | 1
+    around_face = cv2.dilate(solid.face, np.ones((side, side), np.uint8))
+    hair = solid.head * (1 - around_face) * _ramp(alpha, HAIR_ALPHA)
+    level = solid.head_pivot[1] + solid.grid.pad
+    crown = hair.copy()
+    crown[max(0, int(level - CROWN_ABOVE * solid.face_height)) :] = 0
+    if crown.sum() < MIN_HAIR_PX:
+        return front
+    tone = np.median(front[crown > 0.5], axis=0) if (crown > 0.5).any() else skin
+    is_hair = ((front - tone) ** 2).sum(-1) <= ((front - skin) ** 2).sum(-1)
+    hair = np.asarray(cv2.erode((hair * is_hair).astype(np.float32), np.ones((3, 3), np.uint8)))
+    hair[max(0, int(level + HAIR_BELOW * solid.face_height)) :] = 0
+    if hair.sum() < MIN_HAIR_PX:
+        return front
+    bare = push_pull(front, (1 - around_face) * _ramp(alpha, OWN_ALPHA))
+    covered = _is_covered(hair, level, solid)[..., None]
+    head = bare + covered * (push_pull(front, hair) - bare)
+    return np.asarray(front + solid.head[..., None] * (head - front), np.float32)
+
+
+def _is_covered(hair: Floats, level: float, solid: Solid) -> Floats:
+    """How much hair hides the back of head and neck in each row, (h, 1) float32, 0 to 1.
+
+    All of the head; the neck as far as hair hangs beside it.
+    """
+    beside = hair.sum(1) / np.maximum(solid.head.sum(1), 1)
+    beside = np.clip(beside / HAIR_BESIDE_NECK, 0, 1)
+    y = np.arange(len(hair), dtype=np.float32)
+    above = np.clip((level - y) / (NAPE_FADE * solid.face_height), 0, 1)
+    return np.asarray(np.maximum(beside, above)[:, None], np.float32)
+
+
+def _ramp(values: Floats, ends: tuple[float, float]) -> Floats:
+    """0 up to the first end, 1 from the second on."""
+    return np.asarray(np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1), np.float32)

@@ -1,0 +1,83 @@
+"""The person of one picture with all that their solid is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from magicpose_cli.arrays import Picture
+from magicpose_cli.body.model import Body
+from magicpose_cli.body.reference_body import ReferenceBody, fit_reference_body
+from magicpose_cli.errors import InputError
+from magicpose_cli.motion.detections import find_people
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.warping.matte import Matte, find_matte
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A person to be seen from other sides.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB, even sides.
+        pose: Of the person, in the picture's pixels.
+        matte: Of the person.
+        body: That was fitted to the person; None where the picture shows too little of one.
+        notes: What a user should know, a line each.
+    """
+
+    picture: Picture
+    pose: Pose
+    matte: Matte
+    body: ReferenceBody | None
+    notes: tuple[str, ...] = ()
+
+
+def find_subject(path: Path, picture: Picture, side_px: int, detector: str = "auto") -> Subject:
+    """Find the largest person of a picture, cut them out and fit a body to them.
+
+    Args:
+        path: Of the picture, for messages.
+        picture: (H, W, 3) uint8 RGB.
+        side_px: Short side of the views; a smaller picture is not enlarged.
+        detector: As of `pick_detector`.
+
+    Raises:
+        DetectionError: Nobody is found.
+        InputError: Their face and body are not found, or they cannot be told from the background.
+    """
+    shown = resized(picture, side_px)
+    people = find_people(path, shown, detector)
+    pose = people[0]
+    matte = find_matte(shown, pose, people[1:])
+    if matte is None:
+        raise InputError(
+            f"{path}: the person cannot be told from what is behind them; expected a picture "
+            "that shows them before something else"
+        )
+    body = fit_reference_body(Body.load(), pose)
+    if body is None and pose.face_mesh is None:
+        raise InputError(
+            f"{path}: neither a face nor a body is seen well enough to be turned; expected a "
+            "picture that shows one of them"
+        )
+    notes = []
+    if len(people) > 1:
+        notes.append(f"{len(people)} people in the picture: only the largest is turned")
+    if pose.face_mesh is None:
+        notes.append("no face is found: the head is as deep as that of the fitted body")
+    return Subject(shown, pose, matte, body, tuple(notes))
+
+
+def resized(picture: Picture, side_px: int) -> Picture:
+    """Bring a picture's short side to `side_px` at most, and both sides to even numbers."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, side_px / min(height, width))
+    size = tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
+    if size == (width, height):
+        return picture
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size, interpolation=way), np.uint8)
