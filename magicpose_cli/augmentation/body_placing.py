@@ -12,7 +12,7 @@ from magicpose_cli.augmentation.camera_ranges import Viewpoint
 from magicpose_cli.augmentation.seen_person import SeenPerson
 from magicpose_cli.body.filmed_points import film
 from magicpose_cli.body.joint_groups import JOINT_GROUPS
-from magicpose_cli.body.laid_motion import BodyMotion, BodySketch, _about, own_pose
+from magicpose_cli.body.laid_motion import BodyMotion, BodySketch, own_pose, turns_about
 from magicpose_cli.motion.head_mesh import turned_meshes
 from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.retargeting.points import named_points
@@ -66,9 +66,7 @@ def place_poses(
         faces[:, PART_COLUMNS["face"]] = True
         clip.forget(faces)
     meshes = turned_meshes(seen.pose, reference, filmed)
-    moved = completed(
-        clip, seen.pose, named_points(clip), "chain", 0, meshes=meshes, scale=1.0
-    )
+    moved = completed(clip, seen.pose, named_points(clip), "chain", 0, meshes=meshes, scale=1.0)
     return PlacedPoses(motion, moved.poses, _boxes(reference, motion))
 
 
@@ -83,7 +81,7 @@ def _at_own_place(
     turned = rotations.clone()
     fingers = [reference.body.joint(name) for name in _FINGERS]
     turned[:, fingers] = reference.rotations[fingers]
-    turned[:, 0] = _about("x", elevations) @ _about("y", -azimuths) @ rotations[:, 0]
+    turned[:, 0] = turns_about("x", elevations) @ turns_about("y", -azimuths) @ rotations[:, 0]
     distances = torch.tensor([view.distance for view in viewpoints]).float()
     places = distances[:, None] * reference.root_joint_m[None]
     motion = BodyMotion(turned, places)
@@ -112,8 +110,6 @@ def _boxes(
     body = reference.body
     with torch.no_grad():
         rest = body.rest(reference.shape).joints[0, 0]
-        vertices = body(
-            reference.shape, None, motion.rotations, motion.place_m - rest
-        ).vertices
+        vertices = body(reference.shape, None, motion.rotations, motion.place_m - rest).vertices
         pixels = reference.camera.project(vertices).pixels
     return torch.cat([pixels.amin(1), pixels.amax(1)], dim=1).double().numpy()

@@ -93,7 +93,7 @@ def sample_viewpoint(
         azimuth = (row + rng.uniform(-0.5, 0.5)) * 360 / AZIMUTH_BINS
         azimuth = low + (azimuth - low) % 360
         azimuth = min(azimuth, high) if azimuth - high < low + 360 - azimuth else low
-        start = np.floor(bottom / ELEVATION_BIN_DEG) * ELEVATION_BIN_DEG
+        start = float(bottom // ELEVATION_BIN_DEG) * ELEVATION_BIN_DEG
         elevation = start + (column + rng.random()) * ELEVATION_BIN_DEG
         elevation = float(np.clip(elevation, bottom, top))
     return Viewpoint(float(azimuth) % 360, float(elevation), float(rng.uniform(*ranges.distance)))

@@ -138,29 +138,30 @@ def viewpoint_lack(coverage: Coverage, ranges: CameraRanges, made: int) -> Float
 
 
 def pose_lack(coverage: Coverage, clusters: PoseClusters, made: int) -> Floats:
-    """(clusters,) how many of `made` pictures each pose cluster should get."""
+    """(clusters,) how many of `made` pictures each cluster should get, to be as often as asked."""
     members = np.bincount(clusters.members, minlength=len(clusters.centers))
-    return filled_up(coverage.poses, (members > 0).astype(float), made)
+    return filled_up(coverage.poses, members.astype(float), made)
 
 
-def filled_up(counts: Floats, allowed: Floats, made: int) -> Floats:
-    """Spread pictures so that allowed bins become as equal as they can, as water fills a ground.
+def filled_up(counts: Floats, wanted: Floats, made: int) -> Floats:
+    """Spread pictures so that bins come near to what is wanted, as water fills a ground.
 
     Args:
         counts: What is there.
-        allowed: 1 where something may be added, of the same shape.
+        wanted: Shares that are wanted, of the same shape; 0 where nothing may be added.
         made: How many pictures are added.
 
     Returns:
         How many each bin gets, not whole; their sum is `made`.
     """
-    heights = np.sort(counts[allowed > 0])
+    own = wanted > 0
+    widths, there = wanted[own], counts[own]
+    order = np.argsort(there / widths, kind="stable")
     level = 0.0
-    for number in range(1, len(heights) + 1):
-        level = (made + heights[:number].sum()) / number
-        if number == len(heights) or level <= heights[number]:
+    for number in range(1, len(order) + 1):
+        level = (made + there[order[:number]].sum()) / widths[order[:number]].sum()
+        if number == len(order) or level <= there[order[number]] / widths[order[number]]:
             break
-    added: Floats = np.clip(level - counts, 0, None) * (allowed > 0)
-    if not added.sum():
-        added = (allowed > 0).astype(float)
-    return np.asarray(added * made / added.sum())
+    added = np.zeros(counts.shape)
+    added[own] = np.clip(level * widths - there, 0, None)
+    return np.asarray(added)

@@ -200,9 +200,7 @@ def _sharpness(picture: Picture, mask: Mask) -> float:
     return float(edges[inside].var()) if inside.any() else 0.0
 
 
-def _resized(
-    values: Integers, share: float, size: tuple[int, int] | None = None
-) -> Picture:
+def _resized(values: Integers, share: float, size: tuple[int, int] | None = None) -> Picture:
     wide, tall = size or (
         max(1, round(values.shape[1] * share)), max(1, round(values.shape[0] * share)),
     )  # fmt: skip

@@ -183,14 +183,13 @@ class PictureMaker:
         window = crop_window(box, self._size)
         room = int(np.ceil(max(0, -min(window[:2]), max(window[2:]) - CANVAS_PX)))
         if room:
-            picture = cv2.copyMakeBorder(
-                picture, room, room, room, room, cv2.BORDER_REFLECT_101
-            )  # type: ignore[assignment]
+            picture = cv2.copyMakeBorder(picture, room, room, room, room, cv2.BORDER_REFLECT_101)  # type: ignore[assignment]
             mask = np.pad(mask, room)
         left, top, right, bottom = window
         shifted = (left + room, top + room, right + room, bottom + room)
         framing, inside = Framing(window, *self._size), Framing(shifted, *self._size)
-        shown = inside.picture(mask.astype(np.uint8)[..., None].repeat(3, axis=2) * 255)
+        drawn = np.asarray(255 * mask[..., None].repeat(3, axis=2), np.uint8)
+        shown = inside.picture(drawn)
         return MadePicture(
             inside.picture(np.ascontiguousarray(picture)), framing.pose(pose),
             shown[..., 0] > 127, way,

@@ -46,9 +46,7 @@ class TargetPoses:
         return len(self.names)
 
 
-def read_poses(
-    sources: Sequence[str], body: Body, on_progress: OnProgress = silent
-) -> TargetPoses:
+def read_poses(sources: Sequence[str], body: Body, on_progress: OnProgress = silent) -> TargetPoses:
     """Gather the poses of several sources.
 
     Args:
@@ -116,7 +114,7 @@ def _poses_of_file(path: Path, body: Body, on_progress: OnProgress) -> TargetPos
         )  # fmt: skip
         rotations = fitted.rotations[chosen]
     names = tuple(f"{path.name} {index}" for index in chosen.tolist())
-    return TargetPoses(_facing_ahead(rotations), names)
+    return TargetPoses(facing_ahead(rotations), names)
 
 
 def _spread(count: int) -> Floats:
@@ -125,7 +123,7 @@ def _spread(count: int) -> Floats:
     return chosen.astype(np.int64)
 
 
-def _facing_ahead(rotations: Tensor) -> Tensor:
+def facing_ahead(rotations: Tensor) -> Tensor:
     """Take out the root's turn about the vertical, and keep how it leans."""
     import torch
 
@@ -141,7 +139,8 @@ def describe_poses(body: Body, rotations: Tensor) -> Floats:
     """Describe poses by where neck, arms and legs are, seen from the hips.
 
     Args:
-        body: Of the layers REFERENCE_LAYERS; its mean shape is posed, so that people of any size compare.
+        body: Of the layers REFERENCE_LAYERS; its mean shape is posed, so that people of
+            any size compare.
         rotations: (P, J, 3, 3) local; the root's turn about the vertical does not count.
 
     Returns:
@@ -154,7 +153,7 @@ def describe_poses(body: Body, rotations: Tensor) -> Floats:
     rig = make_rig(body, list(range(POSE_SLICES["body"].stop)))
     moments, joints = rig.shaped(torch.zeros(SHAPE_COMPONENTS))
     with torch.no_grad():
-        turned = _facing_ahead(rotations)
+        turned = facing_ahead(rotations)
         world, placed = body.transforms(joints[None], turned)
         points = rig.points(rig.parts(moments, joints, world, placed))
     points = points - points[:, [8, 11]].mean(dim=1, keepdim=True)

@@ -16,7 +16,7 @@ import numpy as np
 from magicpose_cli.arrays import Picture
 from magicpose_cli.augmentation.camera_ranges import Viewpoint
 from magicpose_cli.body.cameras import Camera, camera_around
-from magicpose_cli.body.laid_motion import _about
+from magicpose_cli.body.laid_motion import turns_about
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,9 +99,7 @@ def render_views(
     return pictures
 
 
-def _standing(
-    person: RenderedPerson, rotations: Tensor, viewpoints: Sequence[Viewpoint]
-) -> Tensor:
+def _standing(person: RenderedPerson, rotations: Tensor, viewpoints: Sequence[Viewpoint]) -> Tensor:
     """(n, N, 3) vertices of people who stand on the floor, turned by their viewpoints."""
     import torch
 
@@ -109,7 +107,7 @@ def _standing(
 
     yaw = -np.radians([view.azimuth_deg for view in viewpoints])
     turned = rotations.clone()
-    turned[:, 0] = _about("y", yaw) @ rotations[:, 0]
+    turned[:, 0] = turns_about("y", yaw) @ rotations[:, 0]
     rest = person.joints[None]
     world, placed = person.body.transforms(rest, turned)
     matrices = skinning_matrices(rest, world, placed, torch.zeros(len(turned), 3))
@@ -118,9 +116,7 @@ def _standing(
     return vertices
 
 
-def _scene(
-    number: int, vertices: Tensor, viewpoint: Viewpoint, size: tuple[int, int]
-) -> Scene:
+def _scene(number: int, vertices: Tensor, viewpoint: Viewpoint, size: tuple[int, int]) -> Scene:
     """The place of this number, its camera directed at the person."""
     width, height = size
     view = {"elevation_deg": viewpoint.elevation_deg, "distance_m": 5.0 * viewpoint.distance}

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from magicpose_cli.arrays import Floats, Mask
+from magicpose_cli.arrays import Floats, Integers, Mask
 from magicpose_cli.body.layout import BODY_PARTS
 from magicpose_cli.body.reference_body import ReferenceBody
 from magicpose_cli.body.renderer import interpolate, rasterize, vertex_normals
@@ -103,9 +103,7 @@ def body_silhouette(reference: ReferenceBody, motion: BodyMotion, frame: int) ->
     return mask
 
 
-def _colors_seen(
-    reference: ReferenceBody, vertices: Tensor, matte: Matte
-) -> tuple[Floats, Mask]:
+def _colors_seen(reference: ReferenceBody, vertices: Tensor, matte: Matte) -> tuple[Floats, Mask]:
     """Colors (V, 3) in 0..255 of the vertices that the picture shows, and which these are."""
     from torch.nn.functional import normalize
 
@@ -123,7 +121,7 @@ def _colors_seen(
     return matte.foreground[y, x].astype(np.float64), np.asarray(seen)
 
 
-def _vertex_parts(faces: Floats, face_parts: Floats, count: int) -> Floats:
+def _vertex_parts(faces: Integers, face_parts: Integers, count: int) -> Integers:
     """(V,) the kind of part that a vertex belongs to; left and right are of one kind."""
     kinds = np.zeros(len(BODY_PARTS), np.int64)
     for number, name in enumerate(BODY_PARTS):
@@ -134,7 +132,7 @@ def _vertex_parts(faces: Floats, face_parts: Floats, count: int) -> Floats:
     return found
 
 
-def _filled(colors: Floats, seen: Mask, rest: Floats, parts: Floats) -> Floats:
+def _filled(colors: Floats, seen: Mask, rest: Floats, parts: Integers) -> Floats:
     """Give every vertex a color: its own, or that of the likest place that is seen."""
     if not seen.any():
         return np.full_like(colors, 128.0)

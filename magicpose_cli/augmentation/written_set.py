@@ -138,8 +138,7 @@ def write_labels(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, LABEL_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        {name: "" if row.get(name) is None else row[name] for name in LABEL_COLUMNS}
-        for row in rows
+        {name: "" if row.get(name) is None else row[name] for name in LABEL_COLUMNS} for row in rows
     )
     write_bytes(folder / LABELS_FILE, text.getvalue().encode())
 
@@ -162,8 +161,7 @@ def write_lists(
         lines = [f"{name} {names.numbers[person]}\n" for name, person in copied]
         made = (row["file"].removeprefix(f"{names.folder}/") for row in rows)
         lines += [
-            f"{name} {names.numbers[row['person']]}\n"
-            for name, row in zip(made, rows, strict=True)
+            f"{name} {names.numbers[row['person']]}\n" for name, row in zip(made, rows, strict=True)
         ]
         write_bytes(base / "list_train.txt", "".join(lines).encode())
         # Loaders want the other lists, too; the set's own go into their place.
