@@ -26,7 +26,7 @@ from magicpose_cli.augmentation.pose_library import (
     BUILT_IN,
     TargetPoses,
     describe_poses,
-    read_poses,
+    read_target_poses,
 )
 from magicpose_cli.augmentation.reid_data import PersonPicture
 from magicpose_cli.augmentation.seen_person import PersonFinder
@@ -42,7 +42,7 @@ class AugmentJob:
     """What is asked for.
 
     Attributes:
-        poses: "library" or paths; see `read_poses`.
+        poses: "library" or paths; see `read_target_poses`.
         cameras: Ranges as `parse_camera_ranges` reads them.
         per_person: Pictures to be made of each person.
         size: (width, height) of them in pixels.
@@ -110,7 +110,7 @@ class AugmentTools:
     @cached_property
     def poses(self) -> TargetPoses:
         """The asked poses."""
-        return read_poses(self.job.poses, self.finder.body)
+        return read_target_poses(self.job.poses, self.finder.body)
 
     @cached_property
     def clusters(self) -> PoseClusters:

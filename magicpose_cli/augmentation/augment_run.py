@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from magicpose_cli.arrays import Floats
 from magicpose_cli.augmentation.augment_job import AugmentJob, pictures_to_look_at
 from magicpose_cli.augmentation.coverage import (
     Coverage,
@@ -138,10 +139,8 @@ def augment_set(
     with writing(folder):
         _open_output(folder, job, read, kind, copies_data, overwrite)
     names, notes = names_for(read, kind)
-    chosen = {
-        person: pictures_to_look_at(own, job.settings.source.pictures_per_person)
-        for person, own in read.people.items()
-    }
+    most = job.settings.source.pictures_per_person
+    chosen = {person: pictures_to_look_at(own, most) for person, own in read.people.items()}
     work = folder / WORK_FOLDER
     looked = _each_person(
         work / "looked", list(chosen), workers, ("looking", on_progress),
@@ -151,26 +150,29 @@ def augment_set(
     _check_anybody(data, found)
     clusters = tools_of(job).clusters
     before = Coverage.of(job.ranges, len(clusters.centers), _cells(found))
-    viewpoints = poses = None
-    if job.settings.making.sampling == "fill":
-        count = job.per_person * len(chosen)
-        viewpoints = viewpoint_lack(before, job.ranges, count)
-        poses = pose_lack(before, clusters, count)
+    weights = _lacks(job, before, clusters, job.per_person * len(chosen))
     made = _each_person(
         work / "made", list(chosen), workers, ("people", on_progress),
-        lambda person: (make_person, job, looked[person], names, folder, viewpoints, poses),
+        lambda person: (make_person, job, looked[person], names, folder, *weights),
     )  # fmt: skip
     rows = [row for person in chosen for row in made[person]]
     kept = [row for row in rows if not row["reason"]]
     after = before.joined(Coverage.of(job.ranges, len(clusters.centers), _cells(kept)))
-    result = AugmentResult(
-        folder, rows, found, before, after, (*read.dropped, *notes), clusters, job
-    )
     with writing(folder):
         copied = _copy_data(folder, read, names) if copies_data else []
         write_labels(folder, kept)
         write_lists(folder, names, kept, copied, job.size)
-    return result
+    notes = (*read.dropped, *notes)
+    return AugmentResult(folder, rows, found, before, after, notes, clusters, job)
+
+
+def _lacks(
+    job: AugmentJob, before: Coverage, clusters: PoseClusters, count: int
+) -> tuple[Floats | None, Floats | None]:
+    """How often viewpoints and pose clusters are to be chosen; None for all alike."""
+    if job.settings.making.sampling == "uniform":
+        return None, None
+    return viewpoint_lack(before, job.ranges, count), pose_lack(before, clusters, count)
 
 
 def _check_outside(folder: Path, read: ReidData) -> None:
@@ -214,9 +216,9 @@ def _clear(folder: Path) -> None:
     """Remove what a former run has made here."""
     import shutil
 
-    from magicpose_cli.augmentation.written_set import COCO_FILE, LABELS_FILE, PICTURE_FOLDERS
+    from magicpose_cli.augmentation.written_set import COCO_FILE, LABELS_FILE, SET_FOLDERS
 
-    for name in (WORK_FOLDER, *(Path(own).parts[0] for own in PICTURE_FOLDERS.values())):
+    for name in (WORK_FOLDER, *(Path(own).parts[0] for own in SET_FOLDERS.values())):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (AUGMENT_FILE, LABELS_FILE, COCO_FILE, "report.html"):
         (folder / name).unlink(missing_ok=True)

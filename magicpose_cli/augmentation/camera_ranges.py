@@ -90,12 +90,12 @@ def sample_viewpoint(
     else:
         flat = weights.ravel() / weights.sum()
         row, column = np.unravel_index(int(rng.choice(flat.size, p=flat)), weights.shape)
-        azimuth = (row + rng.uniform(-0.5, 0.5)) * 360 / AZIMUTH_BINS
+        azimuth = float(row + rng.uniform(-0.5, 0.5)) * 360 / AZIMUTH_BINS
         azimuth = low + (azimuth - low) % 360
         azimuth = min(azimuth, high) if azimuth - high < low + 360 - azimuth else low
         start = float(bottom // ELEVATION_BIN_DEG) * ELEVATION_BIN_DEG
-        elevation = start + (column + rng.random()) * ELEVATION_BIN_DEG
-        elevation = float(np.clip(elevation, bottom, top))
+        elevation = start + float(column + rng.random()) * ELEVATION_BIN_DEG
+        elevation = min(max(elevation, bottom), top)
     return Viewpoint(float(azimuth) % 360, float(elevation), float(rng.uniform(*ranges.distance)))
 
 

@@ -21,7 +21,7 @@ from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.matte import SURE_MASK, person_mask, segment
 
-LIMB_HALF_WIDTH = 0.022  # of the person's height: well within clothes
+LIMB_HALF_SHARE = 0.022  # of the person's height: well within clothes
 MIN_PART_PX = 6
 COLOR_PARTS = ("head", "trunk", "legs")
 TRUNK_JOINTS_ASKED = ("right_shoulder", "left_shoulder", "left_hip", "right_hip")
@@ -174,7 +174,7 @@ def _part_region(pose: Pose, part: str) -> Integers:
     tall = max((y for _, y in joints.values()), default=1) - min(
         (y for _, y in joints.values()), default=0
     )
-    half = max(1, round(LIMB_HALF_WIDTH * tall))
+    half = max(1, round(LIMB_HALF_SHARE * tall))
     if part == "trunk":
         corners = [joints[name] for name in TRUNK_JOINTS_ASKED if name in joints]
         if len(corners) >= 3:

@@ -46,7 +46,9 @@ class TargetPoses:
         return len(self.names)
 
 
-def read_poses(sources: Sequence[str], body: Body, on_progress: OnProgress = silent) -> TargetPoses:
+def read_target_poses(
+    sources: Sequence[str], body: Body, on_progress: OnProgress = silent
+) -> TargetPoses:
     """Gather the poses of several sources.
 
     Args:

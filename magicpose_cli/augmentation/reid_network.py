@@ -13,7 +13,7 @@ from magicpose_cli.arrays import Floats, Integers, Pictures
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-WIDTHS = (24, 48, 96, 128)
+_WIDTHS = (24, 48, 96, 128)
 PEOPLE_PER_BATCH, PICTURES_OF_EACH = 8, 4
 LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING, MARGIN = 2e-3, 5e-4, 0.1, 0.3
 SHIFT_PX = 4  # at most, of pictures in training
@@ -118,7 +118,7 @@ def _network(people: int) -> nn.ModuleDict:
 
     layers: list[nn.Module] = []
     before = 3
-    for number, width in enumerate(WIDTHS):
+    for number, width in enumerate(_WIDTHS):
         stride = 2 if number < 3 else 1
         layers += [
             nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),

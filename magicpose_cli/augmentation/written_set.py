@@ -21,10 +21,11 @@ from magicpose_cli.augmentation.reid_names import (
     msmt_name,
 )
 from magicpose_cli.files import write_bytes
+from magicpose_cli.pose.files.layouts import COCO_17
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 
 LABELS_FILE, COCO_FILE = "labels.csv", "annotations.json"
-PICTURE_FOLDERS: dict[SetFormat, str] = {
+SET_FOLDERS: dict[SetFormat, str] = {
     "market1501": "bounding_box_train",
     "msmt17": "MSMT17_V1/train",
     "folders": "people",
@@ -32,11 +33,6 @@ PICTURE_FOLDERS: dict[SetFormat, str] = {
 }
 VIEW_CAMERAS = 4  # new cameras: front, left, back, right
 COCO_PERSON = 1
-COCO_17 = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-    "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
 LABEL_COLUMNS = (
     "file", "person", "camera", "source", "pose", "azimuth", "elevation", "distance", "seed",
     "way", "joints_found", "pose_error", "silhouette", "color_difference", "sharpness",
@@ -61,7 +57,7 @@ class SetNames:
     @property
     def folder(self) -> str:
         """Of the pictures, in the output's folder."""
-        return PICTURE_FOLDERS[self.format]
+        return SET_FOLDERS[self.format]
 
     def camera_for(self, azimuth_deg: float, own: int) -> int:
         """The camera of a made picture; own: that of its source."""
