@@ -13,7 +13,8 @@ from magicpose_cli.arrays import Floats, Integers, Pictures
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_WIDTHS = (24, 48, 96, 128)
+_WIDTHS = (16, 32, 64, 96)
+SEEN_HEIGHT_PX = 64  # pictures are halved until they are no taller: a network for a CPU
 PEOPLE_PER_BATCH, PICTURES_OF_EACH = 8, 4
 LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING, MARGIN = 2e-3, 5e-4, 0.1, 0.3
 SHIFT_PX = 4  # at most, of pictures in training
@@ -93,13 +94,13 @@ def train_and_test(
     rng = np.random.default_rng(seed)
     names, labels = np.unique(training.people, return_inverse=True)
     network = _network(len(names))
-    pictures = torch.from_numpy(training.pictures).permute(0, 3, 1, 2).contiguous()
+    pictures = _planes(training.pictures)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     network.train()
     for step in range(steps):
         rows = _batch(labels, len(names), rng)
-        batch = _changed(pictures[torch.from_numpy(rows)].float() / 255, rng)
+        batch = _changed(pictures[torch.from_numpy(rows)], rng)
         target = torch.from_numpy(labels[rows])
         feature, logits = _forward(network, batch)
         loss = torch.nn.functional.cross_entropy(logits, target, label_smoothing=LABEL_SMOOTHING)
@@ -120,11 +121,12 @@ def _network(people: int) -> nn.ModuleDict:
     before = 3
     for number, width in enumerate(_WIDTHS):
         stride = 2 if number < 3 else 1
-        layers += [
-            nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-            nn.Conv2d(width, width, 3, 1, 1, groups=4, bias=False), nn.BatchNorm2d(width),
-            nn.ReLU(),
-        ]  # fmt: skip
+        for source, step in ((before, stride), (width, 1)):
+            layers += [
+                nn.Conv2d(source, width, 3, step, 1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            ]
         before = width
     # Three stripes: what is worn above and below is told apart (Sun et al., PCB, ECCV 2018).
     layers += [nn.AdaptiveAvgPool2d((3, 1)), nn.Flatten(), nn.Linear(3 * before, 128)]
@@ -137,6 +139,17 @@ def _network(people: int) -> nn.ModuleDict:
 def _forward(network: nn.ModuleDict, batch: Tensor) -> tuple[Tensor, Tensor]:
     feature: Tensor = network["body"]((batch - 0.45) / 0.25)
     return feature, network["head"](network["neck"](feature))
+
+
+def _planes(pictures: Pictures) -> Tensor:
+    """(n, 3, h, w) in 0..1 of (n, H, W, 3) uint8, h at most SEEN_HEIGHT_PX."""
+    import torch
+    from torch.nn.functional import avg_pool2d
+
+    planes = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    while planes.shape[2] >= 2 * SEEN_HEIGHT_PX:
+        planes = avg_pool2d(planes, 2)
+    return planes.contiguous()
 
 
 def _batch(labels: Integers, people: int, rng: np.random.Generator) -> Integers:
@@ -193,8 +206,7 @@ def _features(network: nn.ModuleDict, pictures: ReidPictures) -> Floats:
     found = []
     with torch.no_grad():
         for start in range(0, len(pictures), 64):
-            part = torch.from_numpy(pictures.pictures[start : start + 64]).permute(0, 3, 1, 2)
-            batch = part.float() / 255
+            batch = _planes(pictures.pictures[start : start + 64])
             both = [network["neck"](_forward(network, b)[0]) for b in (batch, batch.flip(3))]
             found.append(normalize(both[0] + both[1], dim=1))
     features: Floats = torch.cat(found).double().numpy()
