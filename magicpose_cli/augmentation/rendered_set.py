@@ -59,7 +59,8 @@ def dress_person(seed: int) -> RenderedPerson:
     identity = sample_identity(body, np.random.default_rng([seed, PERSON_SEED]))
     rest = body.rest(identity.shape)
     surfaces = dressed(body, identity, rest.vertices, rest.joints[0], "full")
-    return RenderedPerson(body, identity.shape, SurfaceMesh.of(surfaces), rest.joints[0], seed)
+    mesh = SurfaceMesh.of(surfaces, body.joint_names)
+    return RenderedPerson(body, identity.shape, mesh, rest.joints[0], seed)
 
 
 def render_views(
