@@ -19,6 +19,7 @@ LAYERS = (  # each may import those before it, and itself
     {"dataset"},
     {"training"},
     {"evaluation"},
+    {"augmentation"},
     {"benchmarks"},
     {"cli"},
     {"__main__"},

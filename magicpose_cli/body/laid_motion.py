@@ -143,7 +143,7 @@ def facing_camera(motion: BodyMotion, reference: ReferenceBody, fps: float) -> B
 
 def turned_about_vertical(motion: BodyMotion, angle_rad: float) -> BodyMotion:
     """Turn the whole motion about the vertical through the root's first place."""
-    turn = _about("y", np.array([angle_rad]))[0]
+    turn = turns_about("y", np.array([angle_rad]))[0]
     start = motion.place_m[:1]
     return replace(
         motion,
@@ -248,7 +248,7 @@ def seen_from(
     frames = np.arange(len(motion.place_m))
     azimuth = np.radians(view.azimuth + 360 * view.orbit * frames / fps)
     elevation = np.full(len(frames), np.radians(view.elevation))
-    turn = _about("x", elevation) @ _about("y", -azimuth)
+    turn = turns_about("x", elevation) @ turns_about("y", -azimuth)
     arm = (turn @ (motion.place_m - pivot_m)[..., None])[..., 0]
     return replace(
         motion,
@@ -273,7 +273,7 @@ def _turned_roots(rotations: Tensor, turns: Tensor) -> Tensor:
     return turned
 
 
-def _about(axis: str, angles_rad: Floats) -> Tensor:
+def turns_about(axis: str, angles_rad: Floats) -> Tensor:
     """(F, 3, 3) rotations about one axis."""
     import torch
 

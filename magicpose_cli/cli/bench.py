@@ -264,6 +264,49 @@ def turn_command(
     _print(measured, as_json, print_turns)
 
 
+@app.command("augment")
+@with_exit_code
+@setting_options("model.name", "model.device")
+def augment_command(
+    people: Annotated[int, typer.Option(min=2, max=10_000, metavar="N",
+        help="Rendered people of the training set.")] = 100,
+    test_people: Annotated[int, typer.Option(min=2, max=10_000, metavar="N",
+        help="Others, for the test.")] = 50,
+    pictures: Annotated[int, typer.Option(min=2, max=1000, metavar="N",
+        help="Pictures of each in the training set.")] = 6,
+    made: Annotated[int, typer.Option(min=1, max=1000, metavar="N",
+        help="Pictures made of each.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, max=1_000_000, metavar="N",
+        help="Steps of each training.")] = 1500,
+    seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N",
+        help="Trainings of each set.")] = 3,
+    folder: Annotated[Path | None, typer.Option(metavar="FOLDER",
+        help="Keep the pictures here; a run that was stopped goes on.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    *,
+    typed: Typed,
+) -> None:  # fmt: skip
+    """Measure what `augment` brings to a re-identification network, on rendered people.
+
+    Example: `magicpose bench augment --people 20 --test-people 20 --steps 400 --model mini`
+    """
+    from magicpose_cli.benchmarks.augment_benchmark import BenchScale, measure_augmenting
+    from magicpose_cli.cli.bench_tables import print_augmenting
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.run.preflight import resolve_preset
+    from magicpose_cli.run.temporary import temporary_folder
+
+    scale = BenchScale(
+        people=people, test_people=test_people, pictures=pictures, made=made, steps=steps,
+        seeds=seeds,
+    )  # fmt: skip
+    preset = resolve_preset(None).with_options(**typed)
+    with temporary_folder() as own, shown(quiet) as on_progress:
+        measured = measure_augmenting(folder or own, scale, preset, on_progress)
+    _print(measured.as_dict() if as_json else measured, as_json, print_augmenting)
+
+
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it: matplotlib is there, the picture can be written."""
     from magicpose_cli.evaluation.extras import needed

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from magicpose_cli.benchmarks.augment_benchmark import AugmentBenchmark
     from magicpose_cli.benchmarks.clip_length import LengthResult
     from magicpose_cli.benchmarks.pose_benchmark import ErrorSpread, Exactness, PoseBenchmark
     from magicpose_cli.benchmarks.render_benchmark import RenderBenchmark
@@ -243,3 +244,21 @@ def _console(width: int = TABLE_WIDTH) -> Console:
     console = Console(highlight=False)
     console.width = max(console.width, width)  # a narrow terminal wraps, nothing is cut off
     return console
+
+
+def print_augmenting(measured: AugmentBenchmark) -> None:
+    """A row a training set, then the order that the paper finds."""
+    console = _console()
+    table = _table("training set", "pictures", "mAP\n%", "+-", "rank 1\n%")
+    for name, (mean, first, spread) in measured.means().items():
+        count = f"{measured.counts[name]:,}"
+        table.add_row(name, count, f"{mean:.1f}", f"{spread:.1f}", f"{first:.1f}")
+    console.print(table)
+    lines = [f"{text}: {'holds' if holds else 'no'}" for text, holds in measured.order().items()]
+    for name, totals in measured.made.items():
+        means = totals["kept_means"]
+        lines.append(
+            f"{name}: {totals['kept']} kept of {totals['made']}; pose error {means['pose_error']}, "
+            f"colors {means['color_difference']} CIEDE2000"
+        )
+    _say(console, lines)

@@ -22,6 +22,8 @@ COMMANDS = {  # in the order of --help, with the first sentence of each module's
     "presets": "List the shipped presets.",
     "dataset": "Make training data of VIDEOS: frames with their poses, cropped to the person and "
     "sorted out.",
+    "augment": "Draw each person of a re-identification set again, in poses and from cameras it "
+    "lacks.",
     "train": "Train MagicPose in its stages; the same command again goes on where it stopped.",
     "evaluate": "Measure generated pictures against the truth, as a table, JSON and a page.",
     "bench": "Measure the speed, memory and arithmetic of making frames; subcommands measure the "
