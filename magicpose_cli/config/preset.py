@@ -120,6 +120,18 @@ class ModelSettings(Section):
     """Another autoencoder to decode with, such as taesd: a folder or one file.
 
     Changes the result."""
+    motion_adapter: Annotated[NonEmpty | None, Option("--motion-adapter", MODEL, "NAME|PATH")] = (
+        None
+    )
+    """A motion module of AnimateDiff for Stable Diffusion 1.5, for steady frames: a name of the
+    catalog, a file or a folder.
+
+    Changes the result."""
+    steady: Annotated[Literal["auto", "off", "on"], Option("--steady", MODEL)] = "auto"
+    """Let frames attend to those around them, in windows of 16, so that they do not flicker; auto:
+    with --motion-adapter alone.
+
+    on takes the model's own motion adapter where none is named. Changes the result."""
     device: Annotated[NonEmpty, Option("--device", MODEL, "NAME")] = "auto"
     """auto (the GPU where there is one), cpu, cuda, cuda:N or mps."""
     dtype: Annotated[
@@ -138,6 +150,15 @@ class ModelSettings(Section):
     """The autoencoder a part at a time, for large pictures; auto: where memory is short."""
     quantize: Annotated[Literal["none", "int8", "fp8"], Option("--quantize", SPEED)] = "none"
     """Weights of the linear layers in 8 bits (torchao); costs quality."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether a motion adapter is asked for, named or the model's own."""
+        return self.steady == "on" or (self.steady == "auto" and self.motion_adapter is not None)
+
+    def makes_steady(self, has_adapter: bool) -> bool:
+        """Tell whether frames are steady with a model that has a motion adapter, or has none."""
+        return self.is_steady and (has_adapter or self.motion_adapter is not None)
 
 
 class SamplingSettings(Section):

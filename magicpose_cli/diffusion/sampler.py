@@ -12,7 +12,7 @@ left out at a cost is listed in `Acceleration`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_time
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
 
+    from magicpose_cli.diffusion.motion_module import MotionModule
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 _TIMESTEPS_PER_BATCH = 4  # that the appearance network reads in one batch
@@ -92,6 +93,8 @@ class Sampler:
             of the same reference and text.
         strength: Share of the steps that frames take which begin from a picture (as of img2img in
             diffusers).
+        steady: Whether the frames of a batch are one window of a clip, which the pipeline's motion
+            module sees together.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Sampler:
         compiled: bool = False,
         features: dict[float, ReferenceFeatures] | None = None,
         strength: float = 1.0,
+        steady: bool = False,
     ):
         self.steps = steps
         self.strength = strength
@@ -135,8 +139,10 @@ class Sampler:
         self._uncond_first: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last = _InputRecorder(self._unet.up_blocks[-1].resnets[-1])
         self._step = as_one_graph(self._whole) if compiled else self._whole
-        # a first step of its own would be a second graph, which costs more than it saves
-        self._shares_first = not compiled
+        self._motion: MotionModule | None = pipeline.motion if steady else None
+        # a first step of its own would be a second graph, which costs more than it saves; a motion
+        # module tells frames apart by their places, so that their unconditional rows differ
+        self._shares_first = not compiled and self._motion is None
 
     @torch.no_grad()
     def sample(
@@ -174,7 +180,8 @@ class Sampler:
         one_sample = start is None and len(noise) == 1
         deep: _DeepFeatures | None = None
         maps = pose_maps.to(self._device, self._dtype)
-        with self._attention, self._last_input_recorded(), self._hint(maps) as hint:
+        together = self._motion.together(len(maps)) if self._motion else nullcontext()
+        with self._attention, self._last_input_recorded(), together, self._hint(maps) as hint:
             for i, t in enumerate(timesteps):
                 noisy = scheduler.scale_model_input(x, t).to(self._dtype)
                 guided = self.guidance != 1.0 and self.acceleration.guided(skipped + i, count)

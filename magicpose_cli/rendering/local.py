@@ -14,6 +14,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
+from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
 from magicpose_cli.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
 class Renderer:
     """Draws one reference in any number of poses; what all frames share is computed once.
 
+    With the motion adapter of the pipeline each batch is a window of a clip, see `motion_windows`.
     With `sampling.start_from_warp` frames of batches that bring pictures to begin from begin there;
     without, such pictures are left unread. Frames of batches of pose maps alone begin from noise.
 
@@ -60,7 +62,12 @@ class Renderer:
             pipeline.scheduler = scheduler_by_name(sampling.scheduler, pipeline.scheduler)
         resolved = resolve_settings(preset, ModelDefaults.of(pipeline.config))
         self.steps, self.guidance = resolved.steps, resolved.guidance
-        self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
+        self._steady = pipeline.motion is not None
+        self.batch_size = (
+            FRAMES_TOGETHER
+            if self._steady
+            else preset.model.batch_size or batch_size_for(pipeline, width, height)
+        )
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short
         device = pipeline._execution_device.type
@@ -94,6 +101,7 @@ class Renderer:
                 ),
                 compiled=compiled == "on" or (compiled == "auto" and pays),
                 strength=strength,
+                steady=self._steady,
             )
 
     def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
@@ -114,7 +122,7 @@ class Renderer:
             Frames (n, H, W, 3) uint8 RGB.
 
         Raises:
-            DeviceError: Not even one frame fits the memory.
+            DeviceError: Not even one frame fits the memory, or not a whole window of steady ones.
         """
         frames = []
         start = 0
@@ -139,8 +147,8 @@ class Renderer:
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
-            if len(maps) == 1:
-                raise _no_room(error) from error
+            if len(maps) == 1 or self._steady:  # fewer frames together would be other frames
+                raise _no_room(error, steady=self._steady) from error
             return None
 
     def _make(self, maps: Pictures) -> Pictures:
@@ -296,10 +304,11 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
-def _no_room(error: BaseException) -> DeviceError:
+def _no_room(error: BaseException, *, steady: bool = False) -> DeviceError:
+    fewer = f"--steady off (steady frames are made {FRAMES_TOGETHER} at once)"
     return DeviceError(
-        f"out of memory on the device ({str(error).splitlines()[0]}); try --batch-size 1, "
-        "--preset lowvram or a smaller --size"
+        f"out of memory on the device ({str(error).splitlines()[0]}); try "
+        f"{fewer if steady else '--batch-size 1'}, --preset lowvram or a smaller --size"
     )
 
 
