@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
 
@@ -32,6 +33,8 @@ class MotionModule:
 
     Attributes:
         frames: How many rows of the denoiser's batch in a row are one clip; 0 leaves all as it is.
+        checkpointing: Whether a training keeps the layers' inputs alone, and runs them again for
+            the gradients.
 
     Raises:
         ValueError: The adapter is for another denoiser, or for windows of fewer frames.
@@ -50,6 +53,7 @@ class MotionModule:
             )
         self.adapter = adapter
         self.frames = 0
+        self.checkpointing = False
         places = _motion_places(unet)
         self._handles = [
             places[name].register_forward_hook(partial(self._run, layer))
@@ -79,7 +83,11 @@ class MotionModule:
         if not self.frames:
             return None
         hidden = output[0] if isinstance(output, tuple) else output
-        steadied: torch.Tensor = layer(hidden, num_frames=self.frames)
+        if self.checkpointing and torch.is_grad_enabled():
+            run = partial(layer, num_frames=self.frames)
+            steadied: torch.Tensor = checkpoint(run, hidden, use_reentrant=False)
+        else:
+            steadied = layer(hidden, num_frames=self.frames)
         if hidden.is_contiguous(memory_format=torch.channels_last):
             # or the convolutions behind would take other kernels, which round otherwise
             steadied = steadied.contiguous(memory_format=torch.channels_last)
