@@ -12,7 +12,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.errors import MagicPoseError, OutputError
+from magicpose_cli.errors import DetectionError, MagicPoseError, OutputError
 from magicpose_cli.files import content_hash
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
@@ -23,6 +23,7 @@ from magicpose_cli.motion.read_motion import (
     needs_target,
     read_motion,
 )
+from magicpose_cli.pose.face_crop import upright_face
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.camera_path import CameraPath, find_camera_path
@@ -44,6 +45,8 @@ from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import BackgroundWriter, prefetch
 from magicpose_cli.video import Sound, VideoWriter
 from magicpose_cli.video.write import PARTIAL_STEM
+
+_FACE_PX = 224  # side of the face that identity tokens are made of, as CLIP reads pictures
 
 
 def animate(
@@ -183,9 +186,22 @@ class _Job:
                 renderer = self.resources.renderer(self._network_preset).result()
             with self.timer("reference"):
                 picture = motion.framing.picture(self.picture)
-                size = renderer.set_reference(picture, self._network_preset, len(drawn))
+                size = renderer.set_reference(
+                    picture, self._network_preset, len(drawn), self._face()
+                )
         self.on_progress(Progress("model", 1, 1))
         return renderer, self._batches_of(drawn, size)
+
+    def _face(self) -> Picture | None:
+        """The reference's face, upright, where the settings ask for its identity and it is seen."""
+        if not self.preset.model.identity:
+            return None
+        path = Path(self.plan.reference)
+        try:
+            person = self.resources.people(path, self.picture, self.preset.motion)[0]
+        except DetectionError:
+            return None
+        return upright_face(self.picture, person, _FACE_PX)
 
     @property
     def _network_preset(self) -> Preset:

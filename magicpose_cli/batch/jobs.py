@@ -35,6 +35,7 @@ PATH_SETTINGS = (
     "model.embedding",
     "model.vae",
     "model.motion_adapter",
+    "model.identity_model",
 )
 """Settings that name a file or a folder, where they look like a path."""
 PATH_PATTERN = re.compile(r"/|\.(toml|safetensors|ckpt|th|pt|bin)(:[^:]*)?$")

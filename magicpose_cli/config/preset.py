@@ -132,6 +132,16 @@ class ModelSettings(Section):
     with --motion-adapter alone.
 
     on takes the model's own motion adapter where none is named. Changes the result."""
+    identity: Annotated[float, Option("--identity", MODEL, "SCALE")] = Field(0.0, ge=0, le=2)
+    """How much the reference's face counts beside the text in cross-attention of its own
+    (IP-Adapter); 0 is none, 0.6 is usual.
+
+    Changes the result. The face is cut out of the reference and turned upright."""
+    identity_model: Annotated[NonEmpty, Option("--identity-model", MODEL, "NAME|PATH")] = (
+        "ip-adapter-plus-face"
+    )
+    """IP-Adapter for --identity: a name of the catalog, a file or a folder, with its image encoder
+    beside it."""
     device: Annotated[NonEmpty, Option("--device", MODEL, "NAME")] = "auto"
     """auto (the GPU where there is one), cpu, cuda, cuda:N or mps."""
     dtype: Annotated[

@@ -65,6 +65,7 @@ def apply_model_settings(
     if settings.vae is not None:
         swap_decoder(pipeline, place_of(settings.vae))
     notes += _steady(pipeline, settings)
+    _identify(pipeline, settings)
     if device == "cpu":  # measured: 15 % faster than the default layout, 20 % in the autoencoder
         for part in (*(getattr(pipeline, name) for name in _TRAINED_NETWORKS), pipeline.vae):
             if part is not None:
@@ -81,6 +82,8 @@ def apply_model_settings(
     if offload != "none" and not device.startswith("cuda"):
         notes.append(f"model.offload = {offload} has no effect on {device}: it is for CUDA")
     elif offload != "none":
+        if pipeline.identity is not None:  # small, and no part that is moved
+            pipeline.identity.to(device, pipeline.unet.dtype)
         offload_parts(pipeline, offload, device)
     return notes
 
@@ -126,6 +129,17 @@ def _steady(pipeline: MagicPosePipeline, settings: ModelSettings) -> list[str]:
             "--motion-adapter takes one for models of Stable Diffusion 1.5's size"
         ]
     return []
+
+
+def _identify(pipeline: MagicPosePipeline, settings: ModelSettings) -> None:
+    """Give the pipeline the IP-Adapter that its settings ask for, or none."""
+    pipeline.identity = None
+    if settings.identity:
+        with quiet():
+            from magicpose_cli.diffusion.adapters.identity import load_identity_adapter
+
+        place = place_of(settings.identity_model)
+        pipeline.identity = load_identity_adapter(place, pipeline.unet, settings.identity)
 
 
 def swap_decoder(pipeline: MagicPosePipeline, place: Path) -> None:

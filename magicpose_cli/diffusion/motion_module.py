@@ -33,6 +33,7 @@ class MotionModule:
 
     Attributes:
         frames: How many rows of the denoiser's batch in a row are one clip; 0 leaves all as it is.
+        is_new: Whether the adapter changed nothing when it was put in, not being trained yet.
         checkpointing: Whether a training keeps the layers' inputs alone, and runs them again for
             the gradients.
 
@@ -54,6 +55,7 @@ class MotionModule:
         self.adapter = adapter
         self.frames = 0
         self.checkpointing = False
+        self.is_new = _changes_nothing(adapter)
         places = _motion_places(unet)
         self._handles = [
             places[name].register_forward_hook(partial(self._run, layer))
@@ -122,6 +124,13 @@ def new_motion_adapter(unet: UNet2DConditionModel) -> MotionAdapter:
         nn.init.zeros_(layer.proj_out.weight)
         nn.init.zeros_(layer.proj_out.bias)
     return adapter
+
+
+def _changes_nothing(adapter: MotionAdapter) -> bool:
+    """Whether all last projections are zero, as those of a new adapter are."""
+    layers = motion_layers(adapter).values()
+    weights = [weight for layer in layers for weight in layer.proj_out.parameters()]
+    return not any(weight.is_meta or bool(weight.any()) for weight in weights)
 
 
 def adapter_shape(unet: UNet2DConditionModel) -> dict[str, Any]:

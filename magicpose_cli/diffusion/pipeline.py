@@ -21,6 +21,7 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_ids
+from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
 from magicpose_cli.diffusion.motion_module import MotionModule
 from magicpose_cli.diffusion.motion_windows import blended, motion_windows
 from magicpose_cli.diffusion.sampler import Acceleration, Sampler
@@ -109,6 +110,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         )
         self.motion: MotionModule | None = None
         self.set_motion_adapter(motion_adapter)
+        self.identity: IdentityAdapter | None = None
         self.register_to_config(
             pose_canvas=pose_canvas,
             sample_size=sample_size,
@@ -220,6 +222,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_size: int | None = None,
         steady: bool = False,
+        identity_tokens: IdentityTokens | None = None,
         acceleration: Acceleration | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> torch.Tensor:
@@ -237,6 +240,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             batch_size: Frames denoised at once; never changes the result.
             steady: Whether the frames are a clip that the motion adapter holds together. They are
                 then made in the windows of `motion_windows`, whatever the batch's size.
+            identity_tokens: Of the reference's face, as the pipeline's `identity` reads them.
             acceleration: What to leave out for speed; nothing by default.
             callback_on_step_end: As in a call of the pipeline.
 
@@ -254,6 +258,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             guidance=config.default_guidance if guidance_scale is None else guidance_scale,
             acceleration=acceleration,
             steady=steady,
+            identity_tokens=identity_tokens,
         )
         count, size = len(pose_maps), batch_size or len(pose_maps)
         if steady:

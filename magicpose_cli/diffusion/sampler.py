@@ -29,6 +29,7 @@ from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_time
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
 
+    from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
     from magicpose_cli.diffusion.motion_module import MotionModule
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
@@ -95,6 +96,8 @@ class Sampler:
             diffusers).
         steady: Whether the frames of a batch are one window of a clip, which the pipeline's motion
             module sees together.
+        identity_tokens: Of the reference's face, as the pipeline's `identity` reads them; None is
+            the denoiser without them.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Sampler:
         features: dict[float, ReferenceFeatures] | None = None,
         strength: float = 1.0,
         steady: bool = False,
+        identity_tokens: IdentityTokens | None = None,
     ):
         self.steps = steps
         self.strength = strength
@@ -139,7 +143,13 @@ class Sampler:
         self._uncond_first: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last = _InputRecorder(self._unet.up_blocks[-1].resnets[-1])
         self._step = as_one_graph(self._whole) if compiled else self._whole
-        self._motion: MotionModule | None = pipeline.motion if steady else None
+        motion: MotionModule | None = pipeline.motion if steady else None
+        self._motion = None if motion is None or motion.is_new else motion
+        self._identity_adapter: IdentityAdapter | None = None
+        self._tokens: list[torch.Tensor] = []
+        if identity_tokens is not None:
+            self._identity_adapter = pipeline.identity
+            self._tokens = [part.to(self._device, self._dtype) for part in identity_tokens]
         # a first step of its own would be a second graph, which costs more than it saves; a motion
         # module tells frames apart by their places, so that their unconditional rows differ
         self._shares_first = not compiled and self._motion is None
@@ -181,7 +191,10 @@ class Sampler:
         deep: _DeepFeatures | None = None
         maps = pose_maps.to(self._device, self._dtype)
         together = self._motion.together(len(maps)) if self._motion else nullcontext()
-        with self._attention, self._last_input_recorded(), together, self._hint(maps) as hint:
+        adapter = self._identity_adapter
+        faces = nullcontext() if adapter is None else adapter.attending()
+        recorded = self._last_input_recorded()
+        with self._attention, recorded, together, faces, self._hint(maps) as hint:
             for i, t in enumerate(timesteps):
                 noisy = scheduler.scale_model_input(x, t).to(self._dtype)
                 guided = self.guidance != 1.0 and self.acceleration.guided(skipped + i, count)
@@ -232,7 +245,7 @@ class Sampler:
         """The guided first step from one noise: its unconditional rows are all the same."""
         if self._uncond_first is None:
             self._attention.attending = 0
-            self._uncond_first = self._denoise(noisy[:1], t, self._texts[1][:1])
+            self._uncond_first = self._denoise(noisy[:1], t, self._texts[1][:1], bare=True)
         prediction, deep = self._step(noisy, t, hint, False)
         bare, bare_hidden = (
             None if rows is None else rows.expand(len(noisy), -1, -1, -1)
@@ -250,12 +263,17 @@ class Sampler:
         text: torch.Tensor,
         down: Any = None,
         mid: Any = None,
+        *,
+        bare: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The denoiser's prediction and, where steps are cached, what enters its last layer."""
+        """The denoiser's prediction and, where steps are cached, what enters its last layer.
+
+        bare: whether all rows are unconditional; else those behind as many with a reference.
+        """
         prediction = self._unet(
             noisy,
             t,
-            text,
+            self._with_identity(text, bare=bare),
             down_block_additional_residuals=down,
             mid_block_additional_residual=mid,
             return_dict=False,
@@ -282,6 +300,7 @@ class Sampler:
         hidden = torch.cat([deep.hidden[: len(noisy)], unet.conv_in(noisy) + pose], dim=1)
         hidden = self._last.layer(hidden, embedded)
         if attentions := getattr(block, "attentions", None):
+            text = self._with_identity(text)
             hidden = attentions[-1](hidden, encoder_hidden_states=text, return_dict=False)[0]
         prediction: torch.Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
         return prediction
@@ -289,6 +308,15 @@ class Sampler:
     def _text(self, frames: int, guided: bool) -> torch.Tensor:
         texts = self._texts if guided else self._texts[:1]
         return torch.cat([text.expand(frames, -1, -1) for text in texts])
+
+    def _with_identity(self, text: torch.Tensor, *, bare: bool = False) -> Any:
+        """The text as the denoiser takes it: alone, or with the tokens of the face beside it."""
+        if not self._tokens:
+            return text
+        shown, absent = self._tokens
+        seen = 0 if bare else self._attention.attending or 0
+        parts = [shown.expand(seen, -1, -1), absent.expand(len(text) - seen, -1, -1)]
+        return text, [torch.cat(parts)]
 
     @contextmanager
     def _last_input_recorded(self) -> Iterator[None]:

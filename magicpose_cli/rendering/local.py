@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from magicpose_cli.config.preset import ModelSettings, Preset
+    from magicpose_cli.diffusion.adapters.identity import IdentityTokens
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 
@@ -44,10 +45,16 @@ class Renderer:
         reference: (H, W, 3) uint8 RGB of the network's size.
         preset: All settings.
         frames: How many frames there will be, which decides whether compiling pays.
+        face: The reference's face, upright, for models with identity tokens.
     """
 
     def __init__(
-        self, pipeline: MagicPosePipeline, reference: Picture, preset: Preset, frames: int = 0
+        self,
+        pipeline: MagicPosePipeline,
+        reference: Picture,
+        preset: Preset,
+        frames: int = 0,
+        face: Picture | None = None,
     ):
         import torch
 
@@ -102,7 +109,18 @@ class Renderer:
                 compiled=compiled == "on" or (compiled == "auto" and pays),
                 strength=strength,
                 steady=self._steady,
+                identity_tokens=self._identity_tokens(face),
             )
+
+    def _identity_tokens(self, face: Picture | None) -> IdentityTokens | None:
+        """Read the face, where the pipeline has an adapter for it."""
+        adapter = self.pipeline.identity
+        if adapter is None:
+            return None
+        if face is None:
+            self.notes.append("identity: no face is seen in the reference; it is left out")
+            return None
+        return adapter.tokens(_resized(face, adapter.picture_size))
 
     def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
         """`make` for each of many batches, in order."""
@@ -176,10 +194,12 @@ class LocalRenderer:
         self._pipeline = load_model(preset, self._loading_notes)
         self._scheduler = self._pipeline.scheduler
 
-    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+    def set_reference(
+        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+    ) -> int:
         """Take a reference; the model's own scheduler is back where none is asked for."""
         self._pipeline.scheduler = self._scheduler
-        self._renderer = Renderer(self._pipeline, reference, preset, frames)
+        self._renderer = Renderer(self._pipeline, reference, preset, frames, face)
         self.notes = self._renderer.notes
         self.notes += self._loading_notes
         return self._renderer.batch_size
@@ -276,6 +296,15 @@ def frames_at_once(cells: float, free: int | None) -> int:
     else:
         fitting = 0.6 * free / (FRAME_BYTES * cells / FRAME_CELLS)
     return max(1, min(_MAX_FRAMES_AT_ONCE, int(fitting)))
+
+
+def _resized(face: Picture, side: int) -> Picture:
+    """Bring a square picture to another side in pixels."""
+    from PIL import Image
+
+    if len(face) == side:
+        return face
+    return np.array(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def _to_tensor(pictures: Pictures) -> torch.Tensor:

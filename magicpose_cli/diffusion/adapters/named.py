@@ -65,7 +65,8 @@ def files_of(model: ModelSettings) -> list[Path]:
     of a LoRA of peft. Of a folder, which might be any, only what may be of a model is listed.
     """
     adapter = model.motion_adapter if model.is_steady else None
-    plain = [place_of(text) for text in (model.base, model.vae, adapter) if text is not None]
+    face = model.identity_model if model.identity else None
+    plain = [place_of(text) for text in (model.base, model.vae, adapter, face) if text is not None]
     named = plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
     files = []
     for place in named:
