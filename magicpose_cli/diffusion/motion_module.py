@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -96,7 +97,7 @@ class MotionModule:
         return (steadied, *output[1:]) if isinstance(output, tuple) else steadied
 
 
-def motion_layers(adapter: MotionAdapter) -> dict[str, nn.Module]:
+def motion_layers(adapter: MotionAdapter) -> dict[str, AnimateDiffTransformer3D]:
     """List the layers of an adapter by their names in it."""
     blocks = {f"{side}.{i}": block for side in ("down_blocks", "up_blocks")
               for i, block in enumerate(getattr(adapter, side))}  # fmt: skip

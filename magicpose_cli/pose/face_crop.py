@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import Picture, Points
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.keypoints import Pose
 
 _PLACES = np.array([(0.36, 0.44), (0.64, 0.44), (0.5, 0.58), (0.39, 0.72), (0.61, 0.72)])
@@ -38,7 +38,7 @@ def upright_face(picture: Picture, pose: Pose, side: int) -> Picture | None:
     return turned.astype(np.uint8, copy=False)
 
 
-def _similarity(source: Points, target: Points) -> Points:
+def _similarity(source: Floats, target: Floats) -> Floats:
     """The (2, 3) matrix of turn, scale and shift that brings points nearest to others."""
     x, y = source.T
     one, zero = np.ones_like(x), np.zeros_like(x)

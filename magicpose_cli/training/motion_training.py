@@ -47,7 +47,7 @@ class MotionTraining(nn.Module):
             frames=frames,
         )
         error = (predicted.float() - wanted).unflatten(0, (-1, frames))
-        loss = error.square().mean()
+        loss: Tensor = error.square().mean()
         if self._change_weight:
             loss = loss + self._change_weight * F.mse_loss(error[:, 1:], error[:, :-1])
         return loss

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ _EXPECTED = (
     "or a folder of a MotionAdapter as diffusers saves it"
 )
 _ORIGINAL_HEADS = 8  # of every motion module that AnimateDiff's authors released
-_RENAMED = {
+_RENAMED: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"\.temporal_transformer\.": ".",
     r"\.attention_blocks\.(\d)\.": lambda m: f".attn{int(m[1]) + 1}.",
     r"\.norms\.(\d)\.": lambda m: f".norm{int(m[1]) + 1}.",
