@@ -8,7 +8,7 @@ import numpy as np
 from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.keypoints import Pose
 
-_PLACES = np.array([(0.36, 0.44), (0.64, 0.44), (0.5, 0.58), (0.39, 0.72), (0.61, 0.72)])
+_PLACES: Floats = np.array([(0.36, 0.44), (0.64, 0.44), (0.5, 0.58), (0.39, 0.72), (0.61, 0.72)])
 """Where eyes, nose and corners of the mouth go, as shares of the side: the whole head is seen."""
 _PARTS = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
 _MIN_SPAN_PX = 4.0  # between the eyes in the picture; less shows nobody
@@ -29,7 +29,7 @@ def upright_face(picture: Picture, pose: Pose, side: int) -> Picture | None:
     found = np.stack([pose.face[part].mean(0) for part in _PARTS]).astype(np.float64)
     if not np.isfinite(found).all() or np.linalg.norm(found[1] - found[0]) < _MIN_SPAN_PX:
         return None
-    matrix = _similarity(found, side * _PLACES)
+    matrix = _similarity(found, _PLACES * float(side))
     shrinks = np.hypot(matrix[0, 0], matrix[1, 0]) < 1
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     turned = cv2.warpAffine(

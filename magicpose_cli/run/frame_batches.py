@@ -76,6 +76,8 @@ class FrameBatches:
             yield from zip(self.finished[first:], made, strict=True)
             return
         windows = self.windows[first:]
+        if not windows:
+            return
         parts = zip(finished_frames(windows), blended(windows, made), strict=True)
         for at, (part, frames) in enumerate(parts, first):
             if at >= done:

@@ -12,7 +12,7 @@ import torch
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline, read_index
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.sampler import reference_features
+from magicpose_cli.diffusion.reference_features import reference_features
 from magicpose_cli.doctor import machine
 from magicpose_cli.doctor.estimate import estimate, network_of, reference_elements
 from magicpose_cli.doctor.examine import examine
