@@ -260,13 +260,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             steady=steady,
             identity_tokens=identity_tokens,
         )
-        count, size = len(pose_maps), batch_size or len(pose_maps)
-        if steady:
-            if self.motion is None:
-                raise ModelError("steady: this model has no motion adapter; set one before")
-            parts = motion_windows(count)
-        else:
-            parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+        parts = self._batches(len(pose_maps), batch_size, steady)
         with self.progress_bar(total=len(self.scheduler.timesteps) * len(parts)) as progress:
 
             def on_step(i: int, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -281,10 +275,16 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
                 rows = slice(part.start, part.stop)
                 noise = latents[rows] if len(latents) > 1 else None
                 done.append(sampler.sample(pose_maps[rows], noise, on_step))
-        if steady:
-            joined = blended(parts, (part.cpu().numpy() for part in done))
-            return torch.cat([torch.from_numpy(part) for part in joined]).to(done[0].device)
-        return torch.cat(done)
+        return _joined(parts, done) if steady else torch.cat(done)
+
+    def _batches(self, frames: int, size: int | None, steady: bool) -> list[range]:
+        """Which frames are denoised at once. Raises ModelError for steady ones without adapter."""
+        if not steady:
+            length = size or frames
+            return [range(i, min(i + length, frames)) for i in range(0, frames, length)]
+        if self.motion is None:
+            raise ModelError("steady: this model has no motion adapter; set one before")
+        return motion_windows(frames)
 
     def initial_noise(
         self, height: int, width: int, generator: torch.Generator | None = None
@@ -342,3 +342,9 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         if self.vae is None:
             raise ModelError("this model folder has no vae: add one (models convert --base SD15)")
         return self.vae
+
+
+def _joined(windows: Sequence[range], done: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Latents of all frames out of those of overlapping windows."""
+    parts = blended(windows, (part.cpu().numpy() for part in done))
+    return torch.cat([torch.from_numpy(part) for part in parts]).to(done[0].device)

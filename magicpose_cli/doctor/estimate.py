@@ -65,6 +65,22 @@ def network_of(folder: Path) -> NetworkWeights:
     return NetworkWeights(sum(counts.values()), linear, max(counts.values(), default=0))
 
 
+def _parts_of(
+    folder: Path, index: dict[str, Any], vae: Path | None, motion: Path | None
+) -> dict[str, NetworkWeights]:
+    """Weights of a model's parts, of another autoencoder and of a motion adapter."""
+    parts = {
+        name: network_of(folder / name)
+        for name in ("unet", "appearance_unet", "pose_controlnet", "vae", "text_encoder")
+        if index.get(name) not in (None, [None, None])
+    }
+    if vae is not None:
+        parts["other vae"] = network_of(vae)
+    if motion is not None:
+        parts["motion_adapter"] = _motion_weights(motion)
+    return parts
+
+
 def _motion_weights(place: Path) -> NetworkWeights:
     """Of a motion adapter; of a file that is no safetensors its size in half precision is taken."""
     if place.is_dir():
@@ -110,15 +126,9 @@ def estimate(
     Raises:
         OSError: The folder is incomplete; or ValueError or LookupError.
     """
-    parts = {
-        name: network_of(folder / name)
-        for name in ("unet", "appearance_unet", "pose_controlnet", "vae", "text_encoder")
-        if index.get(name) not in (None, [None, None])
-    }
-    if vae is not None:
-        parts["other vae"] = network_of(vae)
-    if steady:
-        parts["motion_adapter"] = _motion_weights(motion_adapter or folder / "motion_adapter")
+    parts = _parts_of(
+        folder, index, vae, (motion_adapter or folder / "motion_adapter") if steady else None
+    )
     width = _BYTES[dtype]
     sizes = {name: part.count * width for name, part in parts.items()}
     if quantize != "none":

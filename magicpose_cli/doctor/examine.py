@@ -138,9 +138,7 @@ def _used(preset: Preset) -> Iterator[Finding]:
         yield Finding(kind, str(path))
     yield from _options(model, device)
     steady = model.makes_steady(has_part(index, "motion_adapter"))
-    if model.is_steady:
-        lack = "" if steady else ", but the model has no motion adapter: frames are made one by one"
-        yield Finding("steady", f"on{lack}", {"on": steady})
+    yield from _extras(model, steady)
     detector = pick_detector(preset.motion.detector)
     yield Finding("detector", detector)
     if lack := lacks(detector):
@@ -240,6 +238,15 @@ def _options(model: ModelSettings, device: str) -> Iterator[Finding]:
     if model.offload != "none":
         effect = "" if device.startswith("cuda") else " (no effect: it is for CUDA)"
         yield Finding("offload", f"{model.offload}{effect}")
+
+
+def _extras(model: ModelSettings, steady: bool) -> Iterator[Finding]:
+    """What frames are made with beside the three networks. steady: whether there is an adapter."""
+    if model.is_steady:
+        lack = "" if steady else ", but the model has no motion adapter: frames are made one by one"
+        yield Finding("steady", f"on{lack}", {"on": steady})
+    if model.identity:
+        yield Finding("identity", f"{model.identity:g}", {"scale": model.identity})
 
 
 def _check_scheduler(name: str | None, folder: Path, index: dict[str, Any]) -> None:

@@ -73,7 +73,7 @@ class Renderer:
         self.batch_size = (
             FRAMES_TOGETHER
             if self._steady
-            else preset.model.batch_size or batch_size_for(pipeline, width, height)
+            else preset.model.batch_size or (batch_size_for(pipeline, width, height))
         )
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short

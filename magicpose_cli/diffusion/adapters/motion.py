@@ -105,6 +105,7 @@ def plan_motion_adapter(
         "motion_max_seq_length": tables[0].shape[1] if tables else MOST_POSITIONS,
         "use_motion_mid_block": any(key.startswith("mid_block.") for key in named),
         "motion_transformer_layers_per_block": _depth(named),
+        "motion_transformer_layers_per_mid_block": _depth(named),
     }
     _check_widths(named, config, at)
     try:
@@ -113,6 +114,17 @@ def plan_motion_adapter(
     except unreadable() as error:
         reason = " ".join(str(error).split())[:120]
         raise ModelError(f"{at}: cannot be built ({reason}); {_EXPECTED}") from error
+    _check_complete(named, adapter, at)
+    if not holds_windows(adapter):
+        raise ModelError(
+            f"{at}: tells {positions_of(adapter)} frames apart; expected at least {FRAMES_TOGETHER}"
+        )
+    return config, named
+
+
+def _check_complete(named: Mapping[str, torch.Tensor], adapter: MotionAdapter, at: str) -> None:
+    """ModelError for a weight that is unknown, lacking or of another shape."""
+    has_positions = any(key.endswith("pos_embed.pe") for key in named)
     wanted = {key: tensor.shape for key, tensor in adapter.state_dict().items()}
     if unknown := sorted(named.keys() - wanted.keys()):
         raise ModelError(
@@ -120,7 +132,9 @@ def plan_motion_adapter(
             f"module ({unknown[0][:120]}, ...); {_EXPECTED}"
         )
     lacking = sorted(
-        key for key in wanted.keys() - named.keys() if tables or not key.endswith("pos_embed.pe")
+        key
+        for key in wanted.keys() - named.keys()
+        if has_positions or not key.endswith("pos_embed.pe")
     )
     if lacking:
         raise ModelError(
@@ -133,11 +147,6 @@ def plan_motion_adapter(
                 f"{at}: {key} is {list(tensor.shape)}, this model's motion module has "
                 f"{list(wanted[key])}; {_EXPECTED}"
             )
-    if not holds_windows(adapter):
-        raise ModelError(
-            f"{at}: tells {positions_of(adapter)} frames apart; expected at least {FRAMES_TOGETHER}"
-        )
-    return config, named
 
 
 def _by_names_of_diffusers(state: Mapping[str, torch.Tensor], at: str) -> dict[str, torch.Tensor]:
