@@ -261,13 +261,25 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             identity_tokens=identity_tokens,
         )
         parts = self._batches(len(pose_maps), batch_size, steady)
+        done = self._sampled(sampler, latents, pose_maps, parts, callback_on_step_end)
+        return _joined(parts, done) if steady else torch.cat(done)
+
+    def _sampled(
+        self,
+        sampler: Sampler,
+        latents: torch.Tensor,
+        pose_maps: torch.Tensor,
+        parts: Sequence[range],
+        callback: StepCallback | None,
+    ) -> list[torch.Tensor]:
+        """Sample the frames of each part, with a bar that counts all steps."""
         with self.progress_bar(total=len(self.scheduler.timesteps) * len(parts)) as progress:
 
             def on_step(i: int, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
                 progress.update()
-                if callback_on_step_end is None:
+                if callback is None:
                     return x
-                taken = callback_on_step_end(self, i, t, {"latents": x})
+                taken = callback(self, i, t, {"latents": x})
                 return (taken or {}).get("latents", x)
 
             done = []
@@ -275,7 +287,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
                 rows = slice(part.start, part.stop)
                 noise = latents[rows] if len(latents) > 1 else None
                 done.append(sampler.sample(pose_maps[rows], noise, on_step))
-        return _joined(parts, done) if steady else torch.cat(done)
+        return done
 
     def _batches(self, frames: int, size: int | None, steady: bool) -> list[range]:
         """Which frames are denoised at once. Raises ModelError for steady ones without adapter."""

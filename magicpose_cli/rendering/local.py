@@ -70,11 +70,9 @@ class Renderer:
         resolved = resolve_settings(preset, ModelDefaults.of(pipeline.config))
         self.steps, self.guidance = resolved.steps, resolved.guidance
         self._steady = pipeline.motion is not None
-        self.batch_size = (
-            FRAMES_TOGETHER
-            if self._steady
-            else preset.model.batch_size or (batch_size_for(pipeline, width, height))
-        )
+        self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
+        if self._steady:
+            self.batch_size = FRAMES_TOGETHER
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short
         device = pipeline._execution_device.type
@@ -85,11 +83,8 @@ class Renderer:
                 f"start_from_warp: {strength:g} of {self.steps} steps is rounded to all of them, "
                 "so that frames begin from almost pure noise; take more --steps"
             )
-        pays = (
-            device == "cuda"
-            and preset.model.offload == "none"
-            and frames * self.steps >= _COMPILED_FROM
-        )
+        is_long = frames * self.steps >= _COMPILED_FROM
+        pays = device == "cuda" and preset.model.offload == "none" and is_long
         compiled = preset.model.compile
         with memory_explained():
             reference_latents = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
