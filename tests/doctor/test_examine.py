@@ -80,8 +80,9 @@ def test_a_motion_adapter_adds_its_weights_and_takes_a_window_at_once(mini, tmp_
 
 
 def test_a_model_without_a_motion_adapter_is_told():
-    found = {f.name: f for f in examine(Preset().with_options(
-        model__name="mini", model__device="cpu", model__steady="on")).sections["preset"]}  # fmt: skip
+    settings = {"model__name": "mini", "model__device": "cpu", "model__steady": "on"}
+    examined = examine(Preset().with_options(**settings))
+    found = {finding.name: finding for finding in examined.sections["preset"]}
     assert "has no motion adapter" in found["steady"].value
     assert not found["steady"].facts["on"]
 
