@@ -86,11 +86,14 @@ class MotionModule:
         if not self.frames:
             return None
         hidden = output[0] if isinstance(output, tuple) else output
+        # torch's group norm ends the process in a backward pass over channels-last frames that need
+        # no gradient themselves, such as those of a frozen denoiser
+        frames = hidden.contiguous()
         if self.checkpointing and torch.is_grad_enabled():
             run = partial(layer, num_frames=self.frames)
-            steadied: torch.Tensor = checkpoint(run, hidden, use_reentrant=False)
+            steadied: torch.Tensor = checkpoint(run, frames, use_reentrant=False)
         else:
-            steadied = layer(hidden, num_frames=self.frames)
+            steadied = layer(frames, num_frames=self.frames)
         if hidden.is_contiguous(memory_format=torch.channels_last):
             # or the convolutions behind would take other kernels, which round otherwise
             steadied = steadied.contiguous(memory_format=torch.channels_last)
