@@ -84,6 +84,16 @@ def test_a_new_adapter_changes_no_bit(tiny, layout, acceleration):
     assert torch.equal(sampled(tiny, steady=True, acceleration=acceleration), former)
 
 
+def test_channels_last_frames_have_gradients(tiny):
+    """torch's group norm would end the process, were they given to it as they are."""
+    unet = tiny.unet.requires_grad_(False).to(memory_format=torch.channels_last)
+    adapter = moving_adapter(unet).requires_grad_(True)
+    motion = MotionModule(unet, adapter)
+    with motion.together(3):
+        unet(torch.randn(3, 4, 8, 8), 500, torch.randn(3, 7, 16)).sample.square().mean().backward()
+    assert all(weight.grad is not None for weight in adapter.parameters())
+
+
 def test_off_is_off(tiny):
     former = sampled(tiny, steady=False)
     names = list(tiny.unet.state_dict())
