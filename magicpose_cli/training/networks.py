@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -48,6 +47,7 @@ class Networks(nn.Module):
         input_convs: Of the model of half the size that these networks have grown from, if any.
         text: Embedding (1, tokens, width) of the empty prompt.
         motion_adapter: Layers that attend along time; None in a model without.
+        motion: The same at work in the denoiser.
         sqrt_alphas_cumprod: How much of the clean latents is in noisy ones, by timestep.
         sqrt_one_minus_alphas_cumprod: How much noise is in them, by timestep.
     """
@@ -89,15 +89,14 @@ class Networks(nn.Module):
         noise_share = (1 - alphas).sqrt()
         self.register_buffer("sqrt_one_minus_alphas_cumprod", noise_share, persistent=False)
         self.motion_adapter = None
-        self._motion: MotionModule | None = None
+        self.motion: MotionModule | None = None
         self._reader = ReferenceAttention(self.unet).__enter__()
         self._writer = ReferenceAttention(self.appearance_unet).__enter__()
 
     def add_motion_adapter(self, adapter: MotionAdapter) -> None:
         """Put layers into the denoiser that attend along time, where films are predicted."""
         self.motion_adapter = adapter
-        self._motion = MotionModule(self.unet, adapter)
-        self._motion.checkpointing = bool(self.unet.is_gradient_checkpointing)
+        self.motion = MotionModule(self.unet, adapter)
 
     def forward(
         self,
@@ -143,10 +142,9 @@ class Networks(nn.Module):
             bare = (0, 0) * 3 + (0, batch - some)  # no residuals for the rest
             residuals["down_block_additional_residuals"] = [F.pad(r, bare) for r in down]
             residuals["mid_block_additional_residual"] = F.pad(mid, bare)
-        together = self._motion.together(frames) if self._motion else nullcontext()
-        text = self.text.expand(batch, -1, -1)
-        with together:
-            predicted: Tensor = self.unet(noisy, t, text, **residuals).sample
+        if self.motion is not None:  # what is run again for the gradients has to see it, too
+            self.motion.frames = frames
+        predicted: Tensor = self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
         return predicted
 
     def forget(self) -> None:
@@ -206,7 +204,12 @@ class Networks(nn.Module):
             self.pose_controlnet.load_state_dict(_pose_network_of(self.unet, self.pose_controlnet))
 
     def pipeline(self) -> MagicPosePipeline:
-        """Make a pipeline of the same parts, for sample sheets; its settings are the defaults."""
+        """Make a pipeline of the same parts, for sample sheets; its settings are the defaults.
+
+        It makes frames one by one.
+        """
+        if self.motion is not None:
+            self.motion.frames = 0
         return MagicPosePipeline(
             **{name: self.part(name) for name in NETWORK_NAMES}, scheduler=deepcopy(self.scheduler),
             vae=self.vae,
@@ -234,6 +237,8 @@ def build_networks(recipe: Recipe) -> Networks:
             networks.part(name).enable_gradient_checkpointing()
     if networks.motion_adapter is None and recipe.learns_motion(tuple(recipe.stages)):
         networks.add_motion_adapter(new_motion_adapter(networks.unet))
+    if networks.motion is not None:
+        networks.motion.checkpointing = recipe.gradient_checkpointing
     return networks
 
 

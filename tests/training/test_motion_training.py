@@ -86,8 +86,11 @@ def test_a_few_steps_lower_the_loss_of_a_batch(recipe, source):
 
 def test_gradient_checkpointing_changes_no_gradient(recipe, source):
     found = []
+    network = recipe.model.network.model_copy(update={"attention": (True, False)})
+    model = recipe.model.model_copy(update={"network": network})
     for asked in (False, True):
-        networks = build_networks(recipe.model_copy(update={"gradient_checkpointing": asked}))
+        options = {"model": model, "gradient_checkpointing": asked}
+        networks = build_networks(recipe.model_copy(update=options))
         networks.train()
         torch.manual_seed(0)
         for weight in networks.motion_adapter.parameters():
