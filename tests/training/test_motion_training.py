@@ -1,13 +1,13 @@
 """The stage that teaches a motion module: it alone learns, from no effect, on films."""
 
-import itertools
-
 import pytest
 import torch
 
 from magicpose_cli.config.sections import presets_folder
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.progress import silent
+from magicpose_cli.training import loop
+from magicpose_cli.training.checkpoints import checkpoints, read_tensors
 from magicpose_cli.training.motion_training import MotionTraining
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import open_source
@@ -103,8 +103,7 @@ def test_gradient_checkpointing_changes_no_gradient(recipe, source):
 
 
 def test_a_run_trains_it_alone_and_writes_it(recipe, tmp_path):
-    base = recipe.model_copy(update={"order": (), "stages": recipe.stages})
-    whole = train(base, tmp_path / "whole", device="cpu").models["model"]
+    whole = train(recipe, tmp_path / "whole", device="cpu").models["model"]
     made = load_pipeline(whole)
     moved = [
         layer.proj_out.weight.abs().max()
@@ -112,7 +111,7 @@ def test_a_run_trains_it_alone_and_writes_it(recipe, tmp_path):
         for layer in block.motion_modules
     ]
     assert all(weight > 0 for weight in moved)
-    networks = build_networks(base)
+    networks = build_networks(recipe)
     for name in ("unet", "appearance_unet", "pose_controlnet"):
         for one, other in zip(
             getattr(made, name).parameters(), networks.part(name).parameters(), strict=True
@@ -120,17 +119,23 @@ def test_a_run_trains_it_alone_and_writes_it(recipe, tmp_path):
             torch.testing.assert_close(one, other.half().float())
 
 
-def test_it_goes_on_to_the_same_numbers(recipe, tmp_path):
-    settings = recipe.model_copy(update={"checkpoint_minutes": 1e-6, "keep": 10})
-    whole = train(settings, tmp_path / "whole", device="cpu").models["model"]
-    cut = train(settings, tmp_path / "cut", device="cpu", minutes=1e-4)
-    for _ in itertools.repeat(None, 8):
-        if cut.complete:
-            break
-        cut = train(settings, tmp_path / "cut", device="cpu", minutes=0.02)
-    assert cut.complete
-    one, other = (load_pipeline(f).motion_adapter for f in (whole, cut.models["model"]))
-    assert all(torch.equal(t, other.state_dict()[k]) for k, t in one.state_dict().items())
+def test_two_steps_and_two_more_are_four(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECK_EVERY", 1)
+
+    def stop(progress):
+        if progress.unit == "steps" and progress.done == 2:
+            raise KeyboardInterrupt
+
+    train(recipe, tmp_path / "whole", device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "halves", device="cpu", on_progress=stop)
+    train(recipe, tmp_path / "halves", device="cpu")
+    one, other = (
+        read_tensors(checkpoints(tmp_path / run / "stages" / "motion")[-1])
+        for run in ("whole", "halves")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
 
 
 def test_what_a_recipe_of_motion_needs():
