@@ -12,7 +12,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.errors import MagicPoseError, OutputError
+from magicpose_cli.errors import DetectionError, MagicPoseError, OutputError
 from magicpose_cli.files import content_hash
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
@@ -23,11 +23,13 @@ from magicpose_cli.motion.read_motion import (
     needs_target,
     read_motion,
 )
+from magicpose_cli.pose.face_crop import upright_face
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.camera_path import CameraPath, find_camera_path
 from magicpose_cli.run.fingerprint import run_fingerprint
 from magicpose_cli.run.finishing import Finisher, WarpedFrames
+from magicpose_cli.run.frame_batches import FrameBatches
 from magicpose_cli.run.preflight import make_plan, resolve_preset
 from magicpose_cli.run.resources import FrameRenderer, Resources
 from magicpose_cli.run.resume_folder import ResumeFolder
@@ -43,6 +45,8 @@ from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import BackgroundWriter, prefetch
 from magicpose_cli.video import Sound, VideoWriter
 from magicpose_cli.video.write import PARTIAL_STEM
+
+_FACE_PX = 224  # side of the face that identity tokens are made of, as CLIP reads pictures
 
 
 def animate(
@@ -119,7 +123,7 @@ class _Job:
             self.driver = replace(self.driver, people=(), motion=None)
         camera = self._camera(motion)
         sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
-        if camera is not None:  # which moves while the person does not
+        if camera is not None or plan.steady:  # which change while the person does not move
             sources = list(range(self.driver.frame_count))
         wanted = sorted(set(sources))
         with timer("reference"):
@@ -170,7 +174,7 @@ class _Job:
 
     def _renderer(
         self, motion: Motion, drawn: Sequence[int]
-    ) -> tuple[FrameRenderer | None, list[Sequence[int]]]:
+    ) -> tuple[FrameRenderer | None, FrameBatches]:
         """Find who draws these frames of the driver, and in which batches.
 
         The reference is set. For no frames there is nobody, and the model is not loaded.
@@ -182,9 +186,22 @@ class _Job:
                 renderer = self.resources.renderer(self._network_preset).result()
             with self.timer("reference"):
                 picture = motion.framing.picture(self.picture)
-                size = renderer.set_reference(picture, self._network_preset, len(drawn))
+                size = renderer.set_reference(
+                    picture, self._network_preset, len(drawn), self._face()
+                )
         self.on_progress(Progress("model", 1, 1))
         return renderer, self._batches_of(drawn, size)
+
+    def _face(self) -> Picture | None:
+        """The reference's face, upright, where the settings ask for its identity and it is seen."""
+        if not self.preset.model.identity:
+            return None
+        path = Path(self.plan.reference)
+        try:
+            person = self.resources.people(path, self.picture, self.preset.motion)[0]
+        except DetectionError:
+            return None
+        return upright_face(self.picture, person, _FACE_PX)
 
     @property
     def _network_preset(self) -> Preset:
@@ -225,18 +242,20 @@ class _Job:
         self.folder.save_motion(motion.arrays(), motion.report())
         return motion
 
-    def _batches_of(self, wanted: Sequence[int], size: int) -> list[Sequence[int]]:
+    def _batches_of(self, wanted: Sequence[int], size: int) -> FrameBatches:
         """The frames to be made, batch by batch: of equal length, as little padded as can be.
 
         A resumed run takes the former's batches, so that the frames are the same to the last bit.
         """
         if not wanted:
-            return []
+            return FrameBatches((), ())
+        if self.plan.steady:
+            return FrameBatches.steady(wanted, self.driver.frame_count)
         if (length := self.folder.metadata.get("batch_size")) is None:
             batches = -(-len(wanted) // size)
             length = -(-len(wanted) // batches)
             self.folder.remember(batch_size=length)
-        return [wanted[i : i + length] for i in range(0, len(wanted), length)]
+        return FrameBatches.apart(wanted, length)
 
     def _write(
         self,
@@ -244,7 +263,7 @@ class _Job:
         finisher: Finisher,
         motion: Motion,
         sources: Sequence[int],
-        batches: Sequence[Sequence[int]],
+        batches: FrameBatches,
         renderer: FrameRenderer | None,
     ) -> int:
         """All frames in order to the writer; returns how many a former run had made.
@@ -274,19 +293,20 @@ class _Job:
 
         done = 0
         with BackgroundWriter(take) as sink:
-            while done < len(batches) and (kept := folder.load_all(batches[done])) is not None:
-                sink.put((batches[done], kept, False))
+            for finished in batches.finished:
+                if (kept := folder.load_all(finished)) is None:
+                    break
+                sink.put((finished, kept, False))
                 done += 1
-            left = batches[done:]
+            left = batches.left(done)
             if renderer is not None and left:
-                drawn = self._drawn(motion, finisher, left, len(batches[0]))
+                drawn = self._drawn(motion, finisher, left, len(batches.made[0]))
                 ahead = prefetch(timer.each("draw", drawn))
-                for indices, frames in zip(
-                    left, timer.each("render", renderer.render(ahead)), strict=True
-                ):
+                made = timer.each("render", renderer.render(ahead))
+                for indices, frames in batches.finish(made, done):
                     sink.put((indices, frames, True))
         write(sources[-1], None)
-        return sum(map(len, batches[:done]))
+        return sum(map(len, batches.finished[:done]))
 
     def _drawn(
         self, motion: Motion, finisher: Finisher, batches: Sequence[Sequence[int]], size: int
@@ -296,14 +316,16 @@ class _Job:
         Returns:
             (size, H, W, 3) uint8; or (size, H, W, 6) with what the frames begin from.
         """
-        indices = [i for batch in batches for i in batch]
+        indices = sorted({i for batch in batches for i in batch})
         maps = self._maps(motion, indices)
         if self.preset.sampling.start_from_warp is not None:
             starts = finisher.starts(indices)
             maps = (np.concatenate(pair, axis=2) for pair in zip(maps, starts, strict=True))
+        held: dict[int, Picture] = {}  # of windows that overlap
         for batch in batches:
-            drawn = [next(maps) for _ in batch]
+            drawn = [held[i] if i in held else next(maps) for i in batch]
             yield np.stack(drawn + drawn[-1:] * (size - len(drawn)))
+            held = dict(zip(batch, drawn, strict=True)) if self.plan.steady else {}
 
     def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[Picture]:
         size = self.plan.network_size

@@ -6,10 +6,9 @@ the model's own: its size, its steps, its guidance.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import Field
 
 from magicpose_cli.config.camera_view import CameraView, parse_camera_view
 from magicpose_cli.config.option import Option
@@ -21,55 +20,16 @@ from magicpose_cli.config.sections import (
     read_toml,
     validated,
 )
-
-
-def _check_size(text: str | int) -> str:
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", str(text))
-    if not match:
-        raise ValueError("expected a side in pixels such as 512, or WIDTHxHEIGHT such as 512x768")
-    sides = [int(side) for side in match.groups() if side]
-    if any(side % 8 or not 64 <= side <= 4096 for side in sides):
-        raise ValueError("expected multiples of 8 from 64 to 4096")
-    return str(text)
-
-
-def _check_steps(text: str | int) -> str:
-    match = re.fullmatch(r"(\d{1,4})(%?)", str(text))
-    number = int(match[1]) if match else 0
-    if not match or not 1 <= number <= (100 if match[2] else 1000):
-        raise ValueError(
-            'expected a whole number from 1 to 1000, or a share of the model\'s own such as "40%"'
-        )
-    return str(text)
-
-
-def _check_anchor(text: str | int) -> str:
-    if not re.fullmatch(r"best|first|[0-9]{1,9}", str(text)):
-        raise ValueError("expected best, first or the number of a frame from 0")
-    return str(text)
-
-
-def _check_person(text: str | int) -> str:
-    text = str(text).lower().replace(" ", "")
-    point = r"\d{1,6}(\.\d{1,6})?"
-    if not re.fullmatch(rf"largest|left|right|center|[1-9]\d{{0,3}}|{point},{point}", text):
-        raise ValueError(
-            'expected largest, left, right, center, a number that counts from the left, or "x,y"'
-        )
-    return text
-
-
-def _check_canvas(text: str) -> str:
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match or not all(1 <= int(side) <= 16384 for side in match.groups()):
-        raise ValueError("expected WIDTHxHEIGHT in pixels such as 1280x720")
-    return text
-
-
-def _check_camera(text: str) -> str:
-    parse_camera_view(text)
-    return text
-
+from magicpose_cli.config.values import (
+    AnchorChoice,
+    CameraText,
+    CanvasText,
+    NonEmpty,
+    NonEmptyNames,
+    PersonChoice,
+    ResultSize,
+    StepCount,
+)
 
 WARPED_SIDE = 512
 """Pixels of a warped result's short side; fewer where the reference has fewer."""
@@ -77,19 +37,6 @@ UNSLICED_PIXELS = 512 * 512
 """Pixels of a frame that the autoencoder decodes whole in the memory of every GPU."""
 MAX_ASPECT = 3
 """Long side over short side of a frame; a longer reference is cropped around the person."""
-
-ResultSize = Annotated[str | int, AfterValidator(_check_size)]
-StepCount = Annotated[str | int, AfterValidator(_check_steps)]
-PersonChoice = Annotated[str | int, AfterValidator(_check_person)]
-AnchorChoice = Annotated[str | int, AfterValidator(_check_anchor)]
-CanvasText = Annotated[str, AfterValidator(_check_canvas)]
-CameraText = Annotated[str, AfterValidator(_check_camera)]
-NonEmpty = Annotated[str, StringConstraints(min_length=1)]
-NonEmptyNames = Annotated[
-    list[NonEmpty], BeforeValidator(lambda x: [x] if isinstance(x, str) else x)
-]
-"""Several of a kind; a single one needs no brackets."""
-
 
 MODEL, SAMPLING, SPEED = "Model", "Sampling", "Speed and memory"
 MOTION, OUTPUT = "Motion", "Output"
@@ -120,6 +67,28 @@ class ModelSettings(Section):
     """Another autoencoder to decode with, such as taesd: a folder or one file.
 
     Changes the result."""
+    motion_adapter: Annotated[NonEmpty | None, Option("--motion-adapter", MODEL, "NAME|PATH")] = (
+        None
+    )
+    """A motion module of AnimateDiff for Stable Diffusion 1.5, for steady frames: a name of the
+    catalog, a file or a folder.
+
+    Changes the result."""
+    steady: Annotated[Literal["auto", "off", "on"], Option("--steady", MODEL)] = "auto"
+    """Let frames attend to those around them, in windows of 16, so that they do not flicker; auto:
+    with --motion-adapter alone.
+
+    on takes the model's own motion adapter where none is named. Changes the result."""
+    identity: Annotated[float, Option("--identity", MODEL, "SCALE")] = Field(0.0, ge=0, le=2)
+    """How much the reference's face counts beside the text in cross-attention of its own
+    (IP-Adapter); 0 is none, 0.6 is usual.
+
+    Changes the result. The face is cut out of the reference and turned upright."""
+    identity_model: Annotated[NonEmpty, Option("--identity-model", MODEL, "NAME|PATH")] = (
+        "ip-adapter-plus-face"
+    )
+    """IP-Adapter for --identity: a name of the catalog, a file or a folder, with its image encoder
+    beside it."""
     device: Annotated[NonEmpty, Option("--device", MODEL, "NAME")] = "auto"
     """auto (the GPU where there is one), cpu, cuda, cuda:N or mps."""
     dtype: Annotated[
@@ -138,6 +107,15 @@ class ModelSettings(Section):
     """The autoencoder a part at a time, for large pictures; auto: where memory is short."""
     quantize: Annotated[Literal["none", "int8", "fp8"], Option("--quantize", SPEED)] = "none"
     """Weights of the linear layers in 8 bits (torchao); costs quality."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether a motion adapter is asked for, named or the model's own."""
+        return self.steady == "on" or (self.steady == "auto" and self.motion_adapter is not None)
+
+    def makes_steady(self, has_adapter: bool) -> bool:
+        """Tell whether frames are steady with a model that has a motion adapter, or has none."""
+        return self.is_steady and (has_adapter or self.motion_adapter is not None)
 
 
 class SamplingSettings(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Picture
+from magicpose_cli.arrays import Floats, Picture, Pictures
 from magicpose_cli.dataset.data_folder import (
     CLIPS_FOLDER,
     LABELS_FOLDER,
@@ -198,6 +198,55 @@ def sample_pair(
     """
     clip = clips[int(rng.integers(len(clips)))]
     first, second = rng.choice(len(clip), 2, replace=len(clip) < 2)
+    picture, drawn = _under_one_crop(clip, rng, size, pose_draw_size, min_crop, flip, jitter)
+    return PicturePair(picture(int(first)), picture(int(second)), drawn(int(second)))
+
+
+def sample_film(
+    clips: Sequence[ClipFolder],
+    rng: np.random.Generator,
+    size: int,
+    pose_draw_size: int,
+    frames: int,
+    *,
+    min_crop: float = MIN_CROP_SHARE,
+    flip: float = 0.0,
+    jitter: float = 0.0,
+) -> tuple[Picture, Pictures, Pictures]:
+    """Take consecutive frames of one random clip, their pose maps and another frame of the person.
+
+    All are under the same crop.
+
+    Args:
+        clips: To choose from, each of at least so many frames.
+        rng: Fixes the choice.
+        size: Side of the pictures in pixels.
+        pose_draw_size: Short side in pixels that poses are drawn at (the model's pose_canvas).
+        frames: How many in a row.
+        min_crop: Smallest share of a clip's picture that is shown.
+        flip: How often (0..1) all are mirrored.
+        jitter: How far (0..1) brightness, contrast and saturation stray, alike in all.
+
+    Returns:
+        The reference (S, S, 3), the frames (F, S, S, 3) and their pose maps (F, S, S, 3).
+    """
+    clip = clips[int(rng.integers(len(clips)))]
+    start, other = int(rng.integers(len(clip) - frames + 1)), int(rng.integers(len(clip)))
+    picture, drawn = _under_one_crop(clip, rng, size, pose_draw_size, min_crop, flip, jitter)
+    row = range(start, start + frames)
+    return picture(other), np.stack([*map(picture, row)]), np.stack([*map(drawn, row)])
+
+
+def _under_one_crop(
+    clip: ClipFolder,
+    rng: np.random.Generator,
+    size: int,
+    pose_draw_size: int,
+    min_crop: float,
+    flip: float,
+    jitter: float,
+) -> tuple[Callable[[int], Picture], Callable[[int], Picture]]:
+    """Give what makes pictures and pose maps of a clip under one crop, by the frame's number."""
     side = round(rng.uniform(min_crop, 1.0) * clip.size)
     left, top = (int(corner) for corner in rng.integers(clip.size - side + 1, size=2))
     window = Framing((left, top, left + side, top + side), size, size)
@@ -214,9 +263,11 @@ def sample_pair(
             made = cv2.transform(made, colors)
         return made.astype(np.uint8, copy=False)
 
-    pose = window.pose(clip.pose(int(second)))
-    drawn = pose_map(mirrored(pose) if mirror else pose, pose_draw_size)
-    return PicturePair(picture(int(first)), picture(int(second)), drawn)
+    def drawn(index: int) -> Picture:
+        pose = window.pose(clip.pose(index))
+        return pose_map(mirrored(pose) if mirror else pose, pose_draw_size)
+
+    return picture, drawn
 
 
 def mirrored(pose: Pose) -> Pose:

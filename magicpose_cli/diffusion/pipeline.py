@@ -13,7 +13,7 @@ from typing import Any
 
 import PIL.Image
 import torch
-from diffusers import ControlNetModel, DiffusionPipeline, UNet2DConditionModel
+from diffusers import ControlNetModel, DiffusionPipeline, MotionAdapter, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils import BaseOutput
@@ -21,6 +21,9 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_ids
+from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
+from magicpose_cli.diffusion.motion_module import MotionModule
+from magicpose_cli.diffusion.motion_windows import blended, motion_windows
 from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.errors import ModelError
 
@@ -55,6 +58,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         vae: Autoencoder.
         text_encoder: CLIP's text encoder.
         tokenizer: CLIP's tokenizer.
+        motion_adapter: Layers that attend along time, for steady frames.
         pose_canvas: Short side in pixels of the canvas on which poses are drawn before the picture
             is scaled to the network's size, as in the training data (it decides how thick the
             limbs are).
@@ -69,7 +73,12 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
 
     # pose_controlnet takes turns with unet at every step, so it stays on the device
     model_cpu_offload_seq = "text_encoder->appearance_unet->unet->vae"
-    _optional_components = ["vae", "text_encoder", "tokenizer"]  # noqa: RUF012 (diffusers' name)
+    _optional_components = [  # noqa: RUF012 (diffusers' name)
+        "vae",
+        "text_encoder",
+        "tokenizer",
+        "motion_adapter",
+    ]
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012
 
     def __init__(
@@ -81,6 +90,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         vae: Any = None,
         text_encoder: Any = None,
         tokenizer: Any = None,
+        motion_adapter: MotionAdapter | None = None,
         pose_canvas: int = 604,
         sample_size: int = 512,
         default_steps: int = 50,
@@ -98,6 +108,9 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             text_encoder=text_encoder,
             tokenizer=tokenizer,
         )
+        self.motion: MotionModule | None = None
+        self.set_motion_adapter(motion_adapter)
+        self.identity: IdentityAdapter | None = None
         self.register_to_config(
             pose_canvas=pose_canvas,
             sample_size=sample_size,
@@ -110,6 +123,16 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         self.pose_processor = VaeImageProcessor(
             vae_scale_factor=self.vae_scale_factor, do_normalize=False
         )
+
+    def set_motion_adapter(self, adapter: MotionAdapter | None) -> None:
+        """Put a motion adapter in the place of the former one; None leaves frames alone.
+
+        It is idle but for a Sampler that is to be steady.
+        """
+        if self.motion is not None:
+            self.motion.remove()
+        self.register_modules(motion_adapter=adapter)
+        self.motion = None if adapter is None else MotionModule(self.unet, adapter)
 
     @property
     def vae_scale_factor(self) -> int:
@@ -131,6 +154,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         generator: torch.Generator | None = None,
         latents: torch.Tensor | None = None,
         batch_size: int | None = None,
+        steady: bool = False,
         output_type: str = "pil",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
@@ -151,6 +175,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             generator: Seeds the one initial noise that all frames share.
             latents: That noise instead, (1 or F, c, height / 8, width / 8).
             batch_size: Frames denoised at once, all by default; never changes the result.
+            steady: Whether the frames are a clip that the motion adapter holds together.
             output_type: "pil", "np", "pt" or "latent".
             return_dict: Whether to return an object or a tuple.
             callback_on_step_end: Called as f(pipeline, step, timestep, {"latents": ...}) after
@@ -173,6 +198,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             guidance_scale=guidance_scale,
             negative_prompt_embeds=self.encode_prompt(negative_prompt or ""),
             batch_size=batch_size,
+            steady=steady,
             callback_on_step_end=callback_on_step_end,
         )
         if output_type == "latent":
@@ -195,6 +221,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         *,
         negative_prompt_embeds: torch.Tensor | None = None,
         batch_size: int | None = None,
+        steady: bool = False,
+        identity_tokens: IdentityTokens | None = None,
         acceleration: Acceleration | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> torch.Tensor:
@@ -210,6 +238,9 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
                 pass is the bare denoiser, with neither reference nor pose. 1 switches it off.
             negative_prompt_embeds: Text of the unconditional pass; prompt_embeds by default.
             batch_size: Frames denoised at once; never changes the result.
+            steady: Whether the frames are a clip that the motion adapter holds together. They are
+                then made in the windows of `motion_windows`, whatever the batch's size.
+            identity_tokens: Of the reference's face, as the pipeline's `identity` reads them.
             acceleration: What to leave out for speed; nothing by default.
             callback_on_step_end: As in a call of the pipeline.
 
@@ -226,23 +257,46 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             steps=config.default_steps if num_inference_steps is None else num_inference_steps,
             guidance=config.default_guidance if guidance_scale is None else guidance_scale,
             acceleration=acceleration,
+            steady=steady,
+            identity_tokens=identity_tokens,
         )
-        size = batch_size or len(pose_maps)
-        starts = range(0, len(pose_maps), size)
-        with self.progress_bar(total=len(self.scheduler.timesteps) * len(starts)) as progress:
+        parts = self._batches(len(pose_maps), batch_size, steady)
+        done = self._sampled(sampler, latents, pose_maps, parts, callback_on_step_end)
+        return _joined(parts, done) if steady else torch.cat(done)
+
+    def _sampled(
+        self,
+        sampler: Sampler,
+        latents: torch.Tensor,
+        pose_maps: torch.Tensor,
+        parts: Sequence[range],
+        callback: StepCallback | None,
+    ) -> list[torch.Tensor]:
+        """Sample the frames of each part, with a bar that counts all steps."""
+        with self.progress_bar(total=len(self.scheduler.timesteps) * len(parts)) as progress:
 
             def on_step(i: int, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
                 progress.update()
-                if callback_on_step_end is None:
+                if callback is None:
                     return x
-                taken = callback_on_step_end(self, i, t, {"latents": x})
+                taken = callback(self, i, t, {"latents": x})
                 return (taken or {}).get("latents", x)
 
             done = []
-            for start in starts:
-                noise = latents[start : start + size] if len(latents) > 1 else None
-                done.append(sampler.sample(pose_maps[start : start + size], noise, on_step))
-        return torch.cat(done)
+            for part in parts:
+                rows = slice(part.start, part.stop)
+                noise = latents[rows] if len(latents) > 1 else None
+                done.append(sampler.sample(pose_maps[rows], noise, on_step))
+        return done
+
+    def _batches(self, frames: int, size: int | None, steady: bool) -> list[range]:
+        """Which frames are denoised at once. Raises ModelError for steady ones without adapter."""
+        if not steady:
+            length = size or frames
+            return [range(i, min(i + length, frames)) for i in range(0, frames, length)]
+        if self.motion is None:
+            raise ModelError("steady: this model has no motion adapter; set one before")
+        return motion_windows(frames)
 
     def initial_noise(
         self, height: int, width: int, generator: torch.Generator | None = None
@@ -300,3 +354,9 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         if self.vae is None:
             raise ModelError("this model folder has no vae: add one (models convert --base SD15)")
         return self.vae
+
+
+def _joined(windows: Sequence[range], done: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Latents of all frames out of those of overlapping windows."""
+    parts = blended(windows, (part.cpu().numpy() for part in done))
+    return torch.cat([torch.from_numpy(part) for part in parts]).to(done[0].device)

@@ -11,8 +11,8 @@ left out at a cost is listed in `Acceleration`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +24,16 @@ from magicpose_cli.diffusion.reference_attention import (
     ReferenceFeatures,
     precompute_kv,
 )
+from magicpose_cli.diffusion.reference_features import reference_features
 from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_timesteps
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
 
+    from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
+    from magicpose_cli.diffusion.motion_module import MotionModule
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
-_TIMESTEPS_PER_BATCH = 4  # that the appearance network reads in one batch
 OnStep = Callable[[int, Any, torch.Tensor], torch.Tensor]
 """(step, timestep, latents) -> the latents to go on with."""
 
@@ -92,6 +94,10 @@ class Sampler:
             of the same reference and text.
         strength: Share of the steps that frames take which begin from a picture (as of img2img in
             diffusers).
+        steady: Whether the frames of a batch are one window of a clip, which the pipeline's motion
+            module sees together.
+        identity_tokens: Of the reference's face, as the pipeline's `identity` reads them; None is
+            the denoiser without them.
     """
 
     def __init__(
@@ -108,6 +114,8 @@ class Sampler:
         compiled: bool = False,
         features: dict[float, ReferenceFeatures] | None = None,
         strength: float = 1.0,
+        steady: bool = False,
+        identity_tokens: IdentityTokens | None = None,
     ):
         self.steps = steps
         self.strength = strength
@@ -135,8 +143,16 @@ class Sampler:
         self._uncond_first: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last = _InputRecorder(self._unet.up_blocks[-1].resnets[-1])
         self._step = as_one_graph(self._whole) if compiled else self._whole
-        # a first step of its own would be a second graph, which costs more than it saves
-        self._shares_first = not compiled
+        motion: MotionModule | None = pipeline.motion if steady else None
+        self._motion = None if motion is None or motion.is_new else motion
+        self._identity_adapter: IdentityAdapter | None = None
+        self._tokens: list[torch.Tensor] = []
+        if identity_tokens is not None:
+            self._identity_adapter = pipeline.identity
+            self._tokens = [part.to(self._device, self._dtype) for part in identity_tokens]
+        # a first step of its own would be a second graph, which costs more than it saves; a motion
+        # module tells frames apart by their places, so that their unconditional rows differ
+        self._shares_first = not compiled and self._motion is None
 
     @torch.no_grad()
     def sample(
@@ -174,7 +190,11 @@ class Sampler:
         one_sample = start is None and len(noise) == 1
         deep: _DeepFeatures | None = None
         maps = pose_maps.to(self._device, self._dtype)
-        with self._attention, self._last_input_recorded(), self._hint(maps) as hint:
+        together = self._motion.together(len(maps)) if self._motion else nullcontext()
+        adapter = self._identity_adapter
+        faces = nullcontext() if adapter is None else adapter.attending()
+        recorded = self._last_input_recorded()
+        with self._attention, recorded, together, faces, self._hint(maps) as hint:
             for i, t in enumerate(timesteps):
                 noisy = scheduler.scale_model_input(x, t).to(self._dtype)
                 guided = self.guidance != 1.0 and self.acceleration.guided(skipped + i, count)
@@ -225,7 +245,7 @@ class Sampler:
         """The guided first step from one noise: its unconditional rows are all the same."""
         if self._uncond_first is None:
             self._attention.attending = 0
-            self._uncond_first = self._denoise(noisy[:1], t, self._texts[1][:1])
+            self._uncond_first = self._denoise(noisy[:1], t, self._texts[1][:1], bare=True)
         prediction, deep = self._step(noisy, t, hint, False)
         bare, bare_hidden = (
             None if rows is None else rows.expand(len(noisy), -1, -1, -1)
@@ -243,12 +263,17 @@ class Sampler:
         text: torch.Tensor,
         down: Any = None,
         mid: Any = None,
+        *,
+        bare: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The denoiser's prediction and, where steps are cached, what enters its last layer."""
+        """The denoiser's prediction and, where steps are cached, what enters its last layer.
+
+        bare: whether all rows are unconditional; else those behind as many with a reference.
+        """
         prediction = self._unet(
             noisy,
             t,
-            text,
+            self._with_identity(text, bare=bare),
             down_block_additional_residuals=down,
             mid_block_additional_residual=mid,
             return_dict=False,
@@ -275,6 +300,7 @@ class Sampler:
         hidden = torch.cat([deep.hidden[: len(noisy)], unet.conv_in(noisy) + pose], dim=1)
         hidden = self._last.layer(hidden, embedded)
         if attentions := getattr(block, "attentions", None):
+            text = self._with_identity(text)
             hidden = attentions[-1](hidden, encoder_hidden_states=text, return_dict=False)[0]
         prediction: torch.Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
         return prediction
@@ -282,6 +308,15 @@ class Sampler:
     def _text(self, frames: int, guided: bool) -> torch.Tensor:
         texts = self._texts if guided else self._texts[:1]
         return torch.cat([text.expand(frames, -1, -1) for text in texts])
+
+    def _with_identity(self, text: torch.Tensor, *, bare: bool = False) -> Any:
+        """The text as the denoiser takes it: alone, or with the tokens of the face beside it."""
+        if not self._tokens:
+            return text
+        shown, absent = self._tokens
+        seen = 0 if bare else self._attention.attending or 0
+        parts = [shown.expand(seen, -1, -1), absent.expand(len(text) - seen, -1, -1)]
+        return text, [torch.cat(parts)]
 
     @contextmanager
     def _last_input_recorded(self) -> Iterator[None]:
@@ -328,47 +363,6 @@ class Sampler:
             if self._unet.device == self._device:
                 precompute_kv(self._unet, features)
             self._features[t] = features
-
-
-@torch.no_grad()
-def reference_features(
-    pipeline: MagicPosePipeline,
-    latents: torch.Tensor,
-    prompt_embeds: torch.Tensor,
-    timesteps: Sequence[float],
-) -> list[ReferenceFeatures]:
-    """Record the hidden states of the appearance network for references at each timestep.
-
-    They depend on the reference, the timestep and the text, never on a frame.
-
-    Args:
-        pipeline: Its appearance network is run.
-        latents: (R, c, h, w), clean.
-        prompt_embeds: (1 or R, 77, d).
-        timesteps: As the scheduler counts them.
-
-    Returns:
-        For each timestep (R, tokens, channels) for each self-attention.
-    """
-    unet, device = pipeline.appearance_unet, pipeline._execution_device
-    latents, prompt = (tensor.to(device, unet.dtype) for tensor in (latents, prompt_embeds))
-    at_once = _TIMESTEPS_PER_BATCH if len(latents) == 1 else 1
-    kind = pipeline.scheduler.timesteps.dtype
-    features: list[ReferenceFeatures] = []
-    for start in range(0, len(timesteps), at_once):
-        some = torch.tensor(timesteps[start : start + at_once], device=device, dtype=kind)
-        rows = max(len(latents), len(some))
-        with ReferenceAttention(unet) as attention:
-            attention.recorded = {}
-            unet(
-                latents.expand(rows, -1, -1, -1),
-                some,
-                prompt.expand(rows, -1, -1),
-                return_dict=False,
-            )
-        parts = {name: hidden.chunk(len(some)) for name, hidden in attention.recorded.items()}
-        features += [{name: part[i] for name, part in parts.items()} for i in range(len(some))]
-    return features
 
 
 def _with_zeros(rows: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _SD15_CHANNELS = 320  # of its first block
 _PROGRAM_BYTES = 1.0e9  # bytes of main memory of Python, torch and a detector; measured
 _QUANTIZED = ("unet", "appearance_unet", "pose_controlnet")
-_STAYING = ("pose_controlnet", "vae")  # on the device with offload = model
+_STAYING = ("pose_controlnet", "vae", "motion_adapter")  # on the device with offload = model
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,32 @@ def network_of(folder: Path) -> NetworkWeights:
     return NetworkWeights(sum(counts.values()), linear, max(counts.values(), default=0))
 
 
+def _parts_of(
+    folder: Path, index: dict[str, Any], vae: Path | None, motion: Path | None
+) -> dict[str, NetworkWeights]:
+    """Weights of a model's parts, of another autoencoder and of a motion adapter."""
+    parts = {
+        name: network_of(folder / name)
+        for name in ("unet", "appearance_unet", "pose_controlnet", "vae", "text_encoder")
+        if index.get(name) not in (None, [None, None])
+    }
+    if vae is not None:
+        parts["other vae"] = network_of(vae)
+    if motion is not None:
+        parts["motion_adapter"] = _motion_weights(motion)
+    return parts
+
+
+def _motion_weights(place: Path) -> NetworkWeights:
+    """Of a motion adapter; of a file that is no safetensors its size in half precision is taken."""
+    if place.is_dir():
+        return network_of(place)
+    if place.suffix.lower() != ".safetensors":
+        return NetworkWeights(place.stat().st_size // 2, 0, 0)
+    counts = [_product(shape) for shape in _shapes(place).values()]
+    return NetworkWeights(sum(counts), 0, max(counts, default=0))
+
+
 def estimate(
     folder: Path,
     index: dict[str, Any],
@@ -77,6 +103,8 @@ def estimate(
     quantize: str = "none",
     batch_size: int | None = None,
     vae: Path | None = None,
+    motion_adapter: Path | None = None,
+    steady: bool = False,
 ) -> Need:
     """Estimate what a model's folder needs.
 
@@ -92,17 +120,15 @@ def estimate(
         quantize: Kind of quantized weights.
         batch_size: Frames at once; None chooses as a run does.
         vae: Folder of another autoencoder.
+        motion_adapter: Folder or file of a motion adapter in place of the model's own.
+        steady: Whether frames are made steady. A whole window is then made at once.
 
     Raises:
         OSError: The folder is incomplete; or ValueError or LookupError.
     """
-    parts = {
-        name: network_of(folder / name)
-        for name in ("unet", "appearance_unet", "pose_controlnet", "vae", "text_encoder")
-        if index.get(name) not in (None, [None, None])
-    }
-    if vae is not None:
-        parts["other vae"] = network_of(vae)
+    parts = _parts_of(
+        folder, index, vae, (motion_adapter or folder / "motion_adapter") if steady else None
+    )
     width = _BYTES[dtype]
     sizes = {name: part.count * width for name, part in parts.items()}
     if quantize != "none":
@@ -121,7 +147,8 @@ def estimate(
         left = None if free is None else max(0, free - weights - reference)
         batch_size = frames_at_once(own, left)
     held = weights + reference + (_PROGRAM_BYTES if free is None else 0)
-    needed, least = int(held + batch_size * frame), int(held + frame)
+    needed = int(held + batch_size * frame)
+    least = needed if steady else int(held + frame)
     main = needed if free is None else int(_PROGRAM_BYTES + everything)
     return Need(weights, reference, frame, batch_size, needed, least, main)
 

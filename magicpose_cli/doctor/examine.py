@@ -94,7 +94,13 @@ def _used(preset: Preset) -> Iterator[Finding]:
         DeviceError: The memory does not do; or one of BROKEN at the first thing that is not to be
             had.
     """
-    from magicpose_cli.diffusion.checkpoint.loading import CHECKPOINTS, read_index, resolve_model
+    from magicpose_cli.diffusion.checkpoint.loading import (
+        CHECKPOINTS,
+        has_part,
+        read_index,
+        resolve_model,
+    )
+    from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
     from magicpose_cli.pose.detection.detect import lacks, pick_detector
     from magicpose_cli.rendering.local import pick_device_and_dtype
     from magicpose_cli.video.ffmpeg import run_ffmpeg
@@ -131,6 +137,8 @@ def _used(preset: Preset) -> Iterator[Finding]:
     for kind, path in files:
         yield Finding(kind, str(path))
     yield from _options(model, device)
+    steady = model.makes_steady(has_part(index, "motion_adapter"))
+    yield from _extras(model, steady)
     detector = pick_detector(preset.motion.detector)
     yield Finding("detector", detector)
     if lack := lacks(detector):
@@ -141,8 +149,9 @@ def _used(preset: Preset) -> Iterator[Finding]:
     need = estimate(
         folder, index, size=(width, height), steps=steps, dtype=dtype,
         free=free if on_gpu else None, offload=model.offload if on_gpu else "none",
-        quantize=model.quantize, batch_size=model.batch_size,
-        vae=dict(files).get("vae"),
+        quantize=model.quantize, batch_size=FRAMES_TOGETHER if steady else model.batch_size,
+        vae=dict(files).get("vae"), motion_adapter=dict(files).get("motion_adapter"),
+        steady=steady,
     )  # fmt: skip
     yield Finding("frames at once", str(need.batch_size), {"batch_size": need.batch_size})
     yield from _fit(need, device, free, total)
@@ -197,13 +206,17 @@ def _files(model: ModelSettings) -> list[tuple[str, Path]]:
     Raises:
         ModelError: One of them is not there.
     """
-    if not (model.base or model.vae or model.lora or model.embedding):
+    adapter = model.motion_adapter if model.is_steady else None
+    face = model.identity_model if model.identity else None
+    if not (model.base or model.vae or model.lora or model.embedding or adapter or face):
         return []  # what follows imports diffusers, which takes seconds
     from magicpose_cli.diffusion.adapters.named import file_and_scale, file_and_word, place_of
 
     files = [(kind, place_of(name)) for kind in ("base", "vae") if (name := getattr(model, kind))]
     files += [("lora", file_and_scale(text)[0]) for text in model.lora]
     files += [("embedding", file_and_word(text)[0]) for text in model.embedding]
+    files += [("motion_adapter", place_of(adapter))] if adapter else []
+    files += [("identity_model", place_of(face))] if face else []
     for kind, path in files:
         if not path.exists():
             raise ModelError(
@@ -225,6 +238,15 @@ def _options(model: ModelSettings, device: str) -> Iterator[Finding]:
     if model.offload != "none":
         effect = "" if device.startswith("cuda") else " (no effect: it is for CUDA)"
         yield Finding("offload", f"{model.offload}{effect}")
+
+
+def _extras(model: ModelSettings, steady: bool) -> Iterator[Finding]:
+    """What frames are made with beside the three networks. steady: whether there is an adapter."""
+    if model.is_steady:
+        lack = "" if steady else ", but the model has no motion adapter: frames are made one by one"
+        yield Finding("steady", f"on{lack}", {"on": steady})
+    if model.identity:
+        yield Finding("identity", f"{model.identity:g}", {"scale": model.identity})
 
 
 def _check_scheduler(name: str | None, folder: Path, index: dict[str, Any]) -> None:

@@ -113,6 +113,7 @@ def _unknown(*names: str) -> tuple[tuple[str, int | None, str], ...]:
 
 SD15 = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+IP_ADAPTER = "h94/IP-Adapter"
 TOKENIZER = tuple(
     f"tokenizer/{name}"
     for name in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
@@ -214,12 +215,55 @@ CATALOG: dict[str, Entry] = {
         about=269e6,
     ),
     "animatediff": Entry(
-        "AnimateDiff motion adapter v1.5-2",
+        "AnimateDiff motion adapter v1.5-2, with a middle block: the original's motion module",
         "Apache-2.0",
         _on_hub("guoyww/animatediff-motion-adapter-v1-5-2", *_unknown(WEIGHTS, "config.json")),
         kind="motion adapter",
-        use="nothing here yet: the original's motion module, for diffusers",
+        use="--motion-adapter animatediff",
         about=1.82e9,
+    ),
+    "animatediff-v3": Entry(
+        "AnimateDiff motion adapter v1.5-3",
+        "Apache-2.0",
+        _on_hub("guoyww/animatediff-motion-adapter-v1-5-3", *_unknown(WEIGHTS, "config.json")),
+        kind="motion adapter",
+        use="--motion-adapter animatediff-v3",
+        about=1.67e9,
+    ),
+    "animatediff-v1": Entry(
+        "AnimateDiff motion adapter v1.5",
+        "Apache-2.0",
+        _on_hub(
+            "guoyww/animatediff-motion-adapter-v1-5",
+            (WEIGHTS, None, "1322e13e95180f61bb13e0dd0d54f7c1e18fc5109d65a0d321f516b0ad6901b3"),
+            *_unknown("config.json"),
+        ),
+        kind="motion adapter",
+        use="--motion-adapter animatediff-v1",
+        about=1.67e9,
+    ),
+    "ip-adapter-plus-face": Entry(
+        "IP-Adapter plus face for Stable Diffusion 1.5, and the image encoder that it reads with",
+        "Apache-2.0",
+        tuple(
+            RemoteFile(name, size, sha256, IP_ADAPTER, path=f"models/{name}")
+            for name, size, sha256 in (
+                (
+                    "ip-adapter-plus-face_sd15.safetensors",
+                    98_183_288,
+                    "1c9edc21af6f737dc1d6e0e734190e976cfacf802d6b024b77aa3be922f7569b",
+                ),
+                (
+                    "image_encoder/model.safetensors",
+                    None,
+                    "6ca9667da1ca9e0b0f75e46bb030f7e011f44f86cbfb8d5a36590fcd7507b030",
+                ),
+                ("image_encoder/config.json", None, ""),
+            )
+        ),
+        kind="identity model",
+        use="--identity 0.6",
+        about=2.63e9,
     ),
     "dwpose": Entry(
         "DWPose: YOLOX-L finds people, DW-LL reads 133 points of each",

@@ -14,12 +14,14 @@ import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
+from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
 from magicpose_cli.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
     import torch
 
     from magicpose_cli.config.preset import ModelSettings, Preset
+    from magicpose_cli.diffusion.adapters.identity import IdentityTokens
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 
@@ -34,6 +36,7 @@ _DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
 class Renderer:
     """Draws one reference in any number of poses; what all frames share is computed once.
 
+    With the motion adapter of the pipeline each batch is a window of a clip, see `motion_windows`.
     With `sampling.start_from_warp` frames of batches that bring pictures to begin from begin there;
     without, such pictures are left unread. Frames of batches of pose maps alone begin from noise.
 
@@ -42,10 +45,16 @@ class Renderer:
         reference: (H, W, 3) uint8 RGB of the network's size.
         preset: All settings.
         frames: How many frames there will be, which decides whether compiling pays.
+        face: The reference's face, upright, for models with identity tokens.
     """
 
     def __init__(
-        self, pipeline: MagicPosePipeline, reference: Picture, preset: Preset, frames: int = 0
+        self,
+        pipeline: MagicPosePipeline,
+        reference: Picture,
+        preset: Preset,
+        frames: int = 0,
+        face: Picture | None = None,
     ):
         import torch
 
@@ -60,7 +69,10 @@ class Renderer:
             pipeline.scheduler = scheduler_by_name(sampling.scheduler, pipeline.scheduler)
         resolved = resolve_settings(preset, ModelDefaults.of(pipeline.config))
         self.steps, self.guidance = resolved.steps, resolved.guidance
+        self._steady = pipeline.motion is not None
         self.batch_size = preset.model.batch_size or batch_size_for(pipeline, width, height)
+        if self._steady:
+            self.batch_size = FRAMES_TOGETHER
         self.notes: list[str] = []
         self._at_once: int | None = None  # fewer than a batch, once memory was short
         device = pipeline._execution_device.type
@@ -71,11 +83,8 @@ class Renderer:
                 f"start_from_warp: {strength:g} of {self.steps} steps is rounded to all of them, "
                 "so that frames begin from almost pure noise; take more --steps"
             )
-        pays = (
-            device == "cuda"
-            and preset.model.offload == "none"
-            and frames * self.steps >= _COMPILED_FROM
-        )
+        is_long = frames * self.steps >= _COMPILED_FROM
+        pays = device == "cuda" and preset.model.offload == "none" and is_long
         compiled = preset.model.compile
         with memory_explained():
             reference_latents = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
@@ -94,7 +103,19 @@ class Renderer:
                 ),
                 compiled=compiled == "on" or (compiled == "auto" and pays),
                 strength=strength,
+                steady=self._steady,
+                identity_tokens=self._identity_tokens(face),
             )
+
+    def _identity_tokens(self, face: Picture | None) -> IdentityTokens | None:
+        """Read the face, where the pipeline has an adapter for it."""
+        adapter = self.pipeline.identity
+        if adapter is None:
+            return None
+        if face is None:
+            self.notes.append("identity: no face is seen in the reference; it is left out")
+            return None
+        return adapter.tokens(_resized(face, adapter.picture_size))
 
     def render(self, batches: Iterable[Pictures]) -> Iterator[Pictures]:
         """`make` for each of many batches, in order."""
@@ -114,7 +135,7 @@ class Renderer:
             Frames (n, H, W, 3) uint8 RGB.
 
         Raises:
-            DeviceError: Not even one frame fits the memory.
+            DeviceError: Not even one frame fits the memory, or not a whole window of steady ones.
         """
         frames = []
         start = 0
@@ -139,8 +160,8 @@ class Renderer:
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
-            if len(maps) == 1:
-                raise _no_room(error) from error
+            if len(maps) == 1 or self._steady:  # fewer frames together would be other frames
+                raise _no_room(error, steady=self._steady) from error
             return None
 
     def _make(self, maps: Pictures) -> Pictures:
@@ -168,10 +189,12 @@ class LocalRenderer:
         self._pipeline = load_model(preset, self._loading_notes)
         self._scheduler = self._pipeline.scheduler
 
-    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+    def set_reference(
+        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+    ) -> int:
         """Take a reference; the model's own scheduler is back where none is asked for."""
         self._pipeline.scheduler = self._scheduler
-        self._renderer = Renderer(self._pipeline, reference, preset, frames)
+        self._renderer = Renderer(self._pipeline, reference, preset, frames, face)
         self.notes = self._renderer.notes
         self.notes += self._loading_notes
         return self._renderer.batch_size
@@ -270,6 +293,15 @@ def frames_at_once(cells: float, free: int | None) -> int:
     return max(1, min(_MAX_FRAMES_AT_ONCE, int(fitting)))
 
 
+def _resized(face: Picture, side: int) -> Picture:
+    """Bring a square picture to another side in pixels."""
+    from PIL import Image
+
+    if len(face) == side:
+        return face
+    return np.array(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC))
+
+
 def _to_tensor(pictures: Pictures) -> torch.Tensor:
     """Turn (n, H, W, 3) uint8 into (n, 3, H, W) float32 in 0..1."""
     import torch
@@ -296,10 +328,11 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
-def _no_room(error: BaseException) -> DeviceError:
+def _no_room(error: BaseException, *, steady: bool = False) -> DeviceError:
+    fewer = f"--steady off (steady frames are made {FRAMES_TOGETHER} at once)"
     return DeviceError(
-        f"out of memory on the device ({str(error).splitlines()[0]}); try --batch-size 1, "
-        "--preset lowvram or a smaller --size"
+        f"out of memory on the device ({str(error).splitlines()[0]}); try "
+        f"{fewer if steady else '--batch-size 1'}, --preset lowvram or a smaller --size"
     )
 
 

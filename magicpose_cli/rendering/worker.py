@@ -42,7 +42,9 @@ class Worker:
         except BaseException:  # noqa: BLE001 - it is told to the parent, which raises it
             return Reply("failed", traceback.format_exc())
 
-    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+    def set_reference(
+        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+    ) -> int:
         """Take a reference; returns how many frames a batch may have here."""
         import torch
 
@@ -52,7 +54,7 @@ class Worker:
             torch.set_num_threads(self._threads)
         if self._renderer is None:
             self._renderer = LocalRenderer(preset)
-        size: int = self._renderer.set_reference(reference, preset, frames)
+        size: int = self._renderer.set_reference(reference, preset, frames, face)
         return size
 
     def make(self, maps: Pictures) -> tuple[Pictures, list[str]]:

@@ -72,12 +72,14 @@ class WorkerPool:
     ) -> None:
         self._group.close()
 
-    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+    def set_reference(
+        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+    ) -> int:
         """Send the reference (H, W, 3) uint8 RGB to all; returns how many frames a batch has."""
         self._drain()
         self.notes = []
         self._reference_tasks = [
-            (reference, preset.with_options(model__device=device), frames)
+            (reference, preset.with_options(model__device=device), frames, face)
             for device in self._devices
         ]
         for number in range(self._group.size):

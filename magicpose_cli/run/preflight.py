@@ -76,7 +76,7 @@ def make_plan(
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     _check_driver(opened, driver, preset)
-    folder, defaults = _model(preset.model.name, dry_run, on_progress)
+    folder, defaults, has_motion = _model(preset.model.name, dry_run, on_progress)
     resolved = resolve_settings(
         preset,
         defaults,
@@ -106,6 +106,7 @@ def make_plan(
         keep_background=resolved.keep_background,
         warp=resolved.warp,
         trusts_network=resolved.trusts_network,
+        steady=preset.model.makes_steady(has_motion),
     )
     return plan, picture, opened
 
@@ -156,18 +157,24 @@ def _check_driver(opened: Driver, driver: str | Path, preset: Preset) -> None:
         )
 
 
-def _model(name: str, dry_run: bool, on_progress: OnProgress) -> tuple[Path, ModelDefaults]:
-    """Find the model's folder and defaults.
+def _model(name: str, dry_run: bool, on_progress: OnProgress) -> tuple[Path, ModelDefaults, bool]:
+    """Find the model's folder, its defaults, and whether it has a motion adapter.
 
     In a dry run of a checkpoint that would have to be converted first: the file, and the defaults
     that its conversion would have.
     """
-    from magicpose_cli.diffusion.checkpoint.loading import read_index, resolve_model, unconverted
+    from magicpose_cli.diffusion.checkpoint.loading import (
+        has_part,
+        read_index,
+        resolve_model,
+        unconverted,
+    )
 
     if dry_run and (checkpoint := unconverted(name)):
         from magicpose_cli.diffusion.checkpoint.conversion import check_checkpoint
 
         check_checkpoint(checkpoint)
-        return checkpoint, ModelDefaults()
+        return checkpoint, ModelDefaults(), False
     folder = resolve_model(name, on_progress)
-    return folder, ModelDefaults.of(read_index(folder))
+    index = read_index(folder)
+    return folder, ModelDefaults.of(index), has_part(index, "motion_adapter")

@@ -38,13 +38,16 @@ class FrameRenderer(Protocol):
 
     notes: list[str]
 
-    def set_reference(self, reference: Picture, preset: Preset, frames: int) -> int:
+    def set_reference(
+        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+    ) -> int:
         """Take a reference for the frames to come.
 
         Args:
             reference: (H, W, 3) uint8 RGB of the network's size.
             preset: All settings; `frame.size` is the network's.
             frames: How many frames there will be.
+            face: The reference's face, upright (S, S, 3) uint8 RGB, where it is wanted and seen.
 
         Returns:
             How many frames a batch has at most.

@@ -222,7 +222,7 @@ class ResumeFolder:
             if (frame := self.load(index)) is None:
                 return None
             frames.append(frame)
-        return np.stack(frames)
+        return np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
 
     def finish(self) -> None:
         """Remove the folder, once the output that stands is on the disk."""

@@ -61,6 +61,7 @@ class Plan:
         warp: Whether the reference's own pixels are moved.
         trusts_network: Whether a warped frame shows the reference's pixels only where the
             network's agree with them.
+        steady: Whether the frames of a window attend to each other.
     """
 
     reference: str
@@ -84,6 +85,7 @@ class Plan:
     keep_background: bool = False
     warp: bool = False
     trusts_network: bool = True
+    steady: bool = False
 
     @property
     def size(self) -> tuple[int, int]:

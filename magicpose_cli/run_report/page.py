@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from magicpose_cli.config.preset import Preset
+from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.files import check_writable, name_that_fits, whole_file
 from magicpose_cli.progress import OnProgress, silent
@@ -24,7 +25,10 @@ LISTED = 200  # gaps one by one on the page
 DATA_LIMIT = 32 << 20  # characters of a data address that every browser plays
 BASE64_BLOCK_BYTES = 3 << 16  # bytes; a multiple of 3 is encoded without padding in between
 TITLES = {"driver": "Driver", "poses": "Poses", "result": "Result"}
-SAID = {"name", "seed", "steps", "guidance", "scheduler", "size", "detector", "retarget"}
+SAID = {
+    *("name", "seed", "steps", "guidance", "scheduler", "size", "detector", "retarget"),
+    *("steady", "identity"),
+}
 """Settings that the page shows under other names."""
 
 
@@ -193,6 +197,10 @@ def _made(run: Result) -> list[tuple[str, str]]:
         ("scheduler", plan.scheduler or "the model's own"),
         ("seed", str(plan.seed)),
     ]
+    if plan.steady:
+        rows.append(("steady", f"windows of {FRAMES_TOGETHER} frames that see each other"))
+    if scale := run.preset.get("model", {}).get("identity"):
+        rows.append(("identity", f"the reference's face counts {scale:g} beside the text"))
     if run.resumed:
         rows.append(("resumed", f"{run.resumed} frames are an interrupted run's"))
     return rows

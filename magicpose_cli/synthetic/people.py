@@ -168,7 +168,13 @@ def to_pictures(images: Tensor) -> Pictures:
 
 
 def draw_people(
-    seed: int, count: int, frames: int, size: int, device: torch.device | str = "cpu"
+    seed: int,
+    count: int,
+    frames: int,
+    size: int,
+    device: torch.device | str = "cpu",
+    *,
+    is_film: bool = False,
 ) -> People:
     """Draw new people in several motions each.
 
@@ -178,6 +184,8 @@ def draw_people(
         frames: Pictures of each.
         size: Side of the pictures in pixels.
         device: Where they are painted.
+        is_film: Whether each moves smoothly from picture to picture, instead of in several
+            motions.
 
     Returns:
         Picture k of person i is row `i * frames + k`.
@@ -185,14 +193,17 @@ def draw_people(
     Raises:
         ValueError: The seed repeats the people of another one.
     """
-    from magicpose_cli.synthetic.casting import sample_identities, sample_motions
+    from magicpose_cli.synthetic.casting import animate_motions, sample_identities, sample_motions
 
     if not 0 <= seed < _MAX_SEED:
         raise ValueError(f"seed {seed} repeats the people of another one: take 0 <= seed < 2**32")
     generator = torch.Generator().manual_seed(seed)
     identity = sample_identities(count, size, generator, device)
     rows = torch.arange(count, device=device).repeat_interleave(frames)
-    motion = sample_motions(count * frames, generator, device)
+    if is_film:
+        motion = animate_motions(count, frames, generator, device)
+    else:
+        motion = sample_motions(count * frames, generator, device)
     return render(identity.rows(rows), motion)
 
 

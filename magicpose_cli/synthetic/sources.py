@@ -19,6 +19,7 @@ def synthetic_people(
     frames: int,
     size: int,
     wardrobe: Path | None = None,
+    rate: float | None = None,
 ) -> People:
     """Draw or render people.
 
@@ -30,6 +31,7 @@ def synthetic_people(
         size: Side of the pictures in pixels.
         wardrobe: A folder of MakeHuman's library, from which half of the rendered people wear
             something.
+        rate: Pictures a second of a film; None for pictures in any order.
 
     Returns:
         Picture k of person i is row `i * frames + k`.
@@ -38,5 +40,5 @@ def synthetic_people(
     from magicpose_cli.synthetic.rendered.rendered_people import render_people
 
     if kind == "drawn" or (kind == "mixed" and seed % 2 == 0):
-        return draw_people(seed, count, frames, size)
-    return render_people(seed, count, frames, size, wardrobe)
+        return draw_people(seed, count, frames, size, is_film=rate is not None)
+    return render_people(seed, count, frames, size, wardrobe, rate)

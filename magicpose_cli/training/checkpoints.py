@@ -23,8 +23,9 @@ from torch import Tensor
 
 from magicpose_cli.errors import OutputError, TrainingError
 from magicpose_cli.files import new_folder
-from magicpose_cli.training.networks import Networks, write_model
+from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import Recipe
+from magicpose_cli.training.trained_model import write_model
 
 TRAIN_STATE_FILE = "training.json"
 

@@ -41,6 +41,7 @@ def make_clips(
     size: int,
     pose_draw_size: int,
     wardrobe: Path | None = None,
+    rate: float | None = None,
 ) -> Clips:
     """Make clips of one person each, with the pose maps a detector might have given.
 
@@ -52,11 +53,12 @@ def make_clips(
         size: Side of the pictures in pixels.
         pose_draw_size: Short side in pixels that poses are drawn at.
         wardrobe: As of `synthetic_people`.
+        rate: As of `synthetic_people`.
     """
     from magicpose_cli.pose.pose_map import pose_map
     from magicpose_cli.synthetic.people import to_pictures
 
-    people = synthetic_people(kind, seed, count, frames, size, wardrobe)
+    people = synthetic_people(kind, seed, count, frames, size, wardrobe, rate)
     images = to_pictures(people.images)
     rng = np.random.default_rng(seed)
     maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in people.poses()])
@@ -102,6 +104,7 @@ class ClipPool:
         resample_every: int,
         kind: SyntheticKind = "drawn",
         wardrobe: Path | None = None,
+        rate: float | None = None,
         workers: int = 0,
         device: torch.device | str = "cpu",
     ):
@@ -110,7 +113,8 @@ class ClipPool:
         self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.maps = torch.zeros_like(self.images)
         self.renewed: Callable[[Tensor], None] = _nobody
-        self._kind, self._task = kind, (CHUNK_CLIPS, frames, size, pose_draw_size, wardrobe)
+        self._kind = kind
+        self._task = (CHUNK_CLIPS, frames, size, pose_draw_size, wardrobe, rate)
         self._first_seed = first_seed
         self._resample_every = resample_every
         self._count = workers or cores()

@@ -12,6 +12,7 @@ from diffusers import (
     AutoencoderKL,
     ControlNetModel,
     DDIMScheduler,
+    MotionAdapter,
     UNet2DConditionModel,
 )
 from diffusers.models.attention import FeedForward
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from magicpose_cli.diffusion.checkpoint.configs import check_configs
 from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeline, offline, quiet
+from magicpose_cli.diffusion.motion_module import MotionModule, new_motion_adapter
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
 from magicpose_cli.errors import ModelError
@@ -44,6 +46,8 @@ class Networks(nn.Module):
         pretrained: Parts that come trained, so that no stage begins them as a copy of the denoiser.
         input_convs: Of the model of half the size that these networks have grown from, if any.
         text: Embedding (1, tokens, width) of the empty prompt.
+        motion_adapter: Layers that attend along time; None in a model without.
+        motion: The same at work in the denoiser.
         sqrt_alphas_cumprod: How much of the clean latents is in noisy ones, by timestep.
         sqrt_one_minus_alphas_cumprod: How much noise is in them, by timestep.
     """
@@ -51,6 +55,7 @@ class Networks(nn.Module):
     text: Tensor
     sqrt_alphas_cumprod: Tensor
     sqrt_one_minus_alphas_cumprod: Tensor
+    motion_adapter: MotionAdapter | None
 
     def __init__(
         self,
@@ -83,19 +88,34 @@ class Networks(nn.Module):
         self.register_buffer("sqrt_alphas_cumprod", alphas.sqrt(), persistent=False)
         noise_share = (1 - alphas).sqrt()
         self.register_buffer("sqrt_one_minus_alphas_cumprod", noise_share, persistent=False)
+        self.motion_adapter = None
+        self.motion: MotionModule | None = None
         self._reader = ReferenceAttention(self.unet).__enter__()
         self._writer = ReferenceAttention(self.appearance_unet).__enter__()
 
+    def add_motion_adapter(self, adapter: MotionAdapter) -> None:
+        """Put layers into the denoiser that attend along time, where films are predicted."""
+        self.motion_adapter = adapter
+        self.motion = MotionModule(self.unet, adapter)
+
     def forward(
-        self, noisy: Tensor, t: Tensor, reference: Tensor | None, maps: Tensor | None
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        reference: Tensor | None,
+        maps: Tensor | None,
+        frames: int = 0,
     ) -> Tensor:
         """Predict noise, or v, as the scheduler says.
 
         Args:
             noisy: Latents (B, c, h, w).
             t: Timesteps (B,).
-            reference: Clean latents (R, c, h, w) of the first R samples, or None.
+            reference: Clean latents (R, c, h, w) of the first R samples, or of the first R films;
+                or None.
             maps: Pose maps (P, 3, H, W) of the first P samples in 0..1, or None.
+            frames: How many samples in a row are a film, whose frames the motion adapter sees
+                together; 0 is none.
         """
         batch = len(noisy)
         residuals: dict[str, Any] = {}
@@ -104,8 +124,12 @@ class Networks(nn.Module):
             bank: ReferenceFeatures = {}
             self._writer.recorded = bank
             some = len(reference)
-            self.appearance_unet(reference, t[:some], self.text.expand(some, -1, -1))
-            self._reader.features, self._reader.attending = dict(bank), some
+            each = max(1, frames)
+            times = t[: some * each : each]
+            self.appearance_unet(reference, times, self.text.expand(some, -1, -1))
+            if frames:
+                bank = {name: _for_each_frame(hidden, frames) for name, hidden in bank.items()}
+            self._reader.features, self._reader.attending = dict(bank), some * each
         if maps is not None and len(maps):
             some = len(maps)
             down, mid = self.pose_controlnet(
@@ -118,6 +142,8 @@ class Networks(nn.Module):
             bare = (0, 0) * 3 + (0, batch - some)  # no residuals for the rest
             residuals["down_block_additional_residuals"] = [F.pad(r, bare) for r in down]
             residuals["mid_block_additional_residual"] = F.pad(mid, bare)
+        if self.motion is not None:  # what is run again for the gradients has to see it, too
+            self.motion.frames = frames
         predicted: Tensor = self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
         return predicted
 
@@ -170,13 +196,20 @@ class Networks(nn.Module):
 
     def start_from_denoiser(self, name: str) -> None:
         """Make a part a copy of the denoiser (or of its encoder), as the paper starts it."""
+        if name == "motion_adapter":  # which begins with no effect, see `build_networks`
+            return
         if name == "appearance_unet":
             self.appearance_unet.load_state_dict(self.unet.state_dict())
         elif name == "pose_controlnet":
             self.pose_controlnet.load_state_dict(_pose_network_of(self.unet, self.pose_controlnet))
 
     def pipeline(self) -> MagicPosePipeline:
-        """Make a pipeline of the same parts, for sample sheets; its settings are the defaults."""
+        """Make a pipeline of the same parts, for sample sheets; its settings are the defaults.
+
+        It makes frames one by one.
+        """
+        if self.motion is not None:
+            self.motion.frames = 0
         return MagicPosePipeline(
             **{name: self.part(name) for name in NETWORK_NAMES}, scheduler=deepcopy(self.scheduler),
             vae=self.vae,
@@ -202,6 +235,10 @@ def build_networks(recipe: Recipe) -> Networks:
     if recipe.gradient_checkpointing:
         for name in NETWORK_NAMES:
             networks.part(name).enable_gradient_checkpointing()
+    if networks.motion_adapter is None and recipe.learns_motion(tuple(recipe.stages)):
+        networks.add_motion_adapter(new_motion_adapter(networks.unet))
+    if networks.motion is not None:
+        networks.motion.checkpointing = recipe.gradient_checkpointing
     return networks
 
 
@@ -295,6 +332,10 @@ def _networks_of_magicpose(folder: Path) -> Networks:
     language = {"text_encoder": pipeline.text_encoder, "tokenizer": pipeline.tokenizer}
     networks = Networks(parts, pipeline.scheduler, pipeline.vae, text, language)
     networks.pretrained = NETWORK_NAMES
+    if (adapter := pipeline.motion_adapter) is not None:
+        pipeline.set_motion_adapter(None)  # or its layers would be there twice
+        networks.add_motion_adapter(adapter)
+        networks.pretrained = (*NETWORK_NAMES, "motion_adapter")
     return networks
 
 
@@ -327,45 +368,7 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
     return Networks(parts, scheduler, vae, speaker.encode_prompt(""), language)
 
 
-MODEL_CARD = """# {name}
-
-MagicPose's architecture, trained by `magicpose train` ({stages}) at {size}x{size} pixels.
-{description}.
-"""
-
-
-def write_model(
-    networks: Networks, recipe: Recipe, folder: Path, stages: tuple[str, ...], guidance: float
-) -> None:
-    """A diffusers folder that `magicpose --model FOLDER` takes; floats in half precision."""
-    model = recipe.model
-    with quiet():
-        halved = {
-            name: _halved(networks.part(name), model.name) for name in (*NETWORK_NAMES, "vae")
-        }
-    pipeline = MagicPosePipeline(
-        **halved,
-        **networks.language,
-        scheduler=networks.scheduler,
-        pose_canvas=model.pose_canvas,
-        sample_size=model.size,
-        default_steps=model.default_steps,
-        default_guidance=guidance,
-        keep_background=model.keep_background,
-        warp=model.warp,
-    )
-    pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
-    card = MODEL_CARD.format(
-        name=model.name,
-        stages=", ".join(stages),
-        size=model.size,
-        description=recipe.description,
-    )
-    (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-def _halved(part: Any, name: str) -> Any:
-    copy = type(part).from_config(part.config).half()
-    copy.load_state_dict(part.state_dict())
-    copy.register_to_config(_name_or_path=name)  # where it was read from is nobody's business
-    return copy
+def _for_each_frame(hidden: Any, frames: int) -> Tensor:
+    """Repeat the features of each film's reference for its frames."""
+    repeated: Tensor = hidden.repeat_interleave(frames, 0)
+    return repeated

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from magicpose_cli.arrays import Picture, Pictures
 from magicpose_cli.config.user_home import expanded
-from magicpose_cli.dataset.clips import ClipFolder, open_clips, sample_pair
+from magicpose_cli.dataset.clips import ClipFolder, open_clips, sample_film, sample_pair
+from magicpose_cli.errors import InputError
 from magicpose_cli.progress import OnProgress
 from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS, SyntheticKind
 from magicpose_cli.training.clip_pool import CHUNK_CLIPS, ClipPool
@@ -28,11 +29,11 @@ Encode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Pairs of pictures of one person each.
+    """Pairs of pictures of one person each; or of a picture and a film.
 
     Attributes:
         reference: Clean latents (n, c, h, w).
-        target: Clean latents of the same shape.
+        target: Clean latents of the same shape; of films F rows in a row for each reference.
         picture: The target itself, (n, 3, S, S) in 0..1.
         maps: Pose maps of the target, (n, 3, S, S) in 0..1.
     """
@@ -48,6 +49,10 @@ class PairSource(Protocol):
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give batches of `count` pairs from step `first` on, without end."""
+        ...
+
+    def films(self, count: int, frames: int, encode: Encode, first: int) -> Iterator[PairBatch]:
+        """Give batches of `count` references with so many frames in a row, likewise."""
         ...
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
@@ -76,11 +81,46 @@ class SyntheticPeople:
             data.clips, data.frames, model.size, model.pose_canvas, first_seed,
             resample_every=data.resample_every, kind=cast(SyntheticKind, data.source),
             wardrobe=expanded(data.wardrobe) if data.wardrobe else None,
+            rate=data.rate or None,
             workers=data.workers, device=device,
         )  # fmt: skip
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give pairs of two frames of one person, from step `first` on."""
+        pool, device = self._pool, self._device
+        latents = self._encoded(encode, first)
+        step = first
+        while True:
+            rng = np.random.default_rng([*self._seed, step])
+            clips = moved(torch.from_numpy(rng.integers(len(latents), size=count)), device)
+            frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
+            one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
+            picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
+            yield PairBatch(latents[clips, one], latents[clips, other], picture, maps)
+            step += 1
+            pool.advance(step)
+
+    def films(self, count: int, frames: int, encode: Encode, first: int) -> Iterator[PairBatch]:
+        """Give frames in a row of one person each, from step `first` on."""
+        pool, device = self._pool, self._device
+        latents = self._encoded(encode, first)
+        step, held = first, pool.images.shape[1]
+        while True:
+            rng = np.random.default_rng([*self._seed, step])
+            clips = moved(torch.from_numpy(rng.integers(len(latents), size=count)), device)
+            one = moved(torch.from_numpy(rng.integers(held, size=count)), device)
+            starts = rng.integers(held - frames + 1, size=count)
+            rows = moved(torch.from_numpy(starts[:, None] + np.arange(frames)), device)
+            target, picture, maps = (
+                kept[clips[:, None], rows].flatten(0, 1)
+                for kept in (latents, pool.images, pool.maps)
+            )
+            yield PairBatch(latents[clips, one], target, to_float(picture), to_float(maps))
+            step += 1
+            pool.advance(step)
+
+    def _encoded(self, encode: Encode, first: int) -> Tensor:
+        """Latents (clips, frames, c, h, w) of all that is held, which follow the pool's changes."""
         pool, device = self._pool, self._device
         pool.seek(first, self._on_progress)
         example = encode(to_float(pool.images[0]))
@@ -96,16 +136,7 @@ class SyntheticPeople:
 
         renew(torch.arange(len(latents), device=device))
         pool.renewed = renew
-        step = first
-        while True:
-            rng = np.random.default_rng([*self._seed, step])
-            clips = moved(torch.from_numpy(rng.integers(len(latents), size=count)), device)
-            frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
-            one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
-            picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
-            yield PairBatch(latents[clips, one], latents[clips, other], picture, maps)
-            step += 1
-            pool.advance(step)
+        return latents
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
         """Give single frames, from step `first` on."""
@@ -148,6 +179,26 @@ class FilmedPeople:
             picture = to_float(target)
             yield PairBatch(encode(to_float(reference)), encode(picture), picture, to_float(maps))
 
+    def films(self, count: int, frames: int, encode: Encode, first: int) -> Iterator[PairBatch]:
+        """Give frames in a row of one clip each, from step `first` on.
+
+        Raises:
+            InputError: No clip has so many frames.
+        """
+        clips = [clip for clip in self._clips if len(clip) >= frames]
+        if not clips:
+            raise InputError(
+                f"{self._recipe.data.source}: no clip has {frames} frames in a row, which a stage "
+                "of kind motion takes; make the data anew from longer films or with more fps"
+            )
+        films = _Films(clips, self._recipe, self._seed, frames)
+        for reference, target, maps in self._loaded(films, count, first):
+            picture = to_float(target.flatten(0, 1))
+            yield PairBatch(
+                encode(to_float(reference)), encode(picture), picture,
+                to_float(maps.flatten(0, 1)),
+            )  # fmt: skip
+
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
         """Give the targets alone, from step `first` on."""
         for _, target, _ in self._load(count, first):
@@ -162,9 +213,11 @@ class FilmedPeople:
         """Do nothing: the processes end with the stream."""
 
     def _load(self, count: int, first: int) -> Iterator[list[Tensor]]:
-        pairs = _Pairs(self._clips, self._recipe, self._seed)
-        loader = DataLoader(
-            pairs,
+        return self._loaded(_Pairs(self._clips, self._recipe, self._seed), count, first)
+
+    def _loaded(self, samples: _Pairs | _Films, count: int, first: int) -> Iterator[list[Tensor]]:
+        loader: DataLoader[Any] = DataLoader(
+            samples,
             batch_size=count,
             sampler=_From(first * count),
             num_workers=self._recipe.data.workers or torch.get_num_threads(),
@@ -187,6 +240,21 @@ class _Pairs(Dataset[tuple[Picture, Picture, Picture]]):
         return sample_pair(
             self._clips, rng, model.size, model.pose_canvas, flip=data.flip, jitter=data.jitter
         )
+
+
+class _Films(Dataset[tuple[Picture, Pictures, Pictures]]):
+    """Film number i, whenever and wherever it is asked for."""
+
+    def __init__(self, clips: list[ClipFolder], recipe: Recipe, seed: tuple[int, int], frames: int):
+        self._clips, self._recipe, self._seed, self._frames = clips, recipe, seed, frames
+
+    def __getitem__(self, index: int) -> tuple[Picture, Pictures, Pictures]:
+        rng = np.random.default_rng([*self._seed, index])
+        model, data = self._recipe.model, self._recipe.data
+        return sample_film(
+            self._clips, rng, model.size, model.pose_canvas, self._frames,
+            flip=data.flip, jitter=data.jitter,
+        )  # fmt: skip
 
 
 class _From:

@@ -19,10 +19,13 @@ from magicpose_cli.config.sections import (
     read_toml,
     validated,
 )
+from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS
 
 NETWORK_NAMES = ("unet", "appearance_unet", "pose_controlnet")
-TrainedPart = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder"]
-StageKind = Literal["autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end"]
+TrainedPart = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder", "motion_adapter"]
+StageKind = Literal[
+    "autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end", "motion"
+]
 
 DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "autoencoder": ("vae.decoder",),
@@ -32,6 +35,7 @@ DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "pose": ("appearance_unet", "pose_controlnet"),
     "joint": ("unet", "appearance_unet", "pose_controlnet"),
     "end-to-end": ("unet", "appearance_unet", "pose_controlnet", "vae.decoder"),
+    "motion": ("motion_adapter",),
 }
 """Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
 
@@ -111,6 +115,9 @@ class DataSettings(Section):
     """Drawn or rendered clips kept at a time."""
     frames: int = Field(4, ge=2)
     """Pictures of one of these."""
+    rate: float = Field(0.0, ge=0, le=120)
+    """Pictures a second of drawn or rendered people who move as in a film, which a stage of kind
+    motion needs; 0 is pictures in any order."""
     resample_every: int = Field(8, ge=1, **_formerly("resample_every", "renew_every"))
     """Steps after which eight clips give way to new people."""
     flip: float = Field(0.0, ge=0, le=1)
@@ -153,6 +160,11 @@ class StageSettings(Section):
     unconditional pass of the guidance sees neither."""
     timestep_bias: float = Field(1.0, gt=0, **_formerly("timestep_bias", "noise_bias"))
     """Timesteps are drawn as 1000 u^(1 / timestep_bias): above 1, noisy ones more often."""
+    frames: int = Field(16, ge=2, le=32)
+    """Frames in a row of each sample of a stage of kind motion."""
+    change_weight: float = Field(0.0, ge=0)
+    """How much the error of what changes from frame to frame counts beside the error of frames,
+    in a stage of kind motion."""
 
     @model_validator(mode="after")
     def _check(self) -> StageSettings:
@@ -198,6 +210,15 @@ class Recipe(Tables):
     def _check(self) -> Recipe:
         if not self.stages:
             raise ValueError("expected at least one table [stages.NAME]")
+        for name, stage in self.stages.items():
+            if stage.kind == "motion" and self.data.source in SYNTHETIC_KINDS:
+                if not self.data.rate:
+                    raise ValueError(f"stage {name} learns motion: expected a data.rate above 0")
+                if self.data.frames < stage.frames:
+                    raise ValueError(
+                        f"stage {name} takes {stage.frames} frames in a row: expected data.frames "
+                        f"of at least that, it is {self.data.frames}"
+                    )
         for names in (self.order, *(variant.order for variant in self.variants.values())):
             for name in names:
                 if name not in self.stages:
@@ -214,11 +235,20 @@ class Recipe(Tables):
             for name, variant in self.variants.items()
         }
 
+    def learns_motion(self, stages: tuple[str, ...]) -> bool:
+        """Tell whether one of these stages trains a motion module."""
+        return any(self.stages[name].kind == "motion" for name in stages)
+
     def fingerprint(self) -> str:
         """Hash the settings that decide on the numbers of a run."""
         free: dict[str, Any] = dict.fromkeys(("description", "checkpoint_minutes", "keep"), True)
-        if not self.data.wardrobe:  # which earlier versions did not have
-            free["data"] = {"wardrobe"}
+        # what earlier versions did not have
+        free["data"] = {name for name in ("wardrobe", "rate") if not getattr(self.data, name)}
+        free["stages"] = {
+            name: {"frames", "change_weight"}
+            for name, stage in self.stages.items()
+            if stage.kind != "motion"
+        }
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 

@@ -34,9 +34,10 @@ from magicpose_cli.training.checkpoints import (
     read_train_state,
 )
 from magicpose_cli.training.loop import TrainingLoop, TrainingRun
-from magicpose_cli.training.networks import Networks, build_networks, compile_blocks, write_model
+from magicpose_cli.training.networks import Networks, build_networks, compile_blocks
 from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import NETWORK_NAMES, OptimizerSettings, Recipe, StageSettings
+from magicpose_cli.training.trained_model import write_model
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from magicpose_cli.training.autoencoder import DecoderTraining
 from magicpose_cli.training.end_to_end import EndToEnd
+from magicpose_cli.training.motion_training import MotionTraining
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.pair_source import PairBatch, PairSource, moved
 from magicpose_cli.training.progressive_growing import ProgressiveGrowing
@@ -59,6 +60,8 @@ def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
         return ProgressiveGrowing(networks)
     if stage.kind == "end-to-end":
         return EndToEnd(networks)
+    if stage.kind == "motion":
+        return MotionTraining(networks, stage)
     return Denoising(networks, stage)
 
 
@@ -80,6 +83,8 @@ def examples(
     chance, noises = torch.Generator(), torch.Generator(device)
     if stage.kind == "autoencoder":
         stream: Iterator[Any] = source.pictures(stage.batch, first)
+    elif stage.kind == "motion":
+        stream = source.films(stage.batch, stage.frames, networks.encode, first)
     else:
         stream = source.pairs(stage.batch, networks.encode, first)
     for number, batch in enumerate(stream, first):
@@ -93,11 +98,11 @@ def examples(
             shape: tuple[int, ...] = (len(target), 4, *(side // 8 for side in target.shape[2:]))
             yield target, torch.randn(shape, generator=noises, device=device)
             continue
-        n = len(batch.target)
+        n = len(batch.reference)
         u = torch.rand(n + 1, generator=chance)
         dropped = int(n * stage.cond_dropout + float(u[n])) if stage.kind != "base" else 0
         t = moved((1000 * u[:n] ** (1 / stage.timestep_bias)).long().clamp(max=999), device)
-        noise = torch.randn(batch.target.shape, generator=noises, device=device)
+        noise = torch.randn(batch.reference.shape, generator=noises, device=device)
         if stage.kind == "end-to-end":
             yield batch, dropped, t, noise, moved(torch.rand(n, generator=chance), device)
         else:

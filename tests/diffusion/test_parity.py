@@ -5,7 +5,7 @@ import torch
 
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention
-from magicpose_cli.diffusion.sampler import reference_features
+from magicpose_cli.diffusion.reference_features import reference_features
 
 BAR = 1e-5
 

@@ -11,8 +11,9 @@ import torch
 
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline, read_index
+from magicpose_cli.diffusion.motion_module import new_motion_adapter
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
-from magicpose_cli.diffusion.sampler import reference_features
+from magicpose_cli.diffusion.reference_features import reference_features
 from magicpose_cli.doctor import machine
 from magicpose_cli.doctor.estimate import estimate, network_of, reference_elements
 from magicpose_cli.doctor.examine import examine
@@ -64,6 +65,26 @@ def test_another_autoencoder_lies_beside_the_own(mini):
     own = sum(p.numel() for p in parameters(mini.vae))
     assert network_of(MINI / "vae").count == own
     assert needed(vae=MINI / "vae").weights - needed().weights == 4 * own
+
+
+def test_a_motion_adapter_adds_its_weights_and_takes_a_window_at_once(mini, tmp_path):
+    adapter = new_motion_adapter(mini.unet)
+    adapter.save_pretrained(tmp_path)
+    count = sum(t.numel() for t in adapter.state_dict().values())
+    steady = needed(steady=True, motion_adapter=tmp_path, batch_size=16)
+    assert steady.weights - needed().weights == 4 * count
+    assert steady.batch_size == 16
+    assert steady.least == steady.device
+    file = tmp_path / "diffusion_pytorch_model.safetensors"
+    assert needed(steady=True, motion_adapter=file, batch_size=16) == steady
+
+
+def test_a_model_without_a_motion_adapter_is_told():
+    settings = {"model__name": "mini", "model__device": "cpu", "model__steady": "on"}
+    examined = examine(Preset().with_options(**settings))
+    found = {finding.name: finding for finding in examined.sections["preset"]}
+    assert "has no motion adapter" in found["steady"].value
+    assert not found["steady"].facts["on"]
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])

@@ -8,8 +8,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from magicpose_cli.diffusion.checkpoint.layout import controlnet_modules, renamed, shape_of
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ModelError
-from magicpose_cli.training.networks import build_networks, write_model
+from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe
+from magicpose_cli.training.trained_model import write_model
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from magicpose_cli.dataset.build import make_dataset
+from magicpose_cli.dataset.clips import open_clips, sample_film
 from magicpose_cli.dataset.dataset_config import DatasetSettings
 from magicpose_cli.errors import InputError
 from magicpose_cli.progress import silent
@@ -88,3 +89,27 @@ def test_a_folder_without_data_is_refused(toy, tmp_path):
     with pytest.raises(InputError) as caught:
         open_source(reading(toy, str(tmp_path)), 0, CPU, silent)
     assert "\n" not in str(caught.value)
+
+
+def test_a_film_is_frames_in_a_row_under_one_crop(data):
+    clips = open_clips(data)
+    rng = np.random.default_rng(1)
+    reference, frames, maps = sample_film(clips, rng, 64, 192, 4, min_crop=1.0)
+    assert frames.shape == maps.shape == (4, 64, 64, 3)
+    (clip,) = [c for c in clips if any(np.array_equal(c.frame(i), frames[0]) for i in range(8))]
+    (start,) = [i for i in range(8) if np.array_equal(clip.frame(i), frames[0])]
+    for at, frame in enumerate(frames):
+        np.testing.assert_array_equal(clip.frame(start + at), frame)
+    assert any(np.array_equal(clip.frame(i), reference) for i in range(8))
+
+
+@pytest.mark.slow
+def test_films_of_a_folder_go_on_and_need_frames_enough(toy, data):
+    source = open_source(reading(toy, str(data)), 0, CPU, silent)
+    whole = take(source.films(2, 4, halved, 0), 3)
+    assert whole[0].reference.shape[0] == 2
+    assert whole[0].target.shape[0] == whole[0].maps.shape[0] == 8
+    again = next(source.films(2, 4, halved, 2))
+    assert torch.equal(again.target, whole[2].target)
+    with pytest.raises(InputError, match="no clip has 20 frames in a row"):
+        next(source.films(2, 20, halved, 0))

@@ -7,11 +7,12 @@ from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ConfigError, ModelError
 from magicpose_cli.progress import silent
 from magicpose_cli.training.checkpoints import checkpoints, read_tensors
-from magicpose_cli.training.networks import build_networks, write_model
+from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.progressive_growing import ProgressiveGrowing
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings
 from magicpose_cli.training.run import train
+from magicpose_cli.training.trained_model import write_model
 
 pytestmark = pytest.mark.slow  # each test needs what takes seconds to make
 

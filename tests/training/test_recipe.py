@@ -6,7 +6,16 @@ from magicpose_cli.config.sections import presets_folder
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.training.recipe import load_recipe
 
-SHIPPED = ("ablation", "magicpose", "mini", "mini-cpu", "mini-half", "toy")
+SHIPPED = (
+    "ablation",
+    "magicpose",
+    "magicpose-motion",
+    "mini",
+    "mini-cpu",
+    "mini-half",
+    "mini-motion",
+    "toy",
+)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -64,7 +64,9 @@ def files_of(model: ModelSettings) -> list[Path]:
     What lies beside such a file and tells how it is meant belongs to it: a base's YAML, the scales
     of a LoRA of peft. Of a folder, which might be any, only what may be of a model is listed.
     """
-    plain = [place_of(text) for text in (model.base, model.vae) if text is not None]
+    adapter = model.motion_adapter if model.is_steady else None
+    face = model.identity_model if model.identity else None
+    plain = [place_of(text) for text in (model.base, model.vae, adapter, face) if text is not None]
     named = plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
     files = []
     for place in named:

@@ -45,6 +45,7 @@ PART_KINDS = {
     "vae": ("diffusers", {"AutoencoderKL", "AutoencoderTiny"}),
     "text_encoder": ("transformers", {"CLIPTextModel"}),
     "tokenizer": ("transformers", {"CLIPTokenizer", "CLIPTokenizerFast"}),
+    "motion_adapter": ("diffusers", {"MotionAdapter"}),
 }
 """Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
 
@@ -247,6 +248,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     if code := next(folder.rglob("*.py"), None):
         raise ModelError(f"model {folder}: holds code ({code.name}); a model is data only")
     return MODEL_SETTINGS | index
+
+
+def has_part(index: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a model's index names a part that a model may lack."""
+    return index.get(name) not in (None, [None, None])
 
 
 def _check_class(folder: Path, name: str, part: object) -> None:

@@ -280,7 +280,12 @@ def _as_seen(pixels: Tensor, points: Tensor, eye: Tensor) -> Tensor:
 
 
 def render_people(
-    seed: int, count: int, frames: int, size: int, wardrobe: Path | None = None
+    seed: int,
+    count: int,
+    frames: int,
+    size: int,
+    wardrobe: Path | None = None,
+    rate: float | None = None,
 ) -> People:
     """Render new people in several poses each, as people.draw_people() draws them.
 
@@ -290,9 +295,10 @@ def render_people(
         frames: pictures of each.
         size: side of the pictures in pixels.
         wardrobe: as of render_clip().
+        rate: as of render_clip().
     """
     clips = [
-        render_clip(seed * count + number, frames, size, wardrobe=wardrobe)
+        render_clip(seed * count + number, frames, size, wardrobe=wardrobe, rate=rate)
         for number in range(count)
     ]
     points = torch.cat([clip.points for clip in clips])

@@ -1,0 +1,56 @@
+"""The networks under training, written as a model that `magicpose animate --model` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from magicpose_cli.diffusion.checkpoint.loading import quiet
+from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.training.networks import Networks
+from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe
+
+MODEL_CARD = """# {name}
+
+MagicPose's architecture, trained by `magicpose train` ({stages}) at {size}x{size} pixels.
+{description}.
+"""
+
+
+def write_model(
+    networks: Networks, recipe: Recipe, folder: Path, stages: tuple[str, ...], guidance: float
+) -> None:
+    """A diffusers folder that `magicpose --model FOLDER` takes; floats in half precision."""
+    model = recipe.model
+    with quiet():
+        halved = {
+            name: _halved(networks.part(name), model.name) for name in (*NETWORK_NAMES, "vae")
+        }
+        if "motion_adapter" in networks.pretrained or recipe.learns_motion(stages):
+            halved["motion_adapter"] = _halved(networks.motion_adapter, model.name)
+    pipeline = MagicPosePipeline(
+        **halved,
+        **networks.language,
+        scheduler=networks.scheduler,
+        pose_canvas=model.pose_canvas,
+        sample_size=model.size,
+        default_steps=model.default_steps,
+        default_guidance=guidance,
+        keep_background=model.keep_background,
+        warp=model.warp,
+    )
+    pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
+    card = MODEL_CARD.format(
+        name=model.name,
+        stages=", ".join(stages),
+        size=model.size,
+        description=recipe.description,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _halved(part: Any, name: str) -> Any:
+    copy = type(part).from_config(part.config).half()
+    copy.load_state_dict(part.state_dict())
+    copy.register_to_config(_name_or_path=name)  # where it was read from is nobody's business
+    return copy
