@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -22,6 +23,7 @@ from magicpose_cli.errors import OutputError
 MAX_NAME_BYTES = 255  # of a file's name on all common systems
 MAX_OWN_NAME_BYTES = 220  # of a name that we make: files beside it have its name and a suffix
 HASH_BLOCK_BYTES = 1 << 20
+_HIDDEN = re.compile(r"\..*\.partial-([0-9a-f]{1,8})-([0-9a-f]{8})-([0-9a-f]{12})(?:\.\w+)?", re.S)
 
 
 def check_writable(path: Path, overwrite: bool, own: str | None = None) -> None:
@@ -76,9 +78,43 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def hidden_beside(target: Path, suffix: str | None = None) -> Path:
-    """Return a free hidden name in the target's folder, for work in progress."""
-    mark = f".partial-{secrets.token_hex(4)}{target.suffix if suffix is None else suffix}"
+    """Return a free hidden name in the target's folder, for work in progress.
+
+    The name bears the number of this process, and a mark that tells it from any other file: see
+    `remove_leftovers`.
+    """
+    pid, chance = f"{os.getpid():x}", secrets.token_hex(4)
+    mark = f".partial-{pid}-{chance}-{_own_mark(target.name, pid, chance)}"
+    mark += target.suffix if suffix is None else suffix
     return target.parent / (shortened(f".{target.stem}", mark) + mark)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what killed processes have left under hidden names on their way to this target.
+
+    Nothing goes but files and folders whose names only `hidden_beside` gives for this target, on
+    this machine, in a process that is no more.
+    """
+    import psutil
+
+    with suppress(OSError):
+        for path in target.absolute().parent.iterdir():
+            match = _HIDDEN.fullmatch(path.name)
+            if match is None:
+                continue
+            pid, chance, mark = match.groups()
+            if mark == _own_mark(target.name, pid, chance) and not psutil.pid_exists(int(pid, 16)):
+                _remove(path)
+
+
+def _own_mark(name: str, pid: str, chance: str) -> str:
+    """Of a hidden name: nobody else has it by chance, nor has another machine or container."""
+    try:
+        numbers = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        numbers = ""
+    parts = ("magicpose", platform.node(), numbers, name, pid, chance)
+    return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()[:12]
 
 
 def shortened(stem: str, rest: str) -> str:
@@ -188,6 +224,7 @@ def whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
     hidden = hidden_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         yield hidden
         move_into_place(hidden, path, overwrite)
     except OSError as error:
@@ -222,6 +259,7 @@ def new_folder(
         OSError: The file system fails; the caller handles it.
     """
     hidden = partial or hidden_beside(target, "")
+    remove_leftovers(target)
     _remove(hidden)
     try:
         hidden.mkdir(parents=True)
@@ -245,6 +283,7 @@ def write_json(path: Path, value: Any, *, lasting: bool = False) -> None:
     text = json.dumps(value, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         write_bytes(path, text.encode(), lasting=lasting)
     except OSError as error:
         raise unwritable(path, error) from error

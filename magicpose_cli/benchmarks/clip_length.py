@@ -13,6 +13,7 @@ from pathlib import Path
 
 from magicpose_cli.errors import MagicPoseError
 from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.files import whole_file
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 CLIP_SIDE_PX, CLIP_STEPS, CLIP_FPS = 64, 1, 25
@@ -70,7 +71,8 @@ def plot_lengths(results: Sequence[LengthResult], path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("frames of the clip")
     axes.set_ylabel("peak memory [MiB]")
-    figure.savefig(path, dpi=120)
+    with whole_file(path, overwrite=True) as hidden:
+        figure.savefig(hidden, dpi=120, format=path.suffix[1:] or "png")
 
 
 def _random_model(folder: Path) -> Path:

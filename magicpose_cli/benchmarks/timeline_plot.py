@@ -7,6 +7,7 @@ from pathlib import Path
 
 from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.plots import COLORS
+from magicpose_cli.files import whole_file
 from magicpose_cli.run.stage_timer import Span
 
 THINNEST = 1 / 2000  # of the width, so that the shortest piece of work is seen
@@ -34,7 +35,8 @@ def plot_timeline(spans: Sequence[Span], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, whole)
     axes.set_xlabel("seconds")
-    figure.savefig(path, dpi=120)
+    with whole_file(path, overwrite=True) as hidden:
+        figure.savefig(hidden, dpi=120, format=path.suffix[1:] or "png")
 
 
 def busy_share(pieces: Sequence[tuple[float, float]], whole: float) -> float:

@@ -16,6 +16,7 @@ from magicpose_cli.errors import ConfigError
 
 MAX_NEW_FRAMES = 2_000_000
 SMOOTH_HZ = 6.0  # what human walking holds below it (Winter, Biomechanics and Motor Control)
+MAX_SMOOTH = 100.0  # strength; beyond, a film of hours would be held still
 
 
 def mirrored_motion(motion: SkeletalMotion) -> SkeletalMotion:
@@ -223,10 +224,10 @@ def smoothed_motion(motion: SkeletalMotion, strength: float = 1.0) -> SkeletalMo
     A Butterworth filter of second order runs forward and backward over quaternions, root and
     curves. It keeps what is slower than SMOOTH_HZ / strength; 0 changes nothing.
 
-    Errors: ConfigError for a strength below 0.
+    Errors: ConfigError for a strength that is not 0 to MAX_SMOOTH.
     """
-    if not 0 <= strength < np.inf:
-        raise ConfigError(f"smooth: expected 0 or more, got {strength}")
+    if not 0 <= strength <= MAX_SMOOTH:
+        raise ConfigError(f"smooth: expected 0 to {MAX_SMOOTH:g}, got {strength:g}")
     rate = float(motion.fps)
     if strength == 0 or len(motion) < 3 or SMOOTH_HZ / strength >= 0.49 * rate:
         return motion

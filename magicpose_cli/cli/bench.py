@@ -19,6 +19,7 @@ BenchSteps = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
     help="Stand for the model's own; the share of a preset is of these.")]  # fmt: skip
 Guidance = Annotated[float | None, typer.Option(min=1, max=100, metavar="SCALE",
     help="Stands for the model's own.")]  # fmt: skip
+PLOT_SUFFIXES = ("", ".png", ".svg", ".pdf", ".jpg")
 Plot = Annotated[Path | None, typer.Option(metavar="PNG", help="Also draw it.")]
 
 
@@ -309,11 +310,16 @@ def augment_command(
 
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it: matplotlib is there, the picture can be written."""
+    from magicpose_cli.errors import printable
     from magicpose_cli.evaluation.extras import needed
     from magicpose_cli.files import check_writable
 
     if plot is not None:
         needed("matplotlib")
+        if plot.suffix.lower() not in PLOT_SUFFIXES:
+            raise typer.BadParameter(
+                f"--plot {printable(str(plot))}: expected one of {', '.join(PLOT_SUFFIXES[1:])}"
+            )
         check_writable(plot, overwrite=True)
 
 

@@ -39,7 +39,7 @@ JOURNAL, MOTION, FRAMES, LOCK = "job.json", "motion.npz", "frames", "lock"
 # What a run leaves in the folder and among its frames, and what systems put into any folder;
 # whatever else is there is somebody's.
 _SYSTEM_FILES = r"\.DS_Store|Thumbs\.db|desktop\.ini|\.nfs\w+"
-_UNFINISHED = r"\.partial-\w{8}\.tmp"  # as files.write_bytes names it
+_UNFINISHED = r"\.partial-[\w-]+\.tmp"  # as files.write_bytes names it
 _OUR_FILES = re.compile(
     rf"lock|frames|job\.json|motion\.npz|\.(job|motion){_UNFINISHED}|\.?so-far.*|{_SYSTEM_FILES}"
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from magicpose_cli.errors import OutputError
-from magicpose_cli.files import hidden_beside
 from magicpose_cli.video.ffmpeg import QUIET, file_url, last_line, run_ffmpeg
 from magicpose_cli.video.sound import WritableSound
 
@@ -41,7 +40,7 @@ def finish_gif(recording: Path, finished: Path) -> None:
     Raises:
         OutputError: ffmpeg fails.
     """
-    palette = hidden_beside(finished, ".png")
+    palette = finished.with_suffix(".png")
     # As a stream of pictures: a name of a single one would be taken for a pattern of numbers.
     piped = ("-f", "png_pipe", "-i", file_url(palette))
     try:

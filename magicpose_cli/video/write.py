@@ -24,7 +24,13 @@ import numpy as np
 
 from magicpose_cli.arrays import AnyArray, DeepGray, Picture
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.files import check_writable, hidden_beside, move_into_place, shortened
+from magicpose_cli.files import (
+    check_writable,
+    hidden_beside,
+    move_into_place,
+    remove_leftovers,
+    shortened,
+)
 from magicpose_cli.video.encoders import encoder_arguments
 from magicpose_cli.video.ffmpeg import ffmpeg_exe, file_url, last_line
 from magicpose_cli.video.finish import finish_gif, finish_video
@@ -214,8 +220,9 @@ class VideoWriter:
         self._recording = self._hidden(kind)
         try:
             if self._work is not None:
-                _remove_leftovers(self._work, PARTIAL_STEM)
+                _remove_former(self._work, PARTIAL_STEM)
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.path)
             if not self._suffix:
                 self._recording.mkdir()
                 return
@@ -364,7 +371,7 @@ class VideoWriter:
         self._recording = None
 
 
-def _remove_leftovers(folder: Path, name: str) -> None:
+def _remove_former(folder: Path, name: str) -> None:
     """Remove what a former run has left of its work on NAME in this folder, hidden or finished."""
     for pattern in (f".{name}.*", f"{name}*"):
         for left in folder.glob(pattern):

@@ -164,6 +164,13 @@ def test_smoothing_takes_out_jitter_without_lag():
     assert smoothed_motion(noisy, 0) is noisy
 
 
+@pytest.mark.parametrize("strength", [-1, 1e20, np.inf, np.nan])
+def test_smoothing_of_an_odd_strength_is_refused(strength):
+    smoothed_motion(walk(5), 100)
+    with pytest.raises(ConfigError, match="smooth: expected 0 to 100, got"):
+        smoothed_motion(walk(5), strength)
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])
 def test_short_motions_are_no_error(frames):
     motion = walk(frames)

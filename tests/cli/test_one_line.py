@@ -12,14 +12,17 @@ from typer.testing import CliRunner
 
 from magicpose_cli.cli.app import app
 from magicpose_cli.pose.files.openpose_json import write_poses
+from tests.body.skeletons import MIXAMO, bvh_text, walk
+from tests.cli.test_train import RECIPE
 
 LONG, RAW = "n" * 300, os.fsdecode(b"na\xffme")
-NUMBERS = ("inf", "nan", "-1", "1e308", "9" * 20, "")
+NUMBERS = ("inf", "nan", "-1", "1e308", "9" * 20, "", "0", "~x", RAW)
 WORDS = ("", "~nobody/x", LONG, RAW, "folder", "file", "/", "a\nb\x1b[31m", ":", "{}", "file:nan")
 PLACES = ("", "~nobody/x", LONG, RAW, "folder", "file", "file/x", "loop", "/dev/full", "/proc/x",
           "/", ".", "..", "a\nb", "empty")  # fmt: skip
-MOST = 2
-COMMANDS = typer.main.get_command(app).commands
+ALL_VALUES = "MAGICPOSE_ODD_VALUES"  # in the environment: how many of an option; 99: all there are
+MOST = int(os.environ.get(ALL_VALUES, "1"))
+AT_WORK = ("train", "bench memory", "demo", "dataset", "bench")  # there is no dry run of them
 
 
 @pytest.fixture
@@ -33,6 +36,8 @@ def call(media, people, tiny_model, tmp_path, monkeypatch):
     for name in ("file", "empty", "folder/file"):
         Path(name).write_text("" if name == "empty" else "text")
     write_poses(tmp_path / "dance.json", people.poses()[:2], 8.0)
+    Path("recipe.toml").write_text(RECIPE.replace("minutes = 60.0", "steps = 1"))
+    Path("walk.bvh").write_text(bvh_text(walk(3), MIXAMO))
 
     def run(*arguments):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -51,32 +56,75 @@ def call(media, people, tiny_model, tmp_path, monkeypatch):
     return run
 
 
-def options_of(name):
+def commands_of(group, path=()):
+    """(words, command) of all that can be called."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, (*path, name))
+        if not hasattr(command, "commands") or command.invoke_without_command:
+            yield " ".join((*path, name)), command
+
+
+ALL = {words: command for words, command in commands_of(typer.main.get_command(app))}
+
+
+def options_of(command):
     """(option, odd value) of a command, but for flags."""
-    for at, option in enumerate(COMMANDS[name].params):
-        kind = str(option.bare_type()).lower()
+    for at, option in enumerate(command.params):
         if option.param_type_name != "option" or option.is_flag or option.name == "help":
             continue
+        kind = str(option.bare_type()).lower()
         is_number = "int" in kind or "float" in kind
         values = NUMBERS if is_number else PLACES if "path" in kind else WORDS
-        for step in range(MOST):  # of many options a few each, others of the next one
+        for step in range(min(MOST, len(values))):  # a few each, others of the next option
             yield option.opts[0], values[(at + 5 * step) % len(values)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["animate", "batch", "poses"])
-def test_odd_values_of_every_option(call, media, tiny_model, name):
-    base = {
-        "animate": (media / "ref.png", "dance.json", "-m", tiny_model, "--device", "cpu",
-                    "--dry-run"),
+def base_of(media, tiny_model):
+    """What stands before the odd option: each command on the least that it works on."""
+    film, drawn = media / "dance.mp4", ("--device", "cpu")
+    return {
+        "animate": (media / "ref.png", "dance.json", "-m", tiny_model, *drawn, "--dry-run"),
         "batch": ("--refs", media / "ref.png", "--drivers", "dance.json", "--dry-run",
                   "--set", f"model.name={tiny_model}"),
+        "demo": ("--frames", 1),
         "poses": ("dance.json",),
+        "motion": ("walk.bvh",),
+        "report": (film, "--overwrite", "--max-seconds", 0.1),
+        "doctor": (),
+        "presets": (),
+        "dataset": ("--out", "data", "--synthetic", 1, "--size", 64, "--workers", 1, "--overwrite"),
+        "train": ("recipe.toml", "--overwrite", *drawn),
+        "evaluate": (film, film, "--detector", "none", "--every", 8),
+        "bench": ("--random-weights", "tiny", "--frames", 1, "--repeat", 1, "--steps", 1, *drawn),
+        "bench shortcuts": ("--drawn", 1, "--frames", 1, "--repeat", 1, "--steps", 1, "--detector",
+                            "none", "--model", tiny_model, *drawn),
+        "bench memory": ("--frames", 1),
+        "bench timeline": (media / "ref.png", "dance.json", "--plot", "plot.png", *drawn),
+        "bench poses": ("-n", 1, "--films", 0),
+        "bench warp": ("--repeat", 1),
+        "models list": (),
+        "models fetch": ("none", "--yes"),
+        "models verify": (),
+        "models path": ("mini",),
+        "models remove": ("none", "--yes"),
+        "models convert": ("file", "made"),
     }  # fmt: skip
-    assert call(name, *base[name]).exit_code == 0
-    for option, value in options_of(name):
+
+
+def test_every_command_is_tried(media, tiny_model):
+    assert base_of(media, tiny_model).keys() == ALL.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_odd_values_of_every_option(call, media, tiny_model, name):
+    if name in AT_WORK and ALL_VALUES not in os.environ:
+        pytest.skip(f"works for half a minute and more; set {ALL_VALUES} to try it")
+    base = base_of(media, tiny_model)[name]
+    for option, value in options_of(ALL[name]):
         if name != "batch" or option not in ("--refs", "--drivers"):  # which add to the base's
-            call(name, *base[name], f"{option}={value}")
+            call(*name.split(), *base, f"{option}={value}")
 
 
 @pytest.mark.slow

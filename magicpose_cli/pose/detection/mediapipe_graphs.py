@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,13 +35,37 @@ class Region:
         return cls(rect.x_center * width, rect.y_center * height, rect.width * width, rect.rotation)
 
 
-def open_graph(text: str, **side_inputs: bool | int) -> Any:
-    """A graph that runs; text: its nodes by the names in mediapipe/modules."""
-    # The options that the text names are known once the calculator's own module is imported.
-    import mediapipe.calculators.core.split_vector_calculator_pb2  # noqa: F401
+# The modules of calculators whose options a text may name: known to protobuf once imported.
+_CALCULATORS = (
+    "core.split_vector_calculator_pb2",
+    "tensor.image_to_tensor_calculator_pb2",
+    "tensor.inference_calculator_pb2",
+    "tensor.tensors_to_landmarks_calculator_pb2",
+)
+
+
+def open_graph(text: str, *, floats: Sequence[str] = (), **side_inputs: bool | int) -> Any:
+    """A graph that runs.
+
+    Args:
+        text: Its nodes by the names in mediapipe/modules.
+        floats: Output streams that are numbers; of those of modules the type is known.
+        side_inputs: By their names in the text.
+    """
     from google.protobuf import text_format
     from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig
-    from mediapipe.python.solution_base import SolutionBase
+    from mediapipe.python.solution_base import PacketDataType, SolutionBase
 
+    for name in _CALCULATORS:
+        importlib.import_module(f"mediapipe.calculators.{name}")
     config = text_format.Parse(text, CalculatorGraphConfig())
-    return SolutionBase(graph_config=config, side_inputs=side_inputs)
+    types = {
+        stream: PacketDataType.FLOAT if stream in floats else PacketDataType.PROTO
+        for stream in config.output_stream
+    }
+    return SolutionBase(
+        graph_config=config,
+        side_inputs=side_inputs,
+        outputs=list(types) if floats else None,
+        stream_type_hints=types if floats else None,
+    )

@@ -23,7 +23,11 @@ import numpy as np
 from magicpose_cli.arrays import Picture
 from magicpose_cli.pose.detection.detect import box_of, largest_first
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
-from magicpose_cli.pose.detection.mediapipe_hands import WRIST_JOINTS, HandFinder
+from magicpose_cli.pose.detection.mediapipe_hands import (
+    WRIST_JOINTS,
+    HandFinder,
+    forget_doubled_hand,
+)
 from magicpose_cli.pose.detection.mediapipe_points import Landmarks, confidence, pose_of
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.detection.views import (
@@ -294,6 +298,7 @@ class MediaPipeHolistic:
         self._warned = True
         read = {part: getattr(found, part) for part in GRAPH_PARTS}
         landmarks = {part: list_.landmark for part, list_ in read.items() if list_ is not None}
+        forget_doubled_hand(landmarks, region.side, width, height)
         pose = pose_of(width, height, **landmarks)
         if pose.is_empty:
             return None

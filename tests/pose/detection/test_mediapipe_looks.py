@@ -3,6 +3,7 @@
 import math
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 pytest.importorskip("mediapipe.python.solutions")
 
+from magicpose_cli.pose.detection.mediapipe_hands import forget_doubled_hand
 from magicpose_cli.pose.detection.mediapipe_holistic import SURE_CONFIDENCE, Find, MediaPipeHolistic
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.casting import sample_identities, sample_motions
@@ -96,3 +98,44 @@ def test_hands_are_found_without_the_guess_of_the_body(detector, drawn):
         tiny = detector._hands.find(picture, person.region.side, again, following, 1)
         assert following.keys() <= tiny.keys()
     assert found >= 4
+
+
+@pytest.mark.slow
+def test_hands_without_a_palm_are_read_along_their_forearm(detector, drawn, monkeypatch):
+    pictures, truths = drawn
+    monkeypatch.setattr(type(detector._hands), "_palms", lambda *_: iter(()))
+    found = 0
+    for picture, truth in zip(pictures, truths, strict=True):
+        (find,) = detector._find(picture, 0.6)[:1]
+        person = detector._read(picture, find.region)
+        parts = {"body": person.landmarks["body"]}
+        for hand in detector._hands.find(picture, person.region.side, parts, {}, None):
+            found += 1
+            points = np.array([(p.x, p.y) for p in parts[hand]]) * SIZE
+            assert np.median(np.hypot(*(points - getattr(truth, hand)).T)) < 12
+    assert found >= 4
+
+
+@pytest.mark.slow
+def test_a_forearm_without_a_hand_leads_to_none(detector, drawn):
+    """The elbow is given as the wrist: what goes on from it is a forearm."""
+    for picture in drawn[0]:
+        (find,) = detector._find(picture, 0.6)[:1]
+        person = detector._read(picture, find.region)
+        body = list(person.landmarks["body"])
+        for wrist, elbow, shoulder in ((15, 13, 11), (16, 14, 12)):
+            body[wrist], body[elbow] = body[elbow], body[shoulder]
+        assert not detector._hands.find(picture, person.region.side, {"body": body}, {}, None)
+
+
+def test_two_hands_in_one_place_are_that_of_the_nearer_wrist():
+    def at(x, y, count=21):
+        return [SimpleNamespace(x=x / 100, y=y / 100) for _ in range(count)]
+
+    parts = {"body": at(0, 0, 33), "left_hand": at(50, 50), "right_hand": at(51, 50)}
+    parts["body"][15], parts["body"][16] = at(60, 50, 1)[0], at(48, 50, 1)[0]
+    forget_doubled_hand(parts, 100, 100, 100)
+    assert parts.keys() == {"body", "right_hand"}
+    parts["left_hand"] = at(60, 50)
+    forget_doubled_hand(parts, 100, 100, 100)
+    assert parts.keys() == {"body", "left_hand", "right_hand"}
