@@ -22,7 +22,7 @@ from magicpose_cli.body.motion_conversion import (
 from magicpose_cli.body.motion_files.glb_writer import SkinnedMesh
 from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.config.preset import MotionSettings
-from magicpose_cli.errors import InputError, OutputError
+from magicpose_cli.errors import InputError
 from magicpose_cli.files import check_writable
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.files.read_write import is_pose_file
@@ -93,7 +93,7 @@ def convert_film(
         ConfigError: For edits out of range.
         OutputError: Where a file cannot be written.
     """
-    _check_film_outputs(source, out, overlay_to, overwrite)
+    _check_film_outputs(source, overlay_to, overwrite)
     check_outputs(out, plot_to, overwrite)
     person = fit_person(source, settings, on_progress)
 
@@ -118,7 +118,7 @@ def fit_person(
         InputError: For what cannot be read, or where no frame shows four points of a body.
         DetectionError: Where nobody is found.
     """
-    poses, rate, notes = _poses_of(source, settings, on_progress)
+    poses, rate, notes = poses_of_person(source, settings, on_progress)
     body = Body.load(FITTED_LAYERS)
     fitted = fit_poses(body, poses, rate, source, on_progress)
     motion = fitted_motion(body, fitted, rate)
@@ -148,10 +148,15 @@ def fit_poses(
         raise InputError(f"{source}: {error}") from error
 
 
-def _poses_of(
-    source: Path, settings: MotionSettings, on_progress: OnProgress
+def poses_of_person(
+    source: Path, settings: MotionSettings, on_progress: OnProgress = silent
 ) -> tuple[PoseClip, Fraction, list[str]]:
-    """Everything that is taken from the search for poses: one person's, their rate, and notes."""
+    """Find the poses of the one person that is followed, their exact rate, and notes.
+
+    Raises:
+        InputError: For what cannot be read.
+        DetectionError: Where nobody is found.
+    """
     from magicpose_cli.motion.driver import rate_of
     from magicpose_cli.motion.extract import extract_poses
 
@@ -196,14 +201,7 @@ def is_picture(path: Path) -> bool:
         return False  # whoever reads it says what is wrong
 
 
-def _check_film_outputs(
-    source: Path, out: Path | None, overlay_to: Path | None, overwrite: bool
-) -> None:
-    if out is not None and out.suffix.lower() == ".csv":
-        raise OutputError(
-            f"{out}: .csv holds curves of a face, and from {source.name} a body is found; choose "
-            ".bvh, .glb or .npz"
-        )
+def _check_film_outputs(source: Path, overlay_to: Path | None, overwrite: bool) -> None:
     if overlay_to is None:
         return
     if is_pose_file(source):
