@@ -27,7 +27,10 @@ from magicpose_cli.files import MAX_OWN_NAME_BYTES, name_that_fits
 from magicpose_cli.run.preflight import default_preset, resolve_preset
 
 OUTPUT_TEMPLATE = "{ref}_{driver}.mp4"
-PATH_SETTINGS = ("preset", "model.name", "model.base", "model.lora", "model.embedding", "model.vae")
+PATH_SETTINGS = (
+    "preset", "model.name", "model.base", "model.lora", "model.embedding", "model.vae",
+    "motion.face",
+)  # fmt: skip
 """Settings that name a file or a folder, where they look like a path."""
 PATH_PATTERN = re.compile(r"/|\.(toml|safetensors|ckpt|th|pt|bin)(:[^:]*)?$")
 HUB_ID_PATTERN = re.compile(r"[\w.-]+/[\w.-]+")

@@ -29,10 +29,12 @@ ROUNDS = 6  # of poses and expressions, and the identity in turn
 LEARN_FRAMES = 300  # spread over the clip, that tell who it is
 MEASURED_M = 0.003
 """Standard deviation of a point; it stands for its neighbors' errors, too, which go together."""
-DEPTH_TRUST = 0.1  # weight of a measured depth beside what the picture shows
+DEPTH_TRUST = 0.03  # weight of a measured depth beside what the picture shows
 OWN_SHAPE_M = 0.002  # of a person's point beside the shape's components
-MODEST = 0.35  # standard deviation of an action
-HARDLY_SEEN = 0.12  # of actions that a picture from the front hardly shows
+STIFF_IDENTITY = 0.05
+"""Weight of what is usual of a person, as a share of the weight of a frame's usual expression."""
+MODEST = 0.6  # standard deviation of an action
+HARDLY_SEEN = 0.2  # of actions that a picture from the front hardly shows
 HIDDEN_ACTIONS = ("jawForward", "cheekPuff", "tongueOut", "mouthRollLower", "mouthRollUpper",
                   "mouthShrugUpper", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft",
                   "noseSneerRight", "eyeSquintLeft", "eyeSquintRight")  # fmt: skip
@@ -194,14 +196,15 @@ class _Solver:
         wrong += self.neutral[rows] - model.mean[rows]
         basis = model.identity[:, rows]
         left, right = _normal_equations(basis, wrong, sight, self.weights)
-        amounts = np.linalg.solve(left.sum(0) + len(frames) * np.eye(len(basis)), right.sum(0))
+        stiff = STIFF_IDENTITY * len(frames)
+        amounts = np.linalg.solve(left.sum(0) + stiff * np.eye(len(basis)), right.sum(0))
         shape = model.mean + np.tensordot(amounts, model.identity, axes=1)
         rest = wrong - np.tensordot(amounts, basis, axes=1)
         seen = self.known[frames].astype(float)
         share = np.einsum("fn,fab->nab", seen, sight)
         pull = np.einsum("fn,fab,fnb->na", seen, sight, rest)
-        stiff = len(frames) * MEASURED_M**2 / OWN_SHAPE_M**2 / 8
-        own = np.linalg.solve(share + stiff * np.eye(3), pull[..., None])[..., 0]
+        own_stiff = stiff * MEASURED_M**2 / OWN_SHAPE_M**2
+        own = np.linalg.solve(share + own_stiff * np.eye(3), pull[..., None])[..., 0]
         shape[rows] += own
         self.neutral = shape
 

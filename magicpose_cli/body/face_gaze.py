@@ -26,7 +26,7 @@ def gaze_of_irises(points: Floats, neutral: Floats, rotations: Floats, scales: F
 
     Returns:
         (F, 2, 2) radians of the right and the left eye, to the person's left and down; 0 where the
-        irises are unknown.
+        irises are unknown. Both eyes look into the same direction.
     """
     from magicpose_cli.body.face_model import load_face_model
 
@@ -44,7 +44,8 @@ def gaze_of_irises(points: Floats, neutral: Floats, rotations: Floats, scales: F
         place = np.linalg.solve(flat, offset[..., None])[..., 0]
         angle = np.arcsin(np.clip(place / radius, -0.9, 0.9))
         gaze[:, number] = np.where(np.isfinite(angle), angle, 0.0)
-    return np.clip(gaze, -MAX_GAZE_RAD, MAX_GAZE_RAD)
+    together = gaze.mean(axis=1, keepdims=True)  # eyes go together; what differs is the detector's
+    return np.repeat(np.clip(together, -MAX_GAZE_RAD, MAX_GAZE_RAD), 2, axis=1)
 
 
 def curves_of_gaze(gaze: Floats) -> dict[str, Floats]:

@@ -34,8 +34,8 @@ def command(
     source: Annotated[Path, typer.Argument(metavar="IN", show_default=False,
         help="A film, a folder of pictures, a picture or a pose file (.json, .npz, .npy), to whose "
         "person a body (with -o .csv a face) is fitted; or a file of motion in space: .bvh (CMU, "
-        "LaFAN1, Mixamo, Rokoko, MocapNET and others), .glb, .vrma, .npz (magicpose's own or AMASS's), or face curves: "
-        ".csv (Live Link Face).")],
+        "LaFAN1, Mixamo, Rokoko, MocapNET and others), .glb, .vrma, .npz (magicpose's own or "
+        "AMASS's), or face curves: .csv (Live Link Face).")],
     out: Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
         help="File to write: .bvh, .glb (VRM's bones), .npz (exact), .csv (Live Link Face) or "
         ".arkit.csv (seconds and curves); without it the motion is summarized alone.")] = None,

@@ -22,7 +22,7 @@ from magicpose_cli.body.motion_conversion import (
 from magicpose_cli.body.motion_files.glb_writer import SkinnedMesh
 from magicpose_cli.body.skeletal_motion import SkeletalMotion
 from magicpose_cli.config.preset import MotionSettings
-from magicpose_cli.errors import InputError
+from magicpose_cli.errors import InputError, OutputError
 from magicpose_cli.files import check_writable
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.files.read_write import is_pose_file
@@ -93,7 +93,7 @@ def convert_film(
         ConfigError: For edits out of range.
         OutputError: Where a file cannot be written.
     """
-    _check_film_outputs(source, overlay_to, overwrite)
+    _check_film_outputs(source, out, overlay_to, overwrite)
     check_outputs(out, plot_to, overwrite)
     person = fit_person(source, settings, on_progress)
 
@@ -201,7 +201,14 @@ def is_picture(path: Path) -> bool:
         return False  # whoever reads it says what is wrong
 
 
-def _check_film_outputs(source: Path, overlay_to: Path | None, overwrite: bool) -> None:
+def _check_film_outputs(
+    source: Path, out: Path | None, overlay_to: Path | None, overwrite: bool
+) -> None:
+    if out is not None and out.suffix.lower() == ".csv":
+        raise OutputError(
+            f"{out}: .csv holds curves of a face, and from {source.name} a body is found; choose "
+            ".bvh, .glb or .npz"
+        )
     if overlay_to is None:
         return
     if is_pose_file(source):

@@ -156,7 +156,9 @@ def lay_motion(
     if reference is None:
         return None
     placed = _place(motion, reference, target, settings)
-    filmed = film(reference, placed.motion, _teller(on_progress, len(motion)))
+    speaks = bool(motion.curves) and target.face_mesh is not None
+    shown = replace(placed.motion, expression=None) if speaks else placed.motion
+    filmed = film(reference, shown, _teller(on_progress, len(motion)))
     clip = _as_clip(filmed, target.width, target.height, float(motion.fps))
     if not np.isfinite(target.face).any():
         clip.forget(_columns("face", len(clip)))
@@ -164,6 +166,10 @@ def lay_motion(
     moved = completed(
         clip, target, named_points(clip), "chain", placed.anchor, meshes=meshes, scale=1.0
     )
+    if speaks and settings.face is None:
+        from magicpose_cli.motion.face_driver import with_curves
+
+        moved = with_curves(moved, target, motion, settings)
     notes = (*placed.notes, *_turned_away(placed.motion, reference))
     return LaidMotion(moved, placed.is_followed, notes)
 
