@@ -33,7 +33,13 @@ DEPTH_TRUST = 0.03  # weight of a measured depth beside what the picture shows
 OWN_SHAPE_M = 0.002  # of a person's point beside the shape's components
 STIFF_IDENTITY = 0.05
 """Weight of what is usual of a person, as a share of the weight of a frame's usual expression."""
-MODEST = 0.6  # standard deviation of an action
+MODEST = 0.2  # standard deviation of an action
+LARGE = 0.8  # of those that move a face most, and are told apart best
+LARGE_ACTIONS = (
+    "jawOpen", "mouthSmileLeft", "mouthSmileRight", "mouthPucker", "eyeBlinkLeft",
+    "eyeBlinkRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft",
+    "browDownRight",
+)  # fmt: skip
 HARDLY_SEEN = 0.2  # of actions that a picture from the front hardly shows
 HIDDEN_ACTIONS = ("jawForward", "cheekPuff", "tongueOut", "mouthRollLower", "mouthRollUpper",
                   "mouthShrugUpper", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft",
@@ -212,6 +218,7 @@ class _Solver:
 def _usual(model: FaceModel) -> Floats:
     """(52,) standard deviations of the actions; those of the gaze are found otherwise."""
     usual = np.full(len(model.actions), MODEST)
+    usual[[curve_index(name) for name in LARGE_ACTIONS]] = LARGE
     usual[[curve_index(name) for name in HIDDEN_ACTIONS]] = HARDLY_SEEN
     usual[[curve_index(name) for name in GAZE_CURVES]] = 1e-3
     return usual

@@ -61,10 +61,12 @@ def test_curves_go_to_a_file_onto_another_face_and_back(talk, reference, tmp_pat
 
 
 def test_curves_go_beside_poses_of_another_person(talk, reference, tmp_path):
-    convert_film_face(talk, tmp_path / "talk.csv", MOTION, MotionEdits())
+    convert_film_face(talk, tmp_path / "talk.arkit.csv", MOTION, MotionEdits())
     faces = meshes(actions_of_names(FRAMES, jawOpen=1.0), seed=4)
     write_people(tmp_path / "body.npz", PeopleClip.of(face_clip(faces), 25))
-    beside = MOTION.model_copy(update={"face": str(tmp_path / "talk.csv"), "retarget": "align"})
+    beside = MOTION.model_copy(
+        update={"face": str(tmp_path / "talk.arkit.csv"), "retarget": "align"}
+    )
     extract_poses(
         tmp_path / "body.npz", tmp_path / "both.npz", beside, follow=True, retarget_to=reference
     )
