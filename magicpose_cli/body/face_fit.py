@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from magicpose_cli.arrays import Floats, Mask
+from magicpose_cli.arrays import Floats, Integers, Mask
 from magicpose_cli.body.face_gaze import GAZE_CURVES, gaze_of_irises
 from magicpose_cli.body.face_model import FaceModel, curve_index, load_face_model
 from magicpose_cli.errors import InputError
@@ -104,7 +104,7 @@ def fit_faces(clip: PoseClip) -> FittedFaces:
 class _Solver:
     """The unknowns of a clip's frames, all of which show a face."""
 
-    def __init__(self, model: FaceModel, points: Floats, rows: Floats):
+    def __init__(self, model: FaceModel, points: Floats, rows: Integers):
         self.model, self.points, self.rows = model, points, rows
         self.seen = points[:, rows]
         self.known = np.isfinite(self.seen[..., :2]).all(axis=2)
@@ -129,7 +129,7 @@ class _Solver:
         self._refine(np.arange(len(self.points)))
         self.gaze = gaze_of_irises(self.points, self.neutral, self.rotations, self.scales)
 
-    def fitted(self, count: int, frames: Floats) -> FittedFaces:
+    def fitted(self, count: int, frames: Integers) -> FittedFaces:
         """The result over a clip of `count` frames, of which `frames` show a face."""
 
         def spread(values: Floats) -> Floats:
@@ -154,13 +154,13 @@ class _Solver:
         )
         return heads.rotation.copy(), heads.scale.copy(), heads.shift.copy()
 
-    def _shape(self, frames: Floats) -> Floats:
+    def _shape(self, frames: Integers) -> Floats:
         """(f, n, 3) the fitted points in the face's axes."""
         moved = self.actions[frames] @ self.basis[:, self.rows].reshape(len(self.basis), -1)
         whole: Floats = self.neutral[self.rows] + moved.reshape(len(frames), -1, 3)
         return whole
 
-    def _wrong(self, frames: Floats) -> Floats:
+    def _wrong(self, frames: Integers) -> Floats:
         """(f, n, 3) what is seen less the model, in the face's axes; 0 where nothing is known."""
         shape = self._shape(frames)
         turned = shape @ np.swapaxes(self.rotations[frames], 1, 2)
@@ -170,13 +170,14 @@ class _Solver:
         inside: Floats = away @ self.rotations[frames]
         return inside
 
-    def _sight(self, frames: Floats) -> Floats:
+    def _sight(self, frames: Integers) -> Floats:
         """(f, 3, 3) weights of the face's axes: the line of sight tells less."""
         along = np.array([1.0, 1.0, DEPTH_TRUST if self.has_depth else 1e-6])
         turn = self.rotations[frames]
-        return np.einsum("fia,i,fib->fab", turn, along, turn)
+        weights: Floats = np.einsum("fia,i,fib->fab", turn, along, turn)
+        return weights
 
-    def _refine(self, frames: Floats) -> None:
+    def _refine(self, frames: Integers) -> None:
         """One step of poses and expressions of these frames."""
         base = self.neutral[self.rows]
         jacobian = np.concatenate([_pose_slopes(base), self.basis[:, self.rows]])  # (7 + 52, n, 3)
@@ -195,7 +196,7 @@ class _Solver:
         self.rotations[frames] = self.rotations[frames] @ turn
         self.scales[frames] *= np.exp(np.clip(step[:, 3], -0.3, 0.3))
 
-    def _learn_identity(self, frames: Floats) -> None:
+    def _learn_identity(self, frames: Integers) -> None:
         """The shape's components, then what is the person's own beside them."""
         model, rows = self.model, self.rows
         wrong, sight = self._wrong(frames), self._sight(frames)

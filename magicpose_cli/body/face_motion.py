@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from magicpose_cli.arrays import Floats
+from magicpose_cli.arrays import Floats, Integers
 from magicpose_cli.body.face_fit import FittedFaces
 from magicpose_cli.body.face_gaze import curves_of_gaze, gaze_of_curves
 from magicpose_cli.body.face_model import SIDES, curve_index
@@ -71,7 +71,8 @@ def gaze_of(motion: SkeletalMotion) -> Floats:
         ahead = Rotation.from_quat(motion.rotations[:, joints].reshape(-1, 4)).as_matrix()[:, :, 2]
         left, down = np.arctan2(ahead[:, 0], ahead[:, 2]), np.arcsin(np.clip(-ahead[:, 1], -1, 1))
         if np.abs(left).max() > 1e-6 or np.abs(down).max() > 1e-6:
-            return np.stack([left, down], axis=1).reshape(len(motion), 2, 2)
+            found: Floats = np.stack([left, down], axis=1).reshape(len(motion), 2, 2)
+        return found
     return gaze_of_curves(actions_of(motion))
 
 
@@ -82,7 +83,7 @@ def head_turns(motion: SkeletalMotion) -> Rotation:
     return Rotation.from_matrix(UP_AND_AHEAD @ turns @ UP_AND_AHEAD)
 
 
-def _filled(values: Floats, found: Floats, count: int) -> Floats:
+def _filled(values: Floats, found: Integers, count: int) -> Floats:
     """(count, ...) values between those of the frames `found`, held at the ends."""
     flat = values.reshape(len(values), -1)
     frames = np.arange(count)

@@ -93,5 +93,5 @@ def convert_film_face(
     converted = write_edited(
         motion, out, edits, title=out.name, plot_to=plot_to, overwrite=overwrite
     )
-    error = float(np.nanmean(fitted.error_px))
-    return FilmedFace(converted, FaceFitSummary(error, int((~fitted.found).sum()), is_dense))
+    apart_px = float(np.nanmean(fitted.error_px))
+    return FilmedFace(converted, FaceFitSummary(apart_px, int((~fitted.found).sum()), is_dense))

@@ -31,10 +31,10 @@ from magicpose_cli.pose.keypoints import MESH_POINTS
 from magicpose_cli.pose.retargeting.mesh import RIGID, rigid_change
 from magicpose_cli.synthetic.rendered.face_surface import SKIN_POINTS, FaceHits
 from magicpose_cli.synthetic.rendered.joint_turns import JointTurns
+from magicpose_cli.synthetic.rendered.meshes import SurfaceMesh
 from magicpose_cli.synthetic.rendered.rendered_people import dressed, sample_identity
 from magicpose_cli.synthetic.rendered.scene_renderer import SceneRenderer
 from magicpose_cli.synthetic.rendered.scenes import sample_scene
-from magicpose_cli.synthetic.rendered.surfaces import SurfaceMesh
 
 SEED, PEOPLE, VIEWS = 5100, 6, 7
 SIDE_PX, FIELD_M = 256, 0.34
@@ -122,7 +122,7 @@ def look_at(seed: int, expressions: Tensor) -> SeenFaces:
 
 
 def _single_actions(body: Body) -> Tensor:
-    """(VIEWS + 52, 52): some faces at rest, then each action alone, in the order of ARKIT_CURVES."""
+    """(VIEWS + 52, 52): faces at rest, then each action alone, in the order of ARKIT_CURVES."""
     actions = torch.zeros(VIEWS + len(ARKIT_CURVES), len(body.expression_names))
     for number, name in enumerate(ARKIT_CURVES):
         actions[VIEWS + number, body.expression_names.index(name)] = 1.0
