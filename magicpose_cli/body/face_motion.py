@@ -72,7 +72,7 @@ def gaze_of(motion: SkeletalMotion) -> Floats:
         left, down = np.arctan2(ahead[:, 0], ahead[:, 2]), np.arcsin(np.clip(-ahead[:, 1], -1, 1))
         if np.abs(left).max() > 1e-6 or np.abs(down).max() > 1e-6:
             found: Floats = np.stack([left, down], axis=1).reshape(len(motion), 2, 2)
-        return found
+            return found
     return gaze_of_curves(actions_of(motion))
 
 
