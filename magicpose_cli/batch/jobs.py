@@ -36,6 +36,7 @@ PATH_SETTINGS = (
     "model.vae",
     "model.motion_adapter",
     "model.identity_model",
+    "motion.face",
 )
 """Settings that name a file or a folder, where they look like a path."""
 PATH_PATTERN = re.compile(r"/|\.(toml|safetensors|ckpt|th|pt|bin)(:[^:]*)?$")

@@ -15,23 +15,27 @@ from magicpose_cli.config.preset import MOTION
 
 if TYPE_CHECKING:
     from magicpose_cli.body.fitted_motion import FitSummary
-    from magicpose_cli.body.motion_conversion import ConvertedMotion
+    from magicpose_cli.body.motion_conversion import ConvertedMotion, MotionEdits
+    from magicpose_cli.config.preset import MotionSettings
+    from magicpose_cli.motion.filmed_face import FaceFitSummary
+    from magicpose_cli.progress import OnProgress
 
 OUT = "Output"
 OF_FILMS = {
     "motion__detector": "--detector", "motion__canvas": "--canvas", "motion__every": "--every",
     "motion__person": "--person", "motion__max_gap_s": "--max-gap",
 }  # fmt: skip
-NOT_OF_BODIES = ("driver_kind", "camera", "follow", "retarget", "anchor", "expression", "head")
+NOT_OF_BODIES = ("driver_kind", "camera", "follow", "retarget", "anchor", "expression", "head",
+                 "gaze", "face")  # fmt: skip
 
 
 @setting_options("motion", without=[f"motion.{name}" for name in NOT_OF_BODIES])
 def command(
     source: Annotated[Path, typer.Argument(metavar="IN", show_default=False,
         help="A film, a folder of pictures, a picture or a pose file (.json, .npz, .npy), to whose "
-        "person a body is fitted; or a file of motion in space: .bvh (CMU, LaFAN1, Mixamo, Rokoko, "
-        "MocapNET and others), .glb, .vrma, .npz (magicpose's own or AMASS's), or face curves: "
-        ".csv (Live Link Face).")],
+        "person a body (with -o .csv a face) is fitted; or a file of motion in space: .bvh (CMU, "
+        "LaFAN1, Mixamo, Rokoko, MocapNET and others), .glb, .vrma, .npz (magicpose's own or "
+        "AMASS's), or face curves: .csv (Live Link Face).")],
     out: Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
         help="File to write: .bvh, .glb (VRM's bones), .npz (exact), .csv (Live Link Face) or "
         ".arkit.csv (seconds and curves); without it the motion is summarized alone.")] = None,
@@ -65,6 +69,7 @@ def command(
     Examples:
     * `magicpose motion dance.mp4 -o dance.bvh --overlay dance_body.mp4`
     * `magicpose motion dance.mp4 -o dance.glb --end 10`
+    * `magicpose motion talking.mp4 -o talk.csv`
     * `magicpose motion walk.bvh --plot walk.png`
     * `magicpose motion walk.bvh -o walk.glb`
     * `magicpose motion walk.bvh --onto dog -o dog.glb`
@@ -78,7 +83,7 @@ def command(
         mirror=mirror, speed=speed, blend=_blend_of(blend), humanoid=humanoid, loop=loop,
         onto=onto,
     )  # fmt: skip
-    fit = None
+    fit: FitSummary | FaceFitSummary | None = None
     if is_motion_file(source):
         if wrong := [name for key, name in OF_FILMS.items() if key in typed]:
             raise typer.BadParameter(f"{source} is a file of motion; leave out {', '.join(wrong)}")
@@ -90,19 +95,48 @@ def command(
         )
     else:
         from magicpose_cli.cli.progress_bars import shown
-        from magicpose_cli.motion.body_motion import convert_film
 
         settings = Preset().with_options(**typed).motion
         with shown(quiet, as_json) as on_progress:
-            filmed = convert_film(
-                source, out, settings, edits, overlay_to=overlay, plot_to=plot,
-                overwrite=overwrite, on_progress=on_progress,
+            result, fit = _of_film(
+                source, out, settings, edits, plot=plot, overlay=overlay, overwrite=overwrite,
+                on_progress=on_progress,
             )  # fmt: skip
-        result, fit = filmed.converted, filmed.fit
     if as_json:
         _print_json(source, out, result, fit)
     elif not quiet:
         _print(source, out, result, fit)
+
+
+def _of_film(
+    source: Path,
+    out: Path | None,
+    settings: MotionSettings,
+    edits: MotionEdits,
+    *,
+    plot: Path | None,
+    overlay: Path | None,
+    overwrite: bool,
+    on_progress: OnProgress,
+) -> tuple[ConvertedMotion, FitSummary | FaceFitSummary]:
+    """A film's face where curves are written, else its body."""
+    if out is not None and out.suffix.lower() == ".csv":
+        from magicpose_cli.motion.filmed_face import convert_film_face
+
+        if overlay is not None:
+            raise typer.BadParameter(f"{out} holds a face and no body; leave out --overlay")
+        face = convert_film_face(
+            source, out, settings, edits, plot_to=plot, overwrite=overwrite,
+            on_progress=on_progress,
+        )  # fmt: skip
+        return face.converted, face.fit
+    from magicpose_cli.motion.body_motion import convert_film
+
+    body = convert_film(
+        source, out, settings, edits, overlay_to=overlay, plot_to=plot, overwrite=overwrite,
+        on_progress=on_progress,
+    )  # fmt: skip
+    return body.converted, body.fit
 
 
 def _blend_of(text: str | None) -> tuple[Path, float] | None:
@@ -124,17 +158,28 @@ def _blend_of(text: str | None) -> tuple[Path, float] | None:
 
 
 def _print_json(
-    source: Path, out: Path | None, result: ConvertedMotion, fit: FitSummary | None
+    source: Path,
+    out: Path | None,
+    result: ConvertedMotion,
+    fit: FitSummary | FaceFitSummary | None,
 ) -> None:
     told = {"input": str(source), "output": str(out) if out else None, **asdict(result.summary)}
     tell("result", **told, fit=asdict(fit) if fit else None, notes=result.notes)
 
 
-def _print(source: Path, out: Path | None, result: ConvertedMotion, fit: FitSummary | None) -> None:
+def _print(
+    source: Path,
+    out: Path | None,
+    result: ConvertedMotion,
+    fit: FitSummary | FaceFitSummary | None,
+) -> None:
     """The table on stdout; where the file is and what was assumed on stderr."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
+
+    from magicpose_cli.body.fitted_motion import FitSummary
+    from magicpose_cli.body.motion_files.face_csv import FACE_JOINTS
 
     told = result.summary
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=False)
@@ -143,13 +188,15 @@ def _print(source: Path, out: Path | None, result: ConvertedMotion, fit: FitSumm
     if told.bones:
         table.add_row("height to the head", f"{told.height_m:.2f} m")
     if fit is not None:
-        table.add_row("height, standing", f"{fit.height_m:.2f} m")
         table.add_row("reprojection error", f"{fit.reprojection_px:.1f} px")
+    if isinstance(fit, FitSummary):
+        table.add_row("height, standing", f"{fit.height_m:.2f} m")
         table.add_row("bones' lengths vary by", f"{fit.bone_length_spread_mm:.2f} mm")
         if fit.foot_skate_m_s is not None:
             table.add_row("standing feet slide", f"{fit.foot_skate_m_s:.2f} m/s")
-    table.add_row("way of the root", f"{told.traveled_m:.2f} m")
-    table.add_row("speed", f"{told.speed[0]:.2f} m/s, at most {told.speed[1]:.2f}")
+    if told.joints > len(FACE_JOINTS):
+        table.add_row("way of the root", f"{told.traveled_m:.2f} m")
+        table.add_row("speed", f"{told.speed[0]:.2f} m/s, at most {told.speed[1]:.2f}")
     for side, share in told.contact.items():
         table.add_row(f"{side} foot stands", f"{100 * share:.0f} % of the time")
     if told.curves:

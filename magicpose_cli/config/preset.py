@@ -247,9 +247,23 @@ class MotionSettings(Section):
     anchor: Annotated[AnchorChoice, Option("--anchor", MOTION, "WHICH")] = "best"
     """Driver's frame that stands as the reference does: best, first or its number from 0."""
     expression: Annotated[float, Option("--expression", MOTION, "0..2")] = Field(1.0, ge=0, le=2)
-    """Strength of the driver's expression with --retarget full."""
+    """Strength of the driver's expression: curves, dense faces, and --retarget full; 0 is none."""
     head: Annotated[float, Option("--head", MOTION, "0..2")] = Field(1.0, ge=0, le=2)
-    """Strength of the turn of the driver's head with --retarget full."""
+    """Strength of the turn of the driver's head, likewise."""
+    gaze: Annotated[float, Option("--gaze", MOTION, "0..2")] = Field(1.0, ge=0, le=2)
+    """Strength of the driver's gaze: curves and dense faces; 0 keeps the reference's."""
+    face: Annotated[NonEmpty | None, Option("--face", MOTION, "CURVES")] = None
+    """Curves of a face beside a driver that moves the body: a .csv of Live Link Face or ARKit.
+
+    They take the place of the driver's expression and gaze; its head turns as it does. They begin
+    with the driver's first frame and are held where they end before it."""
+
+    @property
+    def without_expression(self) -> MotionSettings:
+        """The same for a driver whose face is another's: `face` names curves."""
+        if self.face is None:
+            return self
+        return self.model_copy(update={"expression": 0.0, "gaze": 0.0})
 
     @property
     def canvas_size(self) -> tuple[int, int] | None:

@@ -118,7 +118,7 @@ def fit_person(
         InputError: For what cannot be read, or where no frame shows four points of a body.
         DetectionError: Where nobody is found.
     """
-    poses, rate, notes = _poses_of(source, settings, on_progress)
+    poses, rate, notes = poses_of_person(source, settings, on_progress)
     body = Body.load(FITTED_LAYERS)
     fitted = fit_poses(body, poses, rate, source, on_progress)
     motion = fitted_motion(body, fitted, rate)
@@ -148,10 +148,15 @@ def fit_poses(
         raise InputError(f"{source}: {error}") from error
 
 
-def _poses_of(
-    source: Path, settings: MotionSettings, on_progress: OnProgress
+def poses_of_person(
+    source: Path, settings: MotionSettings, on_progress: OnProgress = silent
 ) -> tuple[PoseClip, Fraction, list[str]]:
-    """Everything that is taken from the search for poses: one person's, their rate, and notes."""
+    """Find the poses of the one person that is followed, their exact rate, and notes.
+
+    Raises:
+        InputError: For what cannot be read.
+        DetectionError: Where nobody is found.
+    """
     from magicpose_cli.motion.driver import rate_of
     from magicpose_cli.motion.extract import extract_poses
 

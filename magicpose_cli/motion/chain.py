@@ -53,6 +53,7 @@ def retarget_in_space(
     anchor: str = "best",
     expression: float = 1.0,
     head: float = 1.0,
+    gaze: float = 1.0,
 ) -> Retargeted | None:
     """Move a clip onto the reference's person through bodies in space.
 
@@ -63,6 +64,7 @@ def retarget_in_space(
         anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
         expression: Scales the change of a dense face's expression.
         head: Scales the turn of a dense face.
+        gaze: Scales the gaze of a dense face.
 
     Returns:
         The poses in the target's pixels; None where no body fits either person.
@@ -97,7 +99,7 @@ def retarget_in_space(
     hidden[:, POINT_INDICES] = ~clip.seen
     moved[hidden] = np.nan
     meshes = carried_meshes(
-        clip, moved, target, frame, alike=alike, expression=expression, head=head
+        clip, moved, target, frame, alike=alike, expression=expression, head=head, gaze=gaze
     )
     scale = driver.size * driver.enlargement(reference, placed.place_m)
     return completed(

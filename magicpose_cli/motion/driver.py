@@ -71,6 +71,13 @@ class Driver:
         """How many frames are chosen."""
         return self.selected.frame_count
 
+    @property
+    def is_face(self) -> bool:
+        """Whether the driver is curves of a face alone."""
+        from magicpose_cli.body.face_motion import is_face_motion
+
+        return self.motion is not None and is_face_motion(self.motion)
+
     def frames(
         self,
         part: slice = slice(None),

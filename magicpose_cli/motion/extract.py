@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import MotionSettings
-from magicpose_cli.errors import DetectionError, InputError
+from magicpose_cli.errors import ConfigError, DetectionError, InputError
 from magicpose_cli.files import check_writable
 from magicpose_cli.motion.detections import Detections, detect_in_picture, detect_people
 from magicpose_cli.motion.driver import (
@@ -162,7 +162,13 @@ def extract_poses(
     if laid is not None:
         moved = laid.retargeted
     elif reference is not None:
-        moved = retarget_person(person or found.largest, fps, reference.pose, motion)
+        settings = motion.without_expression
+        moved = retarget_person(person or found.largest, fps, reference.pose, settings)
+    notes = [*found.notes, *detections.notes, *(reference.notes if reference else ())]
+    if motion.face is not None:
+        moved, told = _with_face_file(moved, source, reference, motion)
+        notes += told
+    if moved is not None:
         clip = PeopleClip.of(moved.poses, found.fps)
     if out is not None:
         write_people(out, clip, overwrite=overwrite)
@@ -172,7 +178,6 @@ def extract_poses(
         from magicpose_cli.pose.plot import write_plot
 
         write_plot(plot_to, clip, path.name, overwrite=overwrite)
-    notes = [*found.notes, *detections.notes, *(reference.notes if reference else ())]
     notes += _notes(found, report, moved)
     return Extracted(clip, summarize(clip, report), report, moved, notes)
 
@@ -188,9 +193,27 @@ def _lay_motion_file(
         return None
     from magicpose_cli.motion.motion_driver import BODY_MODES, lay_motion
 
-    if settings.retarget not in BODY_MODES:
+    if settings.retarget not in BODY_MODES and not source.motion.is_face:
         return None
     return lay_motion(source.motion.motion, reference.pose, settings, on_progress)
+
+
+def _with_face_file(
+    moved: Retargeted | None,
+    source: _Source,
+    reference: _Reference | None,
+    motion: MotionSettings,
+) -> tuple[Retargeted, tuple[str, ...]]:
+    """The curves of a second file on the reference's face."""
+    from magicpose_cli.motion.face_driver import lay_face_file
+
+    if moved is None or reference is None:
+        raise ConfigError(
+            f"--face {motion.face}: curves are laid onto the face of a person; name one with "
+            "--retarget-to"
+        )
+    is_face = source.motion is not None and source.motion.is_face
+    return lay_face_file(moved, reference.pose, float(source.rate), motion, is_face=is_face)
 
 
 def _open(path: Path, motion: MotionSettings) -> _Source:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.arrays import Mask, Points
+from magicpose_cli.body.face_motion import is_face_motion
 from magicpose_cli.body.filmed_points import FilmedPoints, film
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.laid_motion import (
@@ -99,11 +100,8 @@ def read_driving_motion(path: Path, settings: MotionSettings) -> SkeletalMotion:
         InputError: It cannot be read, or its joints are not a person's.
     """
     motion = read_motion_file(path)
-    if path.suffix.lower() == ".csv":
-        raise InputError(
-            f"{path}: holds curves of a face, which do not drive a picture so far; expected the "
-            "motion of a body (.bvh, .glb, .vrma or .npz)"
-        )
+    if is_face_motion(motion):
+        return smoothed_motion(motion, settings.smooth) if settings.smooth else motion
     if not humanoid_joints(motion.names, motion.parents):
         raise InputError(
             f"{path}: its joints ({', '.join(motion.names):.80}) are not told as a person's; "
@@ -142,17 +140,25 @@ def lay_motion(
     Args:
         motion: Of a person, one frame for each of the result.
         target: The picture's person.
-        settings: The view, the anchor, and whether the person is kept in place.
+        settings: The view, the anchor, and whether the person is kept in place; of curves, how much
+            of them is taken.
         on_progress: Told of the stage "poses".
 
     Raises:
+        InputError: There are curves of a face alone, and the picture shows none.
         ConfigError: The anchor is none of the motion's frames.
     """
+    if is_face_motion(motion):
+        from magicpose_cli.motion.face_driver import lay_curves
+
+        return LaidMotion(lay_curves(motion, target, settings), is_followed=False)
     reference = fit_reference_body(Body.load(REFERENCE_LAYERS), target)
     if reference is None:
         return None
     placed = _place(motion, reference, target, settings)
-    filmed = film(reference, placed.motion, _teller(on_progress, len(motion)))
+    speaks = bool(motion.curves) and target.face_mesh is not None
+    shown = replace(placed.motion, expression=None) if speaks else placed.motion
+    filmed = film(reference, shown, _teller(on_progress, len(motion)))
     clip = _as_clip(filmed, target.width, target.height, float(motion.fps))
     if not np.isfinite(target.face).any():
         clip.forget(_columns("face", len(clip)))
@@ -160,6 +166,10 @@ def lay_motion(
     moved = completed(
         clip, target, named_points(clip), "chain", placed.anchor, meshes=meshes, scale=1.0
     )
+    if speaks and settings.face is None:
+        from magicpose_cli.motion.face_driver import with_curves
+
+        moved = with_curves(moved, target, motion, settings)
     notes = (*placed.notes, *_turned_away(placed.motion, reference))
     return LaidMotion(moved, placed.is_followed, notes)
 
@@ -178,7 +188,16 @@ def _turned_away(motion: BodyMotion, reference: ReferenceBody) -> Iterator[str]:
 def film_mean_person(
     motion: SkeletalMotion, settings: MotionSettings, on_progress: OnProgress = silent
 ) -> PoseClip:
-    """Film a mean person who moves so, in an empty picture."""
+    """Film a mean person who moves so, in an empty picture.
+
+    Raises:
+        InputError: The motion is of a face alone.
+    """
+    if is_face_motion(motion):
+        raise InputError(
+            "curves of a face move a person who is given; name a picture or poses that show one "
+            "with --retarget-to, and leave out --retarget none"
+        )
     width, height = settings.canvas_size or MOTION_CANVAS
     reference = mean_reference_body(Body.load(REFERENCE_LAYERS), width, height)
     placed = _place(motion, reference, None, settings)

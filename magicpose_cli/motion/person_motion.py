@@ -56,6 +56,7 @@ def retarget_person(
             moved = retarget_in_space(
                 clip, target, fps,
                 anchor=str(motion.anchor), expression=motion.expression, head=motion.head,
+                gaze=motion.gaze,
             )  # fmt: skip
             if moved is not None:
                 return moved
@@ -66,4 +67,5 @@ def retarget_person(
         anchor=str(motion.anchor),
         expression=motion.expression,
         head=motion.head,
+        gaze=motion.gaze,
     )

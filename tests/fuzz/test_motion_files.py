@@ -14,10 +14,14 @@ from magicpose_cli.body.motion_files.files import read_motion_file, write_motion
 from magicpose_cli.body.motion_files.glb_writer import write_glb
 from magicpose_cli.body.motion_summary import summarize_motion
 from magicpose_cli.body.skeletal_motion import forward_kinematics
+from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.errors import InputError
+from magicpose_cli.motion.face_driver import lay_curves, read_face_file
+from tests.body.faces import face_pose, meshes
 from tests.body.skeletons import LAFAN1, MIXAMO, bvh_text, walk
 from tests.fuzz.conftest import changed, damaged, fuzzed, read_or_refused, words
 
+FACE = face_pose(meshes(np.zeros((1, 52)))[0])
 KINDS = ("a.bvh", "b.bvh", "a.glb", "a.npz", "amass.npz", "a.csv", "a.arkit.csv")
 
 
@@ -196,3 +200,14 @@ def test_any_table_is_read_or_refused(tmp_path_factory, header, rows):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_text("\n".join(",".join(row) for row in [header, *rows]), encoding="utf-8")
     check(path)
+    read_or_refused(lambda: read_face_file(path, 25.0, 5, None))
+
+
+@fuzzed
+@given(values=st.lists(st.tuples(*[st.floats(-999, 999)] * 4), min_size=2, max_size=4))
+def test_any_curves_are_laid_onto_a_face(tmp_path_factory, values):
+    path = tmp_path_factory.getbasetemp() / "wild.csv"
+    rows = [",".join(map(str, (number / 10, *row))) for number, row in enumerate(values)]
+    path.write_text("time,jawOpen,eyeBlinkLeft,HeadYaw,LeftEyePitch\n" + "\n".join(rows))
+    moved = lay_curves(read_motion_file(path), FACE, MotionSettings()).poses
+    assert np.isfinite(moved.face_mesh).all() and np.isfinite(moved.part("face")).all()

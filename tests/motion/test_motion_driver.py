@@ -137,8 +137,7 @@ def test_what_moves_no_person_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"snake.npz: its joints \(head, belly, tail\)"):
         open_driver(tmp_path / "snake.npz", settings())
     (tmp_path / "face.csv").write_text("time,jawOpen\n0,0.1\n0.1,0.2\n")
-    with pytest.raises(InputError, match="curves of a face"):
-        open_driver(tmp_path / "face.csv", settings())
+    assert open_driver(tmp_path / "face.csv", settings()).is_face
 
 
 def test_a_reference_without_a_body_has_none_to_move(steps):
@@ -211,3 +210,29 @@ def test_the_same_turn_is_seen_from_a_turned_start(steps, target, front):
     np.testing.assert_allclose(
         found[:, :18], front.retargeted.poses.points[:, :18], atol=0.5, equal_nan=True
     )
+
+
+@pytest.mark.slow
+def test_a_motion_drives_alike_from_every_kind_of_file(tmp_path, steps, target):
+    named = replace(steps, curves={"jawOpen": np.linspace(0, 1, len(steps))})
+    laid = {}
+    for name in ("walk.bvh", "walk.glb", "walk.npz"):
+        write_motion_file(tmp_path / name, named)
+        driver = open_driver(tmp_path / name, settings())
+        assert (driver.kind, driver.frame_count, float(driver.rate)) == ("motion", 8, 10)
+        laid[name] = lay_motion(driver.motion, target, settings()).retargeted.poses.part("body")
+    for name in ("walk.glb", "walk.npz"):
+        apart = np.linalg.norm(laid[name] - laid["walk.bvh"], axis=2)
+        assert np.nanmax(apart) < 0.02 * target.height, name
+
+
+@pytest.mark.slow
+def test_amass_drives_a_person(tmp_path, target):
+    poses = np.zeros((6, 156))
+    poses[:, 16 * 3 + 2] = np.linspace(0, -1.2, 6)  # the left shoulder lowers the arm
+    np.savez(tmp_path / "amass.npz", poses=poses, trans=np.zeros((6, 3)),
+             mocap_framerate=np.array(30.0))  # fmt: skip
+    driver = open_driver(tmp_path / "amass.npz", settings())
+    assert (driver.kind, driver.frame_count, float(driver.rate)) == ("motion", 6, 30)
+    wrist = lay_motion(driver.motion, target, settings()).retargeted.poses.joint("left_wrist")
+    assert wrist[-1, 1] > wrist[0, 1] + 0.05 * target.height

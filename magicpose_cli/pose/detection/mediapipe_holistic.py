@@ -95,7 +95,6 @@ node {
 }
 """
 GRAPH_PARTS = ("body", "world", "face", "left_hand", "right_hand")
-MODEL = {"complexity": 1, "segment": False, "refine": True}  # refine: sharper eyes, lips, irises
 MIN_HOLISTIC_SCORE = (
     0.6  # of a find in a still picture or beside others; at 0.5 textures are people
 )
@@ -150,7 +149,9 @@ class MediaPipeHolistic:
         self._frame_count = 0
         with native_stderr_silenced():
             self._finder = open_graph(FIND_BODY)
-            self._reader = open_graph(READ_BODY, **MODEL)
+            self._reader = open_graph(  # refined: sharper eyes, lips, irises
+                READ_BODY, complexity=1, segment=False, refine=True
+            )
             self._hands = HandFinder()
             nothing = np.zeros((64, 64, 3), np.uint8)  # the graphs' parts start lazily
             self._find(nothing, MIN_HOLISTIC_SCORE)

@@ -20,6 +20,7 @@ from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX
 # Points of the 478 that an expression hardly moves: forehead, temples, nose bridge, eye corners.
 RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
          168, 6, 197, 195, 33, 133, 362, 263]  # fmt: skip
+IRISES = ((468, (33, 133)), (473, (263, 362)))  # an iris's first point, and its eye's corners
 MAX_MESH_TURN_RAD = 0.9  # from the reference's own
 LIKELY_SIZE = (0.5, 2.0)  # of a face since the anchor, beyond which a mesh is a mistake
 
@@ -33,14 +34,15 @@ def carried_meshes(
     alike: bool = True,
     expression: float = 1.0,
     head: float = 1.0,
+    gaze: float = 1.0,
 ) -> Points | None:
     """Move the reference's mesh as the driver's has moved since the anchor.
 
     moved: (frames, points, 2), the driver's points on the reference, to tell where the head goes.
     alike: whether the anchor stands as the reference does; else the head is as upright as the
-    driver's, for so is the body below it. expression, head: how much of the driver's is taken; 1 is
-    all. The anchor's mesh is the reference's own. A frame without a mesh has that of its neighbors,
-    gone along with the neck.
+    driver's, for so is the body below it. expression, head, gaze: how much of the driver's is
+    taken; 1 is all. The anchor's mesh is the reference's own. A frame without a mesh has that of
+    its neighbors, gone along with the neck.
     """
     clip = PoseClip.of(poses)
     frames = clip.mesh_frames().tolist()
@@ -62,12 +64,18 @@ def carried_meshes(
         if not LIKELY_SIZE[0] <= grown <= LIKELY_SIZE[1]:
             continue
         change = turn.inv().apply(now) / grown - own
-        shape = reference + expression * size * to_reference.apply(change)
+        change = expression * change + _looks(change, gaze - expression)
+        shape = reference + size * to_reference.apply(change)
         shape = grown * (_within(turn, head) * upright).apply(shape)
         way = size * (now_middle - start_middle)
         way[:2] += _strayed(clip, moved, start, index, size) + off
         found[index] = shape + middle + way
     return _filled(found, moved)
+
+
+def rigid_change(mesh: Floats, other: Floats) -> tuple[Rotation, float]:
+    """The turn and the growth that lay the rigid points of one face, (478, 3), onto another's."""
+    return _turn_and_scale(_centered(mesh)[1], _centered(other)[1])
 
 
 def turn_between(mesh: Floats, other: Floats) -> float:
@@ -104,6 +112,15 @@ def _turn_and_scale(source: Floats, target: Floats) -> tuple[Rotation, float]:
     one, other = source[RIGID], target[RIGID]
     turn, _ = Rotation.align_vectors(other, one)
     return turn, float((other * turn.apply(one)).sum() / (one**2).sum())
+
+
+def _looks(change: Floats, share: float) -> Floats:
+    """(478, 3) a share of how the irises go between the corners of the eyes; 0 elsewhere."""
+    looks = np.zeros_like(change)
+    for first, corners in IRISES:
+        iris = slice(first, first + 5)
+        looks[iris] = share * (change[first] - change[list(corners)].mean(axis=0))
+    return looks
 
 
 def _strayed(clip: PoseClip, moved: Floats, start: int, index: int, size: float) -> Floats:

@@ -82,6 +82,7 @@ def retarget(
     anchor: str = "best",
     expression: float = 1.0,
     head: float = 1.0,
+    gaze: float = 1.0,
 ) -> Retargeted:
     """Move a clip onto the person of the reference picture.
 
@@ -97,6 +98,7 @@ def retarget(
         anchor: "best", "first" or a frame's number: where the driver stands as the reference does.
         expression: scales the expression, 0 to 2, with "full".
         head: scales the turn of the head, 0 to 2, with "full".
+        gaze: scales the gaze of a dense face, 0 to 2.
 
     Returns:
         Poses in the target's pixels and size; a part that the target lacks because the picture ends
@@ -123,7 +125,7 @@ def retarget(
         _put_on_face(moved, retarget_face(clip, target, frame, expression=expression, head=head))
     moved[~np.isfinite(named_points(clip))] = np.nan
     meshes = carried_meshes(
-        clip, moved, target, frame, alike=alike, expression=expression, head=head
+        clip, moved, target, frame, alike=alike, expression=expression, head=head, gaze=gaze
     )
     scale = ratios.body_scale if ratios else 1.0
     return completed(clip, target, moved, mode, frame, meshes=meshes, scale=scale)
