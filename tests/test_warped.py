@@ -340,6 +340,7 @@ def test_a_file_of_poses_moves_it_without_secondary_motion(run, scene, preset, t
     assert np.array_equal(film, file)
 
 
+@pytest.mark.slow
 def test_poses_without_a_mesh_or_a_face_move_it(run, wave, tmp_path):
     """OpenPose's JSON knows 68 points of a face at most."""
     for name, parts in (("faces", ()), ("bare", ("face", "left_hand", "right_hand"))):

@@ -36,6 +36,7 @@ def restored(mistakes, clips=3):
     return {name: np.mean([n[name] for n in numbers]) for name in numbers[0]}
 
 
+@pytest.mark.slow
 def test_all_mistakes_at_once():
     numbers = measure_tracking(4, SEED)
     assert numbers["body_error_before"] > 1.4

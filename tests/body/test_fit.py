@@ -147,6 +147,7 @@ def fit(body, pixels, space=None, scores=None, **options):
     return fit_clip(body, pixels, scores, *SIZE, points_3d=space, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("facing", [0.0, 180.0])
 def test_a_motion_is_found_again(body, facing):
     truth = dance(body, 8, facing_deg=facing)
@@ -160,6 +161,7 @@ def test_a_motion_is_found_again(body, facing):
     assert again[:, :18].norm(dim=-1).mean() < 3
 
 
+@pytest.mark.slow
 def test_the_picture_alone_is_enough_from_before(body):
     points, pixels, _ = seen(body, *dance(body, 8), noise_px=1.0)
     fitted = fit(body, pixels)
@@ -189,6 +191,7 @@ def test_frames_that_show_the_face_alone_are_no_trouble(body):
     assert joint_error_mm(body, fitted, points) < 60
 
 
+@pytest.mark.slow
 def test_one_frame_and_two_can_be_fitted(body):
     for frames in (1, 2):
         points, pixels, space = seen(body, *dance(body, frames))
@@ -197,6 +200,7 @@ def test_one_frame_and_two_can_be_fitted(body):
         assert joint_error_mm(body, fitted, points) < 40
 
 
+@pytest.mark.slow
 def test_an_outlier_moves_little(body):
     points, pixels, space = seen(body, *dance(body, 6))
     pixels[3, 4] += 150  # a wrist far off
@@ -204,6 +208,7 @@ def test_an_outlier_moves_little(body):
     assert joint_error_mm(body, fitted, points) < 30
 
 
+@pytest.mark.slow
 def test_knees_and_elbows_bend_as_they_can(body):
     truth = dance(body, 6)
     _, pixels, space = seen(body, *truth, noise_px=6.0, noise_m=0.05)

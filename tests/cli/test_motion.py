@@ -84,7 +84,7 @@ def test_all_options_together(run, tmp_path):
         (["walk.bvh", "--fps", "0"], "fps: expected more than 0"),
         (["walk.bvh", "--fps", "nan"], "fps: expected more than 0"),
         (["walk.bvh", "--fps", "1e9"], "frames would be made"),
-        (["walk.bvh", "--smooth", "-1"], "smooth: expected 0 or more"),
+        (["walk.bvh", "--smooth", "-1"], "smooth: expected 0 to 100"),
     ],
 )
 def test_one_line_and_exit_1(run, arguments, said):

@@ -22,7 +22,9 @@ PLACES = ("", "~nobody/x", LONG, RAW, "folder", "file", "file/x", "loop", "/dev/
           "/", ".", "..", "a\nb", "empty")  # fmt: skip
 ALL_VALUES = "MAGICPOSE_ODD_VALUES"  # in the environment: how many of an option; 99: all there are
 MOST = int(os.environ.get(ALL_VALUES, "1"))
-AT_WORK = ("train", "bench memory", "demo", "dataset", "bench")  # there is no dry run of them
+AT_WORK = (  # there is no dry run of them
+    "train", "bench memory", "bench turn", "bench augment", "demo", "dataset", "bench",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -90,6 +92,8 @@ def base_of(media, tiny_model):
         "demo": ("--frames", 1),
         "poses": ("dance.json",),
         "motion": ("walk.bvh",),
+        "turn": (media / "ref.png", "--views", 1, "--out", "turned"),
+        "augment": ("folder", "--out", "augmented", "--model", tiny_model, *drawn),
         "report": (film, "--overwrite", "--max-seconds", 0.1),
         "doctor": (),
         "presets": (),
@@ -102,6 +106,9 @@ def base_of(media, tiny_model):
         "bench memory": ("--frames", 1),
         "bench timeline": (media / "ref.png", "dance.json", "--plot", "plot.png", *drawn),
         "bench poses": ("-n", 1, "--films", 0),
+        "bench turn": ("-n", 1),
+        "bench augment": ("--people", 2, "--test-people", 2, "--pictures", 2, "--made", 1,
+                          "--steps", 2, "--seeds", 1, "--model", tiny_model, *drawn),
         "bench warp": ("--repeat", 1),
         "models list": (),
         "models fetch": ("none", "--yes"),

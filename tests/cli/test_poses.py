@@ -192,6 +192,7 @@ def test_an_unknown_map_is_told_with_those_there_are(run, saved):
     assert "there is no map heat" in said and "silhouette" in said
 
 
+@pytest.mark.slow
 def test_maps_are_films_beside_the_output(run, saved):
     result = run("dance.json", "-o", "m.mp4", "--maps", "parts, depth", "--json", "--end", "0.25")
     assert result.exit_code == 0, result.output

@@ -99,6 +99,7 @@ def test_no_color_where_none_is_wanted():
     assert not any(color in on_a_terminal("--help", NO_COLOR="1") for color in colors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

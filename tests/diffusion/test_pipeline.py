@@ -104,6 +104,7 @@ def test_attention_processors_are_given_back(pipeline, inputs):
     assert (pipeline.unet.attn_processors, pipeline.appearance_unet.attn_processors) == former
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_it_is_the_same(with_vae, inputs, tmp_path):
     with_vae.save_pretrained(tmp_path)
     loaded = MagicPosePipeline.from_pretrained(tmp_path)

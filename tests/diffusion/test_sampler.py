@@ -89,6 +89,7 @@ def test_without_guidance(pipeline, inputs, maps):
     assert error(sampler.sample(maps[:2]), truth) <= BAR
 
 
+@pytest.mark.slow
 def test_a_bank_is_read_once_for_all_samplers_of_a_reference(pipeline, inputs, maps):
     read = calls(pipeline.appearance_unet)
     features = {}

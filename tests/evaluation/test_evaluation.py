@@ -129,6 +129,7 @@ def test_a_network_that_is_not_trusted_shows_what_the_reference_does_not():
         assert np.array_equal(picture[behind], sample.reference[behind])
 
 
+@pytest.mark.slow
 def test_the_cases_of_a_clip_share_what_is_made_of_their_reference():
     first, second = synthetic_pairs("drawn", 2, (128, 128)).open()
     warped = WarpedSamples(False, 1.0)

@@ -203,6 +203,7 @@ def test_any_table_is_read_or_refused(tmp_path_factory, header, rows):
     read_or_refused(lambda: read_face_file(path, 25.0, 5, None))
 
 
+@pytest.mark.slow
 @fuzzed
 @given(values=st.lists(st.tuples(*[st.floats(-999, 999)] * 4), min_size=2, max_size=4))
 def test_any_curves_are_laid_onto_a_face(tmp_path_factory, values):

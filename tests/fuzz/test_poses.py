@@ -102,6 +102,7 @@ def test_any_change_of_our_json_is_read_or_refused(shipped, tmp_path):
     holds()
 
 
+@pytest.mark.slow
 @fuzzed
 @given(
     contents=st.lists(FRAMES.map(json.dumps).map(str.encode) | st.binary(max_size=20), max_size=3),

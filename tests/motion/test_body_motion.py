@@ -60,6 +60,7 @@ def alike(motion, poses):
     return np.stack(cosines, axis=1)
 
 
+@pytest.mark.slow
 def test_bones_point_where_the_drawn_persons_do(poses_file, drawn, tmp_path):
     stages = []
     filmed = convert_film(
@@ -114,6 +115,7 @@ def test_one_frame_is_a_motion(drawn, tmp_path):
     assert np.median(alike(filmed.converted.motion, drawn.poses()[:1])) > 0.95
 
 
+@pytest.mark.slow
 def test_frames_that_show_nobody_are_held(drawn, tmp_path):
     nobody = Pose.of(256, 256)
     poses = [*drawn.poses()[:2], *[nobody] * 10, *drawn.poses()[2:4]]

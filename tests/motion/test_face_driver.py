@@ -55,6 +55,7 @@ def test_a_blink_shuts_the_lids_and_the_jaw_opens_the_mouth():
     assert last.face[8, 1] > first.face[8, 1] + 10  # the chin of the 68 goes along
 
 
+@pytest.mark.slow
 def test_scales_of_0_keep_the_reference_s_own():
     motion = face_motion_of(
         head_deg=(20, 0), eyes_deg=(15, 0), mouthSmileLeft=1.0, eyeLookOutLeft=0.5

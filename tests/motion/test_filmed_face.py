@@ -47,6 +47,7 @@ def reference(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_curves_go_to_a_file_onto_another_face_and_back(talk, reference, tmp_path):
     first, again = tmp_path / "talk.csv", tmp_path / "again.arkit.csv"
     found = convert_film_face(talk, first, MOTION, MotionEdits())
@@ -60,6 +61,7 @@ def test_curves_go_to_a_file_onto_another_face_and_back(talk, reference, tmp_pat
         assert np.corrcoef(known, curves[name])[0, 1] > 0.9, name
 
 
+@pytest.mark.slow
 def test_curves_go_beside_poses_of_another_person(talk, reference, tmp_path):
     convert_film_face(talk, tmp_path / "talk.arkit.csv", MOTION, MotionEdits())
     faces = meshes(actions_of_names(FRAMES, jawOpen=1.0), seed=4)

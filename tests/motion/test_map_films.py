@@ -37,6 +37,7 @@ def frames_of(path):
     return list(read_frames(probe(path)))
 
 
+@pytest.mark.slow
 def test_maps_are_in_step_with_the_poses(poses_file, poses, tmp_path):
     stages = []
     written = write_maps(
@@ -74,6 +75,7 @@ def test_a_folder_has_depth_of_16_bits(poses_file, tmp_path):
     assert any("depth is white at" in note for note in written.notes)
 
 
+@pytest.mark.slow
 def test_on_the_persons_place_of_a_reference(poses_file, poses, tmp_path):
     moved = poses[0].map_points(lambda points: points * 0.5 + (70, 10), 128, 112)
     write_people(tmp_path / "me.json", PeopleClip.of([moved], None))
@@ -87,6 +89,7 @@ def test_on_the_persons_place_of_a_reference(poses_file, poses, tmp_path):
     assert columns[0] > 50  # all of it at the right, where the reference's person is
 
 
+@pytest.mark.slow
 def test_frames_that_show_nobody_are_held(poses, tmp_path):
     nobody = Pose.of(SIDE, SIDE)
     write_people(tmp_path / "gap.npz", PeopleClip.of([*poses[:2], *[nobody] * 6], 8))
@@ -126,6 +129,7 @@ def test_one_name_for_two_things_is_refused(poses_file, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_no_map_by_its_name(poses_file, tmp_path):
     def stop(progress):
         if progress.stage == "maps" and progress.done == 2:

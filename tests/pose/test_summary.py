@@ -110,6 +110,7 @@ def test_the_plot_shows_what_is_seen_and_shades_the_gap(tmp_path, full_body):
     assert [p.name for p in tmp_path.iterdir()] == ["plot.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [[[]], [[], []]], ids=["one", "two"])
 def test_nobody_can_be_plotted(tmp_path, frames):
     write_plot(tmp_path / "plot.png", PeopleClip(frames, 64, 48), "nobody")

@@ -30,6 +30,7 @@ def in_batches(maps, size):
     return (maps[i : i + size] for i in range(0, len(maps), size))
 
 
+@pytest.mark.slow
 def test_one_frame_a_map_and_the_same_bytes_again(tiny_model, reference, maps):
     one = render(tiny_model, reference, maps)
     other = render(tiny_model, reference, maps)
@@ -78,6 +79,7 @@ def test_maps_are_taken_as_they_are_needed(tiny_model, reference, maps):
     assert taken == [0]
 
 
+@pytest.mark.slow
 def test_six_channels_are_a_map_and_the_picture_to_begin_from(tiny_model, reference, maps):
     starts = np.random.default_rng(2).integers(0, 255, maps.shape, dtype=np.uint8)
     preset = Preset().with_options(

@@ -83,6 +83,7 @@ def test_another_reference_on_the_loaded_models(pool, preset, reference, batches
     assert same(list(pool.render(batches[:1])), alone[:1])
 
 
+@pytest.mark.slow
 def test_the_source_is_read_as_it_is_needed(pool, preset, reference, batches):
     taken = []
 

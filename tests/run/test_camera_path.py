@@ -56,6 +56,7 @@ def test_it_moves_as_much_less_as_the_person_is_smaller(film, motion):
     assert np.allclose(found, (-10, 0), atol=0.5)
 
 
+@pytest.mark.slow
 def test_a_moment_in_which_the_camera_is_lost_is_bridged(film, motion, monkeypatch):
     follow = CameraTracker.follow
     lost = iter((False, True, False, False, False))

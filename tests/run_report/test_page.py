@@ -29,6 +29,8 @@ from magicpose_cli.run_report.page import write_page
 from magicpose_cli.video import read_frames, read_picture, write_picture, write_video
 from magicpose_cli.video.probe import probe
 
+pytestmark = pytest.mark.slow  # a finished run is made first
+
 SIDE = 64
 OWN_FRAME = (180, 0, 0)  # what stands for the network's frame beside a warped result
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -22,6 +22,7 @@ def test_the_seed_decides_everything():
     assert one.images.min() >= 0 and one.images.max() <= 1
 
 
+@pytest.mark.slow
 def test_testing_draws_people_whom_training_never_draws():
     trained = torch.cat([_shoulders(seed) for seed in range(16)])
     tested = torch.cat([_shoulders(TEST_SEEDS + seed) for seed in range(16)])

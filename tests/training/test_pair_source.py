@@ -91,6 +91,7 @@ def test_a_folder_without_data_is_refused(toy, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_film_is_frames_in_a_row_under_one_crop(data):
     clips = open_clips(data)
     rng = np.random.default_rng(1)

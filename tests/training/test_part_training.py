@@ -65,6 +65,7 @@ def test_disturbed_examples_keep_sides_when_they_are_mirrored(examples):
     assert (found == own).sum() > 10 * (found == other).sum()
 
 
+@pytest.mark.slow
 def test_a_resumed_training_comes_to_the_same_weights(examples, tmp_path):
     whole = PartTraining(examples, steps=4)
     torch.manual_seed(0)

@@ -51,6 +51,7 @@ def test_the_person_does_not_move_the_camera(tracker, wall, standing, raised):
     assert error_px(motion, STILL, raised.shown) < 0.05
 
 
+@pytest.mark.slow
 def test_errors_do_not_add_up_where_the_camera_goes_far_and_comes_back(tracker, wall, standing):
     away = [*range(0, 181, 12), *range(168, -1, -12)]
     for x in away:

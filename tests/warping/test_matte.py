@@ -35,6 +35,7 @@ def test_it_covers_the_person_and_nothing_far_away(standing, way):
     assert (found.alpha[far] == 0).all()
 
 
+@pytest.mark.slow
 def test_it_is_the_same_every_time(standing, way):
     one, other = (find_matte(standing.picture, standing.pose) for _ in range(2))
     assert one is not None and other is not None

@@ -112,6 +112,7 @@ def test_every_form_decodes_the_same(kind, kl, taesd, tmp_path):
     assert found.config.scaling_factor == wanted.config.scaling_factor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder of 2022", "file", "file, pickle"])
 def test_stock_diffusers_says_the_same(kind, kl, taesd, tmp_path):
     """from_pretrained renames what 2022 wrote; from_single_file reads the original names."""

@@ -88,6 +88,7 @@ def test_half_precision_follows_the_denoiser(adapter, tmp_path):
     assert load_motion_adapter(tmp_path / "mm.safetensors", half).dtype is torch.float16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mid", "positions"), [(True, 32), (False, 32), (False, 24)])
 @pytest.mark.parametrize("original", [True, False])
 def test_the_released_ones_fit_at_full_size_with_every_key(mid, positions, original):

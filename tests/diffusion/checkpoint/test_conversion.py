@@ -38,6 +38,7 @@ def test_every_key_of_the_released_file_goes_somewhere(manifest):
     assert round(sum(part.parameters for part in plan.parts.values()) / 1e6) == 2287
 
 
+@pytest.mark.slow
 def test_the_released_build_is_stable_diffusion_1_5(manifest):
     state = {key: torch.empty(shape, device="meta") for key, shape in manifest.items()}
     parts = plan_conversion(state).parts

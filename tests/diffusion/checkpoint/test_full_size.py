@@ -138,6 +138,7 @@ def convert(folder: Path, model: str, *options: str) -> dict[str, float]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures as Linux tells it")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "full",
     [
@@ -145,7 +146,6 @@ def convert(folder: Path, model: str, *options: str) -> dict[str, float]:
         pytest.param(
             True,
             marks=[
-                pytest.mark.slow,
                 pytest.mark.skipif(
                     os.environ.get("MAGICPOSE_FULL_SIZE") != "1",
                     reason="MAGICPOSE_FULL_SIZE=1 takes 19 GB of disk and some minutes",

@@ -42,6 +42,7 @@ def test_bones_lie_on_the_reference_at_the_anchor(clips, mode, anchor, frame):
     assert np.linalg.norm(apart(at, standing[frame], "face"), axis=1).max() < PIXEL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["align", "skeleton", "full"])
 @pytest.mark.parametrize("anchor", ["best", "first", "13"])
 def test_body_and_head_are_in_place_at_the_anchor(clips, mode, anchor):

@@ -152,6 +152,7 @@ def test_how_the_driver_is_filmed_changes_nothing(deep):
     np.testing.assert_allclose(tilted, straight @ turn.T, atol=0.2)
 
 
+@pytest.mark.slow
 def test_a_face_that_comes_nearer_grows_as_much():
     driver, reference, motion = pair(9)
     target = picture(reference, motion, **FRONTAL, **NEUTRAL)
@@ -163,6 +164,7 @@ def test_a_face_that_comes_nearer_grows_as_much():
     np.testing.assert_allclose(grown, steady * (size / size[5])[:, None, None], atol=0.1)
 
 
+@pytest.mark.slow
 def test_without_expression_and_head_turn_the_picture_is_kept():
     driver, reference, motion = pair(10)
     target = picture(reference, motion, head_turn=0.3, head_tilt=0.1, mouth_open=0.6, eye_open=0.0)
@@ -261,6 +263,7 @@ def test_a_target_without_face_points_turns_its_head_joints():
     assert wrong < 0.12 * distance(truth, 69, 70).max()
 
 
+@pytest.mark.slow
 def test_nobody_to_move_or_nobody_moving():
     driver, reference, motion = pair(17, frames=3)
     film, target = drawn(driver, motion), picture(reference, motion)

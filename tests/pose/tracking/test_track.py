@@ -272,6 +272,7 @@ coordinates = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(0, 3), *map(st.just, (128, 2))),
