@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CLOTH_M = 0.014  # of clothes and hair before the skin
 SEEN_COSINE = 0.25  # between a surface and the way to the camera: flatter ones show the background
 SEEN_ALPHA = 0.75  # of the matte
-EDGE_PX = 5  # whose colors the background may have touched, as the side of a square
+TEXTURE_EDGE_PX = 5  # whose colors the background may have touched, as the side of a square
 DEPTH_WEIGHT = 0.12  # of front and back in the search for a like place, against height and width
 PART_APART_M = 0.6  # added between parts, so that arms take the colors of arms
 SUPERSAMPLED = 2
@@ -118,7 +118,7 @@ def _colors_seen(reference: ReferenceBody, vertices: Tensor, matte: Matte) -> tu
     y = np.clip(np.floor(at[:, 1]), 0, camera.height - 1).astype(int)
     nearest = fragments.depth[0].numpy()[y, x]
     is_front = depth.numpy() < nearest + 2 * CLOTH_M
-    inner = cv2.erode(matte.alpha, np.ones((EDGE_PX, EDGE_PX), np.uint8))
+    inner = cv2.erode(matte.alpha, np.ones((TEXTURE_EDGE_PX, TEXTURE_EDGE_PX), np.uint8))
     seen = is_front & (facing > SEEN_COSINE) & (inner[y, x] > SEEN_ALPHA)
     return matte.foreground[y, x].astype(np.float64), np.asarray(seen)
 

@@ -33,7 +33,7 @@ FIRST_TURN_SEED = 3_000_000_000  # no training has seen people of these seeds
 TURNED_PICTURE_PX = 512
 YAWS_DEG = (-45.0, -30.0, -15.0, 15.0, 30.0, 45.0)
 TURN, WARP, UNTURNED = WAYS = ("turn", "warp", "copy")
-EYE_CORNERS = (39, 42)  # inner ones, of the 68 points
+MARKED_EYE_CORNERS = (39, 42)  # inner ones, of the 68 points
 NEAR_SHARE = 0.2  # of their distance, within which a point is correct
 SAME_FACE = 0.6  # distance of dlib's numbers, below which two faces are one person's
 
@@ -228,7 +228,7 @@ def correct_points(pose: Pose | None, truth: Pose, *, in_place: bool = False) ->
     """
     if pose is None:
         return 0.0
-    one, other = truth.face[list(EYE_CORNERS)]
+    one, other = truth.face[list(MARKED_EYE_CORNERS)]
     steps = pose.face - truth.face
     if in_place:
         steps = steps - steps.mean(0)

@@ -25,11 +25,11 @@ from magicpose_cli.pose.retargeting.head_pose import fit_heads
 from magicpose_cli.pose.retargeting.mesh import RIGID
 
 SKIN = slice(0, 468)
-ROUNDS = 6  # of poses and expressions, and the identity in turn
-LEARN_FRAMES = 300  # spread over the clip, that tell who it is
+FACE_FIT_ROUNDS = 6  # of poses and expressions, and the identity in turn
+IDENTITY_FRAMES = 300  # spread over the clip, that tell who it is
 MEASURED_M = 0.003
 """Standard deviation of a point; it stands for its neighbors' errors, too, which go together."""
-DEPTH_TRUST = 0.03  # weight of a measured depth beside what the picture shows
+FITTED_DEPTH_TRUST = 0.03  # weight of a measured depth beside what the picture shows
 OWN_SHAPE_M = 0.002  # of a person's point beside the shape's components
 STIFF_IDENTITY = 0.05
 """Weight of what is usual of a person, as a share of the weight of a frame's usual expression."""
@@ -40,12 +40,12 @@ LARGE_ACTIONS = (
     "eyeBlinkRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft",
     "browDownRight",
 )  # fmt: skip
-HARDLY_SEEN = 0.2  # of actions that a picture from the front hardly shows
+HARDLY_SEEN_FACE = 0.2  # of actions that a picture from the front hardly shows
 HIDDEN_ACTIONS = ("jawForward", "cheekPuff", "tongueOut", "mouthRollLower", "mouthRollUpper",
                   "mouthShrugUpper", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft",
                   "noseSneerRight", "eyeSquintLeft", "eyeSquintRight")  # fmt: skip
 SWEEPS = 24  # over the actions
-MIN_FACE_POINTS = 20  # of the 68
+MIN_FITTED_FACE_POINTS = 20  # of the 68
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def fit_faces(clip: PoseClip) -> FittedFaces:
         points = np.full((len(clip), MESH_POINTS, 3), np.nan)
         rows = np.array(FACE_FROM_478)
         points[:, rows, :2] = flat
-        frames = np.flatnonzero(np.isfinite(flat[..., 0]).sum(axis=1) >= MIN_FACE_POINTS)
+        frames = np.flatnonzero(np.isfinite(flat[..., 0]).sum(axis=1) >= MIN_FITTED_FACE_POINTS)
     if not len(frames):
         raise InputError("no frame shows a face; expected one that a detector finds")
     model = load_face_model()
@@ -119,10 +119,10 @@ class _Solver:
 
     def learn(self) -> None:
         """Find identity, poses and expressions in turn."""
-        chosen = np.linspace(0, len(self.points) - 1, min(len(self.points), LEARN_FRAMES))
+        chosen = np.linspace(0, len(self.points) - 1, min(len(self.points), IDENTITY_FRAMES))
         frames = np.unique(chosen.round().astype(int))
-        for number in range(ROUNDS):
-            last = number == ROUNDS - 1
+        for number in range(FACE_FIT_ROUNDS):
+            last = number == FACE_FIT_ROUNDS - 1
             self._refine(np.arange(len(self.points)) if last or number == 0 else frames)
             if not last:
                 self._learn_identity(frames)
@@ -172,7 +172,7 @@ class _Solver:
 
     def _sight(self, frames: Integers) -> Floats:
         """(f, 3, 3) weights of the face's axes: the line of sight tells less."""
-        along = np.array([1.0, 1.0, DEPTH_TRUST if self.has_depth else 1e-6])
+        along = np.array([1.0, 1.0, FITTED_DEPTH_TRUST if self.has_depth else 1e-6])
         turn = self.rotations[frames]
         weights: Floats = np.einsum("fia,i,fib->fab", turn, along, turn)
         return weights
@@ -220,7 +220,7 @@ def _usual(model: FaceModel) -> Floats:
     """(52,) standard deviations of the actions; those of the gaze are found otherwise."""
     usual = np.full(len(model.actions), MODEST)
     usual[[curve_index(name) for name in LARGE_ACTIONS]] = LARGE
-    usual[[curve_index(name) for name in HIDDEN_ACTIONS]] = HARDLY_SEEN
+    usual[[curve_index(name) for name in HIDDEN_ACTIONS]] = HARDLY_SEEN_FACE
     usual[[curve_index(name) for name in GAZE_CURVES]] = 1e-3
     return usual
 

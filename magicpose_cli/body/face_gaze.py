@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from magicpose_cli.arrays import Floats
-from magicpose_cli.body.face_model import EYE_CORNERS, IRIS_ROWS, SIDES, curve_index
+from magicpose_cli.body.face_model import EYE_CORNERS, FACE_SIDES, IRIS_ROWS, curve_index
 
 GAZE_CURVES = tuple(
     f"eyeLook{way}{side}" for way in ("In", "Out", "Up", "Down") for side in ("Left", "Right")
@@ -32,7 +32,7 @@ def gaze_of_irises(points: Floats, neutral: Floats, rotations: Floats, scales: F
 
     radius = load_face_model().iris_m
     gaze = np.zeros((len(points), 2, 2))
-    for number, side in enumerate(SIDES):
+    for number, side in enumerate(FACE_SIDES):
         corners, iris = list(EYE_CORNERS[side]), IRIS_ROWS[side]
         middle = neutral[corners].mean(axis=0)
         ahead = neutral[iris] - middle
@@ -51,7 +51,7 @@ def gaze_of_irises(points: Floats, neutral: Floats, rotations: Floats, scales: F
 def curves_of_gaze(gaze: Floats) -> dict[str, Floats]:
     """ARKit's eight curves (F,) of (F, 2, 2) angles as of `gaze_of_irises`."""
     curves = {}
-    for number, side in enumerate(SIDES):
+    for number, side in enumerate(FACE_SIDES):
         left, down = (gaze[:, number, axis] / FULL_LOOK_RAD for axis in (0, 1))
         outward = left if side == "left" else -left
         ways = {"Out": outward, "In": -outward, "Down": down, "Up": -down}
@@ -63,7 +63,7 @@ def curves_of_gaze(gaze: Floats) -> dict[str, Floats]:
 def gaze_of_curves(actions: Floats) -> Floats:
     """(F, 2, 2) angles, see `gaze_of_irises`, of (F, 52) actions."""
     gaze = np.zeros((len(actions), 2, 2))
-    for number, side in enumerate(SIDES):
+    for number, side in enumerate(FACE_SIDES):
         way = {
             name: actions[:, curve_index(f"eyeLook{name}{side.capitalize()}")]
             for name in ("In", "Out", "Up", "Down")

@@ -18,7 +18,7 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.body.skeletal_motion import ARKIT_CURVES
 
 FACE_FILE = Path(__file__).with_name("face_model.npz")
-SIDES = ("right", "left")
+FACE_SIDES = ("right", "left")
 IRIS_ROWS = {"right": 468, "left": 473}
 """The first of an iris's five points: the center, then its rim."""
 EYE_CORNERS = {"right": (33, 133), "left": (263, 362)}

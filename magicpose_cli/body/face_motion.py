@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from magicpose_cli.arrays import Floats, Integers
 from magicpose_cli.body.face_fit import FittedFaces
 from magicpose_cli.body.face_gaze import curves_of_gaze, gaze_of_curves
-from magicpose_cli.body.face_model import SIDES, curve_index
+from magicpose_cli.body.face_model import FACE_SIDES, curve_index
 from magicpose_cli.body.humanoid_names import humanoid_joints
 from magicpose_cli.body.motion_files.face_csv import FACE_JOINTS, FACE_OFFSETS_M, FACE_PARENTS
 from magicpose_cli.body.skeletal_motion import ARKIT_CURVES, SkeletalMotion
@@ -28,7 +28,7 @@ def face_motion(fitted: FittedFaces, fps: float | Fraction) -> SkeletalMotion:
     found, count = np.flatnonzero(fitted.found), len(fitted.scales)
     actions = _filled(fitted.actions[found], found, count)
     gaze = fitted.gaze[found].copy()
-    for number, side in enumerate(SIDES):
+    for number, side in enumerate(FACE_SIDES):
         shut = fitted.actions[found, curve_index(f"eyeBlink{side.capitalize()}")] > SHUT_BLINK
         if shut.any() and not shut.all():
             gaze[shut, number] = _filled(
@@ -39,7 +39,7 @@ def face_motion(fitted: FittedFaces, fps: float | Fraction) -> SkeletalMotion:
     vectors = _filled(Rotation.from_matrix(turns).as_rotvec(), found, count)
     rotations = np.zeros((count, len(FACE_JOINTS), 4))
     rotations[:, 0] = Rotation.from_rotvec(vectors).as_quat()
-    for number, side in enumerate(SIDES):
+    for number, side in enumerate(FACE_SIDES):
         joint = FACE_JOINTS.index(f"{side}Eye")
         rotations[:, joint] = Rotation.from_euler("YX", gaze[:, number]).as_quat()
     curves = {name: actions[:, number] for number, name in enumerate(ARKIT_CURVES)}
@@ -66,8 +66,8 @@ def actions_of(motion: SkeletalMotion) -> Floats:
 
 def gaze_of(motion: SkeletalMotion) -> Floats:
     """(F, 2, 2) radians as of FittedFaces: by the eyes' turns, or by the curves where all are 0."""
-    if all(f"{side}Eye" in motion.names for side in SIDES):
-        joints = [motion.index(f"{side}Eye") for side in SIDES]
+    if all(f"{side}Eye" in motion.names for side in FACE_SIDES):
+        joints = [motion.index(f"{side}Eye") for side in FACE_SIDES]
         ahead = Rotation.from_quat(motion.rotations[:, joints].reshape(-1, 4)).as_matrix()[:, :, 2]
         left, down = np.arctan2(ahead[:, 0], ahead[:, 2]), np.arcsin(np.clip(-ahead[:, 1], -1, 1))
         if np.abs(left).max() > 1e-6 or np.abs(down).max() > 1e-6:

@@ -11,8 +11,8 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.body.face_fit import fit_faces
 from magicpose_cli.body.face_model import (
     EYE_CORNERS,
+    FACE_SIDES,
     IRIS_ROWS,
-    SIDES,
     FaceModel,
     curve_index,
     load_face_model,
@@ -29,7 +29,7 @@ LID_PAIRS = {
 }
 """Of the dense points: one of the upper lid's rim, and the one of the lower lid below."""
 LIDS_MEET = 0.95  # of the way down to the lower lid, where a blink ends
-SHARES = (0.4, 2.5)  # of a reference's lids and chin to the model's; more is a mistake
+FEATURE_SIZE_SHARES = (0.4, 2.5)  # of a reference's lids and chin to the model's; more is a mistake
 EYE_ACTIONS = ("eyeBlink", "eyeSquint", "eyeWide", "eyeLookUp", "eyeLookDown")
 MOUTH_ACTIONS = ("jaw", "mouth")
 SKULL_M = np.array([0.0, 0.058, 0.0755])
@@ -69,7 +69,7 @@ class FaceRig:
         """
         flat = self.actions.reshape(len(self.actions), -1)
         moved = (actions @ flat).reshape(len(actions), MESH_POINTS, 3)
-        for number, side in enumerate(SIDES):
+        for number, side in enumerate(FACE_SIDES):
             rows = slice(IRIS_ROWS[side], IRIS_ROWS[side] + 5)
             way = np.zeros((len(gaze), 3))
             way[:, :2] = np.sin(gaze[:, number]) * self.eyes_px[number]
@@ -111,7 +111,7 @@ def make_face_rig(target: Pose) -> FaceRig:
     if not np.isfinite(shift[2]):
         own = fitted.neutral
     actions = _own_actions(model, own)
-    eyes_px = np.array([_eye_share(model, own, side) for side in SIDES]) * model.iris_m * scale
+    eyes_px = np.array([_eye_share(model, own, side) for side in FACE_SIDES]) * model.iris_m * scale
     middle = np.where(np.isfinite(shift), shift, 0.0)
     return FaceRig(
         points, scale * actions @ rotation.T, eyes_px, rotation,
@@ -122,18 +122,18 @@ def make_face_rig(target: Pose) -> FaceRig:
 def _own_actions(model: FaceModel, own: Floats) -> Floats:
     """(52, 478, 3) meters: the model's actions, as large as lids, mouth and chin of this face."""
     actions = model.actions.copy()
-    for side in SIDES:
+    for side in FACE_SIDES:
         name = side.capitalize()
         uppers, lowers = (list(rows) for rows in zip(*LID_PAIRS[side], strict=True))
         gap, usual = (shape[lowers, 1] - shape[uppers, 1] for shape in (own, model.mean))
-        share = np.clip(gap.max() / usual.max(), *SHARES)
+        share = np.clip(gap.max() / usual.max(), *FEATURE_SIZE_SHARES)
         for start in EYE_ACTIONS:
             actions[curve_index(f"{start}{name}")] *= share
         blink = actions[curve_index(f"eyeBlink{name}")]
         blink[uppers] = LIDS_MEET * (own[lowers] - own[uppers])
         blink[uppers, 2] = 0.0
     height, usual_height = (shape[CHIN, 1] - shape[NOSE_BASE, 1] for shape in (own, model.mean))
-    share = float(np.clip(height / usual_height, *SHARES))
+    share = float(np.clip(height / usual_height, *FEATURE_SIZE_SHARES))
     mouths = [n for n, name in enumerate(ARKIT_CURVES) if name.startswith(MOUTH_ACTIONS)]
     actions[mouths] *= share
     return actions
@@ -143,10 +143,10 @@ def _eye_share(model: FaceModel, own: Floats, side: str) -> float:
     """The width of an eye, as a share of the model's."""
     one, other = EYE_CORNERS[side]
     wide, usual = (np.linalg.norm(shape[one] - shape[other]) for shape in (own, model.mean))
-    return float(np.clip(wide / usual, *SHARES))
+    return float(np.clip(wide / usual, *FEATURE_SIZE_SHARES))
 
 
-FACE_ROWS = list(FACE_FROM_478)
+FACE_POINT_ROWS = list(FACE_FROM_478)
 """The dense points that stand for the 68."""
 HEAD_ROWS = dict(HEAD_FROM_478)
 """The dense points that stand for joints of the head."""

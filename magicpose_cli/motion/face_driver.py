@@ -12,7 +12,7 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.body.face_gaze import GAZE_CURVES
 from magicpose_cli.body.face_model import curve_index
 from magicpose_cli.body.face_motion import actions_of, gaze_of, head_turns
-from magicpose_cli.body.face_rig import FACE_ROWS, HEAD_ROWS, FaceRig, make_face_rig
+from magicpose_cli.body.face_rig import FACE_POINT_ROWS, HEAD_ROWS, FaceRig, make_face_rig
 from magicpose_cli.body.motion_editing import motion_at, smoothed_motion
 from magicpose_cli.body.motion_files.files import is_motion_file, read_motion_file
 from magicpose_cli.body.skeletal_motion import SkeletalMotion
@@ -60,7 +60,7 @@ def lay_curves(motion: SkeletalMotion, target: Pose, settings: MotionSettings) -
         face_mesh=meshes.astype(np.float32) if rig.is_dense else None,
     )  # fmt: skip
     steps = (meshes - rig.points)[..., :2]
-    clip.part("face")[:] += steps[:, FACE_ROWS]
+    clip.part("face")[:] += steps[:, FACE_POINT_ROWS]
     for joint, row in HEAD_ROWS.items():
         clip.joint(joint)[:] += steps[:, row]
     _add_moves(clip, rig, turns.as_matrix(), _moves(rig, motion, settings))
@@ -187,7 +187,7 @@ def _turns_of(clip: PoseClip, rig: FaceRig) -> Floats:
 def _add_moves(clip: PoseClip, rig: FaceRig, turns: Floats, moves: Floats) -> None:
     """Add an expression to faces that are turned so, in place."""
     turned = moves @ np.swapaxes(turns, 1, 2)
-    clip.part("face")[:] += turned[:, FACE_ROWS, :2].astype(np.float32)
+    clip.part("face")[:] += turned[:, FACE_POINT_ROWS, :2].astype(np.float32)
     if clip.face_mesh is not None:
         clip.face_mesh += turned.astype(np.float32)
     for name in ("right_eye", "left_eye"):

@@ -16,6 +16,7 @@ import torch
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture
 from magicpose_cli.body.layout import BODY_PARTS
+from magicpose_cli.dataset.clips import MIRRORED_BODY
 from magicpose_cli.files import whole_file
 from magicpose_cli.pose.detection.detect import load_detector
 from magicpose_cli.pose.keypoints import Pose
@@ -48,8 +49,6 @@ CLASSES = np.array(
 MIRRORED_CLASSES = np.array(
     [SEGMENTED_PARTS.index(mirrored_part(part)) for part in SEGMENTED_PARTS], np.uint8
 )
-BODY_MIRRORED = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
-"""Of each of BODY_JOINTS the joint on the other side."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ def _moved(example: PartExample, rng: np.random.Generator) -> tuple[Floats, Inte
         mirror = np.array([[-1.0, 0, side - 1], [0, 1, 0], [0, 0, 1]])
         matrix = matrix @ mirror
         classes = MIRRORED_CLASSES[classes]
-        body, face = points[:18][BODY_MIRRORED], points[18:86]
+        body, face = points[:18][MIRRORED_BODY], points[18:86]
         points = np.concatenate([body, face, points[107:], points[86:107]])
     size = (side, side)
     picture = cv2.warpAffine(

@@ -154,7 +154,7 @@ def train_parts(folder: Path, people: int, steps: int) -> Path:
     return path
 
 
-def main() -> None:
+def train_from_command_line() -> None:
     """Read the command line, train, and tell how well held-out people are told apart."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, help="of the run; the same one goes on")
@@ -170,4 +170,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    train_from_command_line()

@@ -10,13 +10,13 @@ from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
 from magicpose_cli.warping.part_features import FEATURE_CHANNELS, SEGMENTED_PARTS
 
-WIDTHS = (24, 40, 64, 96)  # channels at half the size and each further halving
+PART_NETWORK_WIDTHS = (24, 40, 64, 96)  # channels at half the size and each further halving
 
 
 class PartNetwork(nn.Module):
     """A U-Net (Ronneberger et al. 2015) that works on blocks of 2 x 2 pixels."""
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(self, widths: tuple[int, ...] = PART_NETWORK_WIDTHS) -> None:
         super().__init__()
         self.stem = _convolution(4 * FEATURE_CHANNELS, widths[0], 1)
         self.down = nn.ModuleList(

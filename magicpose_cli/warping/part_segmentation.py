@@ -25,7 +25,7 @@ from magicpose_cli.warping.warp_points import WarpPoints
 if TYPE_CHECKING:
     from magicpose_cli.warping.part_network import PartNetwork
 
-WEIGHTS = Path(__file__).with_name("part_network.safetensors")
+PART_WEIGHTS = Path(__file__).with_name("part_network.safetensors")
 EDGE_SMOOTH = 1e-2 * 255**2  # of the filter that lays an arm's edge along the picture's
 EDGE_RADIUS = 0.012  # body heights, in which the picture's edge is looked for
 MIN_PERSON = 1e-3  # below which a pixel is of no part
@@ -87,5 +87,7 @@ def _network() -> PartNetwork:
     from magicpose_cli.warping.part_network import PartNetwork
 
     network = PartNetwork()
-    network.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+    network.load_state_dict(
+        {name: value.float() for name, value in load_file(PART_WEIGHTS).items()}
+    )
     return network.eval()

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from magicpose_cli.body.face_model import EYE_CORNERS, IRIS_ROWS, SIDES, load_face_model
+from magicpose_cli.body.face_model import EYE_CORNERS, FACE_SIDES, IRIS_ROWS, load_face_model
 from magicpose_cli.body.skeletal_motion import ARKIT_CURVES
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
@@ -40,7 +40,7 @@ def meshes(
     basis = model.actions * (model.gains[:, None, None] if gains else 1.0)
     points = shape + np.tensordot(actions, basis, axes=1)
     if gaze is not None:
-        for number, side in enumerate(SIDES):
+        for number, side in enumerate(FACE_SIDES):
             rows = slice(IRIS_ROWS[side], IRIS_ROWS[side] + 5)
             points[:, rows] -= points[:, list(EYE_CORNERS[side])].mean(1)[:, None] - shape[
                 list(EYE_CORNERS[side])

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from magicpose_cli.arrays import AnyArray, Floats, Points
 from magicpose_cli.body.cameras import Camera
-from magicpose_cli.body.face_model import EYE_CORNERS, IRIS_ROWS, SIDES
+from magicpose_cli.body.face_model import EYE_CORNERS, FACE_SIDES, IRIS_ROWS
 from magicpose_cli.body.layout import LAYERS
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.skeletal_motion import ARKIT_CURVES, opposite_name
@@ -38,7 +38,7 @@ from magicpose_cli.synthetic.rendered.scenes import sample_scene
 
 SEED, PEOPLE, VIEWS = 5100, 6, 7
 SIDE_PX, FIELD_M = 256, 0.34
-KEPT_COMPONENTS = 20  # of the body's shape
+KEPT_FACE_COMPONENTS = 20  # of the body's shape
 IRIS_M, IRIS_RADIUS_M = 0.0135, 0.0059  # from the eyeball's middle, as the detector sees it move
 LEAST_GAIN = 0.4
 MOVING = 0.15  # of an action's largest step: points that move less tell no gain
@@ -145,15 +145,15 @@ def _model_arrays(body: Body, hits: FaceHits, meshes: Points) -> dict[str, AnyAr
     mean = at(every[:count])
     origin = mean[RIGID].mean(axis=0)
     eyes = every[count:][[body.joint("eye.R"), body.joint("eye.L")]] @ _DOWN_AND_IN - origin
-    basis = body.shape_basis[:KEPT_COMPONENTS].double().numpy()
-    identity = at(basis.reshape(KEPT_COMPONENTS, -1, 3)[:, :count])
+    basis = body.shape_basis[:KEPT_FACE_COMPONENTS].double().numpy()
+    identity = at(basis.reshape(KEPT_FACE_COMPONENTS, -1, 3)[:, :count])
     moved = np.zeros((len(ARKIT_CURVES), count, 3))
     order = [body.expression_names.index(name) for name in ARKIT_CURVES]
     offsets = body.expression_basis.double().numpy().reshape(len(order), -1, 3)[order]
     moved[:, body.expression_vertices.numpy()] = offsets
     mean -= origin
     rim = np.array([(0, 0, 0), (1, 0, 0), (0, -1, 0), (-1, 0, 0), (0, 1, 0)]) * IRIS_RADIUS_M
-    for side, eye in zip(SIDES, eyes, strict=True):
+    for side, eye in zip(FACE_SIDES, eyes, strict=True):
         rows = slice(IRIS_ROWS[side], IRIS_ROWS[side] + 5)
         mean[rows] = eye - np.array([0, 0, IRIS_M]) + rim
         identity[:, rows] = identity[:, list(EYE_CORNERS[side])].mean(axis=1, keepdims=True)

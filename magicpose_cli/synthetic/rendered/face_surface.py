@@ -18,8 +18,8 @@ SOCKET_M, SOCKET_DEPTH_M = 0.024, 0.008  # around an eyeball: skin behind it is 
 CARRIED_M, STEADY_M = 0.015, 0.004  # by the open jaw: the lower lip is carried, the upper one not
 FAR_M = 0.003  # to the next skin of that kind; farther points stay
 NEAREST = 24  # triangles that are looked at
-LOWER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324)
-UPPER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+LOWER_LIP_LINE = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+UPPER_LIP_LINE = (191, 80, 81, 82, 13, 312, 311, 310, 415)
 EYE_ENDS, MOUTH_ENDS = ((263, 362), (33, 133)), (291, 61)
 
 
@@ -74,7 +74,7 @@ class FaceHits:
         Returns:
             (468, 3) vertices, (468, 3) their shares, and (468,) meters by which hits differ.
         """
-        other = mirrored_points(meshes[np.isfinite(meshes).all(axis=(1, 2))][0])
+        other = mirrored_mesh_rows(meshes[np.isfinite(meshes).all(axis=(1, 2))][0])
         flip = np.array([-1.0, 1.0, 1.0])
         hits = [
             np.array(self._hits[number] + [hit * flip for hit in self._hits[other[number]]])
@@ -90,8 +90,8 @@ class FaceHits:
         triangles, shares, _ = self._onto(middles, self._triangles)
         jaw = self._jaw_m[self._triangles]
         for rows, allowed in (
-            (LOWER_LIP, (jaw > CARRIED_M).all(axis=1)),
-            (UPPER_LIP, (jaw < STEADY_M).all(axis=1)),
+            (LOWER_LIP_LINE, (jaw > CARRIED_M).all(axis=1)),
+            (UPPER_LIP_LINE, (jaw < STEADY_M).all(axis=1)),
         ):
             own, parts, apart = self._onto(middles[list(rows)], self._triangles[allowed])
             near = apart < FAR_M
@@ -116,7 +116,7 @@ class FaceHits:
         return triangles[candidates[row, best]], shares, apart[row, best]
 
 
-def mirrored_points(mesh: Points) -> Integers:
+def mirrored_mesh_rows(mesh: Points) -> Integers:
     """(468,) which point is each one's on the other side of the face."""
     points = mesh[:SKIN_POINTS].astype(np.float64)
     lefts, rights = ([*ends, mouth] for ends, mouth in zip(EYE_ENDS, MOUTH_ENDS, strict=True))
