@@ -37,6 +37,7 @@ RIM_FADE = 0.12  # around the mesh, over which its depth fades into the hair's
 SHARE_SMOOTH, DEPTH_SMOOTH = 0.03, 0.02  # of the border between head and trunk, and of all depth
 EAR_SIZE = 0.2  # half of it: what sticks out of a head and is narrower is flat
 PIVOT_BELOW, PIVOT_BEHIND = 0.4, 0.28  # the ears: the middle of the neck's joints of a mean adult
+CAMERA_FACES = 6.0  # heights of a face that a camera is away at least: some 1.2 m, as for portraits
 CLOSE_UP = 4.0  # of a person who is shown: up to it an orbit goes around the head
 
 
@@ -99,7 +100,8 @@ def build_solid(subject: Subject) -> Solid:
     head_pivot, body_pivot, chin = _pivots(points, person[grid.unpadded], face_height)
     return Solid(
         grid, front.astype(np.float32), back.astype(np.float32), head, face,
-        FOCAL * max(width, height), face_height, head_pivot, body_pivot, chin,
+        max(FOCAL * max(width, height), CAMERA_FACES * face_height), face_height, head_pivot,
+        body_pivot, chin,
     )  # fmt: skip
 
 
