@@ -9,20 +9,21 @@ import numpy as np
 from magicpose_cli.arrays import Floats
 from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.head import HeadWarp
-from magicpose_cli.warping.interpolation import affine, similarity
+from magicpose_cli.warping.interpolation import affine, push_pull, similarity
 from magicpose_cli.warping.layers import BODY_LAYER
 from magicpose_cli.warping.parts import (
     ARM_PARTS,
     ARM_PARTS_BY_SIDE,
     FALLBACK_PARTS,
-    MIN_WEIGHT,
     PART_JOINTS,
     TRUNK_CORNERS,
+    nearest_shares,
 )
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 
 MAX_LIMB_STRETCH = 1.6  # lengths in the reference that a limb may have; more is a mistake
 SHOULDER_RADIUS = 0.09  # body heights around the shoulder, in which the trunk holds an arm
+MIN_BODY_SHARE = 0.02  # of all but the arms: less says nothing of what is behind an arm
 MIN_HAND_SCALE, MAX_HAND_SCALE = 0.35, 2.0  # of an affine map; beyond, a hand only turns and scales
 
 
@@ -106,10 +107,18 @@ class MotionField:
             if apart:
                 own[[i for i, part in enumerate(self._parts) if part in ARM_PARTS]] = 0
             total = own.sum(0)
-            return np.asarray(np.where(total > MIN_WEIGHT, own / np.maximum(total, 1e-9), weights))
+            known = total > MIN_BODY_SHARE
+            if not known.any():
+                return weights
+            # What is behind a hand moves as what is around it, and not with the hand.
+            shares = own / np.maximum(total, 1e-9)
+            where = known.astype(np.float32)
+            return np.stack([push_pull(share[..., None], where)[..., 0] for share in shares])
         own = np.zeros_like(weights)
         mine = [i for i, part in enumerate(self._parts) if part in ARM_PARTS_BY_SIDE[name]]
-        own[mine] = weights[mine] + 1e-6
+        nearest = nearest_shares([self._parts[i] for i in mine], self._reference, height, grid)
+        # The layer holds pixels that walked elsewhere: those go with the nearest bone.
+        own[mine] = weights[mine] + (1 - weights[mine].sum(0)).clip(0) * nearest
         own /= own.sum(0)
         if "trunk" in self._parts:
             # The trunk holds an arm at the shoulder alone, not where a hand lies on the hip.

@@ -25,7 +25,6 @@ SEAM_WIDTH = 0.1  # of an arm's share, over which an arm fades into the trunk
 TRUNK_GROWTH = (1.25, 1.1)  # of the quadrangle between the joints: where an arm can hide the trunk
 THIGH_THICKNESS = 0.13  # body heights: a hand on the hip hides a thigh
 SURE_SHARE = 0.8  # of these, in which an arm surely has the body behind it
-NOTCH_WIDTH = 0.12  # body heights: so narrow a gap that an arm leaves in the body is body as well
 SEAM_LAP = 0.025  # body heights that the body goes on under an arm anyway, lest a seam opens
 HIDDEN_SHARE = 0.02  # of an arm in a pixel, from which on it hides the trunk
 VISIBLE_SHARE = 0.9  # of the trunk in a pixel, from which on its color is surely the trunk's
@@ -100,7 +99,7 @@ def split_layers(
     if not reference.has("right_shoulder", "left_shoulder", "right_hip", "left_hip"):
         return [Layer(BODY_LAYER, alpha * (1 - taken), colors, rank), *arms]
     body = alpha * (1 - taken)
-    behind = _trunk(reference, height, grid) & _continued(body > 0.5, height)
+    behind = _continued(body > 0.5, _trunk(reference, height, grid, 1.0), height)
     hidden = (taken > HIDDEN_SHARE) & (behind | _trunk(reference, height, grid, SURE_SHARE))
     if hidden.any():
         shown = ((body > VISIBLE_SHARE) & (taken < HIDDEN_SHARE)).astype(np.float32)
@@ -111,8 +110,8 @@ def split_layers(
     return [Layer(BODY_LAYER, body, colors, rank), *arms]
 
 
-def _trunk(reference: WarpPoints, height: float, grid: Grid, share: float = 1.0) -> Mask:
-    """Tell where trunk and thighs may be, (H, W), or with a share of their width surely are."""
+def _trunk(reference: WarpPoints, height: float, grid: Grid, share: float) -> Mask:
+    """Tell where trunk and thighs of a share of their usual width are, (H, W)."""
     mask = np.zeros(grid.padded[::-1], np.uint8)
     across, down = TRUNK_GROWTH
     outline = scaled_about_mean(trunk_outline(reference, height), (share * across, down))
@@ -126,16 +125,16 @@ def _trunk(reference: WarpPoints, height: float, grid: Grid, share: float = 1.0)
     return mask > 0
 
 
-def _continued(body: Mask, height: float) -> Mask:
-    """Continue the body, (H, W), into narrow gaps and a little beyond its edge."""
-    notch, lap = (
-        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(3, round(width * height) | 1),) * 2)
-        for width in (NOTCH_WIDTH, 2 * SEAM_LAP)
+def _continued(body: Mask, trunk: Mask, height: float) -> Mask:
+    """Continue the body, (H, W), behind what is before its trunk, and a little beyond its edge."""
+    lap = cv2.getStructuringElement(
+        cv2.MORPH_ELLIPSE, (max(3, round(2 * SEAM_LAP * height) | 1),) * 2
     )
-    room = len(notch)  # beyond the edge the body goes on
-    wide = cv2.copyMakeBorder(body.astype(np.uint8), *(room,) * 4, cv2.BORDER_REPLICATE)
-    grown = np.maximum(cv2.morphologyEx(wide, cv2.MORPH_CLOSE, notch), cv2.dilate(wide, lap))
-    return np.asarray(grown[room:-room, room:-room] > 0)
+    grown = cv2.dilate(body.astype(np.uint8), lap)
+    points = cv2.findNonZero((body & trunk).astype(np.uint8))
+    if points is not None:
+        cv2.fillConvexPoly(grown, cv2.convexHull(points), (1,))
+    return np.asarray((grown > 0) & trunk)
 
 
 def _pixel(point: Floats, grid: Grid) -> list[int]:

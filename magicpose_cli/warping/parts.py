@@ -49,6 +49,7 @@ MAX_SKIN_CHANGE = 40.0  # levels of 255, from the forearm to the hand
 SKULL_AXES = (0.38, 0.25)  # half axes of what is surely head above the brows, in the face's extents
 BUST_BELOW = 0.35  # face heights below the chin, from where on a bust without a trunk is at rest
 COLOR_CONTRAST = 60.0  # how hard it is to walk across a change of color, per square in 0..1
+NEAREST_FADE = 0.02  # body heights, over which the nearest bone's share falls to 1 / e
 MIN_WEIGHT = 1e-4  # below which a node does not belong to a part
 BASE_EASE = 0.003  # of a walk through anything, so that every pixel is reached
 SEED_PRIORITY = {"rest": 0, "trunk": 1, "head": 3}  # of overlapping seeds the highest; limbs are 2
@@ -195,6 +196,34 @@ def limb_segment(part: str, reference: WarpPoints) -> tuple[Floats, Floats]:
     if name == "forearm" and side in reference.wrists and not reference.has_hand(side):
         end = end + HAND_LENGTH * (end - start)
     return start, end
+
+
+def nearest_shares(parts: list[str], reference: WarpPoints, height: float, grid: Grid) -> Floats:
+    """Share each node among limbs and hands by how near their bones are.
+
+    Args:
+        parts: Limbs and hands alone.
+        reference: The reference's points.
+        height: Of the whole body, in pixels.
+        grid: Of the reference.
+
+    Returns:
+        (parts, rows, columns) float32 of sum 1.
+    """
+    distances = []
+    for part in parts:
+        away = np.ones(grid.shape, np.uint8)
+        if part in PART_JOINTS:
+            start, end = grid.fixed(np.array(limb_segment(part, reference))).tolist()
+            cv2.line(away, start, end, (0,), 1, shift=grid.FRACTION)
+        else:
+            hand = reference.hands[part.partition("_")[0]]
+            hull = cv2.convexHull(grid.fixed(hand[is_known(hand)]))
+            cv2.fillConvexPoly(away, hull, (0,), shift=grid.FRACTION)
+        distances.append(cv2.distanceTransform(away, cv2.DIST_L2, 5))
+    apart = np.stack(distances) * grid.step / (NEAREST_FADE * height)
+    near = np.exp(apart.min(0) - apart)
+    return np.asarray(near / near.sum(0), np.float32)
 
 
 def hand_shows(picture: Picture, reference: WarpPoints, side: str) -> bool:
