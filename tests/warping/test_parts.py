@@ -5,10 +5,18 @@ import pytest
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.parts import PART_JOINTS, body_parts, skin_weights
+from magicpose_cli.warping.layers import BODY_LAYER
+from magicpose_cli.warping.parts import (
+    ARM_PARTS,
+    PART_JOINTS,
+    body_parts,
+    nearest_shares,
+    skin_weights,
+)
+from magicpose_cli.warping.warp import ReferenceWarp
 from magicpose_cli.warping.warp_points import WarpPoints
 from tests.pose.drawn import mirrored
-from tests.warping.people import SIZE, shifted
+from tests.warping.people import SIZE, matte_of, shifted
 
 GRID = Grid(SIZE, SIZE)
 
@@ -93,3 +101,21 @@ def test_a_change_of_color_parts_what_lies_between():
     place = np.array([107.0, 150.0])
     alike, apart = (weights_of(picture, pose, shown)["right_thigh"] for picture in (flat, parted))
     assert at(alike, place) < 0.5 < 0.8 < at(apart, place)
+
+
+def test_the_nearest_bone_has_the_largest_share(standing):
+    still = WarpPoints.of(standing.pose)
+    names = [part for part in body_parts(still) if part.startswith("right") and "arm" in part]
+    shares = dict(zip(names, nearest_shares(names, still, 220.0, GRID), strict=True))
+    assert np.abs(np.sum(list(shares.values()), axis=0) - 1).max() < 1e-5
+    for part in names:
+        ends = [still.joint(joint) for joint in PART_JOINTS[part]]
+        assert at(shares[part], (ends[0] + ends[1]) / 2) > 0.9
+
+
+def test_what_is_behind_an_arm_moves_with_no_arm(standing):
+    picture, pose, shown = standing.picture, standing.pose, standing.shown
+    warp = ReferenceWarp(picture, pose, matte_of(picture, shown))
+    body = warp._field._layers[BODY_LAYER]
+    assert not ARM_PARTS & set(body.parts)
+    assert np.abs(body.weights.sum(0) - 1).max() < 1e-4
