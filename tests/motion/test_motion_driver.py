@@ -229,10 +229,11 @@ def test_a_motion_drives_alike_from_every_kind_of_file(tmp_path, steps, target):
 @pytest.mark.slow
 def test_amass_drives_a_person(tmp_path, target):
     poses = np.zeros((6, 156))
+    poses[:, 0] = np.pi / 2  # upright, where z is up
     poses[:, 16 * 3 + 2] = np.linspace(0, -1.2, 6)  # the left shoulder lowers the arm
     np.savez(tmp_path / "amass.npz", poses=poses, trans=np.zeros((6, 3)),
              mocap_framerate=np.array(30.0))  # fmt: skip
     driver = open_driver(tmp_path / "amass.npz", settings())
     assert (driver.kind, driver.frame_count, float(driver.rate)) == ("motion", 6, 30)
     wrist = lay_motion(driver.motion, target, settings()).retargeted.poses.joint("left_wrist")
-    assert wrist[-1, 1] > wrist[0, 1] + 0.05 * target.height
+    assert wrist[-1, 1] > wrist[0, 1] + 0.1 * target.height
