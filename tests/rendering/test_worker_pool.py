@@ -54,7 +54,10 @@ def same(made, truth):
 
 
 def workers():
-    return [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+    """The processes of all pools, the newest last: process ids begin anew at some time."""
+    children = psutil.Process().children()
+    own = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return sorted(own, key=lambda child: child.create_time())
 
 
 @pytest.mark.slow
