@@ -12,14 +12,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture
 from magicpose_cli.body.layout import BODY_PARTS
 from magicpose_cli.dataset.clips import MIRRORED_BODY
 from magicpose_cli.files import whole_file
-from magicpose_cli.pose.detection.detect import load_detector
+from magicpose_cli.pose.detection.detect import PoseDetector, load_detector
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.synthetic.people import to_pictures
 from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 from magicpose_cli.warping.part_features import (
     FEATURE_SIDE_PX,
@@ -84,8 +84,12 @@ def render_examples(folder: Path, first_seed: int, people: int) -> list[Path]:
         files.append(path)
         if path.is_file():
             continue
-        count = min(PEOPLE_PER_FILE, first_seed + people - start)
-        found = [example for seed in range(start, start + count) for example in _of_person(seed)]
+        seeds = range(start, min(start + PEOPLE_PER_FILE, first_seed + people))
+        detector = load_detector("mediapipe", still=True)
+        try:
+            found = [example for seed in seeds for example in _of_person(seed, detector)]
+        finally:
+            detector.close()
         arrays = {
             name: np.stack([getattr(example, name) for example in found])
             for name in ("picture", "classes", "points")
@@ -105,22 +109,17 @@ def read_examples(files: list[Path]) -> list[PartExample]:
     return examples
 
 
-def _of_person(seed: int) -> Iterator[PartExample]:
+def _of_person(seed: int, detector: PoseDetector) -> Iterator[PartExample]:
     shot = "full" if np.random.default_rng([seed, 7]).random() < FULL_SHARE else "half"
     clip = render_clip(seed, FRAMES, PICTURE_SIDE_PX, shot=shot)
-    detector = load_detector("mediapipe", still=True)
-    try:
-        for image, parts in zip(clip.images, clip.parts.numpy(), strict=True):
-            picture = (image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-            found = detector.detect(np.ascontiguousarray(picture))
-            classes = CLASSES[parts]
-            if found and (classes > 0).sum() >= MIN_PERSON_PX:
-                seen = WarpPoints.of(found[0], guessed=True)
-                hands = [seen.hands[side] for side in BODY_SIDES]
-                points = np.concatenate([seen.body, seen.face, *hands]).astype(np.float32)
-                yield PartExample(picture, classes, points)
-    finally:
-        detector.close()
+    for picture, parts in zip(to_pictures(clip.images), clip.parts.numpy(), strict=True):
+        found = detector.detect(np.ascontiguousarray(picture))
+        classes = CLASSES[parts]
+        if found and (classes > 0).sum() >= MIN_PERSON_PX:
+            seen = WarpPoints.of(found[0], guessed=True)
+            hands = [seen.hands[side] for side in BODY_SIDES]
+            points = np.concatenate([seen.body, seen.face, *hands]).astype(np.float32)
+            yield PartExample(picture, classes, points)
 
 
 def network_input(

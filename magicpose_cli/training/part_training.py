@@ -1,6 +1,6 @@
 """Trains the network that tells a person's parts apart, on rendered people alone.
 
-    python -m magicpose_cli.training.part_training RUN --people 400 --steps 3000
+    python -m magicpose_cli.training.part_training RUN --people 400 --steps 2000
 
 RUN/examples/   rendered and detected people, made once
 RUN/state.pt    where a training goes on that was cut off

@@ -9,7 +9,13 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.warping.boxes import bounding_box
-from magicpose_cli.warping.parts import HAND_LENGTH, PART_JOINTS, mirrored_part, trunk_outline
+from magicpose_cli.warping.parts import (
+    HAND_LENGTH,
+    PART_JOINTS,
+    mirrored_part,
+    shows_trunk,
+    trunk_outline,
+)
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 
 FEATURE_SIDE_PX = 160  # of the square that the network sees
@@ -116,9 +122,7 @@ def _shapes(reference: WarpPoints, height: float) -> list[Floats | None]:
             shapes.append(np.array([wrist, wrist + HAND_LENGTH * (wrist - elbow)]))
         else:
             shapes.append(None)
-    corners = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
-    has_trunk = sum(reference.has(joint) for joint in corners) >= 2
-    shapes.append(trunk_outline(reference, height) if has_trunk else None)
+    shapes.append(trunk_outline(reference, height) if shows_trunk(reference) else None)
     shapes.append(reference.outline() if reference.has_face else None)
     return shapes
 

@@ -64,7 +64,7 @@ def mirrored_part(part: str) -> str:
 def body_parts(reference: WarpPoints) -> list[str]:
     """List the parts whose place the reference's points show."""
     parts = [name for name, ends in PART_JOINTS.items() if reference.has(*ends)]
-    if sum(reference.has(joint) for joint in TRUNK_CORNERS) >= 2:
+    if shows_trunk(reference):
         parts.append("trunk")
     parts += [f"{s}_hand" for s in BODY_SIDES if f"{s}_forearm" in parts and reference.has_hand(s)]
     if reference.has_face:
@@ -244,6 +244,11 @@ def hand_shows(picture: Picture, reference: WarpPoints, side: str) -> bool:
             return False
         colors.append(np.median(picture[y[inside], x[inside]].astype(float), axis=0))
     return bool(np.abs(colors[0] - colors[1]).max() < MAX_SKIN_CHANGE)
+
+
+def shows_trunk(reference: WarpPoints) -> bool:
+    """Tell whether enough of the trunk's corners are known to tell where it is."""
+    return sum(reference.has(joint) for joint in TRUNK_CORNERS) >= 2
 
 
 def trunk_outline(reference: WarpPoints, height: float) -> Floats:
