@@ -23,7 +23,6 @@ from magicpose_cli.motion.read_motion import (
     needs_target,
     read_motion,
 )
-from magicpose_cli.pose.face_crop import upright_face
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.camera_path import CameraPath, find_camera_path
@@ -45,6 +44,7 @@ from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import BackgroundWriter, prefetch
 from magicpose_cli.video import Sound, VideoWriter
 from magicpose_cli.video.write import PARTIAL_STEM
+from magicpose_cli.warping.face_crop import upright_face
 
 _FACE_PX = 224  # side of the face that identity tokens are made of, as CLIP reads pictures
 

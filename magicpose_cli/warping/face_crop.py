@@ -7,6 +7,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.warping.interpolation import similarity
 
 _PLACES: Floats = np.array([(0.36, 0.44), (0.64, 0.44), (0.5, 0.58), (0.39, 0.72), (0.61, 0.72)])
 """Where eyes, nose and corners of the mouth go, as shares of the side: the whole head is seen."""
@@ -29,19 +30,10 @@ def upright_face(picture: Picture, pose: Pose, side: int) -> Picture | None:
     found = np.stack([pose.face[part].mean(0) for part in _PARTS]).astype(np.float64)
     if not np.isfinite(found).all() or np.linalg.norm(found[1] - found[0]) < _MIN_SPAN_PX:
         return None
-    matrix = _similarity(found, _PLACES * float(side))
+    matrix = similarity(found, _PLACES * float(side))
     shrinks = np.hypot(matrix[0, 0], matrix[1, 0]) < 1
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     turned = cv2.warpAffine(
         picture, matrix, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE
     )
     return turned.astype(np.uint8, copy=False)
-
-
-def _similarity(source: Floats, target: Floats) -> Floats:
-    """The (2, 3) matrix of turn, scale and shift that brings points nearest to others."""
-    x, y = source.T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
-    a, b, right, down = np.linalg.lstsq(rows, target.T.ravel(), rcond=None)[0]
-    return np.array([[a, -b, right], [b, a, down]])

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from magicpose_cli.pose.face_crop import upright_face
 from magicpose_cli.pose.keypoints import PARTS, Pose
+from magicpose_cli.warping.face_crop import upright_face
 
 SIDE = 64
 
