@@ -23,7 +23,7 @@ from magicpose_cli.motion.read_motion import (
     needs_target,
     read_motion,
 )
-from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.camera_path import CameraPath, find_camera_path
 from magicpose_cli.run.fingerprint import run_fingerprint
@@ -45,6 +45,7 @@ from magicpose_cli.run.threads import BackgroundWriter, prefetch
 from magicpose_cli.video import Sound, VideoWriter
 from magicpose_cli.video.write import PARTIAL_STEM
 from magicpose_cli.warping.face_crop import upright_face
+from magicpose_cli.warping.parts import shows_forearms
 
 _FACE_PX = 224  # side of the face that identity tokens are made of, as CLIP reads pictures
 
@@ -226,7 +227,7 @@ class _Job:
         elif lacks_person(self.driver, self.preset, self.picture, size):
             with suppress(MagicPoseError):  # then the window is in the middle
                 target = self.resources.people(Path(plan.reference), self.picture, settings)[0]
-        if not plan.warp or plan.trusts_network or target is None or _lacks_wrist(target):
+        if not plan.warp or plan.trusts_network or target is None or not shows_forearms(target):
             self.resources.renderer(self._network_preset)  # loads while the driver is looked at
         if needs_detections(self.driver, self.preset):
             detections = self.resources.detections(self.driver, settings, self.on_progress)
@@ -362,12 +363,6 @@ class _Job:
         write_poses(made, poses, float(self.driver.rate), overwrite=True)
         place_beside_output(made, path)
         return path
-
-
-def _lacks_wrist(pose: Pose) -> bool:
-    """Whether a wrist of the reference is not seen: the network may have to draw a forearm."""
-    wrists = [BODY_JOINTS.index(f"{side}_wrist") for side in ("right", "left")]
-    return not bool(np.isfinite(pose.body[wrists]).all())
 
 
 def _sound(driver: Driver, preset: Preset) -> Sound:

@@ -45,8 +45,9 @@ THUMB_BALL = (0.35, 0.7)  # from the root of the index finger to the wrist
 LIGHT = np.array((-0.35, -0.61, 0.71))  # toward the lamp; x right, y down, z toward the viewer
 SHADE, CREASE = 0.42, 0.5  # how much slopes and creases darken
 DARKEST, BRIGHTEST = 0.5, 1.15
-BLOOD = np.array((0.85, 1.0, 1.05), np.float32)  # powers of the shade, RGB: skin darkens into red
+BLOOD = (0.85, 1.0, 1.05)  # powers of the shade, RGB: skin darkens into red
 SMOOTHED, AROUND = 0.035, 0.12  # palms over which normals and creases are told
+CREASE_STRIDE = 4  # of the hand's own grid, for the wide average under a crease
 HAND_SHADE = 0.95  # of the face's brightness
 CUFF = 0.1  # palms over which a sleeve gives way to the wrist
 FINE_PX = 120.0  # of a palm, on the grid that the hand is built on
@@ -114,10 +115,11 @@ def model_hand(points: Floats, side: str, palm_px: float, skin: Floats) -> HandP
     field = _field(fine * (points - low), heights, palm, (fine * height, fine * width))
     cover = np.isfinite(field).astype(np.float32)
     lit = _lit(np.where(cover > 0, field, 0).astype(np.float32), cover, palm)
-    colors = skin.astype(np.float32) * lit[..., None] ** BLOOD
+    tints = zip(skin.astype(np.float32), BLOOD, strict=True)
+    colors = cv2.merge([level * cover * cv2.pow(lit, power) for level, power in tints])
     size = (width, height)
     share = cv2.resize(cover, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    shrunk = cv2.resize(colors * cover[..., None], size, interpolation=cv2.INTER_AREA)
+    shrunk = cv2.resize(colors, size, interpolation=cv2.INTER_AREA)
     picture = shrunk.astype(np.float32) / np.maximum(share, 1e-3)[..., None]
     return HandPicture(picture, share, (int(low[0]), int(low[1])))
 
@@ -192,28 +194,44 @@ def _add(field: Floats, start: Floats, end: Floats, first: float, last: float) -
     if (high <= low).any():
         return
     x = np.arange(low[0], high[0], dtype=np.float32) - start[0]
-    y = np.arange(low[1], high[1], dtype=np.float32)[:, None] - start[1]
-    along = end - start
-    share = np.clip((x * along[0] + y * along[1]) / max(float(along[:2] @ along[:2]), 1e-6), 0, 1)
-    beside = (x - share * along[0]) ** 2 + (y - share * along[1]) ** 2
-    bulge = (first + share * (last - first)) ** 2 - beside
-    surface = start[2] + share * along[2] + np.sqrt(np.maximum(bulge, 0))
+    y = np.arange(low[1], high[1], dtype=np.float32) - start[1]
+    along = (end - start).tolist()
+    squared = max(along[0] ** 2 + along[1] ** 2, 1e-6)
+    forward = np.add.outer(y * (along[1] / squared), x * (along[0] / squared))
+    share = np.clip(forward, 0, 1)
+    # The squared distance to the nearest point of the bone.
+    beside = share - 2 * forward
+    beside *= squared * share
+    beside += np.add.outer(y**2, x**2)
+    bulge = first + (last - first) * share
+    bulge *= bulge
+    bulge -= beside
+    share *= along[2]
+    share += float(start[2])
+    share += np.sqrt(np.maximum(bulge, 0, out=beside), out=beside)
     part = field[low[1] : high[1], low[0] : high[0]]
-    np.maximum(part, np.where(bulge > 0, surface, -np.inf), out=part)
+    np.maximum(part, share, out=part, where=bulge > 0)
 
 
 def _lit(field: Floats, cover: Floats, palm: float) -> Floats:
     """(h, w) float32 brightness: 1 where the surface faces the viewer, less away from the lamp."""
+    both = cv2.merge([field, cover])  # the field is 0 beside the hand
 
-    def mean(sigma: float) -> Floats:
-        weight = np.maximum(cv2.GaussianBlur(cover, (0, 0), sigma), 1e-3)
-        blurred: Floats = cv2.GaussianBlur(field * cover, (0, 0), sigma) / weight
-        return blurred
+    def mean(sigma: float, stride: int) -> Floats:
+        """Average over the hand alone, on a grid that is coarser by `stride`."""
+        height, width = field.shape
+        coarse = both
+        if stride > 1:
+            size = (-(-width // stride), -(-height // stride))
+            coarse = cv2.resize(both, size, interpolation=cv2.INTER_AREA)
+        blurred, weight = cv2.split(cv2.GaussianBlur(coarse, (0, 0), sigma / stride))
+        blurred /= np.maximum(weight, 1e-3)
+        return np.asarray(cv2.resize(blurred, (width, height)), np.float32)
 
-    smooth = mean(SMOOTHED * palm)
+    smooth = mean(SMOOTHED * palm, 1)
     right = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
     facing = (LIGHT[2] - right * LIGHT[0] - down * LIGHT[1]) / np.sqrt(right**2 + down**2 + 1)
-    deep = np.clip((mean(AROUND * palm) - smooth) / (0.25 * palm), 0, 0.6)
+    deep = np.clip((mean(AROUND * palm, CREASE_STRIDE) - smooth) / (0.25 * palm), 0, 0.6)
     lit: Floats = np.clip(1 + SHADE * (facing - LIGHT[2]) - CREASE * deep, DARKEST, BRIGHTEST)
     return lit

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Picture
+from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 
@@ -72,6 +73,12 @@ def body_parts(reference: WarpPoints) -> list[str]:
     if "trunk" not in parts:
         parts.append("rest")
     return parts
+
+
+def shows_forearms(pose: Pose) -> bool:
+    """Tell whether a reference shows, or lets guess, both forearms: else a network draws them."""
+    reference = WarpPoints.of(pose, guessed=True)
+    return all(reference.has(f"{side}_elbow", f"{side}_wrist") for side in BODY_SIDES)
 
 
 def skin_weights(

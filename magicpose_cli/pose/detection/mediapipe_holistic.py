@@ -18,6 +18,7 @@ import contextlib
 import math
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Picture
@@ -205,7 +206,7 @@ class MediaPipeHolistic:
     def _look_beside(self, picture: Picture, people: list[FollowedBody]) -> None:
         """Add who is found once the others are painted over, until nobody more is."""
         rest, known = picture.copy(), 0
-        color = picture.mean(axis=(0, 1))
+        color = cv2.mean(picture)[:3]
         while known < len(people):
             for person in people[known:]:
                 rest[_around(person.pose)] = color
