@@ -216,7 +216,7 @@ def cut_out(seen: SeenPerson) -> CutOut:
     matte = find_matte(seen.crop, seen.crop_pose)
     if matte is None:
         raise DetectionError(f"{seen.path.name}: the person cannot be told from the background")
-    plate, _ = make_plate(seen.crop, matte.alpha)
+    plate, _ = make_plate(seen.crop, matte.alpha, smooth=True)
     x, y = seen.corner
     height, width = seen.crop.shape[:2]
     room = ((y, CANVAS_PX - height - y), (x, CANVAS_PX - width - x), (0, 0))

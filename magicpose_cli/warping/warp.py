@@ -87,7 +87,7 @@ class ReferenceWarp:
         picture: (H, W, 3) uint8 RGB.
         pose: Of its person, in its pixels.
         matte: Of its person.
-        gray: Frames have one channel, their brightness.
+        gray: Frames have one channel, their brightness, and the plate has no texture.
 
     Attributes:
         plate: (H, W, n) float32 in 0..255, the picture without its person.
@@ -107,7 +107,7 @@ class ReferenceWarp:
         self._grid = grid = Grid(width, height)
         self.body_height = figure_height(pose, reference)
         self.skin = skin_color(matte.foreground, reference)
-        plate, self.hole = make_plate(picture, matte.alpha)
+        plate, self.hole = make_plate(picture, matte.alpha, smooth=gray)
         self.parts = body_parts(reference)
         self.hidden_hands = tuple(
             s for s in BODY_SIDES if f"{s}_hand" not in self.parts and s not in reference.wrists

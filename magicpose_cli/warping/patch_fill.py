@@ -1,0 +1,247 @@
+"""A hole in a picture, filled with what is around it, texture and lines included.
+
+From coarse to fine, each patch that touches the hole looks for the most similar one that is wholly
+known, and every pixel of the hole becomes the mean of what the patches over it say (Wexler et al.
+2007, "Space-Time Completion of Video"). The search is PatchMatch (Barnes et al. 2009): a neighbor's
+match, or a random place near the match so far, is tried for all patches at once.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from magicpose_cli.arrays import Floats, Integers, Mask
+from magicpose_cli.warping.interpolation import push_pull
+
+PATCH_RADIUS = 3  # a patch has 7 x 7 pixels
+COMPONENTS = 12  # principal components of a patch's 147 values, by which patches are compared
+COARSEST_SIDE_PX = 36  # of the short side, at which the search begins
+FINEST_SEARCH_SIDE_PX = 320  # of the short side, beyond which matches are carried, not searched
+FIRST_ROUNDS, ROUNDS = 8, 2  # of search and mean, at the coarsest level and at the others
+NEIGHBOR_STEPS_PX = (4, 1)  # to the neighbors whose matches are tried
+REACHES_PX = (24, 12, 6, 3, 1)  # around a match, in which a random place is tried
+MIN_SOURCES = 64  # patches that are wholly known; with fewer the hole is filled smoothly
+MIN_WEIGHT = 1e-4  # of a patch, lest a pixel have none where all are far
+_SAMPLES = 3000  # patches whose principal components are found
+_CARRIED_STRIDE_PX = 3  # between the patches whose mean is taken where none was searched
+
+
+def fill_by_patches(picture: Floats, hole: Mask) -> Floats:
+    """Fill a hole; in a mirrored picture the result is mirrored.
+
+    Args:
+        picture: (H, W, 3) float32 RGB in 0..255; what it has in the hole is not looked at.
+        hole: (H, W) bool.
+
+    Returns:
+        (H, W, 3) float32, the picture outside of the hole.
+    """
+    if not hole.any():
+        return picture
+    turned = _is_brighter_left(picture, hole)
+    if turned:
+        picture, hole = picture[:, ::-1], hole[:, ::-1]
+    filled = _filled(np.ascontiguousarray(picture), np.ascontiguousarray(hole))
+    return filled[:, ::-1] if turned else filled
+
+
+def _is_brighter_left(picture: Floats, hole: Mask) -> bool:
+    """Tell a picture from its mirror image, for a random search is not symmetric."""
+    known = np.rint(picture.sum(2)).astype(np.int64) * ~hole
+    half = hole.shape[1] // 2
+    return bool(known[:, :half].sum() > known[:, -half:].sum())
+
+
+def _filled(picture: Floats, hole: Mask) -> Floats:
+    pyramid = [(picture, hole)]
+    while min(pyramid[-1][1].shape) > 2 * COARSEST_SIDE_PX:
+        pyramid.append(_halved(*pyramid[-1]))
+    levels = [_Level(*level) for level in pyramid]
+    if min(len(level.sources) for level in levels) < MIN_SOURCES:
+        return push_pull(picture, 1 - hole.astype(np.float32))
+    random = np.random.default_rng(0)
+    coarsest = levels[-1]
+    current = push_pull(pyramid[-1][0], 1 - pyramid[-1][1].astype(np.float32))
+    matches = random.choice(coarsest.sources, len(coarsest.targets))
+    matches, current = coarsest.refined(current, matches, FIRST_ROUNDS, random)
+    for coarser, level in pairwise(levels[::-1]):
+        matches = level.carried(coarser, matches, random)
+        if min(level.shape) <= FINEST_SEARCH_SIDE_PX:
+            current = level.mean_of(matches, None)
+            matches, current = level.refined(current, matches, ROUNDS, random)
+        else:
+            current = level.mean_of(matches, None, _CARRIED_STRIDE_PX)
+    return current
+
+
+def _halved(picture: Floats, hole: Mask) -> tuple[Floats, Mask]:
+    """Half the size; a pixel of which any part is in the hole is in the hole."""
+    height, width = hole.shape
+    odd = (0, height % 2, 0, width % 2)
+    whole = cv2.copyMakeBorder(picture, *odd, cv2.BORDER_REPLICATE)
+    known = cv2.copyMakeBorder(1 - hole.astype(np.float32), *odd, cv2.BORDER_REPLICATE)
+    half = ((width + 1) // 2, (height + 1) // 2)
+    share = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
+    colors = cv2.resize(whole * known[..., None], half, interpolation=cv2.INTER_AREA)
+    mean = np.asarray(colors / np.maximum(share, 1e-6)[..., None], np.float32)
+    return mean, np.asarray(share < 1 - 1e-4)
+
+
+class _Level:
+    """A picture with its hole, at one size.
+
+    Places are indices into the picture with a margin of PATCH_RADIUS around it, row by row, so that
+    a step is the same number everywhere. A patch has the place of its middle.
+
+    Attributes:
+        shape: (rows, columns) of the picture.
+        targets: (n,) places of the patches that touch the hole.
+        sources: (m,) places of the patches that are wholly known.
+    """
+
+    def __init__(self, picture: Floats, hole: Mask) -> None:
+        self.shape, self._picture, self._hole = hole.shape, picture, hole
+        margin = (PATCH_RADIUS,) * 4
+        self._stride = hole.shape[1] + 2 * PATCH_RADIUS
+        wide = cv2.copyMakeBorder(picture, *margin, cv2.BORDER_REFLECT)
+        self._colors = np.asarray(wide, np.float32).reshape(-1, 3)
+        side = 2 * PATCH_RADIUS + 1
+        touches = cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+        whole = np.zeros_like(hole)
+        inner = np.s_[PATCH_RADIUS:-PATCH_RADIUS]
+        whole[inner, inner] = ~touches[inner, inner]
+        self.targets, self.sources, self._in_hole = (
+            self._places(mask) for mask in (touches, whole, hole)
+        )
+        self._number = np.full(len(self._colors), -1, np.int32)  # of a target, by its place
+        self._number[self.targets] = np.arange(len(self.targets))
+        self._is_source = np.zeros(len(self._colors), bool)
+        self._is_source[self.sources] = True
+        self._kernels = self._components() if len(self.sources) else None
+
+    def _places(self, mask: Mask) -> Integers:
+        rows, columns = np.nonzero(mask)
+        return np.asarray((rows + PATCH_RADIUS) * self._stride + columns + PATCH_RADIUS)
+
+    def _components(self) -> Floats:
+        """(COMPONENTS, 7, 7, 3) principal components of the patches that are known."""
+        every = max(1, len(self.sources) // _SAMPLES)
+        known = self.sources[::every, None, None] + self._offsets()
+        patches = self._colors[known].reshape(len(known), -1)
+        patches -= patches.mean(0)
+        _, vectors = np.linalg.eigh(patches.T @ patches)
+        side = 2 * PATCH_RADIUS + 1
+        kernels = vectors.T[::-1][:COMPONENTS].reshape(-1, side, side, 3)
+        return np.asarray(kernels, np.float32)
+
+    def _offsets(self, stride_px: int = 1) -> Integers:
+        """(k, k) steps from a patch's middle to its pixels."""
+        along = np.arange(-PATCH_RADIUS, PATCH_RADIUS + 1, stride_px)
+        return np.asarray(along[:, None] * self._stride + along)
+
+    def carried(self, coarser: _Level, matches: Integers, random: np.random.Generator) -> Integers:
+        """Bring the matches of the next coarser level to this one; (n,) places."""
+        further = np.zeros((2, len(coarser._colors)), np.int64)
+        further[:, coarser.targets] = np.subtract(
+            np.divmod(matches, coarser._stride), np.divmod(coarser.targets, coarser._stride)
+        )
+        row, column = (at - PATCH_RADIUS for at in np.divmod(self.targets, self._stride))
+        parent = (row // 2 + PATCH_RADIUS) * coarser._stride + column // 2 + PATCH_RADIUS
+        down, across = 2 * further[:, parent]
+        row, column = (
+            (at + by).clip(0, length - 1) + PATCH_RADIUS
+            for at, by, length in zip((row, column), (down, across), self.shape, strict=True)
+        )
+        carried = row * self._stride + column
+        lost = ~self._is_source[carried]
+        carried[lost] = random.choice(self.sources, int(lost.sum()))
+        return np.asarray(carried)
+
+    def refined(
+        self, current: Floats, matches: Integers, rounds: int, random: np.random.Generator
+    ) -> tuple[Integers, Floats]:
+        """Search and fill in turns; see `search` and `mean_of`."""
+        for _ in range(rounds):
+            matches, distance = self.search(current, matches, random)
+            current = self.mean_of(matches, distance)
+        return matches, current
+
+    def search(
+        self, current: Floats, matches: Integers, random: np.random.Generator
+    ) -> tuple[Integers, Floats]:
+        """Find better matches.
+
+        Args:
+            current: (H, W, 3) float32, the picture as it is filled so far.
+            matches: (n,) places of the targets' matches so far.
+            random: Whence the places that are tried.
+
+        Returns:
+            The matches and their squared distances, (n,) float32.
+        """
+        assert self._kernels is not None
+        described = np.zeros((len(self._colors), len(self._kernels)), np.float32)
+        inner = described.reshape(-1, self._stride, len(self._kernels))
+        inner = inner[PATCH_RADIUS:-PATCH_RADIUS, PATCH_RADIUS:-PATCH_RADIUS]
+        for at, kernel in enumerate(self._kernels):
+            for channel in range(3):
+                inner[..., at] += cv2.filter2D(
+                    current[..., channel], cv2.CV_32F, kernel[..., channel]
+                )
+        own, matches = described[self.targets], matches.copy()
+
+        def distance(which: Integers, places: Integers) -> Floats:
+            apart = described[places]
+            apart -= own[which]
+            return np.asarray(np.einsum("ij,ij->i", apart, apart))
+
+        found = distance(np.arange(len(matches)), matches)
+
+        def try_(places: Integers) -> None:
+            places = places.clip(0, len(self._is_source) - 1)
+            which = np.flatnonzero(self._is_source[places] & (places != matches))
+            apart = distance(which, places[which])
+            better = apart < found[which]
+            which, apart = which[better], apart[better]
+            matches[which], found[which] = places[which], apart
+
+        for step in NEIGHBOR_STEPS_PX:
+            for by in (step, -step, step * self._stride, -step * self._stride):
+                neighbor = self._number[(self.targets + by).clip(0, len(self._number) - 1)]
+                try_(np.where(neighbor >= 0, matches[neighbor] - by, matches))
+        for reach in REACHES_PX:
+            down, across = random.integers(-reach, reach + 1, (2, len(matches)))
+            try_(matches + down * self._stride + across)
+        return matches, found
+
+    def mean_of(self, matches: Integers, distance: Floats | None, stride_px: int = 1) -> Floats:
+        """Fill the hole with what the matches of the patches around each of its pixels show.
+
+        Args:
+            matches: (n,) places of the targets' matches.
+            distance: (n,) float32, how far they are; None: all count alike.
+            stride_px: Between the patches that are asked.
+
+        Returns:
+            (H, W, 3) float32.
+        """
+        weight = np.zeros(len(self._colors), np.float32)
+        weight[self.targets] = 1
+        if distance is not None:
+            usual = float(np.percentile(distance, 75)) + 1e-3
+            weight[self.targets] = np.maximum(np.exp(-distance / (2 * usual)), MIN_WEIGHT)
+        further = np.zeros(len(self._colors), np.int64)
+        further[self.targets] = matches - self.targets
+        total = np.zeros((len(self._in_hole), 3), np.float32)
+        weights = np.zeros(len(self._in_hole), np.float32)
+        for offset in self._offsets(stride_px).ravel():
+            patch = self._in_hole - offset
+            share = weight[patch]
+            total += share[:, None] * self._colors[self._in_hole + further[patch]]
+            weights += share
+        filled = self._picture.copy()
+        filled[self._hole] = total / weights[:, None]
+        return filled
