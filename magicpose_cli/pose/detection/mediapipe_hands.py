@@ -100,7 +100,7 @@ NEAR_WRIST = 0.04  # where a hand may begin
 APART = 0.02  # nearer points, on average, are of the one hand that both wrists are at
 FIND_EVERY = 2  # frames of a film: a tenth of the time where a hand is hidden throughout
 MIN_PRESENCE = 0.5  # what MediaPipe asks of a hand, 0..1
-MIN_LED_PRESENCE = 0.35  # of a hand to which a forearm leads
+MIN_LED_PRESENCE = 0.35  # of a hand in a film to which a forearm leads
 # Squares along a forearm in which its hand is read: how far they are ahead of the wrist and their
 # side, in sides of the person's region, and their turn in degrees, clockwise. The first one finds
 # the most.
@@ -165,9 +165,11 @@ class HandFinder:
             self._take(picture, side, parts, missing, found, part, before[part])
         for part, (elbow_at, wrist_at) in list(missing.items()):
             by_turns = None if part in before else look
+            # A wrong hand of a single picture would take what it lies on along wherever it goes.
+            surely = MIN_PRESENCE if look is None else MIN_LED_PRESENCE
             for region in _laid_squares(elbow_at, wrist_at, side, by_turns):
                 if part in missing:
-                    self._take(picture, side, parts, missing, found, part, region, led=True)
+                    self._take(picture, side, parts, missing, found, part, region, surely, led=True)
         crops = [(part, share * side) for share in CROPS for part in sorted(missing)]
         if look is not None and crops:
             turn, rest = divmod(look, FIND_EVERY)
@@ -192,6 +194,7 @@ class HandFinder:
         found: dict[str, Region],
         part: str,
         region: Region,
+        min_presence: float = MIN_PRESENCE,
         *,
         led: bool = False,
     ) -> None:
@@ -201,7 +204,7 @@ class HandFinder:
         """
         height, width = picture.shape[:2]
         hand, presence, following = self._read(picture, region)
-        if presence < (MIN_LED_PRESENCE if led else MIN_PRESENCE):
+        if presence < min_presence:
             return
         points = points_of(hand, width, height)[:, :2]
         inside = ((points >= 0) & (points < (width, height))).all(axis=1)
