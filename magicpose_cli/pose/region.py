@@ -33,12 +33,13 @@ LEGS = ("right_hip", "right_knee", "left_hip", "left_knee")
 HEAD_NAMES = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 
 
-def person_region(pose: Pose, widths: float = 1.0) -> Picture:
+def person_region(pose: Pose, widths: float = 1.0, *, skirt: bool = True) -> Picture:
     """(height, width) uint8, 1 where the person of `pose` may be; all 1 where nothing is known.
 
     What lies below the last joint that is seen counts as theirs, as clothes hide joints.
 
     widths: factor of all widths; below 1 for less than what clothes and hair may fill.
+    skirt: whether what lies between the thighs counts as theirs.
     """
     height = body_height(pose)
     if height is None:
@@ -53,7 +54,8 @@ def person_region(pose: Pose, widths: float = 1.0) -> Picture:
         [joints[name] for name in names if name in joints] for names in (TORSO, LEGS, HEAD_NAMES)
     )
     fill_hull(region, torso, TORSO_MARGIN * unit)
-    fill_hull(region, legs, 0.0)  # of a skirt, too
+    if skirt:
+        fill_hull(region, legs, 0.0)
     for point in head:
         cv2.circle(region, _pixel(point), round(HEAD_RADIUS * unit), (1,), -1)
     if head and torso:  # hair that falls on the shoulders

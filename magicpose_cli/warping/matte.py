@@ -14,12 +14,14 @@ from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
+from magicpose_cli.warping.matte_gaps import find_gaps
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 
 MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that takes a minute
 ERODED_PX, DILATED_PX = 9, 25
 """At a short side of MATTING_SIDE_PX: what surely is the person is eroded by a square of the first
 side, what may be is dilated by one of the second; alpha is found by colors in the band between."""
+GAP_EDGE_PX = 13  # likewise, the square around a gap in which nothing surely is the person
 SURE_PERSON, SURE_BACKGROUND = 0.9, 0.1  # values of the segmentation
 SURE_MASK = 0.5  # of a segmentation, where it has to decide
 MIN_COVERED = 0.5  # of the person's points: a segmentation that holds fewer has missed them
@@ -73,6 +75,7 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
         return None
     trimap = _trimap(mask, pose)
     trimap[theirs] = 0
+    _open_gaps(trimap, picture, pose)
     scale = MATTING_SIDE_PX / min(picture.shape[:2])
     if scale >= 1:
         alpha = _refined(picture, trimap, mask)
@@ -203,6 +206,15 @@ def _trimap(mask: Floats, pose: Pose) -> Floats:
         trimap[(around > 0) & (person_region(pose) > 0) & (trimap == 0)] = 0.5
         trimap[missed] = 1
     return trimap
+
+
+def _open_gaps(trimap: Floats, picture: Picture, pose: Pose) -> None:
+    """Set the background that shows between limbs to 0 in a trimap, in place."""
+    gaps = find_gaps(picture, trimap, pose)
+    edge = _square(GAP_EDGE_PX * min(trimap.shape) / MATTING_SIDE_PX)
+    near = cv2.dilate(gaps.astype(np.uint8), edge) > 0
+    trimap[near & (trimap == 1)] = 0.5
+    trimap[gaps] = 0
 
 
 def _bones(pose: Pose, thickness: float) -> Integers:
