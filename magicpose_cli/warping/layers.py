@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask
+from magicpose_cli.warping.boxes import bounding_box
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.matte import Matte
@@ -19,6 +20,7 @@ from magicpose_cli.warping.parts import (
     scaled_about_mean,
     trunk_outline,
 )
+from magicpose_cli.warping.patch_fill import fill_hole
 from magicpose_cli.warping.warp_points import WarpPoints
 
 SEAM_WIDTH = 0.1  # of an arm's share, over which an arm fades into the trunk
@@ -26,6 +28,7 @@ TRUNK_GROWTH = (1.25, 1.1)  # of the quadrangle between the joints: where an arm
 THIGH_THICKNESS = 0.13  # body heights: a hand on the hip hides a thigh
 SURE_SHARE = 0.8  # of these, in which an arm surely has the body behind it
 SEAM_LAP = 0.025  # body heights that the body goes on under an arm anyway, lest a seam opens
+FABRIC_REACH = 0.04  # body heights around what an arm hides, in which the clothes are looked at
 HIDDEN_SHARE = 0.02  # of an arm in a pixel, from which on it hides the trunk
 VISIBLE_SHARE = 0.9  # of the trunk in a pixel, from which on its color is surely the trunk's
 FOLD_RANK = {
@@ -62,6 +65,8 @@ def split_layers(
     grid: Grid,
     matte: Matte,
     arm_shares: dict[str, Floats],
+    *,
+    smooth: bool = False,
 ) -> list[Layer]:
     """Split the reference into layers, from back to front.
 
@@ -73,6 +78,7 @@ def split_layers(
         grid: Of the reference.
         matte: Of the reference's person.
         arm_shares: As of `part_segmentation.arm_shares`.
+        smooth: Fill what the arms hide without texture, which takes less time.
     """
     alpha, colors = grid.widened(matte.alpha), grid.widened(matte.foreground)
     # Trunks go on beyond the picture's edge, heads and feet do not.
@@ -101,9 +107,14 @@ def split_layers(
     body = alpha * (1 - taken)
     behind = _continued(body > 0.5, _trunk(reference, height, grid, 1.0), height)
     hidden = (taken > HIDDEN_SHARE) & (behind | _trunk(reference, height, grid, SURE_SHARE))
-    if hidden.any():
+    box = bounding_box(hidden, margin_px=round(FABRIC_REACH * height))
+    if box is not None:
         shown = ((body > VISIBLE_SHARE) & (taken < HIDDEN_SHARE)).astype(np.float32)
-        filled = push_pull(colors, shown)
+        filled = colors.copy()
+        if smooth:
+            filled[box] = push_pull(colors[box], shown[box])
+        else:
+            filled[box] = fill_hole(colors[box], shown[box], min(grid.width, grid.height))
         soft = np.maximum(cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.5), hidden)
         colors = colors + soft[..., None] * (filled - colors)
         body = np.maximum(body, hidden * alpha)

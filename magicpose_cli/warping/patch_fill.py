@@ -1,9 +1,10 @@
 """A hole in a picture, filled with what is around it, texture and lines included.
 
-From coarse to fine, each patch that touches the hole looks for the most similar one that is wholly
-known, and every pixel of the hole becomes the mean of what the patches over it say (Wexler et al.
-2007, "Space-Time Completion of Video"). The search is PatchMatch (Barnes et al. 2009): a neighbor's
-match, or a random place near the match so far, is tried for all patches at once.
+Where all around is smooth, so is the filling. Else it is made of patches: from coarse to fine, each
+patch that touches the hole looks for the most similar one that is wholly known, and every pixel of
+the hole becomes the mean of what the patches over it say (Wexler et al. 2007, "Space-Time
+Completion of Video"). The search is PatchMatch (Barnes et al. 2009): a neighbor's match, or a
+random place near the match so far, is tried for all patches at once.
 """
 
 from __future__ import annotations
@@ -24,9 +25,38 @@ FIRST_ROUNDS, ROUNDS = 8, 2  # of search and mean, at the coarsest level and at 
 NEIGHBOR_STEPS_PX = (4, 1)  # to the neighbors whose matches are tried
 REACHES_PX = (24, 12, 6, 3, 1)  # around a match, in which a random place is tried
 MIN_SOURCES = 64  # patches that are wholly known; with fewer the hole is filled smoothly
+LESS_SURE = 1.15  # a patch counts so much less for each pixel that it lies deeper in the hole,
+DEEP_PX = 64  # down to this depth
+PLAIN_DETAIL = (2.5, 4.5)
+"""Levels of 255: less is smooth shading or out of focus, where patches would show edges; more is
+lines and texture, which a smooth filling would smear."""
+DETAIL_SIGMA, DETAIL_REACH = (
+    1 / 340,
+    1 / 32,
+)  # of the picture's short side: what is detail, how far it counts
 MIN_WEIGHT = 1e-4  # of a patch, lest a pixel have none where all are far
 _SAMPLES = 3000  # patches whose principal components are found
 _CARRIED_STRIDE_PX = 3  # between the patches whose mean is taken where none was searched
+
+
+def fill_hole(colors: Floats, known: Floats, side: int) -> Floats:
+    """Fill what is not known: smoothly where all around is smooth, else by patches.
+
+    Args:
+        colors: (H, W, 3) float32 RGB in 0..255, a picture or a part of one.
+        known: (H, W) float32, 1 where the colors are known, else 0.
+        side: The picture's short side in pixels.
+
+    Returns:
+        (H, W, 3) float32; the known colors stay.
+    """
+    filled = push_pull(colors, known)
+    plain, detailed = PLAIN_DETAIL
+    share = np.clip((_detail(colors, known, side) - plain) / (detailed - plain), 0, 1)
+    share *= 1 - known
+    if share.any():
+        filled += share[..., None] * (fill_by_patches(colors, known == 0) - filled)
+    return filled
 
 
 def fill_by_patches(picture: Floats, hole: Mask) -> Floats:
@@ -46,6 +76,23 @@ def fill_by_patches(picture: Floats, hole: Mask) -> Floats:
         picture, hole = picture[:, ::-1], hole[:, ::-1]
     filled = _filled(np.ascontiguousarray(picture), np.ascontiguousarray(hole))
     return filled[:, ::-1] if turned else filled
+
+
+def _detail(colors: Floats, known: Floats, side: int) -> Floats:
+    """Measure how much known colors differ from those close by, levels of 255, (H, W) float32.
+
+    In the hole it is that of what is around it.
+    """
+
+    def mean(values: Floats, sigma: float) -> Floats:
+        weight = np.maximum(cv2.GaussianBlur(known, (0, 0), sigma * side), 1e-3)
+        summed = cv2.GaussianBlur(values * known[..., None], (0, 0), sigma * side)
+        return np.asarray(summed.reshape(values.shape) / weight[..., None], np.float32)
+
+    variance = mean(colors**2, DETAIL_SIGMA) - mean(colors, DETAIL_SIGMA) ** 2
+    around = mean(np.maximum(variance, 0).mean(2, keepdims=True), DETAIL_REACH)
+    detail: Floats = push_pull(np.sqrt(around), known)[..., 0]
+    return detail
 
 
 def _is_brighter_left(picture: Floats, hole: Mask) -> bool:
@@ -116,6 +163,8 @@ class _Level:
         self.targets, self.sources, self._in_hole = (
             self._places(mask) for mask in (touches, whole, hole)
         )
+        depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)[touches]
+        self._surety = np.asarray(LESS_SURE ** -np.minimum(depth, DEEP_PX), np.float32)
         self._number = np.full(len(self._colors), -1, np.int32)  # of a target, by its place
         self._number[self.targets] = np.arange(len(self.targets))
         self._is_source = np.zeros(len(self._colors), bool)
@@ -229,10 +278,10 @@ class _Level:
             (H, W, 3) float32.
         """
         weight = np.zeros(len(self._colors), np.float32)
-        weight[self.targets] = 1
+        weight[self.targets] = self._surety
         if distance is not None:
             usual = float(np.percentile(distance, 75)) + 1e-3
-            weight[self.targets] = np.maximum(np.exp(-distance / (2 * usual)), MIN_WEIGHT)
+            weight[self.targets] *= np.maximum(np.exp(-distance / (2 * usual)), MIN_WEIGHT)
         further = np.zeros(len(self._colors), np.int64)
         further[self.targets] = matches - self.targets
         total = np.zeros((len(self._in_hole), 3), np.float32)

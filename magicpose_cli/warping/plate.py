@@ -7,15 +7,11 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Picture
 from magicpose_cli.warping.interpolation import push_pull
-from magicpose_cli.warping.patch_fill import fill_by_patches
+from magicpose_cli.warping.patch_fill import fill_hole
 
 MIN_HOLE_ALPHA = 0.03  # where the matte has more, a color is not the background's own
 HOLE_GROWTH_PX = 7  # around such pixels, at a short side of 512
 MIN_ISLAND_AREA_PX = 256  # at a short side of 512: smaller pieces inside the hole are a part of it
-PLAIN_CONTRAST = (3.0, 8.0)
-"""Levels of 255: less is smooth shading, which patches would break; more is lines and texture,
-which a smooth filling would smear."""
-CONTRAST_SIGMA = 1 / 32  # of the short side, over which contrast is told
 HOLE_FADE_PX = 4  # into the hole, at a short side of 512
 
 
@@ -40,26 +36,7 @@ def make_plate(picture: Picture, alpha: Floats, *, smooth: bool = False) -> tupl
     small = stats[:, cv2.CC_STAT_AREA] < MIN_ISLAND_AREA_PX * unit**2
     hole |= small[islands]
     colors, known = picture.astype(np.float32), 1 - hole.astype(np.float32)
-    filled = push_pull(colors, known)
-    if not smooth:
-        plain, varied = PLAIN_CONTRAST
-        share = np.clip((_contrast(colors, known) - plain) / (varied - plain), 0, 1)[..., None]
-        if share.any():
-            filled += share * (fill_by_patches(colors, hole > 0) - filled)
+    filled = push_pull(colors, known) if smooth else fill_hole(colors, known, min(alpha.shape))
     depth = cv2.distanceTransform(hole, cv2.DIST_L2, 3) / max(1.0, HOLE_FADE_PX * unit)
     inside = np.clip(depth, 0, 1)[..., None]
     return picture + inside * (filled - picture), hole
-
-
-def _contrast(colors: Floats, known: Floats) -> Floats:
-    """Measure how much the known colors differ from those around them, levels of 255, (H, W)."""
-    sigma = CONTRAST_SIGMA * min(known.shape)
-    weight = np.maximum(cv2.GaussianBlur(known, (0, 0), sigma), 1e-3)[..., None]
-
-    def mean(values: Floats) -> Floats:
-        summed = cv2.GaussianBlur(values * known[..., None], (0, 0), sigma)
-        return np.asarray(summed / weight, np.float32)
-
-    variance = np.maximum(mean(colors**2) - mean(colors) ** 2, 0).mean(2, keepdims=True)
-    contrast: Floats = push_pull(np.sqrt(variance), known)[..., 0]
-    return contrast

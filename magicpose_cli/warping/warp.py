@@ -87,7 +87,7 @@ class ReferenceWarp:
         picture: (H, W, 3) uint8 RGB.
         pose: Of its person, in its pixels.
         matte: Of its person.
-        gray: Frames have one channel, their brightness, and the plate has no texture.
+        gray: Frames have one channel, their brightness, and what is filled has no texture.
 
     Attributes:
         plate: (H, W, n) float32 in 0..255, the picture without its person.
@@ -125,7 +125,7 @@ class ReferenceWarp:
         layers = [
             replace(layer, colors=shades(as_bytes(layer.colors)))
             for layer in split_layers(
-                self.parts, weights, reference, self.body_height, grid, matte, shares
+                self.parts, weights, reference, self.body_height, grid, matte, shares, smooth=gray
             )
         ]
         self.plate = shades(plate).reshape(height, width, -1)
