@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from magicpose_cli.warping.interpolation import push_pull
-from magicpose_cli.warping.patch_fill import MIN_SOURCES, fill_by_patches
+from magicpose_cli.warping.patch_fill import MIN_SOURCES, fill_by_patches, fill_hole
 
 HOLE = np.zeros((96, 110), bool)
 HOLE[30:66, 40:74] = True
@@ -79,3 +79,21 @@ def test_a_hole_may_reach_the_edge(rows):
     truth = _stripes(4, False)
     filled = fill_by_patches(np.where(hole[..., None], 0, truth).astype(np.float32), hole)
     assert np.isfinite(filled).all() and filled[hole].std() > 35  # stripes, in whatever phase
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (20, 9), (9, 200)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_pictures_of_any_size_are_filled(shape, share):
+    random = np.random.default_rng(4)
+    colors = random.integers(0, 255, (*shape, 3)).astype(np.float32)
+    known = (random.random(shape) >= share).astype(np.float32)
+    filled = fill_hole(colors, known, 512)
+    assert np.isfinite(filled).all() and (filled[known > 0] == colors[known > 0]).all()
+
+
+def test_smooth_shading_is_filled_smoothly_and_texture_is_not():
+    shading = np.broadcast_to(np.linspace(90, 130, 110)[:, None], (96, 110, 3)).astype(np.float32)
+    known = 1 - HOLE.astype(np.float32)
+    assert (fill_hole(shading, known, 512) == push_pull(shading, known)).all()
+    stripes = _stripes(4, False)
+    assert _error(fill_hole(stripes, known, 512), stripes, HOLE) < 12
