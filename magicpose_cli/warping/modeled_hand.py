@@ -48,7 +48,7 @@ DARKEST, BRIGHTEST = 0.5, 1.15
 BLOOD = (0.85, 1.0, 1.05)  # powers of the shade, RGB: skin darkens into red
 SMOOTHED, AROUND = 0.035, 0.12  # palms over which normals and creases are told
 CREASE_STRIDE = 4  # of the hand's own grid, for the wide average under a crease
-HAND_SHADE = 0.95  # of the face's brightness
+HAND_SHADE = 0.95  # of the brightness of the face's lit skin
 CUFF = 0.1  # palms over which a sleeve gives way to the wrist
 FINE_PX = 120.0  # of a palm, on the grid that the hand is built on
 

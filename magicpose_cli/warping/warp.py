@@ -17,18 +17,19 @@ from magicpose_cli.warping.field import MotionField
 from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.layers import BODY_LAYER, Layer, split_layers
 from magicpose_cli.warping.matte import Matte
-from magicpose_cli.warping.mouth import CHEEK_POINTS, Mouth
+from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.moved_plate import MovablePlate
 from magicpose_cli.warping.part_segmentation import arm_shares
 from magicpose_cli.warping.parts import ARM_PARTS, body_parts, hand_shows, skin_weights
 from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.splat import SplattedLayer, Splatter
-from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, colors_at, is_known
+from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
 
 UNMOVED_PX = 1.5  # a pixel that has moved by as much shows nothing of the picture's residual
 DEAD_ZONE_PX = 0.5  # a smaller motion is ignored, and one of twice the size is taken wholly
 ARM_BEHIND_DEPTH = 0.3  # lengths of the trunk, from which on an arm is surely behind it
 LAYER_MARGIN_PX = 6  # around a layer, where the plate may be an estimate
+LIT_SKIN = (0.65, 0.9)  # of a face's pixels by brightness: no hair or shade, and no highlights
 FACES_PER_BODY = 7.5  # heights of a face in a body, where no bone shows more
 
 
@@ -297,19 +298,22 @@ def _length(field: Floats) -> Floats:
 
 
 def skin_color(foreground: Floats, reference: WarpPoints) -> Floats | None:
-    """Return the (3,) RGB of the cheeks in a person's colors, (H, W, 3); None without a face."""
+    """Return the (3,) RGB of the face's lit skin in a person's colors; None without a face.
+
+    Args:
+        foreground: (H, W, 3) float32 RGB in 0..255.
+        reference: The person's points.
+    """
     if not reference.has_face:
         return None
-    if reference.mesh is not None:
-        at = reference.mesh[list(CHEEK_POINTS), :2]
-    else:  # between the outer corners of the eyes, the jaw's sides and the nose
-        face = reference.face
-        at = np.stack([(face[i] + face[j]) / 2 for i, j in ((36, 4), (45, 12), (31, 3), (35, 13))])
-        at = at[is_known(at)]
-    if not len(at):
+    face = np.zeros(foreground.shape[:2], np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(np.rint(reference.outline()).astype(np.int32)), (1,))
+    skin = foreground[face > 0].astype(np.float64)
+    if not len(skin):
         return None
-    found: Floats = np.median(colors_at(foreground, at).astype(np.float64), axis=0)
-    return found
+    first, last = (round(share * (len(skin) - 1)) for share in LIT_SKIN)
+    lit: Floats = skin[np.argsort(skin.sum(1), kind="stable")[first : last + 1]].mean(0)
+    return lit
 
 
 def _gray(picture: AnyArray) -> AnyArray:
