@@ -6,24 +6,24 @@ counts: machines are noisy, and noise only ever makes things slower.
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from magicpose_cli.arrays import Pictures
-from magicpose_cli.benchmarks.arithmetic import Stopwatch, counted, matrix_rate
+from magicpose_cli.benchmarks.arithmetic import Stopwatch, matrix_rate
 from magicpose_cli.benchmarks.footage import RenderFootage, footage
+from magicpose_cli.benchmarks.operations import Operations, count_operations, renderer_class
 from magicpose_cli.benchmarks.peak_memory import PeakMemory, weights_on
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.progress import OnProgress, Progress, silent
-
-if TYPE_CHECKING:
-    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 
 NAIVE, EXACT = "naive", "exact"
 NAIVE_FRAMES = 2  # it makes one frame after the other, each takes as long
@@ -142,6 +142,8 @@ def measure_rendering(
     frames: int = 64,
     repeat: int = 3,
     driver: Path | None = None,
+    operations: Mapping[str, Operations] | None = None,
+    limit_s: float = math.inf,
     on_progress: OnProgress = silent,
 ) -> RenderBenchmark:
     """Measure each variant on the same reference and poses.
@@ -152,11 +154,14 @@ def measure_rendering(
         frames: In a repeat, rounded up to whole batches; naive makes NAIVE_FRAMES.
         repeat: How often each is measured.
         driver: Whose poses to take, which also times their detection; a drawn person's by default.
+        operations: Of variants by name, counted beforehand; those of others are counted here.
+        limit_s: After so many seconds no further repeat begins; each variant has one at least.
         on_progress: Is told each repeat.
 
     Raises:
         MagicPoseError: Something is wrong that the user can mend.
     """
+    began = time.perf_counter()
     first = weights.pipeline(variants[0].preset)
     device, dtype = str(first._execution_device), first.unet.dtype
     width, height = variants[0].preset.size_for(first.config.sample_size)
@@ -165,33 +170,44 @@ def measure_rendering(
     runs = []
     for variant in variants:
         on_progress(Progress(f"preparing {variant.name}", 0, 1))
-        runs.append(_VariantRun(variant, weights, shown, device))
-    for _ in range(repeat):
+        known = (operations or {}).get(variant.name)
+        runs.append(_VariantRun(variant, weights, shown, device, known))
+    for turn in range(repeat):
+        if turn and time.perf_counter() - began > limit_s:
+            break
         for run in runs:
             run.measure_once()
             on_progress(Progress("measuring", len(run.turns_s), repeat, "turns"))
     stages = shown.seconds | {"encode": _encode_s(runs[-1].made)}
     return RenderBenchmark(
         model=weights.name(variants[0].preset),
-        device=_device_name(device),
+        device=device_name(device),
         dtype=str(dtype).removeprefix("torch."),
         width=width,
         height=height,
         matrix_rate=rate,
         stages=stages,
-        ways=_against_naive([run.result(rate) for run in runs]),
+        ways=against_naive([run.result(rate) for run in runs]),
     )
 
 
 class _VariantRun:
     """One variant at work: everything that is counted once is measured when it is made."""
 
-    def __init__(self, variant: Variant, weights: Weights, shown: RenderFootage, device: str):
+    def __init__(
+        self,
+        variant: Variant,
+        weights: Weights,
+        shown: RenderFootage,
+        device: str,
+        operations: Operations | None,
+    ):
         self._variant, self._shown, self._device = _compiled(variant, device), shown, device
+        self._renderer_class = renderer_class(naive=variant.naive)
         self._pipeline = weights.pipeline(variant.preset)
         self.turns_s: list[float] = []
         self._decode_s: list[float] = []
-        self._measure_single(weights)
+        self._measure_single(weights, operations)
         self._warm_up()
 
     def measure_once(self) -> None:
@@ -219,32 +235,27 @@ class _VariantRun:
             reference_s=self._reference_s,
             warm_up_s=self._warm_up_s,
             peak_memory=self._peak,
-            flops=self._flops,
-            reference_flops=self._reference_flops,
-            share=self._flops / frame_s / rate,
+            flops=self._operations.frame,
+            reference_flops=self._operations.reference,
+            share=self._operations.frame / frame_s / rate,
             turns_s=self.turns_s,
             notes=list(self._renderer.notes),
         )
 
-    def _measure_single(self, weights: Weights) -> None:
+    def _measure_single(self, weights: Weights, operations: Operations | None) -> None:
         """Operations and the reference's seconds, by one frame at a time without compilation."""
         # compiled or quantized operations are not seen by the counter; they are as many
         plain = self._variant.preset.with_options(
             model__batch_size=1, model__compile="off", model__quantize="none"
         )
         pipeline, one = weights.pipeline(plain), self._shown.maps[:1]
-
-        def first_frame() -> Any:
-            renderer = self._make_renderer(pipeline, plain)
-            renderer.make(one)
-            return renderer
-
-        renderers: list[Any] = []
-        both = counted(lambda: renderers.append(first_frame()))
-        self._flops = counted(lambda: renderers[0].make(one))
-        self._reference_flops = both - self._flops
+        picture = self._shown.reference
+        self._operations = operations or count_operations(
+            self._renderer_class, pipeline, picture, plain, one
+        )
         with Stopwatch(self._device) as all_of_it:
-            renderer = first_frame()
+            renderer = self._renderer_class(pipeline, picture, plain)
+            renderer.make(one)
         with Stopwatch(self._device) as frame_alone:
             renderer.make(one)
         self._reference_s = max(0.0, all_of_it.seconds - frame_alone.seconds)
@@ -254,7 +265,9 @@ class _VariantRun:
         own = weights_on(self._device, self._pipeline.components)
         with PeakMemory(self._device) as peak:
             with Stopwatch(self._device) as first:
-                self._renderer = self._make_renderer(self._pipeline, self._variant.preset)
+                self._renderer = self._renderer_class(
+                    self._pipeline, self._shown.reference, self._variant.preset
+                )
                 size = self._renderer.batch_size
                 frames = NAIVE_FRAMES if self._variant.naive else len(self._shown.maps)
                 self._frames = -(-frames // size) * size
@@ -269,13 +282,6 @@ class _VariantRun:
             self._pipeline.decode(self._latents)
         self._peak = own + peak.bytes
         self._warm_up_s = max(0.0, first.seconds - second.seconds - self._reference_s)
-
-    def _make_renderer(self, pipeline: MagicPosePipeline, preset: Preset) -> Any:
-        from magicpose_cli.benchmarks.original import NaiveRenderer
-        from magicpose_cli.rendering.local import Renderer
-
-        kind: Any = NaiveRenderer if self._variant.naive else Renderer
-        return kind(pipeline, self._shown.reference, preset)
 
     def _settings(self) -> dict[str, Any]:
         """What was run, as far as it decides the speed."""
@@ -294,7 +300,8 @@ def _compiled(variant: Variant, device: str) -> Variant:
     return replace(variant, preset=variant.preset.with_options(model__compile="on"))
 
 
-def _against_naive(results: list[VariantResult]) -> list[VariantResult]:
+def against_naive(results: list[VariantResult]) -> list[VariantResult]:
+    """Hold the variants against naive, where it is among them."""
     naive = next((r.frames_per_s for r in results if r.name == NAIVE), None)
     if naive is None:
         return results
@@ -314,7 +321,8 @@ def _encode_s(made: Pictures) -> float:
     return watch.seconds / ENCODED
 
 
-def _device_name(device: str) -> str:
+def device_name(device: str) -> str:
+    """Name a device for people."""
     import torch
 
     kind = torch.device(device)

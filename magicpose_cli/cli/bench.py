@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from magicpose_cli.cli.bench_machines import AsJson, gpu_command
+from magicpose_cli.cli.bench_tables import print_json
 from magicpose_cli.cli.options import Quiet, Typed, setting_options
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
 
 app = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")]
 BenchSteps = Annotated[int | None, typer.Option(min=1, max=1000, metavar="N",
     help="Stand for the model's own; the share of a preset is of these.")]  # fmt: skip
 Guidance = Annotated[float | None, typer.Option(min=1, max=100, metavar="SCALE",
@@ -147,7 +148,7 @@ def memory_command(
     if plot is not None:
         plot_lengths(results, plot)
     if as_json:
-        _print_json({"lengths": [asdict(result) for result in results]})
+        print_json({"lengths": [asdict(result) for result in results]})
     else:
         print_lengths(results)
 
@@ -187,7 +188,7 @@ def timeline_command(
     plot_timeline(timer.spans, plot)
     if as_json:
         seconds, frames = result.seconds, result.frames
-        _print_json({"frames": frames, "seconds": seconds, "spans": timer.spans})
+        print_json({"frames": frames, "seconds": seconds, "spans": timer.spans})
     elif not quiet:
         say(f"{plot}: who worked when, over {result.frames} frames")
 
@@ -308,6 +309,9 @@ def augment_command(
     _print(measured.as_dict() if as_json else measured, as_json, print_augmenting)
 
 
+app.command("gpu")(gpu_command)
+
+
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it: matplotlib is there, the picture can be written."""
     from magicpose_cli.errors import printable
@@ -326,17 +330,6 @@ def _check_plot(plot: Path | None) -> None:
 def _print(measured: Any, as_json: bool, print_table: Callable[[Any], None]) -> None:
     """Print what was measured, as JSON or as a table."""
     if as_json:
-        _print_json(measured)
+        print_json(measured)
     else:
         print_table(measured)
-
-
-def _print_json(measured: Any) -> None:
-    """Print a dataclass or a dictionary, with the versions of the packages that were measured."""
-    import json
-    from dataclasses import asdict, is_dataclass
-
-    from magicpose_cli.run.fingerprint import versions
-
-    numbers = asdict(measured) if is_dataclass(measured) else measured  # type: ignore[arg-type]
-    typer.echo(json.dumps({**numbers, "versions": versions()}, indent=2))

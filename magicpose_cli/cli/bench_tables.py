@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from magicpose_cli.benchmarks.augment_benchmark import AugmentBenchmark
     from magicpose_cli.benchmarks.clip_length import LengthResult
     from magicpose_cli.benchmarks.pose_benchmark import ErrorSpread, Exactness, PoseBenchmark
-    from magicpose_cli.benchmarks.render_benchmark import RenderBenchmark
+    from magicpose_cli.benchmarks.render_benchmark import RenderBenchmark, VariantResult
     from magicpose_cli.benchmarks.shortcuts import ShortcutBenchmark
     from magicpose_cli.benchmarks.turn_benchmark import TurnBenchmark
     from magicpose_cli.benchmarks.warp_benchmark import WarpBenchmark
@@ -20,28 +20,38 @@ TABLE_WIDTH, WIDE = 120, 144
 SAME_DB = 100.0  # PSNR of pictures that are the same
 
 
+RENDERING_COLUMNS = (
+    *("speed\nframes/s", "over\nnaive"),
+    *("denoise\nms/frame", "decode\nms/frame", "reference\ns", "warm-up\ns"),
+    *("operations\nTFLOP/frame", "rate\nTFLOP/s", "of matrix\nrate %", "memory\nGiB"),
+)
+
+
+def rendering_row(way: VariantResult) -> list[str]:
+    """What a way to make frames takes, a cell for each of RENDERING_COLUMNS."""
+    known = way.flops > 0  # operations may not have been counted
+    return [
+        f"{way.frames_per_s:.3g}",
+        "–" if way.faster is None else f"{way.faster:.2f}x",
+        *(f"{1000 * way.seconds[stage]:,.1f}" for stage in ("denoise", "decode")),
+        f"{way.reference_s:.2f}",
+        f"{way.warm_up_s:.1f}",
+        f"{way.flops / 1e12:.4g}" if known else "–",
+        f"{way.flops * way.frames_per_s / 1e12:.3g}" if known else "–",
+        f"{100 * way.share:.1f}" if known else "–",
+        f"{way.peak_memory / 2**30:.2f}",
+    ]
+
+
 def print_rendering(measured: RenderBenchmark) -> None:
     """A row a way; what all ways share below."""
-    console = _console()
+    console = plain_console(WIDE)
     size = f"{measured.width}x{measured.height}"
-    table = _table(
-        f"{measured.model}, {size}, {measured.dtype}\n{measured.device}",
-        *("speed\nframes/s", "over\nnaive"),
-        *("denoise\nms/frame", "decode\nms/frame", "reference\ns", "warm-up\ns"),
-        *("operations\nTFLOP/frame", "of matrix\nrate %", "memory\nGiB"),
+    table = bench_table(
+        f"{measured.model}, {size}, {measured.dtype}\n{measured.device}", *RENDERING_COLUMNS
     )
     for way in measured.ways:
-        table.add_row(
-            way.name,
-            f"{way.frames_per_s:.3g}",
-            "–" if way.faster is None else f"{way.faster:.2f}x",
-            *(f"{1000 * way.seconds[stage]:,.1f}" for stage in ("denoise", "decode")),
-            f"{way.reference_s:.2f}",
-            f"{way.warm_up_s:.1f}",
-            f"{way.flops / 1e12:.4g}",
-            f"{100 * way.share:.1f}",
-            f"{way.peak_memory / 2**30:.2f}",
-        )
+        table.add_row(way.name, *rendering_row(way))
     console.print(table)
     stages = ", ".join(f"{name} {1000 * s:.1f}" for name, s in measured.stages.items())
     lines = [f"besides, ms/frame: {stages}"]
@@ -53,14 +63,14 @@ def print_rendering(measured: RenderBenchmark) -> None:
             f"{len(way.turns_s)} turns; the reference took {way.reference_flops / 1e12:.4g} TFLOP",
             *(f"{way.name}: {note}" for note in way.notes),
         ]
-    _say(console, lines)
+    say_lines(console, lines)
 
 
 def print_shortcuts(measured: ShortcutBenchmark) -> None:
     """A row a setting, then what reuse does to films."""
-    console = _console(WIDE)
+    console = plain_console(WIDE)
     following = measured.settings[0].found is not None
-    table = _table(
+    table = bench_table(
         f"{measured.model}, {measured.pairs} drawn pairs of {measured.size} pixels\n"
         f"{measured.device}",
         *("operations\n% of exact", "speed\nms/frame", "over\nexact"),
@@ -80,7 +90,7 @@ def print_shortcuts(measured: ShortcutBenchmark) -> None:
             *((_number(one.found, 0), _number(one.body_error, 1)) if following else ()),
         )
     console.print(table)
-    films = _table(
+    films = bench_table(
         "reuse on drawn films",
         *("made\n%", "PSNR, truth\ndB", "change\ndB", "SSIM\ntruth"),
         *("shown again\nPSNR, exact", "shown again\nSSIM, exact"),
@@ -96,12 +106,12 @@ def print_shortcuts(measured: ShortcutBenchmark) -> None:
             _number(reuse.ssim_exact, 3),
         )
     console.print(films)
-    _say(console, [f"{name} left out: {why}" for name, why in measured.missing.items()])
+    say_lines(console, [f"{name} left out: {why}" for name, why in measured.missing.items()])
 
 
 def print_lengths(results: list[LengthResult]) -> None:
     """A row a length."""
-    table = _table("frames", "peak memory\nMiB", "over the\nfirst %", "time\ns")
+    table = bench_table("frames", "peak memory\nMiB", "over the\nfirst %", "time\ns")
     for result in results:
         table.add_row(
             f"{result.frames:,}",
@@ -109,17 +119,17 @@ def print_lengths(results: list[LengthResult]) -> None:
             f"{100 * (result.peak_memory / results[0].peak_memory - 1):+.1f}",
             f"{result.seconds:.1f}",
         )
-    _console().print(table)
+    plain_console().print(table)
 
 
 def print_poses(measured: PoseBenchmark) -> None:
     """Detectors, tracking, and the stages between detection and diffusion."""
-    console = _console()
+    console = plain_console()
     console.print(_detectors(measured))
     lacking = [result for result in measured.detectors if result.lack]
-    _say(console, [f"{result.name} left out: {result.lack}" for result in lacking])
+    say_lines(console, [f"{result.name} left out: {result.lack}" for result in lacking])
     console.print(_tracking(measured.tracking))
-    stages = _table("between detection and diffusion", "frames/s")
+    stages = bench_table("between detection and diffusion", "frames/s")
     for name, rate in measured.stages.items():
         stages.add_row(name, f"{rate:,.0f}")
     console.print(stages)
@@ -129,9 +139,9 @@ def print_warp(measured: WarpBenchmark) -> None:
     """A row a stage, those that are taken once first."""
     from magicpose_cli.benchmarks.warp_benchmark import EACH, ONCE
 
-    console = _console()
+    console = plain_console()
     mesh = "with" if measured.face_mesh else "without"
-    table = _table(
+    table = bench_table(
         f"a drawn person at {measured.size}x{measured.size}, one core\n"
         f"detector: {measured.detector}, {mesh} a mesh of the face",
         "once\nms",
@@ -141,7 +151,7 @@ def print_warp(measured: WarpBenchmark) -> None:
         told = f"{1000 * measured.seconds[stage]:,.1f}"
         table.add_row(stage, *((told, "") if stage in ONCE else ("", told)))
     console.print(table)
-    _say(
+    say_lines(
         console,
         [
             f"medians of {measured.repeat} turns; parts: {', '.join(measured.parts)}",
@@ -153,8 +163,8 @@ def print_warp(measured: WarpBenchmark) -> None:
 def print_turns(measured: TurnBenchmark) -> None:
     """A row a way and angle."""
     what = "the whole person turned" if measured.orbit else "the head turned"
-    console = _console()
-    table = _table(
+    console = plain_console()
+    table = bench_table(
         f"{measured.people} rendered people at {measured.size}x{measured.size}, {what}",
         *("yaw\ndegrees", "PSNR\ndB", "inside\ndB", "SSIM\n"),
         *("PCK@0.2\n%", "in place\n%", "identity\ndistance", "same\n%"),
@@ -167,12 +177,12 @@ def print_turns(measured: TurnBenchmark) -> None:
         )  # fmt: skip
     console.print(table)
     failed = f"; {measured.failed} people not found" if measured.failed else ""
-    _say(console, [f"{measured.seconds_per_view:.2f} s a view of turn{failed}"])
+    say_lines(console, [f"{measured.seconds_per_view:.2f} s a view of turn{failed}"])
 
 
 def _detectors(measured: PoseBenchmark) -> Table:
     """Two rows a detector: single pictures and films."""
-    table = _table(
+    table = bench_table(
         f"{measured.people} drawn people and {measured.films} films of {measured.film_frames} "
         f"frames, {measured.size} pixels",
         *("people\nfound %", "joints\nfound %", "hands\nfound %"),
@@ -202,7 +212,7 @@ def _told(spread: ErrorSpread | None) -> str:
 
 
 def _tracking(numbers: dict[str, float]) -> Table:
-    table = _table(
+    table = bench_table(
         f"tracking, planted mistakes; lag {numbers['lag_frames']:.2f} frames",
         *("error before\n% of height", "after"),
         *("jitter before\n% of height", "after", "of the truth"),
@@ -213,7 +223,8 @@ def _tracking(numbers: dict[str, float]) -> Table:
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
+def bench_table(title: str, *columns: str) -> Table:
+    """Make a table whose first column is as wide as there is room."""
     from rich import box
     from rich.table import Table
 
@@ -233,12 +244,14 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _say(console: Console, lines: list[str]) -> None:
+def say_lines(console: Console, lines: list[str]) -> None:
+    """Print lines below a table as they are."""
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _console(width: int = TABLE_WIDTH) -> Console:
+def plain_console(width: int = TABLE_WIDTH) -> Console:
+    """A console for tables, wide enough for them."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -248,8 +261,8 @@ def _console(width: int = TABLE_WIDTH) -> Console:
 
 def print_augmenting(measured: AugmentBenchmark) -> None:
     """A row a training set, then the order that the paper finds."""
-    console = _console()
-    table = _table("training set", "pictures", "mAP\n%", "+-", "rank 1\n%")
+    console = plain_console()
+    table = bench_table("training set", "pictures", "mAP\n%", "+-", "rank 1\n%")
     for name, (mean, first, spread) in measured.means().items():
         count = f"{measured.counts[name]:,}"
         table.add_row(name, count, f"{mean:.1f}", f"{spread:.1f}", f"{first:.1f}")
@@ -261,4 +274,17 @@ def print_augmenting(measured: AugmentBenchmark) -> None:
             f"{name}: {totals['kept']} kept of {totals['made']}; pose error {means['pose_error']}, "
             f"colors {means['color_difference']} CIEDE2000"
         )
-    _say(console, lines)
+    say_lines(console, lines)
+
+
+def print_json(measured: Any) -> None:
+    """Print a dataclass or a dictionary, with the versions of the packages that were measured."""
+    import json
+    from dataclasses import asdict, is_dataclass
+
+    import typer
+
+    from magicpose_cli.run.fingerprint import versions
+
+    numbers = asdict(measured) if is_dataclass(measured) else measured  # type: ignore[arg-type]
+    typer.echo(json.dumps({**numbers, "versions": versions()}, indent=2))

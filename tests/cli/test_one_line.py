@@ -103,6 +103,7 @@ def base_of(media, tiny_model):
         "bench": ("--random-weights", "tiny", "--frames", 1, "--repeat", 1, "--steps", 1, *drawn),
         "bench shortcuts": ("--drawn", 1, "--frames", 1, "--repeat", 1, "--steps", 1, "--detector",
                             "none", "--model", tiny_model, *drawn),
+        "bench gpu": ("--rehearse", "--minutes", 0.1, "--out", "lent"),  # too short for a part
         "bench memory": ("--frames", 1),
         "bench timeline": (media / "ref.png", "dance.json", "--plot", "plot.png", *drawn),
         "bench poses": ("-n", 1, "--films", 0),
