@@ -32,10 +32,10 @@ _LIMITS_S = {  # of the parts in their order, from the start of the process to i
     "operations": 300.0,
     "device": 60.0,
     "batch": 100.0,
-    "exact": 150.0,
+    "exact": 200.0,
     "fast": 90.0,
     "naive": 90.0,
-    "compiled": 180.0,
+    "compiled": 240.0,
     "lowvram": 90.0,
 }
 _TEST_LIMIT_S = 120.0  # of each file
@@ -228,11 +228,11 @@ def _run_part(run: GpuRun, name: str, folder: Path, left_s: float) -> PartRecord
     kind, _, file = name.partition(" ")
     if kind == TESTS:
         arguments: dict[str, Any] = {"file": file, "root": str(_checkout())}
-        limit = min(left_s, _TEST_LIMIT_S)
+        limit = min(left_s, run.scale.patience * _TEST_LIMIT_S)
     elif kind == TRAINING:
         return _train(run, folder, left_s)
     else:
-        limit = min(left_s, _LIMITS_S[kind])
+        limit = min(left_s, run.scale.patience * _LIMITS_S[kind])
         arguments = _arguments(run, kind, limit)
     outcome = call_in_process(f"{_PARTS_MODULE}:{kind}_part", arguments, limit)
     status: Literal["done", "failed"] = "failed" if outcome.reason else "done"

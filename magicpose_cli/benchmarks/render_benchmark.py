@@ -178,7 +178,7 @@ def measure_rendering(
         for run in runs:
             run.measure_once()
             on_progress(Progress("measuring", len(run.turns_s), repeat, "turns"))
-    stages = shown.seconds | {"encode": _encode_s(runs[-1].made)}
+    stages = shown.seconds | {"encode": encode_s(runs[-1].made)}
     return RenderBenchmark(
         model=weights.name(variants[0].preset),
         device=device_name(device),
@@ -308,7 +308,7 @@ def against_naive(results: list[VariantResult]) -> list[VariantResult]:
     return [replace(result, faster=result.frames_per_s / naive) for result in results]
 
 
-def _encode_s(made: Pictures) -> float:
+def encode_s(made: Pictures) -> float:
     """Seconds a frame that writing these as a video takes.
 
     The encoder's start is spread over ENCODED frames.

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from magicpose_cli.cli.bench_machines import AsJson, gpu_command
+from magicpose_cli.cli.bench_machines import AsJson, gpu_command, workers_command
 from magicpose_cli.cli.bench_tables import print_json
 from magicpose_cli.cli.options import Quiet, Typed, setting_options
 from magicpose_cli.cli.outcome import with_exit_code
@@ -310,6 +310,7 @@ def augment_command(
 
 
 app.command("gpu")(gpu_command)
+app.command("workers")(workers_command)
 
 
 def _check_plot(plot: Path | None) -> None:

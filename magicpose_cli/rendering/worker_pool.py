@@ -41,7 +41,7 @@ class WorkerPool:
 
     count: processes on this machine; on CUDA they are spread over its GPUs, on the CPU they share
     its cores. devices: one process for each of these instead. ray: a cluster instead, see
-    `ray_actors`; count 0 is then one worker a GPU.
+    `ray_actors`; count 0 is then one worker a GPU. group: these workers instead, wherever they are.
 
     Batches of one shape give the same frames whoever makes them, as long as the devices are alike.
     notes: what the user should know. Raises ConfigError, and DeviceError for a batch that ends
@@ -55,9 +55,13 @@ class WorkerPool:
         count: int = 1,
         devices: Sequence[str] = (),
         ray: str | None = None,
+        group: WorkerGroup | None = None,
     ):
         self.notes: list[str] = []
-        self._group, self._devices = _group(preset, count, devices, ray)
+        if group is None:
+            self._group, self._devices = _group(preset, count, devices, ray)
+        else:
+            self._group, self._devices = group, [preset.model.device] * group.size
         self._reference_tasks: list[tuple[Any, ...]] = []
         self._busy: dict[int, tuple[int, Pictures]] = {}
 
