@@ -194,10 +194,11 @@ class SimulatedWorkers:
             reply = Reply("done", (frames, []))
             self._tasks[number] = _Task(begins + takes, reply, len(frames))
 
-    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]:
+    def wait(self, numbers: Sequence[int], *, block: bool = True) -> list[tuple[int, Reply]]:
         """Wait for the first of these workers; its frames are taken by the pool's thread."""
         order = sorted(numbers, key=lambda number: self._tasks[number].ends)
-        self._clock.wait_until(self._arrival(self._tasks[order[0]]))
+        if block:
+            self._clock.wait_until(self._arrival(self._tasks[order[0]]))
         ended = [number for number in order if self._is_there(self._tasks[number])]
         replies = []
         for number in ended[:1] if self._costs.one_at_a_time else ended:

@@ -51,10 +51,10 @@ class Actors:
         """Give a worker without a task one; a lost one says so in `wait`."""
         self._tasks[self._workers[number].do.remote(task, *arguments)] = number
 
-    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]:
-        """The replies of those of these workers that have ended their tasks, at least one."""
+    def wait(self, numbers: Sequence[int], *, block: bool = True) -> list[tuple[int, Reply]]:
+        """The replies of those of these workers that have ended their tasks, see `WorkerGroup`."""
         asked = [task for task, number in self._tasks.items() if number in numbers]
-        ended, _ = self._ray.wait(asked, num_returns=1)
+        ended, _ = self._ray.wait(asked, num_returns=1, timeout=None if block else 0)
         return [(self._tasks.pop(task), self._received(task)) for task in ended]
 
     def _received(self, task: Any) -> Reply:

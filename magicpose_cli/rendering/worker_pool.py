@@ -26,8 +26,11 @@ class WorkerGroup(Protocol):
     def send(self, number: int, task: str, *arguments: Any) -> None:
         """Give a worker without a task one; a lost worker says so in `wait`."""
 
-    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]:
-        """The replies of those of these workers that have ended their tasks, at least one."""
+    def wait(self, numbers: Sequence[int], *, block: bool = True) -> list[tuple[int, Reply]]:
+        """The replies of those of these workers that have ended their tasks.
+
+        At least one where `block` is given, maybe none otherwise.
+        """
 
     def restart(self, number: int) -> None:
         """Put a new worker in the place of a lost one."""
@@ -116,23 +119,29 @@ class WorkerPool:
         deaths: dict[int, int] = {}
         following = 0
         newest = -1
+        # In turns, so that who draws ahead and who writes behind never wait for each other: one
+        # batch is given away, one is taken.
         while True:
-            while following in ready:
+            if following in ready:
                 yield ready.pop(following)
                 following += 1
-            for number in range(self._group.size):
-                if number in self._busy:
-                    continue
+            free = next((n for n in range(self._group.size) if n not in self._busy), None)
+            given = False
+            if free is not None:
                 if not again and newest + 1 < following + _BATCHES_AHEAD * self._group.size:
                     again.extend(_one(source))
                 if again:
                     task = again.popleft()
                     newest = max(newest, task[0])
-                    self._busy[number] = task
-                    self._group.send(number, "make", task[1])
+                    self._busy[free] = task
+                    self._group.send(free, "make", task[1])
+                    given = True
             if not self._busy:
-                return
-            for number, reply in self._group.wait(list(self._busy)):
+                if following not in ready:
+                    return
+                continue
+            block = not given and following not in ready
+            for number, reply in self._group.wait(list(self._busy), block=block):
                 index, maps = self._busy.pop(number)
                 if reply.kind == "lost":
                     deaths[index] = deaths.get(index, 0) + 1

@@ -49,10 +49,11 @@ class Processes:
         with suppress(BrokenPipeError, ConnectionResetError):
             self._workers[number][1].send((task, arguments))
 
-    def wait(self, numbers: Sequence[int]) -> list[tuple[int, Reply]]:
-        """The replies of those of these workers that have ended their tasks, at least one."""
+    def wait(self, numbers: Sequence[int], *, block: bool = True) -> list[tuple[int, Reply]]:
+        """The replies of those of these workers that have ended their tasks, see `WorkerGroup`."""
         pipes = {self._workers[number][1]: number for number in numbers}
-        return [(pipes[pipe], _received(pipe)) for pipe in wait(list(pipes))]  # type: ignore
+        ended = wait(list(pipes), timeout=None if block else 0)
+        return [(pipes[pipe], _received(pipe)) for pipe in ended]  # type: ignore
 
     def close(self) -> None:
         """End all workers, those at work as well."""

@@ -52,6 +52,12 @@ def test_what_the_pool_sends_and_takes_is_time_in_which_its_worker_waits():
     assert simulated(1, send_s=0.01, receive_s=0.02).frames_per_s == pytest.approx(1 / 0.13)
 
 
+def test_drawing_ahead_and_writing_behind_do_not_wait_for_each_other():
+    """The pool takes and gives in turns: the slower of both decides, not their sum."""
+    run = simulated(64, frames=8000, batch_size=8, draw_s=0.014, keep_s=0.02)
+    assert run.frames_per_s > 0.9 / 0.02
+
+
 def test_a_straggler_is_waited_for_where_the_others_may_not_go_on():
     """The pool reads two batches a worker ahead of the oldest that is not ready."""
     even, uneven = simulated(8, frames=8000), simulated(8, frames=8000, spread=0.5)
