@@ -31,8 +31,9 @@ from magicpose_cli.run.temporary import temporary_folder
 from magicpose_cli.run.threads import BackgroundWriter, prefetch
 from magicpose_cli.video import VideoWriter
 
-MEASURED_BATCHES = 12
+MEASURED_BATCHES = 8
 _REPEATS = 7
+_CHECKED = (1, 2)  # workers of the real runs
 _FPS = 25
 _POSE_DRAW_PX = 604  # the released model's
 
@@ -43,11 +44,13 @@ class SeenRun:
 
     Attributes:
         workers: How many, all on this machine.
+        frame_s: Of each of them for a frame, side by side, with nothing else to do.
         seen_s: Seconds from the moment all are ready to the last frame's end.
         predicted_s: Of the simulation.
     """
 
     workers: int
+    frame_s: float
     seen_s: float
     predicted_s: float
 
@@ -73,24 +76,24 @@ def measure_worker_costs(
     width, height = preset.size_for(index["sample_size"])
     preset = preset.with_options(frame__size=f"{width}x{height}")
     shown = footage((width, height), index["pose_canvas"], batch_size)
-    parts = 4
+    costs, made = _measured_in_workers(preset, shown, 1)
+    costs = with_frames_of(costs, made, shown.seconds["draw"])
+    seen: list[SeenRun] = []
     with temporary_folder() as folder:
-        on_progress(Progress("workers", 0, parts, "parts"))
-        costs, made = _measured_in_worker(preset, shown, batch_size)
-        on_progress(Progress("workers", 1, parts, "parts"))
-        costs = with_frames_of(costs, made, shown.seconds["draw"])
-        seen = []
-        for workers in (1, 2):
-            on_progress(Progress("workers", 1 + workers, parts, "parts"))
+        for workers in _CHECKED:
+            on_progress(Progress("workers", len(seen), len(_CHECKED), "runs"))
+            # workers share this machine's cores, so that they are timed side by side
+            own = costs if workers == 1 else _measured_in_workers(preset, shown, workers)[0]
             batches = MEASURED_BATCHES * workers
-            took = seen_run(preset, shown, workers, batches, folder)
-            # there the maps are drawn already
             run = simulate_workers(
-                replace(costs, draw_s=0.0), workers, batch_size, batches * batch_size
-            )
+                # there the maps are drawn already
+                replace(costs, frame_s=own.frame_s, spread=own.spread, draw_s=0.0),
+                workers, batch_size, batches * batch_size,
+            )  # fmt: skip
             assert run is not None  # nothing is lost
-            seen.append(SeenRun(workers, took, run.seconds))
-        on_progress(Progress("workers", parts, parts, "parts"))
+            took = seen_run(preset, shown, workers, batches, folder)
+            seen.append(SeenRun(workers, own.frame_s, took, run.seconds))
+    on_progress(Progress("workers", len(_CHECKED), len(_CHECKED), "runs"))
     return costs, seen
 
 
@@ -224,27 +227,29 @@ def seen_run(
     return seconds
 
 
-def _measured_in_worker(
-    preset: Preset, shown: RenderFootage, batch_size: int
+def _measured_in_workers(
+    preset: Preset, shown: RenderFootage, workers: int
 ) -> tuple[WorkerCosts, Pictures]:
-    """A worker's own times: its start, and those of batches one after the other; and a batch."""
+    """Measure the start of workers and their times of batches, side by side; give a batch, too."""
+    frames = len(shown.maps)
     began = time.perf_counter()
-    with WorkerPool(preset, group=Processes(1, threads=1)) as pool:
-        pool.set_reference(shown.reference, preset, batch_size)
+    with WorkerPool(preset, group=Processes(workers, threads=1)) as pool:
+        pool.set_reference(shown.reference, preset, frames)
         start_s = time.perf_counter() - began
-        [made] = pool.render([shown.maps])
+        [made, *_] = pool.render([shown.maps] * workers)
         send_s, receive_s = pipe_costs(made)
         times = []
         for _ in range(MEASURED_BATCHES):
             began = time.perf_counter()
-            list(pool.render([shown.maps]))
+            list(pool.render([shown.maps] * workers))
             times.append(time.perf_counter() - began)
-    own = [max(1e-6, seconds - batch_size * (send_s + receive_s)) for seconds in times]
+    moved_s = workers * frames * (send_s + receive_s)
+    own = [max(1e-6, seconds - moved_s) for seconds in times]
     costs = WorkerCosts(
-        frame_s=statistics.mean(own) / batch_size,
+        frame_s=statistics.mean(own) / frames,
         spread=statistics.stdev(map(math.log, own)),
         start_s=start_s,
-        frame_bytes=shown.maps[0].nbytes,
+        frame_bytes=made[0].nbytes,
     )
     return costs, made
 

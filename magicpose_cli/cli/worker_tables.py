@@ -24,8 +24,9 @@ def print_workers(measured: WorkerBenchmark) -> None:
         f"hour; {100 * costs.slow_share:g} % of the batches take {costs.slow_factor:g} times as "
         f"long; network: {_network(costs.link_bytes_per_s)}",
         *(
-            f"{run.workers} real workers here: {run.seen_s:.1f} s seen, {run.predicted_s:.1f} s "
-            f"predicted ({run.predicted_s / run.seen_s:.2f}x)"
+            f"{run.workers} real workers here, {1000 * run.frame_s:.0f} ms a frame side by side: "
+            f"{run.seen_s:.1f} s seen, {run.predicted_s:.1f} s predicted "
+            f"({run.predicted_s / run.seen_s:.2f}x)"
             for run in measured.seen
         ),
     ])  # fmt: skip
