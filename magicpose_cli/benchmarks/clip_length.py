@@ -1,4 +1,4 @@
-"""Peak memory over the length of a clip: `magicpose animate` in a new process for each length."""
+"""Memory and time over the length of a clip: `magicpose animate` in a new process for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +30,21 @@ finally:
 
 @dataclass(frozen=True)
 class LengthResult:
-    """A clip of so many frames: the bytes that its process held at most, and its seconds."""
+    """What a clip of so many frames takes.
+
+    Attributes:
+        frames: Of the clip.
+        peak_memory: Bytes that the process held at most.
+        seconds: From the command to the video.
+        first_frame_s: From the command to the first frame, to a fifth of a second.
+        frame_s: Seconds a frame from there to the last one; None where nothing is left.
+    """
 
     frames: int
     peak_memory: int
     seconds: float
+    first_frame_s: float
+    frame_s: float | None
 
 
 def measure_lengths(
@@ -61,16 +71,21 @@ def measure_lengths(
 
 
 def plot_lengths(results: Sequence[LengthResult], path: Path) -> None:
-    """Draw peak memory over the number of frames; the picture's format is the suffix's."""
-    figure = needed("matplotlib.figure").Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
+    """Draw memory and time over the number of frames; the picture's format is the suffix's."""
+    figure = needed("matplotlib.figure").Figure(figsize=(6, 5), layout="constrained")
+    memory, time_axes = figure.subplots(2, sharex=True)
     frames = [result.frames for result in results]
-    axes.plot(frames, [result.peak_memory / 2**20 for result in results], "o-", color="#3366aa")
-    axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("frames of the clip")
-    axes.set_ylabel("peak memory [MiB]")
+    memory.plot(frames, [result.peak_memory / 2**20 for result in results], "o-", color="#3366aa")
+    memory.set_ylabel("peak memory [MiB]")
+    paces = [(r.frames, 1000 * r.frame_s) for r in results if r.frame_s is not None]
+    if paces:
+        time_axes.plot(*zip(*paces, strict=True), "o-", color="#3366aa")
+    time_axes.set_ylabel("time a frame [ms]")
+    time_axes.set_xlabel("frames of the clip")
+    for axes in (memory, time_axes):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
     with whole_file(path, overwrite=True) as hidden:
         figure.savefig(hidden, dpi=120, format=path.suffix[1:] or "png")
 
@@ -85,25 +100,47 @@ def _random_model(folder: Path) -> Path:
 def _measure(folder: Path, model: Path, frames: int) -> LengthResult:
     driver, out = folder / f"{frames}.npz", folder / f"{frames}.mp4"
     _write_poses(driver, frames)
-    arguments = ["animate", str(folder / "ref.png"), str(driver), "--out", str(out), "--quiet"]
+    arguments = ["animate", str(folder / "ref.png"), str(driver), "--out", str(out), "--json"]
     arguments += ["--model", str(model), "--size", str(CLIP_SIDE_PX), "--steps", str(CLIP_STEPS)]
     arguments += ["--retarget", "none", "--device", "cpu"]
+    said = folder / "said.txt"
     start = time.perf_counter()
-    run = subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, check=False
-    )
+    with said.open("w", encoding="utf-8") as errors:
+        run = subprocess.Popen(
+            [sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, stderr=errors,
+            encoding="utf-8",
+        )  # fmt: skip
+        assert run.stdout is not None
+        with run:
+            told, drawn = _followed(run.stdout, start)
     seconds = time.perf_counter() - start
     if run.returncode:
-        said = (run.stderr.strip() or "nothing was said").splitlines()[-1]
+        lines = said.read_text(encoding="utf-8").strip().splitlines() or ["nothing was said"]
         raise MagicPoseError(
-            f"animate with {frames} frames ended with exit code {run.returncode} ({said}); "
+            f"animate with {frames} frames ended with exit code {run.returncode} ({lines[-1]}); "
             "expected a video, run it again with fewer frames"
         )
     made = json.loads(out.with_name(f"{out.name}.json").read_text(encoding="utf-8"))["frames"]
     if made != frames:
         raise MagicPoseError(f"animate made {made} of {frames} frames; expected all of them")
     out.unlink()
-    return LengthResult(frames, int(run.stdout), seconds)
+    first_s, first = drawn[0]
+    last_s, last = drawn[-1]
+    pace = (last_s - first_s) / (last - first) if last > first else None
+    return LengthResult(frames, int(told), seconds, first_s, pace)
+
+
+def _followed(lines: Iterable[str], start: float) -> tuple[str, list[tuple[float, int]]]:
+    """Read a run's events; return the line that is none, and when how many frames were there."""
+    told, drawn = "", []
+    for line in lines:
+        if not line.startswith("{"):
+            told = line
+            continue
+        event = json.loads(line)
+        if event.get("stage") == "render" and event["done"]:
+            drawn.append((time.perf_counter() - start, event["done"]))
+    return told, drawn
 
 
 def _write_poses(path: Path, frames: int) -> None:

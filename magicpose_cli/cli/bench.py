@@ -129,7 +129,7 @@ def memory_command(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Measure the peak memory of `animate` over the length of a clip, with a tiny network.
+    """Measure memory and time of `animate` over the length of a clip, with a tiny network.
 
     Example: `magicpose bench memory --frames 10,100,1000,5000 --plot memory.png`
     """

@@ -111,12 +111,18 @@ def print_shortcuts(measured: ShortcutBenchmark) -> None:
 
 def print_lengths(results: list[LengthResult]) -> None:
     """A row a length."""
-    table = bench_table("frames", "peak memory\nMiB", "over the\nfirst %", "time\ns")
+    table = bench_table(
+        "frames",
+        *("peak memory\nMiB", "over the\nfirst %", "first frame\ns"),
+        *("then\nms/frame", "time\ns"),
+    )
     for result in results:
         table.add_row(
             f"{result.frames:,}",
             f"{result.peak_memory / 2**20:.1f}",
             f"{100 * (result.peak_memory / results[0].peak_memory - 1):+.1f}",
+            f"{result.first_frame_s:.1f}",
+            _number(None if result.frame_s is None else 1000 * result.frame_s, 1),
             f"{result.seconds:.1f}",
         )
     plain_console().print(table)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from magicpose_cli.benchmarks import pose_benchmark, warp_benchmark
+from magicpose_cli.benchmarks import pose_benchmark, warp_benchmark, worker_costs
 from magicpose_cli.cli.bench import app
 
 
@@ -95,6 +95,36 @@ def test_what_cannot_be_measured_is_one_line_and_exit_1(arguments, line, tiny_mo
 def test_lengths_that_are_none_are_wrong_usage():
     assert CliRunner().invoke(app, ["memory", "--frames", "10,many"]).exit_code == 2
     assert CliRunner().invoke(app, ["memory", "--frames", "0"]).exit_code == 2
+    assert CliRunner().invoke(app, ["workers", "--workers", "1,many"]).exit_code == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path):
+    run = CliRunner().invoke(app, ["gpu", "--out", str(tmp_path / "lent")])
+    assert run.exit_code == 1 and "--rehearse" in run.output
+    assert len(run.output.strip().splitlines()) == 1 and not (tmp_path / "lent").exists()
+
+
+def test_a_rehearsal_without_time_says_what_is_left(tmp_path):
+    arguments = ["gpu", "--rehearse", "--minutes", "0.1", "--out", str(tmp_path / "lent")]
+    run = CliRunner().invoke(app, arguments)
+    assert run.exit_code == 0, run.output
+    assert "no time was left for operations, device, batch, exact" in run.output
+    assert "the same command goes on" in run.output
+    told = CliRunner().invoke(app, [*arguments, "--json", "--quiet"])
+    assert json.loads(told.stdout)["parts"] == {}
+
+
+@pytest.mark.slow
+def test_workers_as_json(tiny_model, monkeypatch):
+    monkeypatch.setattr(worker_costs, "MEASURED_BATCHES", 2)
+    arguments = ["workers", "--model", str(tiny_model), "--workers", "1,4", "--frames", "400"]
+    arguments += ["--frame-ms", "100", "--seeds", "1", "--batch-size", "4", "--json", "--quiet"]
+    run = CliRunner().invoke(app, arguments)
+    assert run.exit_code == 0, run.output
+    measured = json.loads(run.stdout)
+    assert [scale["workers"] for scale in measured["scales"]] == [1, 4]
+    assert measured["costs"]["frame_s"] == 0.1 and len(measured["seen"]) == 2
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ PLACES = ("", "~nobody/x", LONG, RAW, "folder", "file", "file/x", "loop", "/dev/
 ALL_VALUES = "MAGICPOSE_ODD_VALUES"  # in the environment: how many of an option; 99: all there are
 MOST = int(os.environ.get(ALL_VALUES, "1"))
 AT_WORK = (  # there is no dry run of them
-    "train", "bench memory", "bench turn", "bench augment", "demo", "dataset", "bench",
+    "train", "bench memory", "bench turn", "bench augment", "bench workers", "demo", "dataset",
+    "bench",
 )  # fmt: skip
 
 
@@ -111,6 +112,8 @@ def base_of(media, tiny_model):
         "bench augment": ("--people", 2, "--test-people", 2, "--pictures", 2, "--made", 1,
                           "--steps", 2, "--seeds", 1, "--model", tiny_model, *drawn),
         "bench warp": ("--repeat", 1),
+        "bench workers": ("--workers", 1, "--frames", 1, "--batch-size", 1, "--seeds", 1,
+                          "--model", tiny_model),
         "models list": (),
         "models fetch": ("none", "--yes"),
         "models verify": (),
