@@ -10,20 +10,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from magicpose_cli.arrays import Pictures
+from magicpose_cli.benchmarks.echo_worker import EchoActor, echo_frames
 from magicpose_cli.benchmarks.footage import RenderFootage, footage
 from magicpose_cli.benchmarks.worker_simulation import WorkerCosts, simulate_workers
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.diffusion.checkpoint.loading import read_index, resolve_model
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.rendering.worker import Reply
 from magicpose_cli.rendering.worker_pool import WorkerPool
 from magicpose_cli.rendering.worker_processes import Processes
 from magicpose_cli.run.resume_folder import ResumeFolder
@@ -76,14 +75,17 @@ def measure_worker_costs(
     width, height = preset.size_for(index["sample_size"])
     preset = preset.with_options(frame__size=f"{width}x{height}")
     shown = footage((width, height), index["pose_canvas"], batch_size)
-    costs, made = _measured_in_workers(preset, shown, 1)
+    moved_s = sum(pipe_costs(shown.maps))
+    costs, made = _measured_in_workers(preset, shown, 1, moved_s)
     costs = with_frames_of(costs, made, shown.seconds["draw"])
     seen: list[SeenRun] = []
     with temporary_folder() as folder:
         for workers in _CHECKED:
             on_progress(Progress("workers", len(seen), len(_CHECKED), "runs"))
             # workers share this machine's cores, so that they are timed side by side
-            own = costs if workers == 1 else _measured_in_workers(preset, shown, workers)[0]
+            own = costs
+            if workers > 1:
+                own = _measured_in_workers(preset, shown, workers, moved_s)[0]
             batches = MEASURED_BATCHES * workers
             run = simulate_workers(
                 # there the maps are drawn already
@@ -131,7 +133,7 @@ def pipe_costs(maps: Pictures) -> tuple[float, float]:
     """Seconds a frame of the pool's thread to send and to take a batch, by a worker's own pipe."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_echo, args=(theirs,), daemon=True)
+    process = context.Process(target=echo_frames, args=(theirs,), daemon=True)
     process.start()
     theirs.close()
     sent, taken = [], []
@@ -178,7 +180,7 @@ def ray_costs(frame_bytes: int, batch_size: int) -> tuple[float, float]:
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     sent, taken = [], []
     try:
-        actor = ray.remote(num_cpus=1)(_Echo).remote()
+        actor = ray.remote(num_cpus=1)(EchoActor).remote()
         for _ in range(_REPEATS):
             began = time.perf_counter()
             task = actor.do.remote("make", maps)
@@ -228,23 +230,24 @@ def seen_run(
 
 
 def _measured_in_workers(
-    preset: Preset, shown: RenderFootage, workers: int
+    preset: Preset, shown: RenderFootage, workers: int, moved_s: float
 ) -> tuple[WorkerCosts, Pictures]:
-    """Measure the start of workers and their times of batches, side by side; give a batch, too."""
+    """Measure the start of workers and their times of batches, side by side; give a batch, too.
+
+    moved_s: of sending and taking a frame, which is not the workers' own.
+    """
     frames = len(shown.maps)
     began = time.perf_counter()
     with WorkerPool(preset, group=Processes(workers, threads=1)) as pool:
         pool.set_reference(shown.reference, preset, frames)
         start_s = time.perf_counter() - began
         [made, *_] = pool.render([shown.maps] * workers)
-        send_s, receive_s = pipe_costs(made)
         times = []
         for _ in range(MEASURED_BATCHES):
             began = time.perf_counter()
             list(pool.render([shown.maps] * workers))
             times.append(time.perf_counter() - began)
-    moved_s = workers * frames * (send_s + receive_s)
-    own = [max(1e-6, seconds - moved_s) for seconds in times]
+    own = [max(1e-6, seconds - workers * frames * moved_s) for seconds in times]
     costs = WorkerCosts(
         frame_s=statistics.mean(own) / frames,
         spread=statistics.stdev(map(math.log, own)),
@@ -274,21 +277,3 @@ def _median_per_frame(seconds: list[float], maps: Pictures) -> float:
 def _repeated(maps: Pictures, batches: int) -> Iterator[Pictures]:
     for _ in range(batches):
         yield maps
-
-
-def _echo(pipe: Connection) -> None:
-    """A worker that makes nothing: what it is sent comes back."""
-    try:
-        while True:
-            _, arguments = pipe.recv()
-            pipe.send(Reply("done", (arguments[0], [])))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-
-
-class _Echo:
-    """The same as an actor."""
-
-    def do(self, task: str, *arguments: Any) -> Reply:
-        """Give back what comes."""
-        return Reply("done", (np.array(arguments[0]), []))
