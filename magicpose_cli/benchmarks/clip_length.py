@@ -18,13 +18,13 @@ from magicpose_cli.progress import OnProgress, Progress, silent
 
 CLIP_SIDE_PX, CLIP_STEPS, CLIP_FPS = 64, 1, 25
 CHILD = """\
-import sys
+import sys, time
 from magicpose_cli.cli import main
 from magicpose_cli.benchmarks.peak_memory import own_peak
 try:
     main()
 finally:
-    sys.stdout.write(str(own_peak()))
+    sys.stdout.write(f"{own_peak()} {time.process_time()}")
 """
 
 
@@ -38,6 +38,7 @@ class LengthResult:
         seconds: From the command to the video.
         first_frame_s: From the command to the first frame, to a fifth of a second.
         frame_s: Seconds a frame from there to the last one; None where nothing is left.
+        cpu_s: Seconds of all cores that the process took, which a busy machine changes less.
     """
 
     frames: int
@@ -45,6 +46,7 @@ class LengthResult:
     seconds: float
     first_frame_s: float
     frame_s: float | None
+    cpu_s: float
 
 
 def measure_lengths(
@@ -127,7 +129,8 @@ def _measure(folder: Path, model: Path, frames: int) -> LengthResult:
     first_s, first = drawn[0]
     last_s, last = drawn[-1]
     pace = (last_s - first_s) / (last - first) if last > first else None
-    return LengthResult(frames, int(told), seconds, first_s, pace)
+    peak, cpu_s = told.split()
+    return LengthResult(frames, int(peak), seconds, first_s, pace, float(cpu_s))
 
 
 def _followed(lines: Iterable[str], start: float) -> tuple[str, list[tuple[float, int]]]:

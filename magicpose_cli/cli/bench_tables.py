@@ -114,9 +114,9 @@ def print_lengths(results: list[LengthResult]) -> None:
     table = bench_table(
         "frames",
         *("peak memory\nMiB", "over the\nfirst %", "first frame\ns"),
-        *("then\nms/frame", "time\ns"),
+        *("then\nms/frame", "time\ns", "of cores\ns", "further frames\nms of cores"),
     )
-    for result in results:
+    for former, result in zip([None, *results], results, strict=False):
         table.add_row(
             f"{result.frames:,}",
             f"{result.peak_memory / 2**20:.1f}",
@@ -124,8 +124,17 @@ def print_lengths(results: list[LengthResult]) -> None:
             f"{result.first_frame_s:.1f}",
             _number(None if result.frame_s is None else 1000 * result.frame_s, 1),
             f"{result.seconds:.1f}",
+            f"{result.cpu_s:.1f}",
+            _number(_further_ms(former, result), 1),
         )
     plain_console().print(table)
+
+
+def _further_ms(former: LengthResult | None, result: LengthResult) -> float | None:
+    """Milliseconds of cores for each frame that a clip has more than the one before."""
+    if former is None or result.frames <= former.frames:
+        return None
+    return 1000 * (result.cpu_s - former.cpu_s) / (result.frames - former.frames)
 
 
 def print_poses(measured: PoseBenchmark) -> None:

@@ -23,6 +23,7 @@ def test_ten_times_the_frames_take_no_more_memory(tiny_model):
     for run in (short, long):
         assert 0 < run.first_frame_s < run.seconds
         assert run.frame_s is not None and run.frames * run.frame_s < run.seconds
+    assert 0 < short.cpu_s < long.cpu_s
     assert long.frame_s < 3 * short.frame_s  # on a machine that does other things, too
 
 
@@ -46,6 +47,6 @@ def test_events_tell_when_how_many_frames_were_there():
 
 
 def test_the_plot_is_a_picture(tmp_path):
-    results = [LengthResult(frames, 500 << 20, 9.0, 5.0, 0.01) for frames in (10, 100, 1000)]
+    results = [LengthResult(frames, 500 << 20, 9.0, 5.0, 0.01, 8.0) for frames in (10, 100, 1000)]
     plot_lengths(results, tmp_path / "memory.png")
     assert read_picture(tmp_path / "memory.png").std() > 10
