@@ -82,7 +82,7 @@ class GpuRun:
         return record.value if record is not None else None
 
 
-OnPart = Callable[[str, PartRecord], None]
+OnRecord = Callable[[str, PartRecord], None]
 
 
 def default_recipe(*, rehearse: bool = False) -> str:
@@ -182,7 +182,7 @@ def run_gpu_parts(
     folder: Path,
     minutes: float,
     only: tuple[str, ...] = (),
-    on_part: OnPart = lambda name, record: None,
+    on_part: OnRecord = lambda name, record: None,
 ) -> list[str]:
     """Run what is not done yet, as far as the time allows, and write each record as it comes.
 

@@ -15,14 +15,14 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.region import HEAD_NAMES, person_region
 from magicpose_cli.warping.interpolation import push_pull
 
-HEAD_JOINTS = [BODY_JOINTS.index(name) for name in HEAD_NAMES]
+_HEAD_JOINTS = [BODY_JOINTS.index(name) for name in HEAD_NAMES]
 
 LIKE_BACKGROUND = 14.0  # levels of 255 apart, the most of the three channels
 UNLIKE_PERSON = 30.0  # levels of 255
 SURE_WIDTHS = 0.4  # of the widths that limbs may have with clothes on
 HAIR_REACH = 0.16  # body heights around the head's middle, in which hair is not told from a wall
 MIN_GAP = 2e-4  # body heights squared: a smaller piece is a highlight or a shadow
-EDGE_PX = 5  # side of the square by which a gap is eroded: its edge is found by matting
+GAP_EROSION_PX = 5  # side of the square by which a gap is eroded: its edge is found by matting
 
 
 def find_gaps(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
@@ -52,7 +52,7 @@ def find_gaps(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
         & (np.abs(colors - behind).max(2) < LIKE_BACKGROUND)
         & (np.abs(colors - front).max(2) > UNLIKE_PERSON)
     )
-    opened = cv2.erode(found.astype(np.uint8), np.ones((EDGE_PX, EDGE_PX), np.uint8))
+    opened = cv2.erode(found.astype(np.uint8), np.ones((GAP_EROSION_PX, GAP_EROSION_PX), np.uint8))
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(opened)
     large = stats[:, cv2.CC_STAT_AREA] > MIN_GAP * height**2
     large[0] = False
@@ -62,7 +62,7 @@ def find_gaps(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
 def _core(pose: Pose, height: float) -> Mask:
     """Tell what surely is the person, (H, W): trunk, bones, hands, and the head with its hair."""
     core = person_region(pose, SURE_WIDTHS, skirt=False)
-    head = pose.body[HEAD_JOINTS]
+    head = pose.body[_HEAD_JOINTS]
     head = head[np.isfinite(head).all(1)]
     if len(head):
         middle = np.rint(head.mean(0)).astype(int).tolist()

@@ -34,7 +34,7 @@ DETAIL_SIGMA, DETAIL_REACH = (
     1 / 340,
     1 / 32,
 )  # of the picture's short side: what is detail, how far it counts
-MIN_WEIGHT = 1e-4  # of a patch, lest a pixel have none where all are far
+MIN_VOTE = 1e-4  # of a patch, lest a pixel have none where all are far
 _SAMPLES = 3000  # patches whose principal components are found
 _CARRIED_STRIDE_PX = 3  # between the patches whose mean is taken where none was searched
 
@@ -281,7 +281,7 @@ class _Level:
         weight[self.targets] = self._surety
         if distance is not None:
             usual = float(np.percentile(distance, 75)) + 1e-3
-            weight[self.targets] *= np.maximum(np.exp(-distance / (2 * usual)), MIN_WEIGHT)
+            weight[self.targets] *= np.maximum(np.exp(-distance / (2 * usual)), MIN_VOTE)
         further = np.zeros(len(self._colors), np.int64)
         further[self.targets] = matches - self.targets
         total = np.zeros((len(self._in_hole), 3), np.float32)
