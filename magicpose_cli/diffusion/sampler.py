@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from diffusers import TCDScheduler
 
 from magicpose_cli.diffusion.compilation import as_one_graph
 from magicpose_cli.diffusion.reference_attention import (
@@ -187,6 +188,7 @@ class Sampler:
             x = scheduler.add_noise(start, noise, timesteps[:1])
         self._compute_features(timesteps)
         count = skipped + len(timesteps)
+        noiseless = {"eta": 0.0} if isinstance(scheduler, TCDScheduler) else {}
         one_sample = start is None and len(noise) == 1
         deep: _DeepFeatures | None = None
         maps = pose_maps.to(self._device, self._dtype)
@@ -207,7 +209,7 @@ class Sampler:
                 else:
                     prediction, deep = self._step(noisy, t, hint, guided)
                 prediction = self._guide(prediction.float(), guided)
-                x = scheduler.step(prediction, t, x, return_dict=False)[0]
+                x = scheduler.step(prediction, t, x, return_dict=False, **noiseless)[0]
                 if on_step is not None:
                     x = on_step(i, t, x)
         latents: torch.Tensor = x
