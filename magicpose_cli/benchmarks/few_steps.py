@@ -205,3 +205,48 @@ def _values(
 def _mean_of_known(values: Floats) -> float | None:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else None
+
+
+def full_size_flops(steps: int, *, tiny_decoder: bool = False) -> int:
+    """Count the operations of a frame of the released model's size without guidance.
+
+    What is computed once for a reference does not count. There are shapes only, no weights.
+
+    Args:
+        steps: Denoising steps.
+        tiny_decoder: Whether it is decoded by an AutoencoderTiny, such as TAESD.
+    """
+    import torch
+    from diffusers import AutoencoderTiny
+
+    from magicpose_cli.diffusion.checkpoint.loading import quiet
+    from magicpose_cli.diffusion.reference_attention import ReferenceAttention, precompute_kv
+
+    with quiet():
+        from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
+
+    pipeline = random_pipeline("magicpose", device="meta")
+    unet, pose = pipeline.unet, pipeline.pose_controlnet
+    with torch.device("meta"), torch.no_grad():
+        side = pipeline.config.sample_size
+        latents, maps = torch.empty(1, 4, side // 8, side // 8), torch.empty(1, 3, side, side)
+        t, text = torch.empty(1), torch.empty(1, 77, unet.config.cross_attention_dim)
+        hint = counted(lambda: pose.controlnet_cond_embedding(maps))
+        with ReferenceAttention(pipeline.appearance_unet) as writing:
+            writing.recorded = {}
+            pipeline.appearance_unet(latents, t, text)
+        features: Any = dict(writing.recorded)
+        precompute_kv(unet, features)
+        residuals = pose(latents, t, text, controlnet_cond=maps)
+        with ReferenceAttention(unet) as reading:
+            reading.features = features
+            denoised = counted(
+                lambda: unet(
+                    latents, t, text,
+                    down_block_additional_residuals=residuals.down_block_res_samples,
+                    mid_block_additional_residual=residuals.mid_block_res_sample,
+                )
+            )  # fmt: skip
+        posed = counted(lambda: pose(latents, t, text, controlnet_cond=maps)) - hint
+        vae: Any = AutoencoderTiny() if tiny_decoder else pipeline.vae
+        return steps * (denoised + posed) + hint + counted(lambda: vae.decode(latents))

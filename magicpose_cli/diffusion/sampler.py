@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import TCDScheduler
 
 from magicpose_cli.diffusion.compilation import as_one_graph
 from magicpose_cli.diffusion.reference_attention import (
@@ -26,7 +25,11 @@ from magicpose_cli.diffusion.reference_attention import (
     precompute_kv,
 )
 from magicpose_cli.diffusion.reference_features import reference_features
-from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_timesteps
+from magicpose_cli.diffusion.schedulers import (
+    able_to_begin_late,
+    noiseless_options,
+    set_last_timesteps,
+)
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -188,7 +191,7 @@ class Sampler:
             x = scheduler.add_noise(start, noise, timesteps[:1])
         self._compute_features(timesteps)
         count = skipped + len(timesteps)
-        noiseless = {"eta": 0.0} if isinstance(scheduler, TCDScheduler) else {}
+        noiseless = noiseless_options(scheduler)
         one_sample = start is None and len(noise) == 1
         deep: _DeepFeatures | None = None
         maps = pose_maps.to(self._device, self._dtype)

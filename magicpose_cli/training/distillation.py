@@ -16,6 +16,7 @@ networks, once for teacher and student.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -67,9 +68,12 @@ def prepare_distillation(networks: Networks, recipe: Recipe) -> None:
 
 def few_step_scheduler(scheduler: Any, settings: DistillationSettings) -> TCDScheduler:
     """Make the scheduler of a distilled model, of the same noise as the teacher's."""
-    made = TCDScheduler.from_config(
-        scheduler.config, original_inference_steps=settings.teacher_steps
-    )
+    taken = inspect.signature(TCDScheduler.__init__).parameters
+    # not by from_config, which leaves out what the other class has by default
+    same = {key: value for key, value in scheduler.config.items() if key in taken}
+    same["original_inference_steps"] = settings.teacher_steps
+    same["timestep_spacing"] = "trailing"  # of others that are asked for in its place
+    made = TCDScheduler(**same)
     made.set_timesteps(settings.steps)
     return made
 
