@@ -60,12 +60,17 @@ class LoraLayers(nn.Module):
             whole[f"{name}.weight"] = weight + product.view_as(weight)
         return whole
 
-    def write(self, folder: Path) -> None:
-        """Write the file that `animate --lora` and diffusers take, in half precision."""
-        tensors = {}
+    def tensors(self) -> dict[str, Tensor]:
+        """Give what diffusers calls the factors of a LoRA, in half precision."""
+        found = {}
         for name, (down, up) in self.factors().items():
-            tensors[f"unet.{name}.lora_A.weight"] = down.half().cpu().contiguous()
-            tensors[f"unet.{name}.lora_B.weight"] = up.half().cpu().contiguous()
+            found[f"unet.{name}.lora_A.weight"] = down.half().contiguous()
+            found[f"unet.{name}.lora_B.weight"] = up.half().contiguous()
+        return found
+
+    def write(self, folder: Path) -> None:
+        """Write the file that `animate --lora` and diffusers take."""
+        tensors = {name: factor.cpu() for name, factor in self.tensors().items()}
         save_file(tensors, folder / LORA_FILE, metadata={"format": "pt"})
 
 

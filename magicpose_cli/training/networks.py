@@ -27,6 +27,7 @@ from magicpose_cli.diffusion.reference_attention import ReferenceAttention, Refe
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
 from magicpose_cli.training.distillation import prepare_distillation
+from magicpose_cli.training.level_removal import many_step_scheduler, without_finest_level
 from magicpose_cli.training.lora_layers import LoraLayers
 from magicpose_cli.training.network_parts import (
     network_shape,
@@ -279,6 +280,8 @@ def build_networks(recipe: Recipe) -> Networks:
         networks = _load_networks(model.start)
     elif model.grow_from:
         networks = _grow_networks(model)
+    elif model.shrink_from:
+        networks = _shrink_networks(model)
     else:
         vae = new_autoencoder(model.autoencoder.width, model.autoencoder.blocks)
         unet = UNet2DConditionModel(**network_shape(model))
@@ -321,18 +324,32 @@ def _load_networks(start: str) -> Networks:
 
 def _grow_networks(model: RecipeModelSettings) -> Networks:
     """A MagicPose model of half the size, and a finer level on top."""
-    folder = found_folder(model.grow_from)
-    if not (folder / "appearance_unet").is_dir():
-        raise ModelError(
-            f"model.grow_from {model.grow_from!r}: no MagicPose model in {folder}; expected one of "
-            "half the size, train it first"
-        )
+    folder = _magicpose_folder("grow_from", model.grow_from, "half the size, train it first")
     half = _networks_of_magicpose(folder)
     parts = with_copies(UNet2DConditionModel(**network_shape(model)), model.network)
     add_level(parts, half)
     networks = Networks(parts, half.scheduler, half.vae, half.text, half.language)
     networks.pretrained, networks.input_convs = NETWORK_NAMES, InputConvs(half)
     return networks
+
+
+def _shrink_networks(model: RecipeModelSettings) -> Networks:
+    """A MagicPose model of twice the size without its finest level, for many steps."""
+    folder = _magicpose_folder("shrink_from", model.shrink_from, "twice the size, such as mini")
+    whole = _networks_of_magicpose(folder)
+    parts, scheduler = without_finest_level(whole), many_step_scheduler(whole.scheduler)
+    networks = Networks(parts, scheduler, whole.vae, whole.text, whole.language)
+    networks.pretrained = NETWORK_NAMES
+    return networks
+
+
+def _magicpose_folder(key: str, name: str, expected: str) -> Path:
+    folder = found_folder(name)
+    if not (folder / "appearance_unet").is_dir():
+        raise ModelError(
+            f"model.{key} {name!r}: no MagicPose model in {folder}; expected one of {expected}"
+        )
+    return folder
 
 
 def _networks_of_magicpose(folder: Path) -> Networks:

@@ -97,6 +97,9 @@ class RecipeModelSettings(Section):
     """A MagicPose model or a Stable Diffusion 1.5 diffusers folder; empty draws new weights."""
     grow_from: str = ""
     """A MagicPose model of half the size: its levels are kept, a finer one is put on top."""
+    shrink_from: str = ""
+    """A MagicPose model of twice the size: its finest level is left out, and it learns to take
+    many steps, in Stable Diffusion's noise."""
     pose_start: str = ""
     """A ControlNet that the pose network begins as, instead of as a copy of the denoiser."""
     size: int = Field(512, ge=32, multiple_of=8)
@@ -288,6 +291,8 @@ class Recipe(Tables):
         }
         if not self.distills:
             free["distillation"] = True
+        if not self.model.shrink_from:
+            free["model"] = {"shrink_from"}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 

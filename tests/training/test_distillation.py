@@ -20,7 +20,7 @@ from magicpose_cli.training.distillation import (
     GuidanceDistillation,
     few_step_scheduler,
 )
-from magicpose_cli.training.lora_layers import LORA_FILE
+from magicpose_cli.training.lora_layers import LORA_FILE, LoraLayers
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import PairBatch
 from magicpose_cli.training.recipe import DistillationSettings, Recipe
@@ -332,3 +332,31 @@ def test_the_scheduler_is_of_the_teachers_noise():
     assert torch.equal(made.alphas_cumprod, own.alphas_cumprod)
     assert made.config.prediction_type == "v_prediction"
     assert made.timesteps.tolist() == [999, 759, 519, 279]
+
+
+@pytest.mark.slow
+def test_at_full_size_every_weight_of_a_lora_has_its_layer():
+    """Shapes only: all linear layers and convolutions of the blocks, by names that are read."""
+    from magicpose_cli.diffusion.adapters.lora import PART, _spellings
+    from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
+
+    unet = random_pipeline("magicpose", device="meta").unet
+    with torch.device("meta"):
+        lora = LoraLayers(unet, 64)
+    layers = {name: module for name, module in unet.named_modules() if hasattr(module, "weight")}
+    known = _spellings(unet, layers)
+    written = {key: factor.shape for key, factor in lora.tensors().items()}
+    named = {known[PART.fullmatch(key)[1]] for key in written}
+    kinds = (torch.nn.Linear, torch.nn.Conv2d)
+    inside = {
+        name for name, layer in layers.items() if isinstance(layer, kinds) and "_blocks." in name
+    }
+    inside |= {
+        name for name, layer in layers.items()
+        if isinstance(layer, kinds) and name.startswith("mid_block.")
+    }  # fmt: skip
+    assert named == inside and len(written) == 2 * len(inside)
+    state = dict(unet.state_dict())
+    fused = lora.fused(state)
+    assert fused.keys() == state.keys()
+    assert all(fused[name].shape == weight.shape for name, weight in state.items())
