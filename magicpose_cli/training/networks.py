@@ -160,15 +160,16 @@ class Networks(nn.Module):
         batch = len(noisy)
         found = Conditions()
         if reference is not None and len(reference):
-            bank: ReferenceFeatures = {}
-            self._writer.recorded = bank
+            recorded: dict[str, Any] = {}
+            self._writer.recorded = recorded
             some = len(reference)
             each = max(1, frames)
             times = t[: some * each : each]
             self.appearance_unet(reference, times, self.text.expand(some, -1, -1))
             if frames:
-                bank = {name: _for_each_frame(hidden, frames) for name, hidden in bank.items()}
-            found.features, found.attending = dict(bank), some * each
+                for name, hidden in recorded.items():  # each film's reference for its frames
+                    recorded[name] = hidden.repeat_interleave(frames, 0)
+            found.features, found.attending = dict(recorded), some * each
         if maps is not None and len(maps):
             some = len(maps)
             down, mid = self.pose_controlnet(
@@ -395,9 +396,3 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
     # encode_prompt of the pipeline knows how CLIP spells an empty prompt
     speaker = MagicPosePipeline(**parts, scheduler=scheduler, **language)
     return Networks(parts, scheduler, vae, speaker.encode_prompt(""), language)
-
-
-def _for_each_frame(hidden: Any, frames: int) -> Tensor:
-    """Repeat the features of each film's reference for its frames."""
-    repeated: Tensor = hidden.repeat_interleave(frames, 0)
-    return repeated
