@@ -116,7 +116,7 @@ def _print(rows: list[FewStepsRow], title: str) -> None:
     table.add_column(title, ratio=1)
     for head in (
         "steps", "guidance", "PSNR\ndB", "inside\ndB", "SSIM", "to teacher\ndB", "found\n%",
-        "body\n% of height", "s/frame", "faster", "GFLOP/frame",
+        "body\nmean %", "body\nmedian %", "s/frame", "faster", "GFLOP/frame",
     ):  # fmt: skip
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
@@ -129,7 +129,7 @@ def _print(rows: list[FewStepsRow], title: str) -> None:
             f"{row.ssim:.3f}",
             "–" if row is rows[0] else f"{row.psnr_teacher:.2f}",
             "–" if row.found is None else f"{row.found:.0f}",
-            "–" if row.body_error is None else f"{row.body_error:.2f}",
+            *("–" if v is None else f"{v:.2f}" for v in (row.body_error, row.body_median)),
             f"{row.frame_s:.3f}",
             f"{row.faster:.1f}x",
             f"{row.frame_flops / 1e9:,.1f}",
