@@ -28,7 +28,7 @@ def test_it_stops_in_time_goes_on_and_measures(magicpose, tiny_model, tmp_path):
     assert measured.exit_code == 0, measured.output
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [(row["steps"], row["guidance"]) for row in rows] == [
-        (4, 2.0), (2, 1.0), (2, 1.0), (2, 1.0), (1, 1.0),
+        (4, 1.5), (2, 1.0), (2, 1.0), (2, 1.0), (1, 1.0),
     ]  # fmt: skip
     assert rows[0]["psnr_teacher"] == 100.0 and rows[0]["faster"] == 1.0
     assert rows[-1]["frame_flops"] < rows[-2]["frame_flops"] < rows[0]["frame_flops"]
