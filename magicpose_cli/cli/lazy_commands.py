@@ -25,6 +25,7 @@ COMMANDS = {  # in the order of --help, with the first sentence of each module's
     "augment": "Draw each person of a re-identification set again, in poses and from cameras it "
     "lacks.",
     "train": "Train MagicPose in its stages; the same command again goes on where it stopped.",
+    "distill": "Teach a model to make its frames in a few steps without guidance.",
     "evaluate": "Measure generated pictures against the truth, as a table, JSON and a page.",
     "bench": "Measure the speed, memory and arithmetic of making frames; subcommands measure the "
     "rest.",

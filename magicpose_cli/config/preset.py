@@ -130,6 +130,12 @@ class SamplingSettings(Section):
     scheduler: Annotated[NonEmpty | None, Option("--scheduler", SAMPLING, "NAME")] = None
     """ddim, unipc, dpm++2m, euler, heun, deis, pndm or a diffusers class name; by default the
     model's own."""
+    timestep_spacing: Annotated[
+        Literal["leading", "linspace", "trailing"] | None, Option("--timestep-spacing", SAMPLING)
+    ] = None
+    """Where the scheduler's timesteps lie; trailing: the first is the last of the noise schedule.
+
+    By default the model's own. LoRAs for few steps are made for trailing ones."""
     seed: Annotated[int, Option("--seed", SAMPLING, "N")] = Field(42, ge=0, lt=2**63)
     """Seed of the one noise that all frames share."""
     start_from_warp: Annotated[float | None, Option("--start-from-warp", SAMPLING, "SHARE")] = (

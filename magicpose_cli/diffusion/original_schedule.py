@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
+from magicpose_cli.diffusion.schedulers import noiseless_options
 
 if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -46,6 +47,7 @@ def naive_denoise(
     reference, maps, text = (
         tensor.to(device, dtype) for tensor in (reference_latents, pose_maps, prompt_embeds)
     )
+    noiseless = noiseless_options(scheduler)
     done = []
     with ReferenceAttention(unet) as attention:
 
@@ -74,7 +76,7 @@ def naive_denoise(
                 if guidance != 1.0:
                     bare = predict(noisy, t, pose_map, False)
                     prediction = bare + guidance * (prediction - bare)
-                x = scheduler.step(prediction, t, x, return_dict=False)[0]
+                x = scheduler.step(prediction, t, x, return_dict=False, **noiseless)[0]
             done.append(x)
     return torch.cat(done)
 

@@ -25,7 +25,11 @@ from magicpose_cli.diffusion.reference_attention import (
     precompute_kv,
 )
 from magicpose_cli.diffusion.reference_features import reference_features
-from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_last_timesteps
+from magicpose_cli.diffusion.schedulers import (
+    able_to_begin_late,
+    noiseless_options,
+    set_last_timesteps,
+)
 
 if TYPE_CHECKING:
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -187,6 +191,7 @@ class Sampler:
             x = scheduler.add_noise(start, noise, timesteps[:1])
         self._compute_features(timesteps)
         count = skipped + len(timesteps)
+        noiseless = noiseless_options(scheduler)
         one_sample = start is None and len(noise) == 1
         deep: _DeepFeatures | None = None
         maps = pose_maps.to(self._device, self._dtype)
@@ -207,7 +212,7 @@ class Sampler:
                 else:
                     prediction, deep = self._step(noisy, t, hint, guided)
                 prediction = self._guide(prediction.float(), guided)
-                x = scheduler.step(prediction, t, x, return_dict=False)[0]
+                x = scheduler.step(prediction, t, x, return_dict=False, **noiseless)[0]
                 if on_step is not None:
                     x = on_step(i, t, x)
         latents: torch.Tensor = x

@@ -23,10 +23,36 @@ SHORT_NAMES = {
 RANDOM = ("Ancestral", "DDPM", "LCM", "SDE", "TCD")
 
 
+def asked_scheduler(name: str | None, spacing: str | None, current: Any) -> Any:
+    """The scheduler that is asked for by its name and the spacing of its timesteps.
+
+    Args:
+        name: As of `scheduler_by_name`; None keeps the current one.
+        spacing: leading, linspace or trailing, as diffusers calls them; None keeps its own.
+        current: Scheduler of the model.
+
+    Raises:
+        ConfigError: The name is unusable, or that scheduler's timesteps are fixed.
+    """
+    scheduler = current if name is None else scheduler_by_name(name, current)
+    if spacing is None:
+        return scheduler
+    kind = type(scheduler)
+    fixed = kind.__name__.startswith(RANDOM)  # whose timesteps are those that the model learned
+    if fixed or "timestep_spacing" not in inspect.signature(kind.__init__).parameters:
+        raise ConfigError(
+            f"sampling.timestep_spacing: {spacing} cannot be had of {kind.__name__}, whose "
+            "timesteps are fixed; leave it out, or expected another scheduler, such as ddim"
+        )
+    return kind.from_config(scheduler.config, timestep_spacing=spacing)
+
+
 def scheduler_by_name(name: str, current: Any) -> Any:
     """A scheduler with the noise schedule of `current`. Raises ConfigError for an unusable name."""
     import diffusers
 
+    if isinstance(current, diffusers.TCDScheduler):  # which names no others that could follow it
+        current = diffusers.DDIMScheduler.from_config(current.config)
     class_name = SHORT_NAMES.get(name.lower(), name)
     usable = {
         c.__name__: c
@@ -45,6 +71,15 @@ def scheduler_by_name(name: str, current: Any) -> Any:
                 "its base has; expected another, such as ddim or euler"
             )
     return usable[class_name].from_config(current.config)
+
+
+def noiseless_options(scheduler: Any) -> dict[str, float]:
+    """What a scheduler's `step` is given, so that it adds no noise of its own.
+
+    TCD's steps are noisy unless they are told not to be (Zheng et al. 2024, gamma = 0): frames
+    would not depend on their one shared noise alone.
+    """
+    return {"eta": 0.0} if type(scheduler).__name__ == "TCDScheduler" else {}
 
 
 def steps_taken(steps: int, strength: float) -> int:

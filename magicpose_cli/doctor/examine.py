@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from magicpose_cli.config.preset import ModelSettings, Preset, load_preset
+from magicpose_cli.config.preset import ModelSettings, Preset, SamplingSettings, load_preset
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.doctor import machine, places
@@ -130,9 +130,10 @@ def _used(preset: Preset) -> Iterator[Finding]:
         f"{width}x{height}{square}, {steps}, {guidance:g}",
         {"width": width, "height": height, "steps": steps, "guidance": guidance},
     )
-    _check_scheduler(sampling.scheduler, folder, index)
+    _check_scheduler(sampling, folder, index)
     own = f"the model's own, {index['scheduler'][1]}"
-    yield Finding("scheduler", sampling.scheduler or own)
+    spacing = f", {sampling.timestep_spacing}" if sampling.timestep_spacing else ""
+    yield Finding("scheduler", (sampling.scheduler or own) + spacing)
     files = _files(model)
     for kind, path in files:
         yield Finding(kind, str(path))
@@ -249,13 +250,15 @@ def _extras(model: ModelSettings, steady: bool) -> Iterator[Finding]:
         yield Finding("identity", f"{model.identity:g}", {"scale": model.identity})
 
 
-def _check_scheduler(name: str | None, folder: Path, index: dict[str, Any]) -> None:
+def _check_scheduler(sampling: SamplingSettings, folder: Path, index: dict[str, Any]) -> None:
     """Raise ConfigError for a scheduler that cannot be used; usual names need no look."""
-    from magicpose_cli.diffusion.schedulers import SHORT_NAMES, scheduler_by_name
+    from magicpose_cli.diffusion.schedulers import SHORT_NAMES, asked_scheduler
 
-    if name is None or name.lower() in SHORT_NAMES:
+    name, spacing = sampling.scheduler, sampling.timestep_spacing
+    if spacing is None and (name is None or name.lower() in SHORT_NAMES):
         return
     import diffusers
 
     own = getattr(diffusers, index["scheduler"][1])
-    scheduler_by_name(name, own.from_pretrained(folder / "scheduler", local_files_only=True))
+    current = own.from_pretrained(folder / "scheduler", local_files_only=True)
+    asked_scheduler(name, spacing, current)

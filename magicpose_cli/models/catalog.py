@@ -203,7 +203,7 @@ CATALOG: dict[str, Entry] = {
         "OpenRAIL++",
         _on_hub("ByteDance/Hyper-SD", *_unknown("Hyper-SD15-8steps-CFG-lora.safetensors")),
         kind="lora",
-        use="--lora hyper-sd-8 --steps 8",
+        use="--preset hyper",
         about=269e6,
     ),
     "hyper-sd-12": Entry(
@@ -211,7 +211,7 @@ CATALOG: dict[str, Entry] = {
         "OpenRAIL++",
         _on_hub("ByteDance/Hyper-SD", *_unknown("Hyper-SD15-12steps-CFG-lora.safetensors")),
         kind="lora",
-        use="--lora hyper-sd-12 --steps 12",
+        use="--lora hyper-sd-12 --steps 12 --timestep-spacing trailing",
         about=269e6,
     ),
     "animatediff": Entry(

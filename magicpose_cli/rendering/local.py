@@ -59,14 +59,15 @@ class Renderer:
         import torch
 
         from magicpose_cli.diffusion.sampler import Acceleration, Sampler
-        from magicpose_cli.diffusion.schedulers import scheduler_by_name, steps_taken
+        from magicpose_cli.diffusion.schedulers import asked_scheduler, steps_taken
 
         pipeline.maybe_free_model_hooks()  # a former reference's networks leave the device
         self.pipeline = pipeline
         height, width = reference.shape[:2]
         sampling = preset.sampling
-        if sampling.scheduler is not None:
-            pipeline.scheduler = scheduler_by_name(sampling.scheduler, pipeline.scheduler)
+        pipeline.scheduler = asked_scheduler(
+            sampling.scheduler, sampling.timestep_spacing, pipeline.scheduler
+        )
         resolved = resolve_settings(preset, ModelDefaults.of(pipeline.config))
         self.steps, self.guidance = resolved.steps, resolved.guidance
         self._steady = pipeline.motion is not None

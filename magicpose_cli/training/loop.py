@@ -82,8 +82,10 @@ class TrainingLoop:
         """Step until the stage is done or the run's time is up; then leave a checkpoint."""
         run, state, stage = self._run, self.state, self.stage
         accelerator = run.accelerator
+        average = self.trainable.average
         task, optimizer = accelerator.prepare(
-            task_of(self.networks, stage), self.trainable.optimizer
+            task_of(self.networks, stage, run.recipe.distillation, average),
+            self.trainable.optimizer,
         )
         if _records(run):
             self._graphs = CudaGraphs(

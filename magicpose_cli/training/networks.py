@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from diffusers import (
     AutoencoderKL,
-    ControlNetModel,
     DDIMScheduler,
     MotionAdapter,
     UNet2DConditionModel,
@@ -26,14 +26,37 @@ from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
+from magicpose_cli.training.distillation import prepare_distillation
+from magicpose_cli.training.level_removal import many_step_scheduler, without_finest_level
+from magicpose_cli.training.lora_layers import LoraLayers
+from magicpose_cli.training.network_parts import (
+    network_shape,
+    pose_network_weights,
+    small_scheduler,
+    with_copies,
+)
 from magicpose_cli.training.pretrained_pose import start_from_controlnet
 from magicpose_cli.training.progressive_growing import InputConvs, add_level
 from magicpose_cli.training.recipe import (
     NETWORK_NAMES,
-    NetworkSettings,
     Recipe,
     RecipeModelSettings,
 )
+
+
+@dataclass
+class Conditions:
+    """What the denoiser is told beside noisy latents and timestep; by default nothing.
+
+    Attributes:
+        features: Of the references, see `ReferenceAttention`.
+        attending: How many leading samples attend to the features.
+        residuals: Of the pose network, by the names of the denoiser's arguments.
+    """
+
+    features: ReferenceFeatures | None = None
+    attending: int | None = None
+    residuals: dict[str, Any] = field(default_factory=dict)
 
 
 class Networks(nn.Module):
@@ -48,6 +71,8 @@ class Networks(nn.Module):
         text: Embedding (1, tokens, width) of the empty prompt.
         motion_adapter: Layers that attend along time; None in a model without.
         motion: The same at work in the denoiser.
+        lora: Layers beside the denoiser's, where these are to stay as they are.
+        teacher_weights: The denoiser's own before it learns to do without guidance and steps.
         sqrt_alphas_cumprod: How much of the clean latents is in noisy ones, by timestep.
         sqrt_one_minus_alphas_cumprod: How much noise is in them, by timestep.
     """
@@ -90,6 +115,8 @@ class Networks(nn.Module):
         self.register_buffer("sqrt_one_minus_alphas_cumprod", noise_share, persistent=False)
         self.motion_adapter = None
         self.motion: MotionModule | None = None
+        self.lora: LoraLayers | None = None
+        self.teacher_weights: nn.ParameterList | None = None
         self._reader = ReferenceAttention(self.unet).__enter__()
         self._writer = ReferenceAttention(self.appearance_unet).__enter__()
 
@@ -117,19 +144,32 @@ class Networks(nn.Module):
             frames: How many samples in a row are a film, whose frames the motion adapter sees
                 together; 0 is none.
         """
+        return self.denoise(
+            noisy, t, self.conditions(noisy, t, reference, maps, frames), frames=frames
+        )
+
+    def conditions(
+        self,
+        noisy: Tensor,
+        t: Tensor,
+        reference: Tensor | None,
+        maps: Tensor | None,
+        frames: int = 0,
+    ) -> Conditions:
+        """Let the appearance network read references and the pose network maps, see `forward`."""
         batch = len(noisy)
-        residuals: dict[str, Any] = {}
-        self._reader.features = None
+        found = Conditions()
         if reference is not None and len(reference):
-            bank: ReferenceFeatures = {}
-            self._writer.recorded = bank
+            recorded: dict[str, Any] = {}
+            self._writer.recorded = recorded
             some = len(reference)
             each = max(1, frames)
             times = t[: some * each : each]
             self.appearance_unet(reference, times, self.text.expand(some, -1, -1))
             if frames:
-                bank = {name: _for_each_frame(hidden, frames) for name, hidden in bank.items()}
-            self._reader.features, self._reader.attending = dict(bank), some * each
+                for name, hidden in recorded.items():  # each film's reference for its frames
+                    recorded[name] = hidden.repeat_interleave(frames, 0)
+            found.features, found.attending = dict(recorded), some * each
         if maps is not None and len(maps):
             some = len(maps)
             down, mid = self.pose_controlnet(
@@ -140,11 +180,22 @@ class Networks(nn.Module):
                 return_dict=False,
             )
             bare = (0, 0) * 3 + (0, batch - some)  # no residuals for the rest
-            residuals["down_block_additional_residuals"] = [F.pad(r, bare) for r in down]
-            residuals["mid_block_additional_residual"] = F.pad(mid, bare)
+            found.residuals = {
+                "down_block_additional_residuals": [F.pad(r, bare) for r in down],
+                "mid_block_additional_residual": F.pad(mid, bare),
+            }
+        return found
+
+    def denoise(
+        self, noisy: Tensor, t: Tensor, conditions: Conditions | None = None, *, frames: int = 0
+    ) -> Tensor:
+        """Let the denoiser predict under conditions, or as the guidance's unconditional pass."""
+        under = conditions or Conditions()
+        self._reader.features, self._reader.attending = under.features, under.attending
         if self.motion is not None:  # what is run again for the gradients has to see it, too
             self.motion.frames = frames
-        predicted: Tensor = self.unet(noisy, t, self.text.expand(batch, -1, -1), **residuals).sample
+        text = self.text.expand(len(noisy), -1, -1)
+        predicted: Tensor = self.unet(noisy, t, text, **under.residuals).sample
         return predicted
 
     def forget(self) -> None:
@@ -194,14 +245,20 @@ class Networks(nn.Module):
         """A part by the name that recipes use."""
         return self.get_submodule(name)
 
+    def plain_state(self, name: str) -> dict[str, Tensor]:
+        """A part's weights by its own names, with what a LoRA adds to them."""
+        state: dict[str, Tensor] = self.part(name).state_dict()
+        return self.lora.fused(state) if name == "unet" and self.lora is not None else state
+
     def start_from_denoiser(self, name: str) -> None:
         """Make a part a copy of the denoiser (or of its encoder), as the paper starts it."""
-        if name == "motion_adapter":  # which begins with no effect, see `build_networks`
+        if name in ("motion_adapter", "lora"):  # which begin with no effect, see `build_networks`
             return
         if name == "appearance_unet":
             self.appearance_unet.load_state_dict(self.unet.state_dict())
         elif name == "pose_controlnet":
-            self.pose_controlnet.load_state_dict(_pose_network_of(self.unet, self.pose_controlnet))
+            weights = pose_network_weights(self.unet, self.pose_controlnet)
+            self.pose_controlnet.load_state_dict(weights)
 
     def pipeline(self) -> MagicPosePipeline:
         """Make a pipeline of the same parts, for sample sheets; its settings are the defaults.
@@ -224,14 +281,18 @@ def build_networks(recipe: Recipe) -> Networks:
         networks = _load_networks(model.start)
     elif model.grow_from:
         networks = _grow_networks(model)
+    elif model.shrink_from:
+        networks = _shrink_networks(model)
     else:
         vae = new_autoencoder(model.autoencoder.width, model.autoencoder.blocks)
-        unet = UNet2DConditionModel(**_shape(model))
+        unet = UNet2DConditionModel(**network_shape(model))
         text = torch.zeros(1, 1, model.network.text_width)
-        networks = Networks(_with_copies(unet, model.network), small_scheduler(), vae, text)
+        networks = Networks(with_copies(unet, model.network), small_scheduler(), vae, text)
     if model.pose_start:
         start_from_controlnet(networks.pose_controlnet, model.pose_start)
         networks.pretrained = (*networks.pretrained, "pose_controlnet")
+    if recipe.distills:
+        prepare_distillation(networks, recipe)
     if recipe.gradient_checkpointing:
         for name in NETWORK_NAMES:
             networks.part(name).enable_gradient_checkpointing()
@@ -249,51 +310,6 @@ def compile_blocks(networks: Networks) -> None:
             module.compile()
 
 
-def small_scheduler() -> DDIMScheduler:
-    """DDIM for a small model: v, few steps, the first of them from pure noise."""
-    return DDIMScheduler(
-        beta_schedule="scaled_linear",
-        beta_start=0.00085,
-        beta_end=0.012,
-        timestep_spacing="trailing",
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        set_alpha_to_one=True,
-        clip_sample=False,
-    )
-
-
-def _shape(model: RecipeModelSettings) -> dict[str, Any]:
-    network = model.network
-    down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in network.attention]
-    up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(network.attention)]
-    return {
-        "sample_size": model.size // 8,
-        "block_out_channels": network.widths,
-        "layers_per_block": network.resnets,
-        "down_block_types": tuple(down),
-        "up_block_types": tuple(up),
-        "cross_attention_dim": network.text_width,
-        "attention_head_dim": network.heads,  # diffusers' name for the number of heads
-        "norm_num_groups": network.norm_groups,
-    }
-
-
-def _with_copies(unet: UNet2DConditionModel, network: NetworkSettings | None) -> dict[str, Any]:
-    appearance = UNet2DConditionModel.from_config(unet.config)
-    appearance.load_state_dict(unet.state_dict())
-    hint = network.hint_widths if network else (16, 32, 96, 256)
-    pose = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=hint)
-    return {"unet": unet, "appearance_unet": appearance, "pose_controlnet": pose}
-
-
-def _pose_network_of(unet: UNet2DConditionModel, pose: ControlNetModel) -> dict[str, Tensor]:
-    hint = pose.config.conditioning_embedding_out_channels
-    fresh = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=hint)
-    weights: dict[str, Tensor] = fresh.state_dict()
-    return weights
-
-
 def _load_networks(start: str) -> Networks:
     """A MagicPose folder as it is, or Stable Diffusion with copies of its denoiser."""
     folder = found_folder(start)
@@ -309,18 +325,32 @@ def _load_networks(start: str) -> Networks:
 
 def _grow_networks(model: RecipeModelSettings) -> Networks:
     """A MagicPose model of half the size, and a finer level on top."""
-    folder = found_folder(model.grow_from)
-    if not (folder / "appearance_unet").is_dir():
-        raise ModelError(
-            f"model.grow_from {model.grow_from!r}: no MagicPose model in {folder}; expected one of "
-            "half the size, train it first"
-        )
+    folder = _magicpose_folder("grow_from", model.grow_from, "half the size, train it first")
     half = _networks_of_magicpose(folder)
-    parts = _with_copies(UNet2DConditionModel(**_shape(model)), model.network)
+    parts = with_copies(UNet2DConditionModel(**network_shape(model)), model.network)
     add_level(parts, half)
     networks = Networks(parts, half.scheduler, half.vae, half.text, half.language)
     networks.pretrained, networks.input_convs = NETWORK_NAMES, InputConvs(half)
     return networks
+
+
+def _shrink_networks(model: RecipeModelSettings) -> Networks:
+    """A MagicPose model of twice the size without its finest level, for many steps."""
+    folder = _magicpose_folder("shrink_from", model.shrink_from, "twice the size, such as mini")
+    whole = _networks_of_magicpose(folder)
+    parts, scheduler = without_finest_level(whole), many_step_scheduler(whole.scheduler)
+    networks = Networks(parts, scheduler, whole.vae, whole.text, whole.language)
+    networks.pretrained = NETWORK_NAMES
+    return networks
+
+
+def _magicpose_folder(key: str, name: str, expected: str) -> Path:
+    folder = found_folder(name)
+    if not (folder / "appearance_unet").is_dir():
+        raise ModelError(
+            f"model.{key} {name!r}: no MagicPose model in {folder}; expected one of {expected}"
+        )
+    return folder
 
 
 def _networks_of_magicpose(folder: Path) -> Networks:
@@ -358,7 +388,7 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
             f"model.start {folder}: no Stable Diffusion 1.5 diffusers folder ({reason}); expected "
             "unet, vae, text_encoder and tokenizer in it"
         ) from error
-    parts = _with_copies(unet, None)
+    parts = with_copies(unet, None)
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
         timestep_spacing="leading", steps_offset=1, set_alpha_to_one=False, clip_sample=False,
@@ -366,9 +396,3 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
     # encode_prompt of the pipeline knows how CLIP spells an empty prompt
     speaker = MagicPosePipeline(**parts, scheduler=scheduler, **language)
     return Networks(parts, scheduler, vae, speaker.encode_prompt(""), language)
-
-
-def _for_each_frame(hidden: Any, frames: int) -> Tensor:
-    """Repeat the features of each film's reference for its frames."""
-    repeated: Tensor = hidden.repeat_interleave(frames, 0)
-    return repeated

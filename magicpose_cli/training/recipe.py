@@ -22,10 +22,15 @@ from magicpose_cli.config.sections import (
 from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS
 
 NETWORK_NAMES = ("unet", "appearance_unet", "pose_controlnet")
-TrainedPart = Literal["unet", "appearance_unet", "pose_controlnet", "vae.decoder", "motion_adapter"]
-StageKind = Literal[
-    "autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end", "motion"
+TrainedPart = Literal[
+    "unet", "appearance_unet", "pose_controlnet", "vae.decoder", "motion_adapter", "lora"
 ]
+StageKind = Literal[
+    "autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end", "motion",
+    "guidance", "consistency",
+]  # fmt: skip
+DISTILLING = ("guidance", "consistency")
+"""Kinds of stages whose teacher is the model that they start from."""
 
 DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "autoencoder": ("vae.decoder",),
@@ -36,6 +41,8 @@ DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "joint": ("unet", "appearance_unet", "pose_controlnet"),
     "end-to-end": ("unet", "appearance_unet", "pose_controlnet", "vae.decoder"),
     "motion": ("motion_adapter",),
+    "guidance": ("lora",),
+    "consistency": ("lora",),
 }
 """Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
 
@@ -90,6 +97,9 @@ class RecipeModelSettings(Section):
     """A MagicPose model or a Stable Diffusion 1.5 diffusers folder; empty draws new weights."""
     grow_from: str = ""
     """A MagicPose model of half the size: its levels are kept, a finer one is put on top."""
+    shrink_from: str = ""
+    """A MagicPose model of twice the size: its finest level is left out, and it learns to take
+    many steps, in Stable Diffusion's noise."""
     pose_start: str = ""
     """A ControlNet that the pose network begins as, instead of as a copy of the denoiser."""
     size: int = Field(512, ge=32, multiple_of=8)
@@ -178,6 +188,28 @@ class StageSettings(Section):
         return self.train or DEFAULT_TRAINED_PARTS[self.kind]
 
 
+class DistillationSettings(Section):
+    """What stages of the kinds guidance and consistency teach the denoiser to do without."""
+
+    steps: int = Field(4, ge=1, le=50)
+    """Denoising steps of the model that comes out."""
+    teacher_steps: int = Field(50, ge=1, le=1000)
+    """Steps of DDIM that these stand for."""
+    guidance: float = Field(7.0, ge=1)
+    """Scale of the teacher's image guidance; what comes out needs none."""
+    rank: int = Field(64, ge=1)
+    """Of the LoRA, where a stage trains one."""
+
+    @model_validator(mode="after")
+    def _check(self) -> DistillationSettings:
+        if self.steps > self.teacher_steps:
+            raise ValueError(
+                f"expected no more steps than the teacher's, {self.steps} are more than "
+                f"{self.teacher_steps}"
+            )
+        return self
+
+
 class Recipe(Tables):
     """All settings of a training run."""
 
@@ -200,6 +232,7 @@ class Recipe(Tables):
     model: RecipeModelSettings = RecipeModelSettings()
     data: DataSettings = DataSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
+    distillation: DistillationSettings = DistillationSettings()
     order: tuple[str, ...] = ()
     """Names of the stages, in order; all of them in the file's order by default."""
     stages: dict[str, StageSettings]
@@ -219,6 +252,8 @@ class Recipe(Tables):
                         f"stage {name} takes {stage.frames} frames in a row: expected data.frames "
                         f"of at least that, it is {self.data.frames}"
                     )
+            if stage.kind in DISTILLING and not self.model.start:
+                raise ValueError(f"stage {name} distills a model: expected model.start to name it")
         for names in (self.order, *(variant.order for variant in self.variants.values())):
             for name in names:
                 if name not in self.stages:
@@ -239,6 +274,11 @@ class Recipe(Tables):
         """Tell whether one of these stages trains a motion module."""
         return any(self.stages[name].kind == "motion" for name in stages)
 
+    @property
+    def distills(self) -> bool:
+        """Whether a stage teaches the denoiser to do what the start does in more passes."""
+        return any(stage.kind in DISTILLING for stage in self.stages.values())
+
     def fingerprint(self) -> str:
         """Hash the settings that decide on the numbers of a run."""
         free: dict[str, Any] = dict.fromkeys(("description", "checkpoint_minutes", "keep"), True)
@@ -249,6 +289,10 @@ class Recipe(Tables):
             for name, stage in self.stages.items()
             if stage.kind != "motion"
         }
+        if not self.distills:
+            free["distillation"] = True
+        if not self.model.shrink_from:
+            free["model"] = {"shrink_from"}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 

@@ -107,7 +107,7 @@ def train(
 def _all_stages(run: TrainingRun, order: tuple[str, ...]) -> Networks | None:
     """One model through its stages; None where the time ran out."""
     networks, model = build_networks(run.recipe), run.recipe.model
-    fresh = not (model.start or model.grow_from)
+    fresh = not (model.start or model.grow_from or model.shrink_from)
     begun = any(checkpoints(_stage_folder(run, order[:i])) for i in range(1, len(order) + 1))
     if fresh and not begun:
         fit_autoencoder(networks.vae, run.source.examples(200))

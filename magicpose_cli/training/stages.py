@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from magicpose_cli.training.autoencoder import DecoderTraining
+from magicpose_cli.training.distillation import ConsistencyDistillation, GuidanceDistillation
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.motion_training import MotionTraining
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.pair_source import PairBatch, PairSource, moved
 from magicpose_cli.training.progressive_growing import ProgressiveGrowing
-from magicpose_cli.training.recipe import StageSettings
+from magicpose_cli.training.recipe import DistillationSettings, StageSettings
 
 DECODER_CROP_PX = 64
 """Side of what the decoder is trained on: its sight is short, and crops are cheap."""
@@ -52,8 +54,26 @@ class Denoising(nn.Module):
         return F.mse_loss(predicted.float(), wanted)
 
 
-def task_of(networks: Networks, stage: StageSettings) -> nn.Module:
-    """The module whose loss the stage lowers."""
+def task_of(
+    networks: Networks,
+    stage: StageSettings,
+    distillation: DistillationSettings | None = None,
+    average: EMAModel | None = None,
+) -> nn.Module:
+    """The module whose loss the stage lowers.
+
+    Args:
+        networks: That are trained.
+        stage: Tells which module.
+        distillation: For a stage that distills: how.
+        average: Of the weights that learn, which a stage of kind consistency learns from.
+    """
+    if stage.kind == "guidance":
+        return GuidanceDistillation(networks, stage, distillation or DistillationSettings())
+    if stage.kind == "consistency":
+        assert average is not None
+        settings = distillation or DistillationSettings()
+        return ConsistencyDistillation(networks, stage, settings, average)
     if stage.kind == "autoencoder":
         return DecoderTraining(networks.vae)
     if stage.kind == "growth":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from magicpose_cli.diffusion.checkpoint.loading import quiet
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.training.networks import Networks
@@ -24,10 +26,12 @@ def write_model(
     model = recipe.model
     with quiet():
         halved = {
-            name: _halved(networks.part(name), model.name) for name in (*NETWORK_NAMES, "vae")
+            name: _halved(networks.part(name), model.name, networks.plain_state(name))
+            for name in (*NETWORK_NAMES, "vae")
         }
         if "motion_adapter" in networks.pretrained or recipe.learns_motion(stages):
-            halved["motion_adapter"] = _halved(networks.motion_adapter, model.name)
+            adapter = networks.plain_state("motion_adapter")
+            halved["motion_adapter"] = _halved(networks.motion_adapter, model.name, adapter)
     pipeline = MagicPosePipeline(
         **halved,
         **networks.language,
@@ -40,6 +44,8 @@ def write_model(
         warp=model.warp,
     )
     pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
+    if networks.lora is not None:
+        networks.lora.write(folder)
     card = MODEL_CARD.format(
         name=model.name,
         stages=", ".join(stages),
@@ -49,8 +55,8 @@ def write_model(
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _halved(part: Any, name: str) -> Any:
+def _halved(part: Any, name: str, weights: dict[str, Tensor]) -> Any:
     copy = type(part).from_config(part.config).half()
-    copy.load_state_dict(part.state_dict())
+    copy.load_state_dict(weights)
     copy.register_to_config(_name_or_path=name)  # where it was read from is nobody's business
     return copy

@@ -13,7 +13,6 @@ import numpy as np
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask
 from magicpose_cli.warping.boxes import bounding_box
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.parts import (
     ARM_PARTS_BY_SIDE,
@@ -94,9 +93,8 @@ def split_layers(
             continue
         share = grid.widened(arm_shares[side])
         edge: Floats = np.clip((share - 0.5) / SEAM_WIDTH, 0, 1)
-        lap = np.clip(
-            (share - 0.5 + SEAM_WIDTH) / SEAM_WIDTH, 0, 1
-        )  # the arm goes on under the seam
+        # The arm goes on under the seam.
+        lap = np.clip((share - 0.5 + SEAM_WIDTH) / SEAM_WIDTH, 0, 1)
         # What the picture's edge cuts off is not mirrored: a hand would end in another one.
         arms.append(Layer(side, alpha * lap * grid.inside(), colors, rank))
         taken = np.maximum(taken, edge)
@@ -107,16 +105,13 @@ def split_layers(
     body = alpha * (1 - taken)
     behind = _continued(body > 0.5, _trunk(reference, height, grid, 1.0), height)
     hidden = (taken > HIDDEN_SHARE) & (behind | _trunk(reference, height, grid, SURE_SHARE))
-    box = bounding_box(hidden, margin_px=round(FABRIC_REACH * height))
-    if box is not None:
+    if (box := bounding_box(hidden, margin_px=round(FABRIC_REACH * height))) is not None:
         shown = ((body > VISIBLE_SHARE) & (taken < HIDDEN_SHARE)).astype(np.float32)
-        filled = colors.copy()
-        if smooth:
-            filled[box] = push_pull(colors[box], shown[box])
-        else:
-            filled[box] = fill_hole(colors[box], shown[box], min(grid.width, grid.height))
+        side_px = min(grid.width, grid.height)
+        filled = fill_hole(colors[box], shown[box], side_px, smooth=smooth)
         soft = np.maximum(cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.5), hidden)
-        colors = colors + soft[..., None] * (filled - colors)
+        colors = colors.copy()
+        colors[box] += soft[box][..., None] * (filled - colors[box])
         body = np.maximum(body, hidden * alpha)
     return [Layer(BODY_LAYER, body, colors, rank), *arms]
 

@@ -39,18 +39,21 @@ _SAMPLES = 3000  # patches whose principal components are found
 _CARRIED_STRIDE_PX = 3  # between the patches whose mean is taken where none was searched
 
 
-def fill_hole(colors: Floats, known: Floats, side: int) -> Floats:
+def fill_hole(colors: Floats, known: Floats, side: int, *, smooth: bool = False) -> Floats:
     """Fill what is not known: smoothly where all around is smooth, else by patches.
 
     Args:
         colors: (H, W, 3) float32 RGB in 0..255, a picture or a part of one.
         known: (H, W) float32, 1 where the colors are known, else 0.
         side: The picture's short side in pixels.
+        smooth: Fill it smoothly anyway, which takes a tenth of the time.
 
     Returns:
         (H, W, 3) float32; the known colors stay.
     """
     filled = push_pull(colors, known)
+    if smooth:
+        return filled
     plain, detailed = PLAIN_DETAIL
     share = np.clip((_detail(colors, known, side) - plain) / (detailed - plain), 0, 1)
     share *= 1 - known

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Picture
-from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.patch_fill import fill_hole
 
 MIN_HOLE_ALPHA = 0.03  # where the matte has more, a color is not the background's own
@@ -36,7 +35,7 @@ def make_plate(picture: Picture, alpha: Floats, *, smooth: bool = False) -> tupl
     small = stats[:, cv2.CC_STAT_AREA] < MIN_ISLAND_AREA_PX * unit**2
     hole |= small[islands]
     colors, known = picture.astype(np.float32), 1 - hole.astype(np.float32)
-    filled = push_pull(colors, known) if smooth else fill_hole(colors, known, min(alpha.shape))
+    filled = fill_hole(colors, known, min(alpha.shape), smooth=smooth)
     depth = cv2.distanceTransform(hole, cv2.DIST_L2, 3) / max(1.0, HOLE_FADE_PX * unit)
     inside = np.clip(depth, 0, 1)[..., None]
     return picture + inside * (filled - picture), hole

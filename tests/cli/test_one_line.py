@@ -14,6 +14,7 @@ from magicpose_cli.cli.app import app
 from magicpose_cli.pose.files.openpose_json import write_poses
 from tests.body.skeletons import MIXAMO, bvh_text, walk
 from tests.cli.test_train import RECIPE
+from tests.training.test_distillation import TOY
 
 LONG, RAW = "n" * 300, os.fsdecode(b"na\xffme")
 NUMBERS = ("inf", "nan", "-1", "1e308", "9" * 20, "", "0", "~x", RAW)
@@ -23,8 +24,8 @@ PLACES = ("", "~nobody/x", LONG, RAW, "folder", "file", "file/x", "loop", "/dev/
 ALL_VALUES = "MAGICPOSE_ODD_VALUES"  # in the environment: how many of an option; 99: all there are
 MOST = int(os.environ.get(ALL_VALUES, "1"))
 AT_WORK = (  # there is no dry run of them
-    "train", "bench memory", "bench turn", "bench augment", "bench workers", "demo", "dataset",
-    "bench",
+    "train", "distill", "bench memory", "bench turn", "bench augment", "bench workers", "demo",
+    "dataset", "bench",
 )  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def call(media, people, tiny_model, tmp_path, monkeypatch):
         Path(name).write_text("" if name == "empty" else "text")
     write_poses(tmp_path / "dance.json", people.poses()[:2], 8.0)
     Path("recipe.toml").write_text(RECIPE.replace("minutes = 60.0", "steps = 1"))
+    Path("few.toml").write_text(TOY.replace("steps = 3", "steps = 1"))
     Path("walk.bvh").write_text(bvh_text(walk(3), MIXAMO))
 
     def run(*arguments):
@@ -100,6 +102,8 @@ def base_of(media, tiny_model):
         "presets": (),
         "dataset": ("--out", "data", "--synthetic", 1, "--size", 64, "--workers", 1, "--overwrite"),
         "train": ("recipe.toml", "--overwrite", *drawn),
+        "distill": (tiny_model, "--out", "few", "--steps", 2, "--recipe", "few.toml",
+                    "--overwrite", *drawn),
         "evaluate": (film, film, "--detector", "none", "--every", 8),
         "bench": ("--random-weights", "tiny", "--frames", 1, "--repeat", 1, "--steps", 1, *drawn),
         "bench shortcuts": ("--drawn", 1, "--frames", 1, "--repeat", 1, "--steps", 1, "--detector",

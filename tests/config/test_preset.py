@@ -13,6 +13,14 @@ def test_shipped_presets_are_valid_and_described():
     assert released.size_for(1) == (512, 512)
 
 
+def test_hyper_sd_gets_trailing_timesteps_and_keeps_its_guidance():
+    preset = load_preset("hyper")
+    assert list(preset.model.lora) == ["hyper-sd-8"]
+    sampling = preset.sampling
+    assert (preset.steps_for(50), sampling.guidance) == (8, 7.0)
+    assert sampling.timestep_spacing == "trailing"
+
+
 def test_every_mistake_is_named_with_its_path(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
@@ -40,7 +48,7 @@ def test_what_is_no_toml_is_refused(tmp_path, text):
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(ConfigError, match="fast, lowvram, magicpose, mini"):
+    with pytest.raises(ConfigError, match="fast, hyper, lowvram, magicpose, mini"):
         load_preset("quick")
 
 

@@ -8,12 +8,15 @@ from magicpose_cli.training.recipe import load_recipe
 
 SHIPPED = (
     "ablation",
+    "distill",
+    "distill-small",
     "magicpose",
     "magicpose-motion",
     "mini",
     "mini-cpu",
     "mini-half",
     "mini-motion",
+    "mini-steps",
     "toy",
 )
 
