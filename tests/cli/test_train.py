@@ -81,7 +81,7 @@ def test_an_empty_folder_of_data_is_said_in_one_line(magicpose, tmp_path):
 
 
 def test_help_names_the_recipes(magicpose):
-    text = magicpose("train", "--help").output + magicpose("distill", "--help").output
+    text = magicpose("train", "--help").output  # those of `distill` are told in its docs
     for path in (presets_folder() / "training").glob("*.toml"):
-        if path.stem != "dataset":
+        if path.stem != "dataset" and not path.stem.startswith("distill"):
             assert path.stem in text
