@@ -16,8 +16,8 @@ def command(
         str,
         typer.Argument(
             metavar="RECIPE",
-            help="mini, mini-half, mini-cpu, mini-motion, magicpose, magicpose-motion, ablation, "
-            "toy, or a TOML file.",
+            help="mini, mini-half, mini-cpu, mini-motion, mini-steps, magicpose, magicpose-motion, "
+            "ablation, toy, or a TOML file.",
         ),
     ],
     run: Annotated[
