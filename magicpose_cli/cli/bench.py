@@ -10,7 +10,7 @@ import typer
 
 from magicpose_cli.cli.bench_machines import AsJson, gpu_command, workers_command
 from magicpose_cli.cli.bench_tables import print_json
-from magicpose_cli.cli.options import Quiet, Typed, setting_options
+from magicpose_cli.cli.options import Quiet, Typed, setting_options, whole_numbers
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
 
@@ -139,12 +139,10 @@ def memory_command(
     from magicpose_cli.cli.bench_tables import print_lengths
     from magicpose_cli.cli.progress_bars import shown
 
-    parts = [part.strip() for part in frames.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= 10_000_000 for part in parts):
-        raise typer.BadParameter(f"--frames {frames!r}: expected numbers such as 10,100,1000")
+    lengths = whole_numbers("--frames", frames, 10_000_000, "10,100,1000")
     _check_plot(plot)
     with shown(quiet) as on_progress:
-        results = measure_lengths([int(part) for part in parts], on_progress=on_progress)
+        results = measure_lengths(lengths, on_progress=on_progress)
     if plot is not None:
         plot_lengths(results, plot)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from magicpose_cli.cli.options import Quiet, Typed, setting_options
+from magicpose_cli.cli.options import Quiet, Typed, setting_options, whole_numbers
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
 
@@ -137,9 +137,7 @@ def workers_command(
     from magicpose_cli.cli.worker_tables import print_workers
     from magicpose_cli.run.preflight import resolve_preset
 
-    parts = [part.strip() for part in workers.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
-        raise typer.BadParameter(f"--workers {workers!r}: expected numbers such as 1,2,4,8")
+    numbers = sorted(set(whole_numbers("--workers", workers, 4096, "1,2,4,8")))
     if ray:
         check_ray()
     preset = resolve_preset(None).with_options(**typed)
@@ -157,7 +155,6 @@ def workers_command(
         slow_share=slow_share, slow_factor=slow_factor, lost_per_hour=lost_per_hour,
         link_bytes_per_s=None if network_gbit is None else network_gbit * 1e9 / 8,
     )  # fmt: skip
-    numbers = sorted(set(map(int, parts)))
     measured = measure_scaling(costs, numbers, batch_size, frames, seeds, seen)
     if as_json:
         print_json(measured)

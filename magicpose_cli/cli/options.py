@@ -32,6 +32,14 @@ def option(
     )
 
 
+def whole_numbers(name: str, text: str, most: int, example: str) -> list[int]:
+    """Read an option that takes whole numbers from 1 to `most` with commas between them."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= most for part in parts):
+        raise typer.BadParameter(f"{name} {text!r}: expected numbers such as {example}")
+    return [int(part) for part in parts]
+
+
 def setting_options(
     *names: str, without: Iterable[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:

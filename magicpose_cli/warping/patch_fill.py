@@ -9,6 +9,7 @@ random place near the match so far, is tried for all patches at once.
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 
 import cv2
@@ -172,13 +173,13 @@ class _Level:
         self._number[self.targets] = np.arange(len(self.targets))
         self._is_source = np.zeros(len(self._colors), bool)
         self._is_source[self.sources] = True
-        self._kernels = self._components() if len(self.sources) else None
 
     def _places(self, mask: Mask) -> Integers:
         rows, columns = np.nonzero(mask)
         return np.asarray((rows + PATCH_RADIUS) * self._stride + columns + PATCH_RADIUS)
 
-    def _components(self) -> Floats:
+    @cached_property
+    def _kernels(self) -> Floats:
         """(COMPONENTS, 7, 7, 3) principal components of the patches that are known."""
         every = max(1, len(self.sources) // _SAMPLES)
         known = self.sources[::every, None, None] + self._offsets()
@@ -234,7 +235,6 @@ class _Level:
         Returns:
             The matches and their squared distances, (n,) float32.
         """
-        assert self._kernels is not None
         described = np.zeros((len(self._colors), len(self._kernels)), np.float32)
         inner = described.reshape(-1, self._stride, len(self._kernels))
         inner = inner[PATCH_RADIUS:-PATCH_RADIUS, PATCH_RADIUS:-PATCH_RADIUS]
