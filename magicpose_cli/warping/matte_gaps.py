@@ -19,7 +19,9 @@ _HEAD_JOINTS = [BODY_JOINTS.index(name) for name in HEAD_NAMES]
 
 LIKE_BACKGROUND = 14.0  # levels of 255 apart, the most of the three channels
 UNLIKE_PERSON = 30.0  # levels of 255
-SURE_WIDTHS = 0.4  # of the widths that limbs may have with clothes on
+SURE_WIDTHS = 0.3  # of the widths that limbs may have with clothes on
+BONE_WIDTHS = 0.1  # likewise, of what lies along the bones alone
+RARE = 0.05  # share of it that may look like the background where somebody's colors are their own
 HAIR_REACH = 0.16  # body heights around the head's middle, in which hair is not told from a wall
 MIN_GAP = 2e-4  # body heights squared: a smaller piece is a highlight or a shadow
 GAP_EROSION_PX = 5  # side of the square by which a gap is eroded: its edge is found by matting
@@ -40,18 +42,16 @@ def find_gaps(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
     known = trimap == 0
     if not height or not known.any():
         return np.zeros(trimap.shape, bool)
-    core = _core(pose, height) & (trimap > 0)
+    colors = picture.astype(np.float32)
+    like_background = (
+        np.abs(colors - push_pull(colors, known.astype(np.float32))).max(2) < LIKE_BACKGROUND
+    )
+    core = _core(pose, height, trimap, like_background) & (trimap > 0)
     if not core.any():
         return np.zeros(trimap.shape, bool)
-    colors = picture.astype(np.float32)
-    behind = push_pull(colors, known.astype(np.float32))
     front = push_pull(colors, core.astype(np.float32))
-    found = (
-        ~known
-        & ~core
-        & (np.abs(colors - behind).max(2) < LIKE_BACKGROUND)
-        & (np.abs(colors - front).max(2) > UNLIKE_PERSON)
-    )
+    unlike_person = np.abs(colors - front).max(2) > UNLIKE_PERSON
+    found = ~known & ~core & like_background & unlike_person
     opened = cv2.erode(found.astype(np.uint8), np.ones((GAP_EROSION_PX, GAP_EROSION_PX), np.uint8))
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(opened)
     large = stats[:, cv2.CC_STAT_AREA] > MIN_GAP * height**2
@@ -59,9 +59,16 @@ def find_gaps(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
     return np.asarray(large[pieces])
 
 
-def _core(pose: Pose, height: float) -> Mask:
-    """Tell what surely is the person, (H, W): trunk, bones, hands, and the head with its hair."""
+def _core(pose: Pose, height: float, trimap: Floats, like_background: Mask) -> Mask:
+    """Tell what surely is the person, (H, W): trunk, bones, hands, and the head with its hair.
+
+    Of somebody who has nothing of the background's colors less is sure, as colors tell the rest:
+    an arm may be thin, and a waist narrow.
+    """
+    bones = (person_region(pose, BONE_WIDTHS, skirt=False) > 0) & (trimap == 1)
     core = person_region(pose, SURE_WIDTHS, skirt=False)
+    if bones.any() and like_background[bones].mean() < RARE:
+        core[like_background] = 0
     head = pose.body[_HEAD_JOINTS]
     head = head[np.isfinite(head).all(1)]
     if len(head):

@@ -16,10 +16,9 @@ import numpy as np
 from magicpose_cli.arrays import Floats
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.boxes import PixelBox
+from magicpose_cli.warping.hand_outline import FINGER_CHAINS, PALM_IN_HEIGHTS
 from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame
 
-# Points of a finger from its root to its tip, thumb first; each chain begins at the wrist, point 0.
-FINGER_CHAINS = tuple(tuple(range(root, root + 4)) for root in (1, 5, 9, 13, 17))
 # All lengths are in palms, from the wrist to the root of the middle finger (rounded from tables of
 # hand anthropometry): the bones of each finger from the wrist on, and radii from root to tip.
 BONE_LENGTHS = (
@@ -39,7 +38,6 @@ FINGER_RADII = (
 WRIST_RADIUS, PALM_RADIUS, THUMB_RADIUS = 0.20, 0.15, 0.17
 KNUCKLE_LINE = 0.75  # width of the fingers' roots
 LENGTH_TOLERANCE = 0.9  # a bone that looks longer than this share of it lies in the picture's plane
-PALM_IN_HEIGHTS = 0.055  # of a person's height
 PALM_FANS = (0.0, 1 / 3, 2 / 3)  # between the roots of two fingers
 THUMB_BALL = (0.35, 0.7)  # from the root of the index finger to the wrist
 LIGHT = np.array((-0.35, -0.61, 0.71))  # toward the lamp; x right, y down, z toward the viewer

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Picture
+from magicpose_cli.warping.hand_outline import hand_room
 from magicpose_cli.warping.part_features import (
     MIRRORED_CHANNELS,
     SEGMENTED_PARTS,
@@ -53,8 +54,13 @@ def arm_shares(
     person = _along_edges(square.back(1 - found[0], picture), picture, height)
     shares = {}
     for side, names in ARM_PARTS_BY_SIDE.items():
-        arm = found[[SEGMENTED_PARTS.index(name) for name in names]].sum(0)
-        own = _along_edges(square.back(arm, picture), picture, height)
+        upper_arm, forearm, hand = (
+            square.back(found[SEGMENTED_PARTS.index(name)], picture) for name in names
+        )
+        room = hand_room(picture, reference, side, height)
+        if room is not None:
+            hand *= room
+        own = _along_edges(upper_arm + forearm + hand, picture, height)
         # Of what is person: the arm's rim would else be left behind as an outline.
         shares[side] = np.asarray((own / np.maximum(person, MIN_PERSON)).clip(0, 1), np.float32)
     return shares

@@ -239,18 +239,35 @@ def hand_shows(picture: Picture, reference: WarpPoints, side: str) -> bool:
     Then a hand shows there although its points were not read; behind a back or in a pocket it
     does not.
     """
+    colors = [_forearm_color(picture, reference, side, span) for span in (FOREARM_SPAN, HAND_SPAN)]
+    return _alike(*colors)
+
+
+def forearm_color(picture: Picture, reference: WarpPoints, side: str) -> Floats | None:
+    """Return the (3,) RGB of a forearm near its wrist; None where the picture does not show it."""
+    return _forearm_color(picture, reference, side, FOREARM_SPAN)
+
+
+def _forearm_color(
+    picture: Picture, reference: WarpPoints, side: str, span: tuple[float, float]
+) -> Floats | None:
+    """Return the median color along a span in forearms from the elbow, (3,), where it is seen."""
     if not reference.has(f"{side}_elbow", f"{side}_wrist"):
-        return False
+        return None
     elbow, wrist = reference.joint(f"{side}_elbow"), reference.joint(f"{side}_wrist")
-    colors = []
-    for first, last in (FOREARM_SPAN, HAND_SPAN):
-        at = elbow + np.linspace(first, last, 9)[:, None] * (wrist - elbow)
-        x, y = np.rint(at).astype(int).T
-        inside = (x >= 0) & (x < picture.shape[1]) & (y >= 0) & (y < picture.shape[0])
-        if not inside.any():
-            return False
-        colors.append(np.median(picture[y[inside], x[inside]].astype(float), axis=0))
-    return bool(np.abs(colors[0] - colors[1]).max() < MAX_SKIN_CHANGE)
+    at = elbow + np.linspace(*span, 9)[:, None] * (wrist - elbow)
+    x, y = np.rint(at).astype(int).T
+    inside = (x >= 0) & (x < picture.shape[1]) & (y >= 0) & (y < picture.shape[0])
+    if not inside.any():
+        return None
+    median: Floats = np.median(picture[y[inside], x[inside]].astype(float), axis=0)
+    return median
+
+
+def _alike(one: Floats | None, other: Floats | None) -> bool:
+    if one is None or other is None:
+        return False
+    return bool(np.abs(one - other).max() < MAX_SKIN_CHANGE)
 
 
 def shows_trunk(reference: WarpPoints) -> bool:

@@ -100,3 +100,21 @@ def test_a_mirrored_picture_has_mirrored_gaps(striding):
     gaps = find_gaps(picture, trimap, replace(pose, body_guess=None))
     other = find_gaps(picture[:, ::-1].copy(), trimap[:, ::-1].copy(), mirrored)
     assert (other[:, ::-1] != gaps).mean() < 0.006  # lines are drawn a little askew
+
+
+def test_the_wall_beside_a_narrow_waist_is_found(standing):
+    """A trunk is narrower than the quadrangle between its joints where nothing has its colors."""
+    pose, shown = standing.pose, standing.shown
+    shoulder, hip = (
+        pose.body[BODY_JOINTS.index(f"right_{joint}")] for joint in ("shoulder", "hip")
+    )
+    x, y = np.rint((shoulder + hip) / 2).astype(int)
+    inward = int(np.sign(pose.body[BODY_JOINTS.index("neck"), 0] - x))
+    waist = np.s_[y - 8 : y + 9, slice(*sorted((x - 6 * inward, x + 3 * inward)))]
+    picture, there = np.empty_like(standing.picture), shown.copy()
+    there[waist] = False
+    picture[:] = WALL
+    picture[there] = TROUSERS
+    gaps = find_gaps(picture, _trimap(shown), pose)
+    assert gaps[waist].mean() > 0.2
+    assert not (gaps & there).any()
