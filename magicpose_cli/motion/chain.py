@@ -99,8 +99,9 @@ def retarget_in_space(
     hidden[:, POINT_INDICES] = ~clip.seen
     moved[hidden] = np.nan
     meshes = carried_meshes(
-        clip, moved, target, frame, alike=alike, expression=expression, head=head, gaze=gaze
-    )
+        clip, moved, target, frame,
+        alike=alike, least_turn=anchor == "best", expression=expression, head=head, gaze=gaze,
+    )  # fmt: skip
     scale = driver.size * driver.enlargement(reference, placed.place_m)
     return completed(
         clip, target, moved, "chain", frame, meshes=meshes, scale=float(np.median(scale))

@@ -2,7 +2,8 @@
 
 What a detector reads off two faces differs by more than either moves in a frame. So nothing of the
 driver's shape is taken, and nothing of its place: only what has changed since the frame in which
-the two look alike.
+the two look alike. Where even there the heads look elsewhere, the reference's looks as the driver's
+does, as far as that turns it less.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
          168, 6, 197, 195, 33, 133, 362, 263]  # fmt: skip
 IRISES = ((468, (33, 133)), (473, (263, 362)))  # an iris's first point, and its eye's corners
 MAX_MESH_TURN_RAD = 0.9  # from the reference's own
+ALIKE_TURN_RAD = 0.07  # between two heads, as much as faces of other shapes seem to be turned
+TURN_SHARES = np.linspace(0, 1, 11)  # of the turn between the two in the anchor, that are tried
 LIKELY_SIZE = (0.5, 2.0)  # of a face since the anchor, beyond which a mesh is a mistake
 
 
@@ -32,6 +35,7 @@ def carried_meshes(
     anchor: int,
     *,
     alike: bool = True,
+    least_turn: bool = False,
     expression: float = 1.0,
     head: float = 1.0,
     gaze: float = 1.0,
@@ -40,9 +44,10 @@ def carried_meshes(
 
     moved: (frames, points, 2), the driver's points on the reference, to tell where the head goes.
     alike: whether the anchor stands as the reference does; else the head is as upright as the
-    driver's, for so is the body below it. expression, head, gaze: how much of the driver's is
-    taken; 1 is all. The anchor's mesh is the reference's own. A frame without a mesh has that of
-    its neighbors, gone along with the neck.
+    driver's, for so is the body below it. least_turn: whether a reference that looks elsewhere than
+    the anchor may be turned in it, too. expression, head, gaze: how much of the driver's is taken;
+    1 is all. Unless it is turned, the anchor's mesh is the reference's own. A frame without a mesh
+    has that of its neighbors, gone along with the neck.
     """
     clip = PoseClip.of(poses)
     frames = clip.mesh_frames().tolist()
@@ -56,6 +61,9 @@ def carried_meshes(
     if not alike:
         across = to_reference.as_matrix()[:, 0]
         upright = Rotation.from_euler("z", -np.arctan2(across[1], across[0]))
+    first = Rotation.identity()
+    if least_turn:
+        first = _least_turned(to_reference.inv() * upright.inv(), clip, frames, own)
     off = _middle_step(moved[start, FACE] - target.face)  # of a body that stands in another way
     found: dict[int, Floats] = {}
     for index in frames:
@@ -66,7 +74,7 @@ def carried_meshes(
         change = turn.inv().apply(now) / grown - own
         change = expression * change + _looks(change, gaze - expression)
         shape = reference + size * to_reference.apply(change)
-        shape = grown * (_within(turn, head) * upright).apply(shape)
+        shape = grown * (_within(turn * first, head) * upright).apply(shape)
         way = size * (now_middle - start_middle)
         way[:2] += _strayed(clip, moved, start, index, size) + off
         found[index] = shape + middle + way
@@ -86,6 +94,23 @@ def turn_between(mesh: Floats, other: Floats) -> float:
 def nod_between(mesh: Floats, other: Floats) -> float:
     """Of that turn, the radians about the picture's horizontal, with their sign."""
     return float(_turn(mesh, other).as_rotvec()[0])
+
+
+def _least_turned(between: Rotation, clip: PoseClip, frames: list[int], own: Floats) -> Rotation:
+    """The share of the turn from the reference's head to the anchor's that the reference takes.
+
+    A picture shows one side of a head: it is turned as little as the film allows. That is none of
+    it where the anchor's head is as it mostly is.
+    """
+    angle = float(between.magnitude())
+    if angle <= ALIKE_TURN_RAD or clip.face_mesh is None:
+        return Rotation.identity()
+    turns = Rotation.concatenate(
+        [_turn_and_scale(own, _centered(clip.face_mesh[index])[1])[0] for index in frames]
+    )
+    vector = between.as_rotvec() * (1 - ALIKE_TURN_RAD / angle)
+    shares = [Rotation.from_rotvec(share * vector) for share in TURN_SHARES]
+    return min(shares, key=lambda first: float(np.median((turns * first).magnitude())))
 
 
 def _turn(mesh: Floats, other: Floats) -> Rotation:

@@ -125,8 +125,9 @@ def retarget(
         _put_on_face(moved, retarget_face(clip, target, frame, expression=expression, head=head))
     moved[~np.isfinite(named_points(clip))] = np.nan
     meshes = carried_meshes(
-        clip, moved, target, frame, alike=alike, expression=expression, head=head, gaze=gaze
-    )
+        clip, moved, target, frame,
+        alike=alike, least_turn=anchor == "best", expression=expression, head=head, gaze=gaze,
+    )  # fmt: skip
     scale = ratios.body_scale if ratios else 1.0
     return completed(clip, target, moved, mode, frame, meshes=meshes, scale=scale)
 

@@ -84,6 +84,26 @@ def test_a_turn_is_carried_as_much_as_wanted(target, still, head):
     assert np.allclose(mesh, turned(target.face_mesh, 30 * head), atol=0.05)
 
 
+def test_a_head_that_looks_aside_in_the_anchor_alone_looks_where_the_driver_does(target, still):
+    """In the anchor the driver looks 20 degrees aside, else ahead, as the reference does."""
+    ahead = meshed(still, turned(still.face_mesh, 0))
+    aside = meshed(still, turned(still.face_mesh, 20))
+    poses = [aside, ahead, ahead, ahead, meshed(still, turned(still.face_mesh, 10))]
+    own, least = (carried(poses, target, least_turn=least) for least in (False, True))
+    for meshes, degrees in ((own, -20), (least, 0)):
+        turn = rotation_between(target.face_mesh, meshes[1]).as_euler("yxz", degrees=True)
+        assert np.abs(turn - (degrees, 0, 0)).max() < 5  # heads of other shapes differ by as much
+    turn = rotation_between(least[1], least[4]).as_euler("yxz", degrees=True)
+    assert np.allclose(turn, (10, 0, 0), atol=0.1)
+
+
+def test_a_head_that_is_always_held_otherwise_is_left_as_it_is(target, still):
+    """The reference looks ahead, the driver always aside: the way a film is shot."""
+    poses = [meshed(still, turned(still.face_mesh, angle)) for angle in (20, 20, 24, 18, 20)]
+    meshes = carried(poses, target, least_turn=True)
+    assert np.allclose(meshes[0], target.face_mesh, atol=0.01)
+
+
 @pytest.mark.parametrize("expression", [0.0, 0.5, 1.0, 2.0])
 def test_an_expression_is_carried_as_much_as_wanted(target, still, expression):
     poses = [still, meshed(still, spoken(still.face_mesh, 6))]
