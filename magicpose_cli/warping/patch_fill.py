@@ -17,6 +17,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Mask
 from magicpose_cli.warping.interpolation import push_pull
+from magicpose_cli.warping.smooth_fill import smooth_fill
 
 PATCH_RADIUS = 3  # a patch has 7 x 7 pixels
 COMPONENTS = 12  # principal components of a patch's 147 values, by which patches are compared
@@ -52,7 +53,7 @@ def fill_hole(colors: Floats, known: Floats, side: int, *, smooth: bool = False)
     Returns:
         (H, W, 3) float32; the known colors stay.
     """
-    filled = push_pull(colors, known)
+    filled = smooth_fill(colors, known, side)
     if smooth:
         return filled
     plain, detailed = PLAIN_DETAIL
@@ -115,7 +116,8 @@ def _filled(picture: Floats, hole: Mask) -> Floats:
         return push_pull(picture, 1 - hole.astype(np.float32))
     random = np.random.default_rng(0)
     coarsest = levels[-1]
-    current = push_pull(pyramid[-1][0], 1 - pyramid[-1][1].astype(np.float32))
+    picture, hole = pyramid[-1]
+    current = smooth_fill(picture, 1 - hole.astype(np.float32), min(hole.shape))
     matches = random.choice(coarsest.sources, len(coarsest.targets))
     matches, current = coarsest.refined(current, matches, FIRST_ROUNDS, random)
     for coarser, level in pairwise(levels[::-1]):
