@@ -21,9 +21,9 @@ PICTURE = Path(__file__).parent.parent / ".github" / "people.jpg"
 RATE = Fraction(12)
 FRAMES = 30
 SHOWN = (4, 10, 16, 22, 28)  # frames of each result
-SIDE_PX, HEIGHT_PX = 640, 300
+SIDE_PX, TILE_PX = 640, 240
 # Seeds of a reference and a driver, how the driver moves, and how much of a person is seen.
-ROWS = ((305, 306, "dance", "full"), (329, 326, "talk", "face"))
+ROWS = ((307, 306, "dance", "full"), (329, 326, "talk", "face"))
 
 
 def make_row(folder: Path, reference: int, driver: int, style: str, shot: str) -> np.ndarray:
@@ -34,20 +34,15 @@ def make_row(folder: Path, reference: int, driver: int, style: str, shot: str) -
     moving = render_clip(TEST_SEEDS + driver, FRAMES, SIDE_PX // 2, style, shot, rate=float(RATE))
     write_video(film, iter(to_pictures(moving.images)), RATE)
     animate(picture, film, out)
-    columns = [_tile(read_picture(picture), HEIGHT_PX + HEIGHT_PX // 2)]
-    films = [list(read_frames(probe(path))) for path in (film, out)]
+    driven, moved = (list(read_frames(probe(path))) for path in (film, out))
+    tiles = [_tile(read_picture(picture), 2 * TILE_PX)]
     for index in SHOWN:
-        above, below = _tile(films[0][index], HEIGHT_PX // 2), _tile(films[1][index], HEIGHT_PX)
-        pad = below.shape[1] - above.shape[1]
-        columns.append(
-            np.vstack([np.pad(above, ((0, 0), (0, pad), (0, 0)), constant_values=255), below])
-        )
-    return np.hstack(columns)
+        tiles.append(np.vstack([_tile(frames[index], TILE_PX) for frames in (driven, moved)]))
+    return np.hstack(tiles)
 
 
-def _tile(picture: np.ndarray, height: int) -> np.ndarray:
-    width = round(picture.shape[1] * height / picture.shape[0])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+def _tile(picture: np.ndarray, side: int) -> np.ndarray:
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from magicpose_cli.warping.interpolation import push_pull
-from magicpose_cli.warping.smooth_fill import smooth_fill
 from magicpose_cli.warping.patch_fill import MIN_SOURCES, fill_by_patches, fill_hole
+from magicpose_cli.warping.smooth_fill import smooth_fill
 
 HOLE = np.zeros((96, 110), bool)
 HOLE[30:66, 40:74] = True
