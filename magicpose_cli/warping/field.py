@@ -24,6 +24,7 @@ from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
 MAX_LIMB_STRETCH = 1.6  # lengths in the reference that a limb may have; more is a mistake
 SHOULDER_RADIUS = 0.09  # body heights around the shoulder, in which the trunk holds an arm
 MIN_BODY_SHARE = 0.02  # of all but the arms: less says nothing of what is behind an arm
+FOOT_FADE = 0.015  # body heights beyond the ankle, over which a shin becomes a foot
 MIN_HAND_SCALE, MAX_HAND_SCALE = 0.35, 2.0  # of an affine map; beyond, a hand only turns and scales
 
 
@@ -79,6 +80,7 @@ class MotionField:
         grid: Grid,
         windows: dict[str, Window],
     ) -> None:
+        parts, weights = _with_feet(parts, weights, reference, height, grid)
         self._parts, self._reference = parts, reference
         self._trunk = [joint for joint in TRUNK_CORNERS if reference.has(joint)]
         self._layers = {}
@@ -194,6 +196,8 @@ class MotionField:
             hand = self._hand_map(side, now) if f"{side}_hand" in self._parts else None
             if hand is not None:
                 maps[f"{side}_hand"] = hand
+            if f"{side}_foot" in self._parts and now.has(f"{side}_knee", f"{side}_ankle"):
+                maps[f"{side}_foot"] = self._foot_map(side, now)
         if "rest" in self._parts:
             maps["rest"] = np.eye(2, 3)
         return maps
@@ -220,6 +224,15 @@ class MotionField:
         turn = np.outer(new_along, along) * stretch + np.outer(new_across, across)
         return np.column_stack([turn, to - turn @ start])
 
+    def _foot_map(self, side: str, now: WarpPoints) -> Floats:
+        """Return a map that turns a foot as its shin: a shin toward the viewer is short, it not."""
+        knee, ankle = (np.array([p.joint(f"{side}_{joint}") for p in (self._reference, now)])
+                       for joint in ("knee", "ankle"))  # fmt: skip
+        (was, is_), (start, to) = ankle - knee, ankle
+        angle = np.arctan2(is_[1], is_[0]) - np.arctan2(was[1], was[0])
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return np.column_stack([turn, to - turn @ start])
+
     def _hand_map(self, side: str, now: WarpPoints) -> Floats | None:
         """Return an affine map, or a similarity where that would tear or mirror the hand."""
         was, is_ = self._reference.hands[side], now.hands[side]
@@ -232,3 +245,21 @@ class MotionField:
         if upright and least > MIN_HAND_SCALE and most < MAX_HAND_SCALE:
             return free
         return similarity(was[both], is_[both])
+
+
+def _with_feet(
+    parts: list[str], weights: Floats, reference: WarpPoints, height: float, grid: Grid
+) -> tuple[list[str], Floats]:
+    """Give what a shin has beyond its ankle to a foot, a part of its own for the motion alone."""
+    parts, shares = list(parts), list(weights)
+    for side in BODY_SIDES:
+        if f"{side}_shin" not in parts:
+            continue
+        shin = parts.index(f"{side}_shin")
+        knee, ankle = reference.joint(f"{side}_knee"), reference.joint(f"{side}_ankle")
+        along = (ankle - knee) / max(float(np.linalg.norm(ankle - knee)), 1e-6)
+        beyond = np.clip((grid.nodes() - ankle) @ along / (FOOT_FADE * height), 0, 1)
+        parts.append(f"{side}_foot")
+        shares.append(np.asarray(shares[shin] * beyond, np.float32))
+        shares[shin] = np.asarray(shares[shin] * (1 - beyond), np.float32)
+    return parts, np.stack(shares)

@@ -34,6 +34,7 @@ FALLBACK_PARTS = {
     **{f"{side}_hand": (f"{side}_forearm", f"{side}_upper_arm", "trunk") for side in BODY_SIDES},
     **{f"{side}_forearm": (f"{side}_upper_arm", "trunk") for side in BODY_SIDES},
     **{f"{side}_shin": (f"{side}_thigh", "trunk") for side in BODY_SIDES},
+    **{f"{side}_foot": (f"{side}_thigh", "trunk") for side in BODY_SIDES},
 }
 """Whose motion a part takes in frames that do not show it, the nearest first."""
 TRUNK_CORNERS = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
