@@ -14,6 +14,7 @@ from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
+from magicpose_cli.warping.matte_feet import find_feet
 from magicpose_cli.warping.matte_gaps import find_gaps
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 
@@ -76,6 +77,7 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
     trimap = _trimap(mask, pose)
     trimap[theirs] = 0
     _open_gaps(trimap, picture, pose)
+    _add_feet(trimap, picture, pose)
     scale = MATTING_SIDE_PX / min(picture.shape[:2])
     if scale >= 1:
         alpha = _refined(picture, trimap, mask)
@@ -215,6 +217,15 @@ def _open_gaps(trimap: Floats, picture: Picture, pose: Pose) -> None:
     near = cv2.dilate(gaps.astype(np.uint8), edge) > 0
     trimap[near & (trimap == 1)] = 0.5
     trimap[gaps] = 0
+
+
+def _add_feet(trimap: Floats, picture: Picture, pose: Pose) -> None:
+    """Set the feet that a segmentation has overlooked to 1 in a trimap, in place."""
+    feet = find_feet(picture, trimap, pose)
+    edge = _square(ERODED_PX * min(trimap.shape) / MATTING_SIDE_PX)
+    near = cv2.dilate(feet.astype(np.uint8), edge) > 0
+    trimap[near & (trimap == 0)] = 0.5
+    trimap[feet] = 1
 
 
 def _bones(pose: Pose, thickness: float) -> Integers:
