@@ -25,6 +25,7 @@ TORN_SHARE, WHOLE_SHARE = 0.1, 0.35
 """Shares of the usual number of points that arrive in a cell: with fewer than the first the layer
 is torn there, from the second on it is whole."""
 HIDING_COUNT = 0.3  # points arriving in a cell, from which on a fold's front hides what is behind
+HIDING_ALPHA = (0.2, 0.7)  # of what hides nothing, as a shadow at the feet, and of what hides all
 MIN_COUNT = 0.05  # points arriving in a cell, from which on the map is known there
 SPECK_AREA_PX = 80  # at a short side of 512: smaller pieces of a layer are dropped
 CLOSING_SIDE = 5  # cells: narrower gaps between cells where points arrive are no holes
@@ -65,6 +66,8 @@ class Splatter:
         index = np.flatnonzero(grid.at_field_points(visible)[window.points] > 0)
         self._index = index[np.argsort(ranks[index], kind="stable")]  # from back to front
         self._rank = ranks[self._index]
+        alpha = grid.at_field_points(layer.alpha)[window.points].ravel()
+        self._alpha = np.asarray(alpha[self._index], np.float32)
         places = grid.field_points()[window.points].reshape(-1, 2)
         self._from_x, self._from_y = places[self._index].T.astype(np.float32)
 
@@ -95,7 +98,8 @@ class Splatter:
         shape = bottom - top, right - left
         index = (y - top) * shape[1] + x - left
         back = -further_x[arrives], -further_y[arrives]
-        count, *sums = self._gathered(index, back, self._rank[arrives], shape)
+        alpha = self._alpha[arrives]
+        count, *sums = self._gathered(index, back, alpha, self._rank[arrives], shape)
         known = count > MIN_COUNT
         mean: Floats = cv2.merge(sums) / np.maximum(count, 1e-6)[..., None]
         mean = push_pull(
@@ -151,31 +155,37 @@ class Splatter:
         self,
         index: Integers,
         back: tuple[Floats, Floats],
+        alpha: Floats,
         rank: Integers,
         shape: tuple[int, int],
     ) -> list[Floats]:
         """Return how many points arrive in each cell, and the sums of x and y of their ways back.
 
         Where a layer folds, its front hides what is behind: a mean of both would be of neither.
+        What is transparent in front, such as the gap beside a leg, hides nothing.
 
         Args:
             index: (n,) of each point's cell.
             back: x and y of each point's way back, (n,) pixels.
+            alpha: (n,) of each point, 0 to 1.
             rank: (n,) of each point, rising.
             shape: (rows, columns) of cells.
         """
         size = shape[0] * shape[1]
-        total: Floats = np.zeros((*shape, 3), np.float32)
+        total: Floats = np.zeros((*shape, 4), np.float32)  # the last channel is the sum of alpha
         starts = np.flatnonzero(np.diff(rank)) + 1
         for first, end in pairwise((0, *starts.tolist(), len(rank))):
             here = np.s_[first:end]
-            weights = (None, back[0][here], back[1][here])
+            weights = (None, back[0][here], back[1][here], alpha[here])
             sums = [np.bincount(index[here], w, size).astype(np.float32) for w in weights]
             merged = cv2.merge([s.reshape(shape) for s in sums])
             front = np.asarray(cv2.GaussianBlur(merged, (0, 0), MAP_SIGMA), np.float32)
-            hides = np.clip((front[..., 0] - MIN_COUNT) / (HIDING_COUNT - MIN_COUNT), 0, 1)
-            total = total * (1 - hides[..., None]) + front if first else front
-        return [np.asarray(channel, np.float32) for channel in cv2.split(total)]
+            if first:
+                hides, hidden = (_presence(points) for points in (front, total))
+                total = total * (1 - hides) + front * np.maximum(hides, 1 - hidden)
+            else:
+                total = front
+        return [np.asarray(channel, np.float32) for channel in cv2.split(total)[:3]]
 
     def _whole(self, count: Floats) -> Floats:
         """Return 1 in the cells where the layer is not torn, (h, w) float32."""
@@ -190,6 +200,19 @@ class Splatter:
         large = stats[:, cv2.CC_STAT_AREA] > SPECK_AREA_PX * unit**2
         share = np.clip((smooth - TORN_SHARE) / (WHOLE_SHARE - TORN_SHARE), 0, 1)
         return np.asarray(share * large[labels], np.float32)
+
+
+def _presence(points: Floats) -> Floats:
+    """Return how surely something opaque is in cells, (h, w, 1) 0 to 1.
+
+    Args:
+        points: (h, w, 4), how many have arrived, their ways back, and the sum of their alpha.
+    """
+    count, alpha = points[..., :1], points[..., 3:]
+    present = np.clip((count - MIN_COUNT) / (HIDING_COUNT - MIN_COUNT), 0, 1)
+    clear, opaque = HIDING_ALPHA
+    solid: Floats = np.clip((alpha / np.maximum(count, 1e-6) - clear) / (opaque - clear), 0, 1)
+    return present * solid
 
 
 def _enlarged(cells: Floats, box: PixelBox) -> Floats:

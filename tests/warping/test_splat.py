@@ -57,3 +57,24 @@ def test_what_is_stretched_has_no_holes(disc, factor):
 def test_what_leaves_the_picture_is_not_there(disc):
     field = np.broadcast_to([500, 0], (*GRID.field_size[::-1], 2))
     assert not shown(disc, field).any()
+
+
+@pytest.mark.parametrize(("between", "hidden"), [(1.0, True), (0.15, False)])
+def test_what_is_transparent_in_front_hides_nothing(between, hidden):
+    """Two bars close in on each other; the gap beside the front one comes over the other."""
+    x = np.arange(GRID.padded[0]) - GRID.pad
+    front, gap, behind = ((a <= x) & (x < b) for a, b in ((20, 44), (44, 64), (64, 88)))
+    alpha = np.zeros((GRID.padded[1], GRID.padded[0]), np.float32)
+    alpha[:, front | behind] = 1
+    alpha[:, gap] = between
+    colors = np.zeros((*alpha.shape, 3), np.uint8)
+    colors[:, front], colors[:, gap], colors[:, behind] = (200, 0, 0), (0, 0, 0), (0, 0, 200)
+    nodes = GRID.nodes()[..., 0]
+    rank = (nodes < 64).astype(np.uint8)
+    field = np.zeros((*GRID.field_size[::-1], 2), np.float32)
+    field[GRID.field_points()[..., 0] >= 64] = (-16, 0)
+    window = GRID.window(np.ones(GRID.field_size[::-1], bool))
+    moved = Splatter(Layer("body", alpha, colors, rank), GRID, window)(field)
+    middle = moved.colors[40:56, 52:60] * moved.alpha[40:56, 52:60]  # of the bar behind
+    assert (middle[..., 2].mean() < 60) == hidden
+    assert (middle[..., 2].mean() > 150) != hidden
