@@ -12,12 +12,13 @@ from threading import Event, Lock
 
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import MotionSettings
-from magicpose_cli.errors import DetectionError, InputError
+from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.tracking.appearance import appearance_histogram
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.video import OnHeld, held_note
 
 SECTION = 64  # frames at most that one detector sees in a row, where several share a film
 SECTIONS_PIPED = 4  # at most of a film without an index, which is decoded from its start for each
@@ -88,7 +89,7 @@ def _detect_film(
         count = min(count, SECTIONS_PIPED)
     bounds = [total * i // count for i in range(count + 1)]
     sections = [slice(first, last) for first, last in pairwise(bounds)]
-    done, held, lock, stop = 0, 0, Lock(), Event()
+    done, held, lock, stop = 0, set[int](), Lock(), Event()
 
     def tell() -> None:
         nonlocal done
@@ -98,34 +99,19 @@ def _detect_film(
             done += 1
             on_progress(Progress("poses", done, total))
 
-    def count_held() -> None:
-        nonlocal held
-        with lock:
-            held += 1
-
     on_progress(Progress("poses", 0, total))
     with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
         sections_found = [
-            threads.submit(_detect_section, driver, detector, part, tell, count_held)
+            threads.submit(_detect_section, driver, detector, part, tell, held.add)
             for part in sections
         ]
         try:
             people = [people for section in sections_found for people in section.result()]
-        except InputError:
-            # A file that ends early is read whole once more: only then the last frame that there is
-            # can stand for those that lack, or the line says how far it goes.
-            if count == 1:
-                raise
-            done, held = 0, 0
-            people = _detect_section(driver, detector, slice(None), tell, count_held)
         finally:
             stop.set()
             for section in sections_found:
                 section.cancel()
-    if not held:
-        return people, ()
-    note = f"{held} of {total} frames of {driver.clip.path.name} cannot be decoded"
-    return people, (f"{note}: the last one before is held; it may be damaged",)
+    return people, held_note(driver.selected, held)
 
 
 def _detect_section(
@@ -133,7 +119,7 @@ def _detect_section(
     detector: str,
     part: slice,
     tell: Callable[[], None],
-    on_held: Callable[[], None],
+    on_held: OnHeld,
 ) -> list[list[Detection]]:
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
