@@ -416,7 +416,7 @@ def test_where_nothing_can_be_written_it_says_so_at_once(start, tmp_path):
 
 @pytest.mark.slow
 def test_a_driver_that_ends_early(nursery, whole, tmp_path):
-    """Half a film is damaged: its last frame is held, and said; with next to nothing it is one line.
+    """Half a film is damaged: its last frame is held, and said; of next to nothing it is a line.
 
     What was made before that line is kept.
     """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import MotionSettings
@@ -106,12 +107,53 @@ def _detect_film(
             for part in sections
         ]
         try:
-            people = [people for section in sections_found for people in section.result()]
+            found = [section.result() for section in sections_found]
         finally:
             stop.set()
             for section in sections_found:
                 section.cancel()
+    for number, part in enumerate(sections[1:], start=1):
+        found[number] = _follow_on(driver, detector, part, found[number - 1], found[number])
+    people = [people for section in found for people in section.people]
     return people, held_note(driver.selected, held)
+
+
+@dataclass(frozen=True)
+class _Section:
+    """What is found in a section of a film.
+
+    Attributes:
+        people: everybody in each frame.
+        touching: who may be mixed in the next frame, as the detector knows them; [] for nobody.
+    """
+
+    people: list[list[Detection]]
+    touching: list[Any]
+
+
+def _follow_on(
+    driver: Driver, detector: str, part: slice, before: _Section, found: _Section
+) -> _Section:
+    """A section once more, where people touch at its begin and were told apart the frame before.
+
+    Only until they are apart again.
+    """
+    from magicpose_cli.pose.detection.detect import load_detector
+
+    if len(found.people[0]) >= len(before.touching):
+        return found
+    people = list(found.people)
+    loaded: Any = load_detector(detector)
+    try:
+        loaded.follow(before.touching)
+        for number, frame in enumerate(driver.frames(part)):
+            poses = loaded.detect(frame)
+            people[number] = [Detection(pose, appearance_histogram(frame, pose)) for pose in poses]
+            if not loaded.touching and len(poses) <= len(found.people[number]):
+                return _Section(people, found.touching)
+        return _Section(people, list(loaded.touching))
+    finally:
+        loaded.close()
 
 
 def _detect_section(
@@ -120,7 +162,7 @@ def _detect_section(
     part: slice,
     tell: Callable[[], None],
     on_held: OnHeld,
-) -> list[list[Detection]]:
+) -> _Section:
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
     people: list[list[Detection]] = []
@@ -130,9 +172,9 @@ def _detect_section(
             found = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
             people.append([Detection(pose, appearance_histogram(frame, pose)) for pose in found])
             tell()
+        return _Section(people, list(getattr(loaded, "touching", ())))
     finally:
         loaded.close()
-    return people
 
 
 def detect_in_picture(picture: Picture, detector: str) -> list[Pose]:

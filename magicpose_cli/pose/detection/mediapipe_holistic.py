@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ from magicpose_cli.pose.detection.mediapipe_hands import (
     forget_doubled_hand,
 )
 from magicpose_cli.pose.detection.mediapipe_points import Landmarks, confidence, pose_of
+from magicpose_cli.pose.detection.others_hidden import are_near, hide_others
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.detection.views import (
     MIN_VIEW_CONFIDENCE,
@@ -109,6 +111,8 @@ SEARCH_REST_EVERY = 8  # frames of a film: a twentieth of the time for one perso
 PAINT_MARGIN = 0.1  # of a person's size, around the box of their points
 REGION_SCALE = 1.25  # of the circle around a body, as MediaPipe cuts it out
 SAME_PLACE = 0.25  # of a region's side: the hips move less from one frame to the next
+SAME_BODY = 0.05  # of a region's side: joints of one person are nearer, from one frame to the next
+MIN_COMMON_JOINTS = 5  # that tell so
 SAME_POSE_SHARE = 0.03  # of a region's side: nearer joints, on average, are of one person
 
 
@@ -175,6 +179,17 @@ class MediaPipeHolistic:
         self._frame_count += 1
         return largest_first(person.pose for person in self._people)
 
+    @property
+    def touching(self) -> list[FollowedBody]:
+        """Everybody whom it has seen last, where some are so near each other that they may mix."""
+        pairs = combinations(self._people, 2)
+        near = any(are_near(one.pose, other.pose, one.region.side) for one, other in pairs)
+        return self._people if near else []
+
+    def follow(self, people: list[FollowedBody]) -> None:
+        """Begin with the people whom another detector saw in the frame before."""
+        self._people, self._last = people, people[0].region
+
     def close(self) -> None:
         """Give the models back."""
         self._finder.close()
@@ -183,25 +198,68 @@ class MediaPipeHolistic:
 
     def _look(self, picture: Picture, followed: list[FollowedBody]) -> list[FollowedBody]:
         """Who is found, and who is not found but still where they were about to be."""
-        people: list[FollowedBody] = []
-        lost = list(followed)
         before: dict[FollowedBody, FollowedBody] = {}
+        people, shown = self._read_touching(picture, followed, before)
+        lost = [person for person in followed if person not in before.values()]
+        apart = list(people)
         for find in self._find(picture, MIN_HOLISTIC_SCORE if self._still else 0.0):
             nearest = min(lost, key=lambda p: _distance(p.region, find.region), default=None)
             if nearest and _distance(nearest.region, find.region) < SAME_PLACE * find.region.side:
                 lost.remove(nearest)
             else:
                 nearest = None
-            person = self._read_find(picture, find, nearest)
+                if any(
+                    _distance(p.region, find.region) < SAME_PLACE * find.region.side for p in apart
+                ):
+                    continue
+            person = self._read_find(shown.get(nearest, picture), find, nearest)
             if _add(people, person) and person and nearest:
                 before[person] = nearest
         for nearest in lost:
+            if nearest in shown:
+                continue
             person = self._read(picture, nearest.region)
             if _add(people, person) and person:
                 before[person] = nearest
         if people and self._frame_count % SEARCH_REST_EVERY == 0:
             self._look_beside(picture, people)
         return [self._with_hands(picture, person, before.get(person)) for person in people]
+
+    def _read_touching(
+        self,
+        picture: Picture,
+        followed: list[FollowedBody],
+        before: dict[FollowedBody, FollowedBody],
+    ) -> tuple[list[FollowedBody], dict[FollowedBody | None, Picture]]:
+        """Read those who touch or overlap, each with the others painted over.
+
+        Args:
+            picture: the frame.
+            followed: everybody in the last one.
+            before: takes who each one who is read was there.
+
+        Returns:
+            Those who are read, and the picture in which each one who is not may be looked for.
+        """
+        latest = {person: person for person in followed}
+        people: list[FollowedBody] = []
+        pictures: dict[FollowedBody | None, Picture] = {}
+        for person in followed:
+            side = person.region.side
+            near = [
+                latest[other].pose
+                for other in followed
+                if other is not person and are_near(person.pose, other.pose, side)
+            ]
+            if not near:
+                continue
+            shown = hide_others(picture, person.pose, near, side)
+            read = self._read(shown, person.region)
+            if read is not None and _goes_on(person, read) and _add(people, read):
+                before[read], latest[person] = person, read
+            else:
+                pictures[person] = shown
+        return people, pictures
 
     def _look_beside(self, picture: Picture, people: list[FollowedBody]) -> None:
         """Add who is found once the others are painted over, until nobody more is."""
@@ -358,6 +416,15 @@ def _same_pose(one: FollowedBody, other: FollowedBody) -> bool:
         return False
     apart = np.hypot(*(one.pose.body - other.pose.body)[both].T).mean()
     return bool(apart < SAME_POSE_SHARE * side)
+
+
+def _goes_on(before: FollowedBody, now: FollowedBody) -> bool:
+    """Whether somebody is where they were a frame ago, and read surely enough."""
+    both = (before.pose.body_score > 0) & (now.pose.body_score > 0)
+    if both.sum() < MIN_COMMON_JOINTS:
+        return False
+    apart = np.hypot(*(before.pose.body - now.pose.body)[both].T)
+    return bool(np.median(apart) < SAME_BODY * before.region.side)
 
 
 def _around(pose: Pose) -> tuple[slice, slice]:

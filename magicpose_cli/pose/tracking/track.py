@@ -114,15 +114,15 @@ def track(
         DetectionError: where there is no such person.
     """
     max_gap_s = min(max_gap_s, len(detections) / fps)  # it may be endless
-    detection_index, people = pick_person(detections, fps, parse_person(person))
-    clip = _chosen(detections, detection_index)
+    picked = pick_person(detections, fps, parse_person(person))
+    clip = _chosen(detections, picked.detection_index)
     clip.forget_impossible_points()
     seen = _frames_seen(clip)
     size = person_sizes(clip, fps)
     jitter_before = _jitter(clip, seen, size)
     counts = CleanupCounts()
     if cleanup:
-        counts = clean_up(clip, detections, detection_index, size, fps, max_gap_s)
+        counts = clean_up(clip, detections, picked, size, fps, max_gap_s)
     clip.forget_faceless_meshes()
     believed, seen = clip.seen, _frames_seen(clip)
     if cleanup:
@@ -138,7 +138,7 @@ def track(
         frames=len(clip),
         missing=tuple(np.flatnonzero(~seen).tolist()),
         held=tuple((start, end - 1) for start, end in runs(held)),
-        people=people,
+        people=picked.at_once,
         flips=counts.flips,
         jumps=counts.jumps,
         jitter_before=jitter_before,

@@ -79,7 +79,8 @@ def test_two_who_cross_are_not_swapped(clothes, seed):
     unseen = {(1, frame) for frame in range(22, 28)}  # hidden behind the other
     unseen |= {(int(rng.integers(2)), int(rng.integers(5, 50))) for _ in range(8)}
     clip, truth = detections(people, worn, unseen, seed)
-    who, at_once = pick_person(clip, FPS, (200.0, 300.0))
+    picked = pick_person(clip, FPS, (200.0, 300.0))
+    who, at_once = picked.detection_index, picked.at_once
     np.testing.assert_array_equal(who, truth)
     assert at_once == 2
 
@@ -89,7 +90,9 @@ def test_clothes_tell_who_comes_back_after_long():
     unseen = {(i, frame) for i in (0, 1) for frame in range(30, 90)}
     swapped = [people[0][:90] + people[1][90:], people[1][:90] + people[0][90:]]
     clip, truth = detections(swapped, looks(1, alike=False), unseen)
-    who, _ = pick_person(clip, FPS, "left" if swapped[0][0].body[1, 0] < 500 else "right")
+    who = pick_person(
+        clip, FPS, "left" if swapped[0][0].body[1, 0] < 500 else "right"
+    ).detection_index
     seen = truth >= 0
     clothes_followed = {clip[f][who[f]].appearance.tobytes() for f in np.flatnonzero(who >= 0)}
     assert (who >= 0).sum() == seen.sum()
@@ -124,7 +127,7 @@ def test_painted_people_are_told_apart_while_they_cross():
     apart = appearance_distance(clip[0][0].appearance, clip[0][1].appearance)
     same = appearance_distance(clip[0][1].appearance, clip[-2][1].appearance)
     assert same < 0.5 * apart
-    who, _ = pick_person(clip, FPS, (float(here[0].width / 6), 64.0))
+    who = pick_person(clip, FPS, (float(here[0].width / 6), 64.0)).detection_index
     np.testing.assert_array_equal(who, truth)
 
 
@@ -138,7 +141,8 @@ def test_the_choice_is_made_over_the_clip():
     clip, _ = detections([small, large, passing], (None,) * 3, unseen)
 
     def picked(wanted):
-        who, at_once = pick_person(clip, FPS, parse_person(wanted))
+        picked = pick_person(clip, FPS, parse_person(wanted))
+        who, at_once = picked.detection_index, picked.at_once
         assert at_once == 2  # who passes by does not count
         pose = clip[-1][who[-1]].pose
         return "small" if pose is small[-1] else "large"
@@ -158,7 +162,8 @@ def test_a_film_cut_to_other_clothes_is_the_same_person():
     people = walkers(60, [(300, 300), (900, 900)], seed=2)
     unseen = {(0, f) for f in range(30, 60)} | {(1, f) for f in range(30)}
     clip, _ = detections(people, looks(0, alike=False), unseen)
-    who, at_once = pick_person(clip, FPS, "largest")
+    picked = pick_person(clip, FPS, "largest")
+    who, at_once = picked.detection_index, picked.at_once
     assert (who == 0).all() and at_once == 1
 
 
@@ -166,7 +171,7 @@ def test_a_ghost_is_not_the_person():
     people = walkers(60, [(300, 300), (900, 900)], seed=2)
     unseen = {(0, f) for f in range(30, 33)} | {(1, f) for f in range(60) if not 30 <= f < 33}
     clip, truth = detections(people, (None, None), unseen)
-    who, _ = pick_person(clip, FPS, "largest")
+    who = pick_person(clip, FPS, "largest").detection_index
     np.testing.assert_array_equal(who, truth)
 
 
