@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from magicpose_cli.arrays import Floats
-from magicpose_cli.pose.clip import PoseClip
+import numpy as np
+
+from magicpose_cli.arrays import Floats, Mask
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.other_people import remove_other_people
 from magicpose_cli.pose.tracking.outliers import remove_flicker, remove_outliers
@@ -14,6 +16,8 @@ from magicpose_cli.pose.tracking.person import PickedPerson
 from magicpose_cli.pose.tracking.shared_limbs import remove_shared_limbs
 from magicpose_cli.pose.tracking.side_swaps import give_hands_to_wrists, undo_side_swaps
 from magicpose_cli.pose.tracking.upside_down import remove_upside_down
+
+MIN_LEFT = 0.7  # of a person's joints, once others' are taken out, that are still a person
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,7 @@ def clean_up(
         fps: frames a second.
         max_gap_s: the longest gap that will be filled.
     """
-    mixed = remove_other_people(clip, detections, picked.detection_index, fps)
-    mixed |= remove_shared_limbs(clip, detections, picked.others, size, fps)
+    mixed = _remove_others(clip, detections, picked, size, fps)
     upside_down = remove_upside_down(clip, size, fps)
     flips = undo_side_swaps(clip, size, fps)
     jumps = remove_outliers(clip, ["body"], size, fps)  # before hands are judged by wrists
@@ -60,3 +63,23 @@ def clean_up(
     jumps += remove_outliers(clip, ["face", "left_hand", "right_hand"], size, fps)
     jumps += remove_flicker(clip, fps, max_gap_s)
     return CleanupCounts(int(mixed.sum()), upside_down, flips + exchanged, jumps + strays)
+
+
+def _remove_others(
+    clip: PoseClip,
+    detections: Sequence[Sequence[Detection]],
+    picked: PickedPerson,
+    size: Floats,
+    fps: float,
+) -> Mask:
+    """Take out what is somebody else's, in place; (frames,) where there was some.
+
+    A frame of which little is left is left out whole: what is left is no surer.
+    """
+    body = PART_COLUMNS["body"]
+    seen, index = clip.seen[:, body].sum(axis=1), picked.detection_index
+    mixed = remove_shared_limbs(clip, detections, index, picked.others, size, fps)
+    mixed |= remove_other_people(clip, detections, index, fps)
+    doubtful = mixed & (clip.seen[:, body].sum(axis=1) < MIN_LEFT * seen)
+    clip.forget(np.broadcast_to(doubtful[:, None], clip.seen.shape))
+    return mixed

@@ -11,6 +11,7 @@ import numpy as np
 from magicpose_cli.arrays import Floats, Integers
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.tracking.crossings import undo_crossing_swaps
 from magicpose_cli.pose.tracking.gaps import nobody_seen
 from magicpose_cli.pose.tracking.linking import Detection, link
 from magicpose_cli.pose.tracking.merging import TrackedPerson, merge_tracklets
@@ -74,7 +75,9 @@ def pick_person(
     Raises:
         DetectionError: where nobody is seen, or not as many people as N.
     """
-    people = merge_tracklets(link(detections, fps), len(detections), fps)
+    tracklets = link(detections, fps)
+    undo_crossing_swaps(tracklets, detections, fps)
+    people = merge_tracklets(tracklets, len(detections), fps)
     if not people:
         raise nobody_seen(len(detections))
     longest = max(person.seen.sum() for person in people)

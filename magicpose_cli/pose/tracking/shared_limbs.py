@@ -3,7 +3,7 @@
 Where two people touch or cross, a detector gives both the same arm or leg, or sees one person who
 has some limbs of each. Such a limb is compared with the ways of both people's from when it was sure
 to when it is sure again; it belongs to whom it is nearer. What two who are seen have exchanged for
-a moment is given back.
+a moment is given back. What is in the colors that the other one wears is theirs, too.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Integers, Mask
+from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask
 from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.tracking.appearance import HISTOGRAM_SIZE, REGIONS, region_distances
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.side_swaps import exchanged_frames
 
@@ -24,6 +25,8 @@ AWAY = 0.08  # from its own way, at least, of a limb that is somebody else's
 NEARER = 0.6  # to the other's way, of the distance from its own
 NEAR = 0.25  # between two boxes: people are mixed no farther apart
 REACH_S = 1.0  # from a sure sighting on: a limb may be anywhere later
+ALIKER = 0.1  # by how much nearer, in histograms, colors are to the other's clothes to be theirs
+MIN_LOOKS = 5  # frames apart that tell what somebody wears
 WHILE_S = 0.3  # around frames in which they are near
 
 
@@ -45,12 +48,28 @@ def _limbs() -> list[tuple[list[int], list[int], list[int]]]:
     return limbs
 
 
-_LIMBS = _limbs()
+def _regions() -> list[list[int]]:
+    """The columns of what `appearance_histogram` looks at: torso, arms, legs; and all."""
+    named: dict[str, list[int]] = {}
+    for column, name in enumerate(BODY_JOINTS):
+        named.setdefault(name.split("_")[-1], []).append(column)
+    hands = [c for side in ("right", "left")
+             for c in range(*PART_COLUMNS[f"{side}_hand"].indices(128))]  # fmt: skip
+    return [
+        [*named["neck"], *named["shoulder"], *named["hip"]],
+        [*named["elbow"], *named["wrist"], *hands],
+        [*named["knee"], *named["ankle"]],
+        list(range(128)),
+    ]
+
+
+_LIMBS, _REGIONS = _limbs(), _regions()
 
 
 def remove_shared_limbs(
     clip: PoseClip,
     detections: Sequence[Sequence[Detection]],
+    own_index: Integers,
     others: Sequence[Integers],
     size: Floats,
     fps: float,
@@ -60,7 +79,8 @@ def remove_shared_limbs(
     Args:
         clip: the followed person.
         detections: everybody in each frame.
-        others: of everybody else (frames,) indices there, -1 where they are not seen.
+        own_index: (frames,) the person's index there, -1 where they are not seen.
+        others: the same of everybody else.
         size: (frames,) of the person, pixels.
         fps: frames a second.
 
@@ -68,10 +88,14 @@ def remove_shared_limbs(
         (frames,) in which something was taken out.
     """
     taken = np.zeros(len(clip), dtype=bool)
+    own_look = _looks(detections, own_index)
     for index in others:
         near = _near(clip, detections, index, size, fps)
         if not near.any():
             continue
+        worn = _in_others_clothes(own_look, _looks(detections, index), near)
+        for region, columns in enumerate(_REGIONS):
+            taken |= _forget(clip, worn[:, region], columns)
         other = _clip_of(clip, detections, index)
         for joints, _, columns in _LIMBS:
             pairs = np.stack([clip.points[:, joints], other.points[:, joints]], axis=2)
@@ -88,11 +112,52 @@ def remove_shared_limbs(
                 )
             )  # fmt: skip
             foreign = _foreign(own, theirs, across, near, fps)
-            gone = np.zeros(clip.seen.shape, dtype=bool)
-            gone[np.ix_(np.flatnonzero(foreign), np.array(columns))] = True
-            taken |= (gone & clip.seen).any(axis=1)
-            clip.forget(gone)
+            taken |= _forget(clip, foreign, columns)
     return taken
+
+
+def _forget(clip: PoseClip, chosen: Mask, columns: list[int]) -> Mask:
+    """Forget columns in the chosen frames, in place; returns in which frames any was seen."""
+    gone = np.zeros(clip.seen.shape, dtype=bool)
+    gone[np.ix_(np.flatnonzero(chosen), np.array(columns))] = True
+    gone &= clip.seen
+    clip.forget(gone)
+    touched: Mask = gone.any(axis=1)
+    return touched
+
+
+def _looks(detections: Sequence[Sequence[Detection]], index: Integers) -> AnyArray:
+    """(frames, HISTOGRAM_SIZE) what somebody wears; 0 where that is not seen."""
+    looks = np.zeros((len(index), HISTOGRAM_SIZE), np.uint8)
+    for frame in np.flatnonzero(index >= 0):
+        appearance = detections[frame][index[frame]].appearance
+        if appearance is not None:
+            looks[frame] = appearance
+    return looks
+
+
+def _in_others_clothes(own: AnyArray, other: AnyArray, near: Mask) -> Mask:
+    """(frames, REGIONS + 1) which regions of the person are in colors of the other's.
+
+    The last column is all of the body: where most of what is seen is.
+
+    Args:
+        own: (frames, HISTOGRAM_SIZE) as of `_looks`.
+        other: The same of the other person.
+        near: (frames,) in which they may be mixed; the others tell what each of them wears.
+    """
+    foreign = np.zeros((len(own), REGIONS + 1), dtype=bool)
+    remembered = [look[~near & look.any(axis=1)] for look in (own, other)]
+    if min(map(len, remembered)) < MIN_LOOKS:
+        return foreign
+    mine, theirs = (
+        region_distances(own, look.astype(np.float32).mean(axis=0)) for look in remembered
+    )
+    with np.errstate(invalid="ignore"):
+        foreign[:, :REGIONS] = near[:, None] & (mine - theirs > ALIKER)
+    seen = np.isfinite(mine - theirs).sum(axis=1)
+    foreign[:, REGIONS] = 2 * foreign[:, :REGIONS].sum(axis=1) > np.maximum(seen, 1)
+    return foreign
 
 
 def _clip_of(

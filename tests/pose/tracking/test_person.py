@@ -16,7 +16,8 @@ from magicpose_cli.pose.tracking.appearance import (
     appearance_histogram,
 )
 from magicpose_cli.pose.tracking.assignment import assign
-from magicpose_cli.pose.tracking.linking import Detection
+from magicpose_cli.pose.tracking.crossings import undo_crossing_swaps
+from magicpose_cli.pose.tracking.linking import Detection, Tracklet
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
 from magicpose_cli.synthetic.casting import animate_motions, sample_identities
 from magicpose_cli.synthetic.people import TEST_SEEDS, render
@@ -217,3 +218,38 @@ def test_what_is_not_in_the_picture_has_no_look(full_body):
     look = appearance_histogram(np.full((256, 256, 3), 200, np.uint8), full_body)
     assert look.shape == (HISTOGRAM_SIZE,) and look.dtype == np.uint8
     assert float(appearance_distance(look, look)) < 0.1
+
+
+@pytest.mark.parametrize("clothes", ["equal", "unknown", "different"])
+@pytest.mark.parametrize("swapped", [True, False])
+def test_who_was_taken_for_another_in_a_crossing_is_put_right(full_body, clothes, swapped):
+    """One stands, the other walks past; clothes that go on as they came are believed."""
+    stands = [at(full_body, 640.0)] * 60
+    walks = [at(full_body, x) for x in np.linspace(340, 940, 60)]
+    worn = looks(3, alike=clothes == "equal") if clothes != "unknown" else (None, None)
+    tail = (1, 0) if swapped else (0, 1)
+    if clothes == "different" and swapped:  # the clothes go along with what is linked
+        people = [stands[:30] + walks[30:], walks[:30] + stands[30:]]
+        tail = (0, 1)
+    else:
+        people = [stands, walks]
+    clip = [[Detection(people[i][f], worn[i]) for i in (0, 1)] for f in range(60)]
+    tracklets = []
+    for who in (0, 1):
+        index = [who] * 30 + [tail[who]] * 30
+        marks, center = np.zeros((21, 2)), np.zeros(2)
+        tracklets.append(Tracklet(list(range(60)), index, marks, center, 220.0, center))
+    undo_crossing_swaps(tracklets, clip, FPS)
+    for who, tracklet in enumerate(tracklets):
+        assert tracklet.frames == list(range(60))
+        assert tracklet.detection_index == [who] * 60
+
+
+def test_who_meets_and_turns_back_in_other_clothes_is_no_swap(full_body):
+    come = np.linspace(340, 640, 30)
+    left = [at(full_body, x) for x in [*come, *come[::-1]]]
+    right = [at(full_body, 1280 - x) for x in [*come, *come[::-1]]]
+    clip, truth = detections([left, right], looks(4, alike=False), set())
+    who = pick_person(clip, FPS, "left").detection_index
+    apart = [*range(20), *range(40, 60)]
+    np.testing.assert_array_equal(who[apart], truth[apart])
