@@ -34,7 +34,9 @@ class Follower:
         self._touch = 4 <= number < 16
         known = len(self._people) == 2 or not self._touch
         body = np.column_stack([np.full((18, 2), 9.0), np.ones(18)])
-        self._people = [Pose.of(64, 64, body=body + [30 * i, 0, 0]) for i in range(1 + known)]
+        self._people = [
+            Pose.of(64, 64, body=body + np.array([30 * i, 0, 0])) for i in range(1 + known)
+        ]
         return self._people
 
     @property
