@@ -19,7 +19,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.errors import InputError
-from magicpose_cli.video.decode import SAME_TIME_S, frame_times
+from magicpose_cli.video.decode import MIN_DECODED_S, SAME_TIME_S, frame_times
 from magicpose_cli.video.ffmpeg import run_ffmpeg, source
 from magicpose_cli.video.limits import check_size
 from magicpose_cli.video.picture import (
@@ -153,17 +153,20 @@ def _probe_folder(path: Path, rate: Fraction) -> Clip:
 
 
 def _probe_animation(path: Path) -> Clip:
-    delays = []
+    delays: list[Fraction] = []
+    count = 0
     try:
         with open_picture(path) as animation:
             width, height = animation.size
             resolution_s = TIME_RESOLUTION_S.get(animation.format or "", 0.001)
-            for number in range(getattr(animation, "n_frames", 1)):
+            count = getattr(animation, "n_frames", 1)
+            for number in range(count):
                 animation.seek(number)
                 animation.load()
                 delays.append(_delay(animation.info.get("duration", 0)))
     except damaged() as error:
-        raise InputError(f"{path} cannot be read as an animation; it may be damaged") from error
+        if len(delays) < 2 or sum(delays) < MIN_DECODED_S:
+            raise InputError(f"{path} cannot be read as an animation; it may be damaged") from error
     if len(delays) < 2:
         raise InputError(
             f"{path} is a single picture; a driver is a video, an animated GIF or a folder of them"
@@ -171,9 +174,21 @@ def _probe_animation(path: Path) -> Clip:
     base = Fraction(1, lcm(*(delay.denominator for delay in delays)))
     ends = list(accumulate(int(delay / base) for delay in delays))
     rate, times, is_variable = detect_rate([0, *ends[:-1]], base, resolution_s)
-    count = tick_count(times, float(ends[-1] * base), rate, is_variable)
+    note = (
+        f"{path.name} is damaged: {len(delays)} of its {count} frames, {float(sum(delays)):.1f} s, "
+        "are used; copy or download it again for the rest"
+    )
     return Clip(
-        path, "video", width, height, rate, count, is_variable, decoder="animation", times=times
+        path,
+        "video",
+        width,
+        height,
+        rate,
+        tick_count(times, float(ends[-1] * base), rate, is_variable),
+        is_variable,
+        decoder="animation",
+        notes=(note,) if len(delays) < count else (),
+        times=times,
     )
 
 

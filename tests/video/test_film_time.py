@@ -316,6 +316,28 @@ def test_picture_and_sound_stay_in_step(blocks: Path, tmp_path: Path) -> None:
         assert abs(begin_s * RATE - round(begin_s * RATE)) < 0.5
 
 
+def test_an_animation_that_is_cut_short_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frames = [Image.fromarray(random.integers(0, 255, (32, 32, 3), np.uint8)) for _ in range(20)]
+    whole = tmp_path / "whole.png"
+    frames[0].save(whole, save_all=True, append_images=frames[1:], duration=100)
+    data = whole.read_bytes()
+    for share, used in ((0.6, True), (0.2, False)):
+        path = tmp_path / "cut.png"
+        path.write_bytes(data[: int(len(data) * share)])
+        if used:
+            clip = probe(path)
+            assert clip.notes[0].startswith(
+                f"cut.png is damaged: {clip.frame_count} of its 20 frames"
+            )
+            read = list(read_frames(clip))
+            assert 10 <= len(read) == clip.frame_count <= 12
+            assert np.array_equal(read[9], np.asarray(frames[9]))
+        else:
+            with pytest.raises(InputError, match="cannot be read as an animation"):
+                probe(path)
+
+
 def test_a_single_picture_is_no_animation(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "v.png")
     with pytest.raises(Exception, match="single picture"):
