@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from magicpose_cli.run.run_record import (
 )
 from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import BackgroundWriter, prefetch
-from magicpose_cli.video import Sound, VideoWriter
+from magicpose_cli.video import Sound, VideoWriter, held_note
 from magicpose_cli.video.write import PARTIAL_STEM
 from magicpose_cli.warping.face_crop import upright_face
 from magicpose_cli.warping.parts import shows_forearms
@@ -115,6 +115,7 @@ class _Job:
     resources: Resources
     timer: StageTimer
     on_progress: OnProgress
+    held_maps: set[int] = field(default_factory=set)  # ready-drawn ones that cannot be decoded
 
     def run(self, replaces: bool, fingerprint: dict[str, Any]) -> Result:
         """Make the video. replaces: whether it may take the place of what stands there."""
@@ -170,6 +171,7 @@ class _Job:
                 *(renderer.notes if renderer else ()),
                 *(warp.notes if warp else ()),
                 *writer.notes,
+                *held_note(self.driver.selected, self.held_maps),
             ),
         )
 
@@ -330,7 +332,15 @@ class _Job:
 
     def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[Picture]:
         size = self.plan.network_size
-        return draw_maps(self.driver, motion, self.plan.pose_canvas, size, self.preset, frames)
+        return draw_maps(
+            self.driver,
+            motion,
+            self.plan.pose_canvas,
+            size,
+            self.preset,
+            frames,
+            self.held_maps.add,
+        )
 
     def _camera(self, motion: Motion) -> CameraPath | None:
         """Follow the driver's camera, where the background is to move with it."""

@@ -416,31 +416,44 @@ def test_where_nothing_can_be_written_it_says_so_at_once(start, tmp_path):
 
 @pytest.mark.slow
 def test_a_driver_that_ends_early(nursery, whole, tmp_path):
-    """Half a film is damaged: the error says how far it goes, what was made of it is kept."""
+    """Half a film is damaged: its last frame is held, and said; of next to nothing it is a line.
+
+    What was made before that line is kept.
+    """
     random = np.random.default_rng(3)
     maps = (random.integers(0, 255, (SIZE, SIZE, 3), np.uint8) for _ in range(80))
     write_video(tmp_path / "film.mp4", maps, 25, crf=1)
     data = (tmp_path / "film.mp4").read_bytes()
-    half = len(data) // 2
+    half, tenth = len(data) // 2, len(data) // 10
     (tmp_path / "half.mp4").write_bytes(data[:half] + bytes(len(data) - half))
-    (tmp_path / "work").mkdir()
-    call = arguments(whole, "out.mp4", "--driver-kind", "pose-maps")
-    call[2] = str(tmp_path / "half.mp4")
-    order = {"arguments": call, "folder": str(tmp_path / "work"), "largest_file": None}
+    (tmp_path / "tenth.mp4").write_bytes(data[:tenth] + bytes(len(data) - tenth))
+    work = tmp_path / "work"
+    work.mkdir()
+    call = arguments(whole, "out.mp4", "--driver-kind", "pose-maps", "--json")
+    call[2] = str(tmp_path / "tenth.mp4")
+    order = {"arguments": call, "folder": str(work), "largest_file": None}
     run = Run(nursery, tmp_path / "log.txt", order)
     assert run.wait() == 1
     (error,) = [line for line in run.said.splitlines() if line.startswith("error: ")]
-    assert "half.mp4 can be decoded up to frame" in error and "Traceback" not in run.said
-    kept = probe(tmp_path / "work" / "out.mp4.part" / "so-far.mp4")
-    assert kept.frame_count > 10
-    assert left_in(tmp_path / "work") == ["out.mp4.part"]
+    assert "tenth.mp4 can be decoded for 0." in error and "Traceback" not in run.said
+    assert "of its 3.20 s only; it is damaged" in error
+    assert left_in(work) == ["out.mp4.part"]
     again = Run(nursery, tmp_path / "log.txt", order)  # the same until it is mended
     assert again.wait() == 1 and "it is damaged" in again.said
-    call[2] = str(tmp_path / "film.mp4")
-    mended = Run(nursery, tmp_path / "log.txt", order)
-    assert mended.wait() == 0, mended.said
-    assert probe(tmp_path / "work" / "out.mp4").frame_count == 80
-    assert left_in(tmp_path / "work") == ["out.mp4", "out.mp4.json"]
+    for name in ("half.mp4", "film.mp4"):
+        call[2] = str(tmp_path / name)
+        done = Run(nursery, tmp_path / "log.txt", order)
+        assert done.wait() == 0, done.said
+        assert probe(work / "out.mp4").frame_count == 80
+        assert left_in(work) == ["out.mp4", "out.mp4.json"]
+        held = [
+            note
+            for note in json.loads((work / "out.mp4.json").read_text())["notes"]
+            if "of 80 frames of half.mp4 cannot be decoded" in note
+        ]
+        assert len(held) == (name == "half.mp4")
+        for made in work.iterdir():
+            made.unlink()
 
 
 @pytest.mark.slow

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Lock
+from typing import Any
 
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import MotionSettings
-from magicpose_cli.errors import DetectionError, InputError
+from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.tracking.appearance import appearance_histogram
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.video import OnHeld, held_note
 
 SECTION = 64  # frames at most that one detector sees in a row, where several share a film
 SECTIONS_PIPED = 4  # at most of a film without an index, which is decoded from its start for each
@@ -88,7 +90,7 @@ def _detect_film(
         count = min(count, SECTIONS_PIPED)
     bounds = [total * i // count for i in range(count + 1)]
     sections = [slice(first, last) for first, last in pairwise(bounds)]
-    done, held, lock, stop = 0, 0, Lock(), Event()
+    done, held, lock, stop = 0, set[int](), Lock(), Event()
 
     def tell() -> None:
         nonlocal done
@@ -98,34 +100,60 @@ def _detect_film(
             done += 1
             on_progress(Progress("poses", done, total))
 
-    def count_held() -> None:
-        nonlocal held
-        with lock:
-            held += 1
-
     on_progress(Progress("poses", 0, total))
     with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
         sections_found = [
-            threads.submit(_detect_section, driver, detector, part, tell, count_held)
+            threads.submit(_detect_section, driver, detector, part, tell, held.add)
             for part in sections
         ]
         try:
-            people = [people for section in sections_found for people in section.result()]
-        except InputError:
-            # A file that ends early is read whole once more: only then the last frame that there is
-            # can stand for those that lack, or the line says how far it goes.
-            if count == 1:
-                raise
-            done, held = 0, 0
-            people = _detect_section(driver, detector, slice(None), tell, count_held)
+            found = [section.result() for section in sections_found]
         finally:
             stop.set()
             for section in sections_found:
                 section.cancel()
-    if not held:
-        return people, ()
-    note = f"{held} of {total} frames of {driver.clip.path.name} cannot be decoded"
-    return people, (f"{note}: the last one before is held; it may be damaged",)
+    for number, part in enumerate(sections[1:], start=1):
+        found[number] = _follow_on(driver, detector, part, found[number - 1], found[number])
+    people = [people for section in found for people in section.people]
+    return people, held_note(driver.selected, held)
+
+
+@dataclass(frozen=True)
+class _Section:
+    """What is found in a section of a film.
+
+    Attributes:
+        people: everybody in each frame.
+        touching: who may be mixed in the next frame, as the detector knows them; [] for nobody.
+    """
+
+    people: list[list[Detection]]
+    touching: list[Any]
+
+
+def _follow_on(
+    driver: Driver, detector: str, part: slice, before: _Section, found: _Section
+) -> _Section:
+    """A section once more, where people touch at its begin and were told apart the frame before.
+
+    Only until they are apart again.
+    """
+    from magicpose_cli.pose.detection.detect import load_detector
+
+    if len(found.people[0]) >= len(before.touching):
+        return found
+    people = list(found.people)
+    loaded: Any = load_detector(detector)
+    try:
+        loaded.follow(before.touching)
+        for number, frame in enumerate(driver.frames(part)):
+            poses = loaded.detect(frame)
+            people[number] = [Detection(pose, appearance_histogram(frame, pose)) for pose in poses]
+            if not loaded.touching and len(poses) <= len(found.people[number]):
+                return _Section(people, found.touching)
+        return _Section(people, list(loaded.touching))
+    finally:
+        loaded.close()
 
 
 def _detect_section(
@@ -133,8 +161,8 @@ def _detect_section(
     detector: str,
     part: slice,
     tell: Callable[[], None],
-    on_held: Callable[[], None],
-) -> list[list[Detection]]:
+    on_held: OnHeld,
+) -> _Section:
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
     people: list[list[Detection]] = []
@@ -144,9 +172,9 @@ def _detect_section(
             found = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
             people.append([Detection(pose, appearance_histogram(frame, pose)) for pose in found])
             tell()
+        return _Section(people, list(getattr(loaded, "touching", ())))
     finally:
         loaded.close()
-    return people
 
 
 def detect_in_picture(picture: Picture, detector: str) -> list[Pose]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from magicpose_cli.pose.files.read_write import is_pose_file, read_clip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.video import (
     Clip,
+    OnHeld,
     SelectedClip,
     Selection,
     exact_rate,
@@ -82,14 +83,14 @@ class Driver:
         self,
         part: slice = slice(None),
         size: tuple[int, int] | None = None,
-        on_held: Callable[[], None] = lambda: None,
+        on_held: OnHeld = lambda number: None,
     ) -> Iterator[Picture]:
         """The chosen frames, or a part of them.
 
         Args:
             part: of the chosen frames.
             size: (width, height) in pixels, where it is not to be the film's own.
-            on_held: called for each frame that cannot be decoded.
+            on_held: called with the number of each frame that cannot be decoded.
         """
         return read_frames(self.clip, self.selection, part, size, on_held)
 

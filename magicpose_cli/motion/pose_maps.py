@@ -9,6 +9,7 @@ from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
+from magicpose_cli.video import OnHeld
 
 
 def draw_maps(
@@ -18,6 +19,7 @@ def draw_maps(
     size: tuple[int, int],
     preset: Preset,
     frames: Sequence[int],
+    on_held: OnHeld = lambda number: None,
 ) -> Iterator[Picture]:
     """What the network sees, one picture for each of these frames.
 
@@ -28,6 +30,7 @@ def draw_maps(
         size: (width, height) of the network's frame.
         preset: the settings of the run.
         frames: rising indices into the chosen frames of the driver.
+        on_held: called with the number of each ready-drawn map that cannot be decoded.
     """
     from PIL import Image
 
@@ -39,7 +42,7 @@ def draw_maps(
     assert framing is not None  # as of all such maps
     return (
         framing.picture(picture, Image.Resampling.BILINEAR)
-        for picture in picked(driver.frames(), frames)
+        for picture in picked(driver.frames(on_held=on_held), frames)
     )
 
 

@@ -2,7 +2,7 @@
 
 from magicpose_cli.video.picture import read_picture, write_picture
 from magicpose_cli.video.probe import Clip, exact_rate, probe
-from magicpose_cli.video.read import SelectedClip, Selection, read_frames, select
+from magicpose_cli.video.read import OnHeld, SelectedClip, Selection, held_note, read_frames, select
 from magicpose_cli.video.sound import Sound
 from magicpose_cli.video.write import (
     Partial,
@@ -14,6 +14,7 @@ from magicpose_cli.video.write import (
 
 __all__ = [
     "Clip",
+    "OnHeld",
     "Partial",
     "SelectedClip",
     "Selection",
@@ -21,6 +22,7 @@ __all__ = [
     "VideoWriter",
     "check_output",
     "exact_rate",
+    "held_note",
     "partials_of",
     "probe",
     "read_frames",

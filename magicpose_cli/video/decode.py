@@ -2,8 +2,9 @@
 
 All of them are generators `(clip, (height, width), numbers)`: `numbers` are the ascending numbers
 of the wanted frames, what comes is what is shown then, uint8 RGB (height, width, 3), upright, and
-whether it is an earlier frame that is held, because the file lacks its own. A file that cannot be
-decoded further ends the generator early.
+whether it is an earlier frame that is held, because the file lacks its own. Of a film that cannot
+be decoded further the last frame is held, as players do; other files, which were looked through
+when they were probed, end the generator early.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ SHOWINFO_LINE = re.compile(
 MAX_LINE_DELAY_S = 60.0  # for a line that is written before its frame
 SAME_TIME_S = 0.001  # seeking rounds to microseconds, containers to milliseconds
 LEAD_S = 1.0  # so long after a key frame no picture depends on frames before that key frame
-LOOK_BACK_S = (8.0, 120.0)  # before the first wanted frame, where it cannot be decoded
+LOOK_BACK_S = 8.0  # before a frame that cannot be decoded; then farther, by FARTHER
+FARTHER = 4
+MIN_DECODED_S = 0.5  # a longer film that cannot be decoded for so long at its start is no motion
 
 
 def frame_times(log: IO[bytes] | Sequence[bytes]) -> Generator[Fraction]:
@@ -50,26 +53,37 @@ def frame_times(log: IO[bytes] | Sequence[bytes]) -> Generator[Fraction]:
 
 
 def film_frames(clip: Clip, size: tuple[int, int], numbers: Sequence[int]) -> Frames:
-    """Decode frames of a film by ffmpeg, each found by its own time."""
+    """Decode frames of a film by ffmpeg, each found by its own time.
+
+    Raises:
+        InputError: The film cannot be decoded, or only for less than MIN_DECODED_S.
+    """
     wanted = clip.stamps_s[np.asarray(numbers)]
     from_s = wanted[0] - SAME_TIME_S
     with closing(without_late_frames(_timed_frames(clip, size, from_s))) as frames:
         following = next(frames, None)
-        shown = None
         if following is None or following[0] > wanted[0] + SAME_TIME_S:
-            if (shown := _last_before(clip, size, from_s)) is None:
-                return
+            at_s, shown = _last_before(clip, size, from_s)
             yield shown, True
             wanted = wanted[1:]
         for time_s in wanted:
-            at_s = -1.0
             while following is not None and following[0] <= time_s + SAME_TIME_S:
                 at_s, shown = following
                 following = next(frames, None)
-            if at_s < 0 and following is None:
-                return
-            assert shown is not None
-            yield shown, at_s < time_s - SAME_TIME_S
+            is_held = at_s < time_s - SAME_TIME_S
+            if is_held and following is None:
+                _check_long_enough(clip, at_s)
+            yield shown, is_held
+
+
+def _check_long_enough(clip: Clip, last_s: float) -> None:
+    """Raise InputError where the last frame that can be decoded, at `last_s`, comes too soon."""
+    decoded_s = last_s - clip.stamps_s[0] + float(1 / clip.rate)
+    if decoded_s < min(MIN_DECODED_S, clip.duration_s / 2):
+        raise InputError(
+            f"{clip.path} can be decoded for {max(decoded_s, 0.0):.2f} of its {clip.duration_s:.2f}"
+            " s only; it is damaged, encode it anew or end before that"
+        )
 
 
 def without_late_frames(
@@ -86,29 +100,61 @@ def without_late_frames(
             yield former
 
 
-def _last_before(clip: Clip, size: tuple[int, int], time_s: float) -> Picture | None:
-    """Return the frame that is shown until `time_s`, or the film's first one."""
-    before = after = None
-    for from_s in (*(time_s - back for back in LOOK_BACK_S), -1.0):
-        with closing(_timed_frames(clip, size, max(from_s, -1.0))) as frames:
-            for at_s, frame in frames:
-                if at_s > time_s:
-                    after = frame
-                    break
-                before = frame
-        if before is not None or from_s <= 0:
-            break
-    return after if before is None else before
+def _last_before(clip: Clip, size: tuple[int, int], time_s: float) -> tuple[float, Picture]:
+    """Return the frame that is shown until `time_s`, or the film's first one, and its time.
+
+    It is looked for in windows, each before the last, so that what is far from the end of a film
+    that cannot be decoded any more takes no longer.
+
+    Raises:
+        InputError: No frame can be decoded, or only those of less than MIN_DECODED_S.
+    """
+    start_s, end_s, back_s = time_s, time_s, LOOK_BACK_S
+    found = None
+    while found is None and start_s > clip.stamps_s[0] - SAME_TIME_S:
+        start_s, end_s = time_s - back_s if clip.seekable else -1.0, start_s
+        found = _first_within(clip, size, start_s, end_s)
+        back_s *= FARTHER
+    while found is not None and clip.seekable and end_s - start_s > LOOK_BACK_S:
+        middle_s = (start_s + end_s) / 2
+        later = _first_within(clip, size, middle_s, end_s)
+        if later is None:
+            end_s = middle_s
+        else:
+            start_s, found = middle_s, later
+    if found is not None:
+        with closing(_timed_frames(clip, size, start_s, end_s)) as frames:
+            for frame in without_late_frames(frames):
+                found = frame
+    after = _first_within(clip, size, time_s, np.inf)
+    if after is None and found is not None:
+        _check_long_enough(clip, found[0])
+    if found is None and after is None:
+        raise InputError(f"{clip.path} cannot be decoded; it is damaged, encode it anew")
+    found = found or after
+    assert found is not None
+    return found
+
+
+def _first_within(
+    clip: Clip, size: tuple[int, int], start_s: float, end_s: float
+) -> tuple[float, Picture] | None:
+    with closing(_timed_frames(clip, size, start_s, end_s)) as frames:
+        return next(frames, None)
 
 
 def _timed_frames(
-    clip: Clip, size: tuple[int, int], from_s: float
+    clip: Clip, size: tuple[int, int], from_s: float, to_s: float = np.inf
 ) -> Generator[tuple[float, Picture]]:
-    """Decode all frames from `from_s` on, each with its time in seconds on the film's clock."""
+    """Decode all frames from `from_s` to `to_s`, each with its time in s on the film's clock."""
     height, width = size
     seek_s = max(from_s - LEAD_S, 0.0) if clip.seekable else 0.0
     seek = ("-ss", f"{seek_s:.6f}") if seek_s else ()
-    chosen = f"select=gte(t\\,{from_s - seek_s:.6f}),showinfo=checksum=0,scale={width}:{height}"
+    within = f"gte(t\\,{from_s - seek_s:.6f})"
+    if np.isfinite(to_s):
+        seek = (*seek, "-t", f"{to_s - seek_s + LEAD_S:.6f}")
+        within += f"*lte(t\\,{to_s - seek_s:.6f})"
+    chosen = f"select={within},showinfo=checksum=0,scale={width}:{height}"
     command = [
         *(ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats", *seek, *source(clip.path)),
         *("-map", "0:V:0", "-vf", chosen, "-fps_mode", "passthrough"),

@@ -19,7 +19,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.errors import InputError
-from magicpose_cli.video.decode import SAME_TIME_S, frame_times
+from magicpose_cli.video.decode import MIN_DECODED_S, SAME_TIME_S, frame_times
 from magicpose_cli.video.ffmpeg import run_ffmpeg, source
 from magicpose_cli.video.limits import check_size
 from magicpose_cli.video.picture import (
@@ -43,6 +43,9 @@ TOO_LARGE = re.compile(rb"Picture size (\d+)x(\d+) exceeds specified max pixel c
 INDEXED_CONTAINER = re.compile(rb"Input #0, (?:mov|matroska)")
 TIME_RESOLUTION_S = {"GIF": 0.01}  # delays; others count in milliseconds or finer
 CUT_SHORT = re.compile(rb"partial file|File ended prematurely")
+NAMED_DURATION = re.compile(rb"Duration: (\d+):(\d+):(\d+\.\d+)")
+ESTIMATED = b"Estimating duration from bitrate"  # where no header tells
+MIN_LACKING_S, MIN_LACKING_SHARE = 0.5, 0.05  # of pictures at the end, from which on it is told
 GIF_DELAY_MS = 100  # what every viewer shows where a GIF asks for 0 or 10 ms
 
 
@@ -150,17 +153,20 @@ def _probe_folder(path: Path, rate: Fraction) -> Clip:
 
 
 def _probe_animation(path: Path) -> Clip:
-    delays = []
+    delays: list[Fraction] = []
+    count = 0
     try:
         with open_picture(path) as animation:
             width, height = animation.size
             resolution_s = TIME_RESOLUTION_S.get(animation.format or "", 0.001)
-            for number in range(getattr(animation, "n_frames", 1)):
+            count = getattr(animation, "n_frames", 1)
+            for number in range(count):
                 animation.seek(number)
                 animation.load()
                 delays.append(_delay(animation.info.get("duration", 0)))
     except damaged() as error:
-        raise InputError(f"{path} cannot be read as an animation; it may be damaged") from error
+        if len(delays) < 2 or sum(delays) < MIN_DECODED_S:
+            raise InputError(f"{path} cannot be read as an animation; it may be damaged") from error
     if len(delays) < 2:
         raise InputError(
             f"{path} is a single picture; a driver is a video, an animated GIF or a folder of them"
@@ -168,9 +174,21 @@ def _probe_animation(path: Path) -> Clip:
     base = Fraction(1, lcm(*(delay.denominator for delay in delays)))
     ends = list(accumulate(int(delay / base) for delay in delays))
     rate, times, is_variable = detect_rate([0, *ends[:-1]], base, resolution_s)
-    count = tick_count(times, float(ends[-1] * base), rate, is_variable)
+    note = (
+        f"{path.name} is damaged: {len(delays)} of its {count} frames, {float(sum(delays)):.1f} s, "
+        "are used; copy or download it again for the rest"
+    )
     return Clip(
-        path, "video", width, height, rate, count, is_variable, decoder="animation", times=times
+        path,
+        "video",
+        width,
+        height,
+        rate,
+        tick_count(times, float(ends[-1] * base), rate, is_variable),
+        is_variable,
+        decoder="animation",
+        notes=(note,) if len(delays) < count else (),
+        times=times,
     )
 
 
@@ -197,11 +215,14 @@ def _probe_video(path: Path) -> Clip:
             "try to play it or encode it anew"
         )
     seekable = bool(INDEXED_CONTAINER.search(scan.stderr))
-    found = None
+    found, is_held = None, False  # the last frame to the end of those that cannot be decoded
     if NO_TIME not in stamps and not seekable:
         found = detect_rate(stamps, base, resolution_s=float(base))
     if NO_TIME in stamps or (found is not None and found[2]):
+        told_s = min(float(end * base), _named_s(scan.stderr) or 0.0)
         base, stamps, end = _decoded(path)
+        is_held = told_s - float(end * base) > MIN_GAP_S
+        end = round(told_s / base) if is_held else end
         found = None
     # Pictures that depend on frames removed by a cut are never shown.
     begin = round((first.time - SAME_TIME) / base)
@@ -210,6 +231,7 @@ def _probe_video(path: Path) -> Clip:
     if found is None or stamps != former:
         found = detect_rate(stamps, base, resolution_s=float(base))
     rate, times, is_variable = found
+    is_variable = is_variable or is_held
     length_s = float((end - stamps[0]) * base)
     frame_count = tick_count(times, length_s, rate, is_variable)
     if frame_count > MAX_FILM_FRAMES:
@@ -228,7 +250,10 @@ def _probe_video(path: Path) -> Clip:
         sound_tracks=tracks_in(scan.stderr),
         start_s=max(float(stamps[0] * base), 0.0),
         seekable=seekable,
-        notes=(*_cut_short(path, scan.stderr, length_s), *_gaps(path, times, rate)),
+        notes=(
+            *_cut_short(path, scan.stderr, length_s, float(end * base)),
+            *_gaps(path, times, rate, length_s),
+        ),
         times=times,
         stamps_s=np.array([float(stamp * base) for stamp in stamps]),
     )
@@ -242,9 +267,10 @@ def _look(
     return run_ffmpeg(*quiet, *source(path), "-map", "0:V:0", *arguments, seconds=seconds)
 
 
-def _gaps(path: Path, times: Floats, rate: Fraction) -> tuple[str, ...]:
-    """Return a line for the user where the film lacks frames for a while."""
-    steps = np.diff(times)
+def _gaps(path: Path, times: Floats, rate: Fraction, length_s: float) -> tuple[str, ...]:
+    """Return a line for the user where the film, of `length_s`, lacks frames for a while."""
+    ends = np.append(times, max(length_s, times[-1] + 1 / float(rate)))
+    steps = np.diff(ends)
     gaps = np.flatnonzero(
         (steps > MIN_GAP_S) & (steps > 3 * np.median(steps)) if len(steps) else []
     )
@@ -254,23 +280,41 @@ def _gaps(path: Path, times: Floats, rate: Fraction) -> tuple[str, ...]:
     more = f", and {len(gaps) - 1} more such gaps" if len(gaps) > 1 else ""
     return (
         f"{path.name} has no frames from {times[first] + 1 / float(rate):.1f} to "
-        f"{times[first + 1]:.1f} s{more}: the last one before is held, as players do",
+        f"{ends[first + 1]:.1f} s{more}: the last one before is held, as players do",
     )
 
 
-def _cut_short(path: Path, said: bytes, length_s: float) -> tuple[str, ...]:
-    """Return a line for the user where the file ends before the film's last frame."""
-    if not CUT_SHORT.search(said):
-        return ()
-    header = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", said)
-    named = ""
-    if header:
-        hours, minutes, seconds = (float(part) for part in header.groups())
-        named = f" of the {3600 * hours + 60 * minutes + seconds:.1f} s that it names"
-    return (
-        f"{path.name} is cut short: it holds {length_s:.1f} s{named}, which are used; copy or "
-        "download it again for the rest",
-    )
+def _cut_short(path: Path, said: bytes, length_s: float, end_s: float) -> tuple[str, ...]:
+    """Return a line for the user where the pictures end long before the film does.
+
+    Args:
+        path: Of the film.
+        said: Of it, by ffmpeg.
+        length_s: From the first picture to the end of the last one.
+        end_s: When that is, in seconds from the start of all that the film shows and sounds.
+    """
+    named_s = _named_s(said)
+    if CUT_SHORT.search(said):
+        named = f" of the {named_s:.1f} s that it names" if named_s else ""
+        return (
+            f"{path.name} is cut short: it holds {length_s:.1f} s{named}, which are used; copy or "
+            "download it again for the rest",
+        )
+    if named_s and named_s - end_s > max(MIN_LACKING_S, MIN_LACKING_SHARE * named_s):
+        return (
+            f"{path.name} has pictures for {length_s:.1f} s of the {named_s:.1f} s that it names; "
+            "it may be damaged, or its sound is longer: what has pictures is used",
+        )
+    return ()
+
+
+def _named_s(said: bytes) -> float | None:
+    """Return how long the header of a film says that it is, pictures and sound, in seconds."""
+    told = None if ESTIMATED in said else NAMED_DURATION.search(said)
+    if told is None:
+        return None
+    hours, minutes, seconds = map(float, told.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _packets(listing: bytes) -> tuple[Fraction, list[int], int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
@@ -17,6 +17,9 @@ from magicpose_cli.video.probe import Clip, exact_rate
 from magicpose_cli.video.timeline import ConstantRate
 
 SLACK_S = 0.002  # containers round times to a millisecond; that must not cost a frame
+MAX_TOLD = 3  # stretches of held frames that a note tells one by one
+
+OnHeld = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def read_frames(
     selection: Selection | None = None,
     part: slice = slice(None),
     size: tuple[int, int] | None = None,
-    on_held: Callable[[], None] = lambda: None,
+    on_held: OnHeld = lambda number: None,
 ) -> Iterator[Picture]:
     """Read the selected frames, one at a time.
 
@@ -111,42 +114,58 @@ def read_frames(
         selection: All frames by default.
         part: Of the selected frames.
         size: (width, height) to scale to, which costs less than reading the frames in full.
-        on_held: Called for each frame that cannot be decoded: the one before it is held. Where the
-            file ends a few frames early the last one is held, too.
+        on_held: Called with the number, among the selected ones, of each frame that cannot be
+            decoded: the one before it is held.
 
     Returns:
         (height, width, 3) uint8 RGB each.
 
     Raises:
-        InputError: The selection does not fit, or the file ends more than a few frames early.
+        InputError: The selection does not fit, or next to nothing of the film can be decoded.
     """
     selected = select(clip, selection)
     size = size or (clip.width, clip.height)
-    return _selected_frames(replace(selected, sources=selected.sources[part]), size, on_held)
+    return _selected_frames(selected, part, size, on_held)
+
+
+def held_note(selected: SelectedClip, held: Collection[int]) -> tuple[str, ...]:
+    """Return a line for the user where frames, by their numbers, cannot be decoded; () for none."""
+    if not held:
+        return ()
+    numbers = np.unique(np.array(list(held)))
+    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    times = [
+        f"{selected.start_s + part[0] / selected.fps:.1f} to "
+        f"{selected.start_s + (part[-1] + 1) / selected.fps:.1f} s"
+        for part in parts[:MAX_TOLD]
+    ]
+    more = f" and {len(parts) - MAX_TOLD} more times" if len(parts) > MAX_TOLD else ""
+    return (
+        f"{len(numbers)} of {selected.frame_count} frames of {selected.clip.path.name} cannot be "
+        f"decoded ({', '.join(times)}{more}): the last one before is held, as players do; it may "
+        "be damaged",
+    )
 
 
 def _selected_frames(
-    selected: SelectedClip, size: tuple[int, int], on_held: Callable[[], None]
+    selected: SelectedClip, part: slice, size: tuple[int, int], on_held: OnHeld
 ) -> Iterator[Picture]:
     clip = selected.clip
     given = size if clip.decoder == "ffmpeg" else (clip.width, clip.height)
-    numbers, repeats = np.unique(selected.sources, return_counts=True)
-    forgiven = max(float(clip.rate), 0.05 * len(numbers))
-    frame: Picture | None = None
-    decode = DECODERS[clip.decoder]
+    numbers, repeats = np.unique(selected.sources[part], return_counts=True)
+    at, decode = iter(range(selected.frame_count)[part]), DECODERS[clip.decoder]
     with closing(decode(clip, given[::-1], numbers.tolist())) as frames:
-        for done, repeat in enumerate(repeats):
+        for number, repeat in zip(numbers, repeats, strict=True):
             following, held = next(frames, (None, True))
-            if following is not None:
-                frame = following if given == size else _scaled(following, size)
-            elif frame is None or len(numbers) - done > forgiven:
+            if following is None:
                 raise InputError(
-                    f"{clip.path} can be decoded up to frame {numbers[done]} of "
-                    f"{len(clip.times)} only; it is damaged, encode it anew or end before that"
+                    f"{clip.path} has frame {number} of {len(clip.times)} no more; it has changed "
+                    "during the run, start again"
                 )
-            for _ in range(repeat):
+            frame = following if given == size else _scaled(following, size)
+            for _, tick in zip(range(repeat), at, strict=False):
                 if held:
-                    on_held()
+                    on_held(tick)
                 yield frame
 
 

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from magicpose_cli.video import Selection, Sound, VideoWriter, probe, read_frames, select
+from magicpose_cli.errors import InputError
+from magicpose_cli.video import (
+    Selection,
+    Sound,
+    VideoWriter,
+    held_note,
+    probe,
+    read_frames,
+    select,
+)
 from magicpose_cli.video.decode import frame_times, without_late_frames
 from magicpose_cli.video.ffmpeg import ffmpeg_exe
 
@@ -141,28 +150,106 @@ def damage(path: Path, numbers: range) -> None:
     listed = ffmpeg(*copied, "-f", "framecrc", "-").decode().splitlines()
     sizes = [int(line.split(",")[4]) for line in listed if not line.startswith("#")]
     ends, packets = np.cumsum(sizes), ffmpeg(*copied, "-f", "data", "-")
-    data = path.read_bytes()
-    for number in numbers:
-        packet = packets[ends[number] - sizes[number] : ends[number]]
-        at = data.index(packet)
-        data = data[:at] + b"\xa5" * len(packet) + data[at + len(packet) :]
+    data, at = bytearray(path.read_bytes()), 0
+    for number, (end, size) in enumerate(zip(ends, sizes, strict=True)):
+        at = data.index(packets[end - size : end], at)
+        if number in numbers:
+            data[at : at + size] = b"\xa5" * size
+        at += size
     path.write_bytes(data)
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.mov"])
-def test_frames_that_cannot_be_decoded_are_held_and_counted(
+def test_frames_that_cannot_be_decoded_are_held_and_told(
     blocks: Path, tmp_path: Path, name: str
 ) -> None:
     path = tmp_path / name
     ffmpeg("-i", blocks, "-c:v", "mjpeg", "-q:v", "3", path)
     damage(path, range(30, 50))
-    clip, held = probe(path), []
-    thinned = read_frames(clip, Selection(every=15), on_held=lambda: held.append(True))
+    clip, held = probe(path), set[int]()
+    thinned = read_frames(clip, Selection(every=15), on_held=held.add)
     assert [number_in(frame) for frame in thinned] == [0, 15, 29, 29, 60, 75]
-    assert len(held) == 2
+    assert held == {2, 3}
+    (note,) = held_note(select(clip, Selection(every=15)), held)
+    assert note.startswith(f"2 of 6 frames of {name} cannot be decoded (1.0 to 2.0 s): the last")
     within = [number_in(frame) for frame in read_frames(clip, Selection(start_s=1.5))]
     assert within == [29] * 5 + list(range(50, 90))
     agrees(path)
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.mov", "mjpeg.avi", "vp9.webm"])
+def test_an_end_that_cannot_be_decoded_is_held(blocks: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    ffmpeg("-i", blocks, *FORMS.get(name, ("-c:v", "mjpeg", "-q:v", "3")), path)
+    damage(path, range(33, 90))
+    clip, held = probe(path), set[int]()
+    read = [number_in(frame) for frame in read_frames(clip, on_held=held.add)]
+    assert read == [*range(33), *[32] * 57] and held == set(range(33, 90))
+    for first, last in ((20, 50), (33, 34), (60, 90)):  # as several readers share a film
+        part = [number_in(frame) for frame in read_frames(clip, part=slice(first, last))]
+        assert part == read[first:last]
+    (note,) = held_note(select(clip), held)
+    assert note.startswith(f"57 of 90 frames of {name} cannot be decoded (1.1 to 3.0 s): the last")
+    assert held_note(select(clip), ()) == ()
+
+
+def test_an_end_whose_packets_tell_no_sure_time_is_held(blocks: Path, tmp_path: Path) -> None:
+    """MP3 in an AVI is late by a frame's length, so that all times are asked of the decoder."""
+    path = tmp_path / "v.avi"
+    ffmpeg("-i", blocks, "-c:v", "mjpeg", "-q:v", "3", "-c:a", "mp3", path)
+    damage(path, range(33, 90))
+    clip = probe(path)
+    (note,) = clip.notes
+    assert note.startswith("v.avi has no frames from 1.1 to 3.0 s: the last one before is held")
+    assert [number_in(frame) for frame in read_frames(clip)] == [0, *range(33), *[32] * 57]
+
+
+def test_stretches_that_cannot_be_decoded_are_told_up_to_three(
+    blocks: Path, tmp_path: Path
+) -> None:
+    ffmpeg("-i", blocks, *FORMS["closed.mp4"], tmp_path / "v.mp4")
+    held = [3, 4, 5, 30, 40, 50, 51, 60]
+    (note,) = held_note(select(probe(tmp_path / "v.mp4")), held)
+    assert "(0.1 to 0.2 s, 1.0 to 1.0 s, 1.3 to 1.4 s and 2 more times)" in note
+
+
+def test_a_film_far_beyond_its_last_frame_is_held(blocks: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.mkv"
+    ffmpeg("-stream_loop", "40", "-i", blocks, "-an", "-c:v", "mjpeg", "-q:v", "9", path)
+    damage(path, range(250, 3690))
+    clip = probe(path)
+    assert clip.duration_s > 120
+    (frame,) = read_frames(clip, Selection(start_s=110), slice(0, 1))
+    assert number_in(frame) == 249 % 90
+
+
+@pytest.mark.parametrize("damaged", [range(1, 90), range(10, 90)])
+def test_next_to_nothing_that_can_be_decoded_is_refused(
+    blocks: Path, tmp_path: Path, damaged: range
+) -> None:
+    path = tmp_path / "v.mov"
+    ffmpeg("-i", blocks, "-c:v", "mjpeg", "-q:v", "3", path)
+    damage(path, damaged)
+    clip = probe(path)
+    told = (
+        rf"can be decoded for 0\.{damaged.start * 10 // 3:02d} of its 3\.00 s only; it is damaged"
+    )
+    for part in (slice(None), slice(5, 40), slice(60, 90)):
+        with pytest.raises(InputError, match=told):
+            list(read_frames(clip, part=part))
+    before = Selection(end_s=damaged.start / RATE)
+    assert len(list(read_frames(clip, before))) == damaged.start
+
+
+def test_pictures_that_end_long_before_the_film_are_told(blocks: Path, tmp_path: Path) -> None:
+    for name in ("h264.flv", "mjpeg.avi"):
+        whole, path = tmp_path / f"whole_{name}", tmp_path / name
+        ffmpeg("-i", blocks, *FORMS[name], whole)
+        assert probe(whole).notes == ()
+        data = whole.read_bytes()
+        path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+        (note,) = probe(path).notes
+        assert note.startswith(f"{name} has pictures for 1.") and "of the 3." in note
 
 
 def test_a_time_stamp_far_off_costs_its_own_frame_alone() -> None:
@@ -227,6 +314,28 @@ def test_picture_and_sound_stay_in_step(blocks: Path, tmp_path: Path) -> None:
     for begin_s in begins:
         assert numbers[round(begin_s * RATE)] % RATE == 0
         assert abs(begin_s * RATE - round(begin_s * RATE)) < 0.5
+
+
+def test_an_animation_that_is_cut_short_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frames = [Image.fromarray(random.integers(0, 255, (32, 32, 3), np.uint8)) for _ in range(20)]
+    whole = tmp_path / "whole.png"
+    frames[0].save(whole, save_all=True, append_images=frames[1:], duration=100)
+    data = whole.read_bytes()
+    for share, used in ((0.6, True), (0.2, False)):
+        path = tmp_path / "cut.png"
+        path.write_bytes(data[: int(len(data) * share)])
+        if used:
+            clip = probe(path)
+            assert clip.notes[0].startswith(
+                f"cut.png is damaged: {clip.frame_count} of its 20 frames"
+            )
+            read = list(read_frames(clip))
+            assert 10 <= len(read) == clip.frame_count <= 12
+            assert np.array_equal(read[9], np.asarray(frames[9]))
+        else:
+            with pytest.raises(InputError, match="cannot be read as an animation"):
+                probe(path)
 
 
 def test_a_single_picture_is_no_animation(tmp_path: Path) -> None:

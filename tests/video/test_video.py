@@ -21,7 +21,6 @@ from magicpose_cli.video import (
     select,
     write_picture,
 )
-from magicpose_cli.video import decode as decoders
 from magicpose_cli.video.ffmpeg import ffmpeg_exe
 from magicpose_cli.video.timeline import detect_rate
 
@@ -292,25 +291,15 @@ def test_damaged_in_the_middle_still_gives_all_frames(
     assert capfd.readouterr() == ("", "")
 
 
-def test_early_end_repeats_a_few_frames_but_not_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clip = probe(make(tmp_path / "v.mp4", 60, "10"))
-
-    def ends_after(count: int):
-        def decode(clip, size, wanted):
-            yield from ((frame, False) for frame in numbered(60)[wanted[:count]])
-
-        return decode
-
-    monkeypatch.setitem(decoders.DECODERS, clip.decoder, ends_after(56))
-    assert [number_of(f) for f in read_frames(clip)] == [*range(56), 55, 55, 55, 55]
-    monkeypatch.setitem(decoders.DECODERS, clip.decoder, ends_after(20))
-    with pytest.raises(InputError, match="up to frame 20 of 60"):
-        list(read_frames(clip))
-    monkeypatch.setitem(decoders.DECODERS, clip.decoder, ends_after(0))
-    with pytest.raises(InputError):
-        next(read_frames(clip))
+def test_a_folder_that_loses_a_picture_is_refused(tmp_path: Path) -> None:
+    for number, frame in enumerate(numbered(5)):
+        write_picture(tmp_path / f"{number}.png", frame)
+    clip = probe(tmp_path)
+    (tmp_path / "4.png").unlink()
+    frames = read_frames(clip)
+    assert [number_of(next(frames)) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="has frame 4 of 5 no more"):
+        next(frames)
 
 
 # Selections

@@ -19,7 +19,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
-from magicpose_cli.pose.detection.mediapipe_points import MIN_VISIBILITY, Landmarks, points_of
+from magicpose_cli.pose.detection.mediapipe_points import Landmarks, points_of
 
 FIND_HANDS = """
 input_stream: "image"  input_side_packet: "complexity"  output_stream: "palms"
@@ -96,6 +96,7 @@ WRIST_JOINTS = {
 }  # elbow, wrist of the body's 33 points
 # In sides of the person's region, which is a third larger than they are tall.
 CROPS = (0.16, 0.32)
+MIN_WRIST_VISIBILITY = 0.3  # of a wrist whose hand is looked for: a hand is seen more surely
 NEAR_WRIST = 0.04  # where a hand may begin
 APART = 0.02  # nearer points, on average, are of the one hand that both wrists are at
 FIND_EVERY = 2  # frames of a film: a tenth of the time where a hand is hidden throughout
@@ -103,13 +104,15 @@ MIN_PRESENCE = 0.5  # what MediaPipe asks of a hand, 0..1
 MIN_LED_PRESENCE = 0.35  # of a hand in a film to which a forearm leads
 # Squares along a forearm in which its hand is read: how far they are ahead of the wrist and their
 # side, in sides of the person's region, and their turn in degrees, clockwise. The first one finds
-# the most.
+# the most: of a film it is looked at more often than the others.
 LAID_SQUARES = (
     (0.018, 0.13, 0),
     (0.042, 0.10, 0),
     (0.018, 0.08, 30),
     (0.042, 0.10, -30),
     (0.018, 0.13, -30),
+    (0.035, 0.10, 22),
+    (0.018, 0.13, 0),
 )
 LAID_IN_FRAME = 2  # of them in a frame of a film, by turns; all where a hand was a frame before
 PALM_LENGTHS = (0.018, 0.07)  # wrist to middle knuckle, in the same measure; it may be shortened
@@ -156,7 +159,7 @@ class HandFinder:
         missing = {}
         for part, (elbow, wrist) in WRIST_JOINTS.items():
             ends = points_of([parts["body"][elbow], parts["body"][wrist]], width, height)[:, :2]
-            seen = parts["body"][wrist].visibility >= MIN_VISIBILITY
+            seen = parts["body"][wrist].visibility >= MIN_WRIST_VISIBILITY
             inside = ((ends[1] >= 0) & (ends[1] < (width, height))).all()
             if part not in parts and seen and inside:
                 missing[part] = ends
@@ -261,11 +264,11 @@ def _laid_squares(elbow: Floats, wrist: Floats, side: float, look: int | None) -
     if length == 0:
         return
     turn = math.atan2(along[0], -along[1])
-    chosen = range(len(LAID_SQUARES))
+    chosen = list(dict.fromkeys(LAID_SQUARES))
     if look is not None:
-        chosen = range(LAID_IN_FRAME * look, LAID_IN_FRAME * (look + 1))
-    for index in chosen:
-        ahead, share, turned_deg = LAID_SQUARES[index % len(LAID_SQUARES)]
+        turns = range(LAID_IN_FRAME * look, LAID_IN_FRAME * (look + 1))
+        chosen = [LAID_SQUARES[turn % len(LAID_SQUARES)] for turn in turns]
+    for ahead, share, turned_deg in chosen:
         x, y = wrist + ahead * side / length * along
         if share * side >= MIN_HAND_CROP:
             yield Region(x, y, share * side, turn + math.radians(turned_deg))

@@ -5,7 +5,8 @@ Its parts do better when joined anew: one graph finds everybody in a picture, an
 face and hands of the person in a region, unsmoothed, and says where to look in the next frame.
 People are found anew in every frame, for a region that follows from frame to frame slides off a
 fast limb at times; only who is not found is followed. The finder overlooks people beside or behind
-others, so now and then those who were found are painted over and the rest is searched. It takes
+others, so now and then those who were found are painted over and the rest is searched. The reader
+mixes people who touch, so each of them is read with the others painted over. The finder takes
 dim and small people for ones who stand on their heads: a doubtful find is read both ways up.
 
 The wheel carries the pose model of complexity 1 alone; the other two would be downloaded, so they
@@ -16,20 +17,31 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import combinations
 
 import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Picture
-from magicpose_cli.pose.detection.detect import box_of, largest_first
+from magicpose_cli.pose.detection.detect import largest_first
+from magicpose_cli.pose.detection.followed_bodies import (
+    SAME_PLACE,
+    Find,
+    FollowedBody,
+    add_person,
+    box_around,
+    is_where_they_were,
+    region_distance,
+)
 from magicpose_cli.pose.detection.mediapipe_graphs import Region, open_graph
 from magicpose_cli.pose.detection.mediapipe_hands import (
     WRIST_JOINTS,
     HandFinder,
     forget_doubled_hand,
 )
-from magicpose_cli.pose.detection.mediapipe_points import Landmarks, confidence, pose_of
+from magicpose_cli.pose.detection.mediapipe_points import confidence, pose_of
+from magicpose_cli.pose.detection.others_hidden import are_near, hide_others
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.detection.views import (
     MIN_VIEW_CONFIDENCE,
@@ -106,37 +118,7 @@ SURE_CONFIDENCE = (
 UPRIGHT_WORTH, LASTING_WORTH = 1.0, 1.0
 CLOSER = 1.2  # of a person's region: where they are looked for who are lost
 SEARCH_REST_EVERY = 8  # frames of a film: a twentieth of the time for one person
-PAINT_MARGIN = 0.1  # of a person's size, around the box of their points
 REGION_SCALE = 1.25  # of the circle around a body, as MediaPipe cuts it out
-SAME_PLACE = 0.25  # of a region's side: the hips move less from one frame to the next
-SAME_POSE_SHARE = 0.03  # of a region's side: nearer joints, on average, are of one person
-
-
-@dataclass(frozen=True)
-class Find:
-    """Where the finder sees somebody, and how sure it is, 0..1."""
-
-    region: Region
-    score: float
-
-    def moved(self, dx: float, dy: float) -> Find:
-        """The same find so many pixels to the right and down."""
-        region = replace(self.region, x=self.region.x + dx, y=self.region.y + dy)
-        return Find(region, self.score)
-
-
-@dataclass(frozen=True, eq=False)
-class FollowedBody:
-    """Somebody as read in one frame, and where to look for them in the next one.
-
-    landmarks: what was read, by its name in GRAPH_PARTS. hands: where the hands are next, by
-    theirs.
-    """
-
-    pose: Pose
-    region: Region
-    landmarks: dict[str, Landmarks] = field(default_factory=dict)
-    hands: dict[str, Region] = field(default_factory=dict)
 
 
 class MediaPipeHolistic:
@@ -175,6 +157,17 @@ class MediaPipeHolistic:
         self._frame_count += 1
         return largest_first(person.pose for person in self._people)
 
+    @property
+    def touching(self) -> list[FollowedBody]:
+        """Everybody whom it has seen last, where some are so near each other that they may mix."""
+        pairs = combinations(self._people, 2)
+        near = any(are_near(one.pose, other.pose, one.region.side) for one, other in pairs)
+        return self._people if near else []
+
+    def follow(self, people: list[FollowedBody]) -> None:
+        """Begin with the people whom another detector saw in the frame before."""
+        self._people, self._last = people, people[0].region
+
     def close(self) -> None:
         """Give the models back."""
         self._finder.close()
@@ -183,25 +176,67 @@ class MediaPipeHolistic:
 
     def _look(self, picture: Picture, followed: list[FollowedBody]) -> list[FollowedBody]:
         """Who is found, and who is not found but still where they were about to be."""
-        people: list[FollowedBody] = []
-        lost = list(followed)
         before: dict[FollowedBody, FollowedBody] = {}
+        people, shown = self._read_touching(picture, followed, before)
+        lost = [person for person in followed if person not in before.values()]
+        apart = list(people)
         for find in self._find(picture, MIN_HOLISTIC_SCORE if self._still else 0.0):
-            nearest = min(lost, key=lambda p: _distance(p.region, find.region), default=None)
-            if nearest and _distance(nearest.region, find.region) < SAME_PLACE * find.region.side:
+            nearest = min(lost, key=lambda p: region_distance(p.region, find.region), default=None)
+            limit = SAME_PLACE * find.region.side
+            if nearest and region_distance(nearest.region, find.region) < limit:
                 lost.remove(nearest)
             else:
                 nearest = None
-            person = self._read_find(picture, find, nearest)
-            if _add(people, person) and person and nearest:
+                if any(region_distance(p.region, find.region) < limit for p in apart):
+                    continue
+            person = self._read_find(shown.get(nearest, picture), find, nearest)
+            if add_person(people, person) and person and nearest:
                 before[person] = nearest
         for nearest in lost:
+            if nearest in shown:
+                continue
             person = self._read(picture, nearest.region)
-            if _add(people, person) and person:
+            if add_person(people, person) and person:
                 before[person] = nearest
         if people and self._frame_count % SEARCH_REST_EVERY == 0:
             self._look_beside(picture, people)
         return [self._with_hands(picture, person, before.get(person)) for person in people]
+
+    def _read_touching(
+        self,
+        picture: Picture,
+        followed: list[FollowedBody],
+        before: dict[FollowedBody, FollowedBody],
+    ) -> tuple[list[FollowedBody], dict[FollowedBody | None, Picture]]:
+        """Read those who touch or overlap, each with the others painted over.
+
+        Args:
+            picture: the frame.
+            followed: everybody in the last one.
+            before: takes who each one who is read was there.
+
+        Returns:
+            Those who are read, and the picture in which each one who is not may be looked for.
+        """
+        latest = {person: person for person in followed}
+        people: list[FollowedBody] = []
+        pictures: dict[FollowedBody | None, Picture] = {}
+        for person in followed:
+            side = person.region.side
+            near = [
+                latest[other].pose
+                for other in followed
+                if other is not person and are_near(person.pose, other.pose, side)
+            ]
+            if not near:
+                continue
+            shown = hide_others(picture, person.pose, near, side)
+            read = self._read(shown, person.region)
+            if read is not None and is_where_they_were(person, read) and add_person(people, read):
+                before[read], latest[person] = person, read
+            else:
+                pictures[person] = shown
+        return people, pictures
 
     def _look_beside(self, picture: Picture, people: list[FollowedBody]) -> None:
         """Add who is found once the others are painted over, until nobody more is."""
@@ -209,10 +244,10 @@ class MediaPipeHolistic:
         color = cv2.mean(picture)[:3]
         while known < len(people):
             for person in people[known:]:
-                rest[_around(person.pose)] = color
+                rest[box_around(person.pose)] = color
             known = len(people)
             for find in self._find(rest, MIN_HOLISTIC_SCORE):
-                _add(people, self._read(picture, find.region))
+                add_person(people, self._read(picture, find.region))
 
     def _look_closer(self, picture: Picture) -> list[FollowedBody]:
         """The surest person in parts of the picture, in which they are larger.
@@ -331,38 +366,3 @@ class MediaPipeHolistic:
             person.landmarks,
             person.hands | found,
         )
-
-
-def _add(people: list[FollowedBody], new: FollowedBody | None) -> bool:
-    """Add a person unless they are there already; returns whether they are new.
-
-    Two regions can run into one person.
-    """
-    if new is None or any(_same_pose(new, other) for other in people):
-        return False
-    people.append(new)
-    return True
-
-
-def _distance(one: Region, other: Region) -> float:
-    return math.hypot(one.x - other.x, one.y - other.y)
-
-
-def _same_pose(one: FollowedBody, other: FollowedBody) -> bool:
-    """Whether two are read alike, or the one is the other stood on their head."""
-    side = max(one.region.side, other.region.side)
-    if math.cos(one.region.turn - other.region.turn) < 0:
-        return _distance(one.region, other.region) < SAME_PLACE * side
-    both = (one.pose.body_score > 0) & (other.pose.body_score > 0)
-    if not both.any():
-        return False
-    apart = np.hypot(*(one.pose.body - other.pose.body)[both].T).mean()
-    return bool(apart < SAME_POSE_SHARE * side)
-
-
-def _around(pose: Pose) -> tuple[slice, slice]:
-    """Rows and columns of the box around a person's points, with room for hair and clothes."""
-    left, top, right, bottom = box_of(pose)
-    margin = PAINT_MARGIN * max(right - left, bottom - top)
-    rows = slice(max(int(top - margin), 0), int(bottom + margin) + 1)
-    return rows, slice(max(int(left - margin), 0), int(right + margin) + 1)

@@ -66,15 +66,21 @@ def appearance_distance(one: AnyArray, other: AnyArray) -> Floats:
 
     one, other: (..., HISTOGRAM_SIZE) of any number type, broadcast against each other.
     """
+    apart = region_distances(one, other)
+    weight = REGION_WEIGHTS * np.isfinite(apart)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Floats = (weight * np.nan_to_num(apart)).sum(axis=-1) / weight.sum(axis=-1)
+    return mean
+
+
+def region_distances(one: AnyArray, other: AnyArray) -> Floats:
+    """(..., REGIONS) the same for each region; NaN where it is not seen in both."""
     a = one.reshape(*one.shape[:-1], REGIONS, BINS).astype(np.float32) / 255
     b = other.reshape(*other.shape[:-1], REGIONS, BINS).astype(np.float32) / 255
-    common = (a * b).sum(axis=-1)
-    weight = REGION_WEIGHTS * (a.any(axis=-1) & b.any(axis=-1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        apart: Floats = (weight * np.sqrt(np.clip(1 - common, 0, 1))).sum(axis=-1) / weight.sum(
-            axis=-1
-        )
-    return apart
+    apart = np.sqrt(np.clip(1 - (a * b).sum(axis=-1), 0, 1))
+    seen = a.any(axis=-1) & b.any(axis=-1)
+    distances: Floats = np.where(seen, apart, np.nan)
+    return distances
 
 
 def _torso(body: Floats) -> Floats:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from magicpose_cli.arrays import Floats, Integers
-from magicpose_cli.pose.clip import PoseClip
+import numpy as np
+
+from magicpose_cli.arrays import Floats, Mask
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.other_people import remove_other_people
 from magicpose_cli.pose.tracking.outliers import remove_flicker, remove_outliers
+from magicpose_cli.pose.tracking.person import PickedPerson
+from magicpose_cli.pose.tracking.shared_limbs import remove_shared_limbs
 from magicpose_cli.pose.tracking.side_swaps import give_hands_to_wrists, undo_side_swaps
 from magicpose_cli.pose.tracking.upside_down import remove_upside_down
+
+MIN_LEFT = 0.7  # of a person's joints, once others' are taken out, that are still a person
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class CleanupCounts:
 def clean_up(
     clip: PoseClip,
     detections: Sequence[Sequence[Detection]],
-    detection_index: Integers,
+    picked: PickedPerson,
     size: Floats,
     fps: float,
     max_gap_s: float,
@@ -44,16 +50,36 @@ def clean_up(
     Args:
         clip: the followed person.
         detections: everybody in each frame.
-        detection_index: (frames,) the person's index there, -1 where they are not seen.
+        picked: the person, and everybody else.
         size: (frames,) of the person, pixels.
         fps: frames a second.
         max_gap_s: the longest gap that will be filled.
     """
-    mixed = remove_other_people(clip, detections, detection_index, fps)
+    mixed = _remove_others(clip, detections, picked, size, fps)
     upside_down = remove_upside_down(clip, size, fps)
     flips = undo_side_swaps(clip, size, fps)
     jumps = remove_outliers(clip, ["body"], size, fps)  # before hands are judged by wrists
     exchanged, strays = give_hands_to_wrists(clip)
     jumps += remove_outliers(clip, ["face", "left_hand", "right_hand"], size, fps)
     jumps += remove_flicker(clip, fps, max_gap_s)
-    return CleanupCounts(mixed, upside_down, flips + exchanged, jumps + strays)
+    return CleanupCounts(int(mixed.sum()), upside_down, flips + exchanged, jumps + strays)
+
+
+def _remove_others(
+    clip: PoseClip,
+    detections: Sequence[Sequence[Detection]],
+    picked: PickedPerson,
+    size: Floats,
+    fps: float,
+) -> Mask:
+    """Take out what is somebody else's, in place; (frames,) where there was some.
+
+    A frame of which little is left is left out whole: what is left is no surer.
+    """
+    body = PART_COLUMNS["body"]
+    seen, index = clip.seen[:, body].sum(axis=1), picked.detection_index
+    mixed = remove_shared_limbs(clip, detections, index, picked.others, size, fps)
+    mixed |= remove_other_people(clip, detections, index, fps)
+    doubtful = mixed & (clip.seen[:, body].sum(axis=1) < MIN_LEFT * seen)
+    clip.forget(np.broadcast_to(doubtful[:, None], clip.seen.shape))
+    return mixed

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Integers
+from magicpose_cli.arrays import Floats, Integers, Mask
 from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.height import BONE_SHARES
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
@@ -50,7 +50,7 @@ _BONES = _bones()
 
 def remove_other_people(
     clip: PoseClip, detections: Sequence[Sequence[Detection]], detection_index: Integers, fps: float
-) -> int:
+) -> Mask:
     """Forget, in place, what hangs on a bone that is too long, while somebody else is near.
 
     Args:
@@ -60,11 +60,11 @@ def remove_other_people(
         fps: frames a second.
 
     Returns:
-        In how many frames something was taken out.
+        (frames,) in which something was taken out.
     """
     near = _near(detections, detection_index, fps)
     if not near.any():
-        return 0
+        return near
     lengths = np.stack(
         [np.hypot(*(clip.points[:, end] - clip.points[:, start]).T) for start, end, *_ in _BONES],
         axis=1,
@@ -78,12 +78,11 @@ def remove_other_people(
         gone[np.ix_(long[:, bone], columns)] = True
     gone &= clip.seen
     clip.forget(gone)
-    return int(gone.any(axis=1).sum())
+    touched: Mask = gone.any(axis=1)
+    return touched
 
 
-def _near(
-    detections: Sequence[Sequence[Detection]], detection_index: Integers, fps: float
-) -> Floats:
+def _near(detections: Sequence[Sequence[Detection]], detection_index: Integers, fps: float) -> Mask:
     """(frames,) whether somebody else is near the person, or is for OTHERS_NEAR_S around it."""
     near = np.zeros(len(detection_index), dtype=bool)
     reach = round(OTHERS_NEAR_S * fps)

@@ -112,15 +112,15 @@ def shot_bounds(clip: PoseClip, size: Floats, fps: float) -> list[int]:
     step = np.hypot(*np.moveaxis(np.diff(points, axis=0), 2, 0).astype(np.float64))
     between = np.diff(frames)
     limit = CUT + CUT_PER_S * (between - 1) / fps
-    moved = _row_medians(step) / size[frames[1:]]
+    moved = row_medians(step) / size[frames[1:]]
     # Nothing in common to compare: the middles of what is seen.
-    middle = _row_medians(np.moveaxis(points, 2, 1).reshape(-1, points.shape[1])).reshape(-1, 2)
+    middle = row_medians(np.moveaxis(points, 2, 1).reshape(-1, points.shape[1])).reshape(-1, 2)
     strange = np.isnan(moved)
     moved[strange] = np.hypot(*np.diff(middle, axis=0)[strange].T) / size[frames[1:]][strange]
     return [0, *(int(f) for f in frames[1:][moved > limit]), len(clip)]
 
 
-def _row_medians(values: Floats) -> Floats:
+def row_medians(values: Floats) -> Floats:
     """(n,) medians of the numbers in each row; NaN where there are none."""
     ordered = np.sort(values, axis=1)  # NaN last
     count = np.isfinite(values).sum(axis=1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers
 from magicpose_cli.errors import ConfigError, DetectionError
 from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.tracking.crossings import undo_crossing_swaps
 from magicpose_cli.pose.tracking.gaps import nobody_seen
 from magicpose_cli.pose.tracking.linking import Detection, link
 from magicpose_cli.pose.tracking.merging import TrackedPerson, merge_tracklets
@@ -22,6 +24,23 @@ LASTING_SHARE = 0.2  # of the longest time anybody is seen: who is seen for less
 # A person who is seen alone while the chosen one is away is taken for them after this time (a film
 # cut from a full view to a close-up shows other clothes); anything shorter is a ghost.
 ALONE_S = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class PickedPerson:
+    """The person who is followed.
+
+    Attributes:
+        detection_index: (frames,) of their detection in each frame, -1 where they are not seen.
+        at_once: how many people are seen at once at most, for a fifth of the longest time that
+            anybody is seen: neither who passes by nor a reflection that is taken for somebody now
+            and then counts.
+        others: everybody else, as `detection_index`; never a detection of the person's.
+    """
+
+    detection_index: Integers
+    at_once: int
+    others: tuple[Integers, ...]
 
 
 def parse_person(text: str | int) -> Wanted:
@@ -45,7 +64,7 @@ def parse_person(text: str | int) -> Wanted:
 
 def pick_person(
     detections: Sequence[Sequence[Detection]], fps: float, wanted: Wanted
-) -> tuple[Integers, int]:
+) -> PickedPerson:
     """Follow everybody through the clip and pick one.
 
     The choice is made over all frames: "largest" is who takes most room for longest; "left",
@@ -53,15 +72,12 @@ def pick_person(
     those who are seen for a fifth as long as anybody; a point picks whoever is the first to stand
     there, or comes nearest to it.
 
-    Returns:
-        (frames,) the index of their detection in each frame, -1 where they are not seen, and how
-        many people are seen at once at most, again for a fifth of that time: neither who passes by
-        nor a reflection that is taken for somebody now and then counts.
-
     Raises:
         DetectionError: where nobody is seen, or not as many people as N.
     """
-    people = merge_tracklets(link(detections, fps), len(detections), fps)
+    tracklets = link(detections, fps)
+    undo_crossing_swaps(tracklets, detections, fps)
+    people = merge_tracklets(tracklets, len(detections), fps)
     if not people:
         raise nobody_seen(len(detections))
     longest = max(person.seen.sum() for person in people)
@@ -75,7 +91,11 @@ def pick_person(
             f"driver; pass a number from 1 to {len(lasting)}, or leave it out"
         )
     most = np.sort(at_once)[::-1][max(int(np.ceil(LASTING_SHARE * longest)), 1) - 1]
-    return _with_lone_others(chosen, people, fps), max(int(most), 1)
+    index = _with_lone_others(chosen, people, fps)
+    others = [person.detection_index for person in people if person is not chosen]
+    others = [np.where(other == index, -1, other) for other in others]
+    lasting_others = tuple(other for other in others if (other >= 0).any())
+    return PickedPerson(index, max(int(most), 1), lasting_others)
 
 
 def _choose(

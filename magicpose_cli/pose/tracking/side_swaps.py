@@ -76,12 +76,22 @@ def swap_sides(clip: PoseClip, frames: Integers, pairs: Integers) -> None:
 
 
 def _swapped_frames(clip: PoseClip, pairs: Integers, size: Floats, fps: float) -> Integers:
-    frames = np.flatnonzero(clip.seen[:, pairs.ravel()].any(axis=1))
+    return exchanged_frames(clip.points[:, pairs], size, fps)
+
+
+def exchanged_frames(points: Floats, size: Floats, fps: float) -> Integers:
+    """Tell in which frames (indices) two sides of a group of joints are exchanged.
+
+    Args:
+        points: (frames, joints, 2 sides, 2) pixels, NaN where unseen.
+        size: (frames,) of the person, pixels.
+        fps: frames a second.
+    """
+    frames = np.flatnonzero(np.isfinite(points[..., 0]).any(axis=(1, 2)))
     if len(frames) < 3:
         return np.empty(0, dtype=np.intp)
     steps = np.diff(frames)
-    points = clip.points[frames][:, pairs].astype(np.float64)
-    costs = _transition_costs(points, steps, size[frames[1:]])
+    costs = _transition_costs(points[frames].astype(np.float64), steps, size[frames[1:]])
     if not (costs[:, 1, :].min(axis=1) < costs[:, 0, 0]).any():
         return np.empty(0, dtype=np.intp)
     return frames[_cheapest_path(costs, PER_S * np.append(1, steps) / fps)]

@@ -1,8 +1,9 @@
 """One person through the clip, from what the detector saw to a motion without mistakes.
 
-The stages are files beside this one, in this order: `appearance` (what people wear), `linking` and
-`merging` (which detections are one person), `person` (which of the people), `cleanup` (mistakes
-out: `other_people`, `upside_down`, `side_swaps`, `outliers`), `gaps`, `smooth`.
+The stages are files beside this one, in this order: `appearance` (what people wear), `linking`,
+`crossings` and `merging` (which detections are one person), `person` (which of the people),
+`cleanup` (mistakes out: `shared_limbs`, `other_people`, `upside_down`, `side_swaps`, `outliers`),
+`gaps`, `smooth`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class TrackReport:
             of the box around the joints), over the frames that were seen, as detected.
         jitter_after: the same in the result.
         upside_down: frames taken out in which the person stood on their head.
-        mixed: frames in which parts of somebody else were on the person, and were taken out.
+        mixed: frames in which parts of somebody else were on the person, and were given back or
+            taken out.
         parts: of each part the shares of its points, over all frames, that were "seen" and
             believed, "mended" (filled from neighbors) and "held", and how often ("gaps") and for
             how long at most ("longest_gap", frames) none of them was seen.
@@ -78,7 +80,8 @@ class TrackReport:
             lines.append(f"in {self.upside_down} frames the person was read upside down: left out")
         if self.mixed:
             lines.append(
-                f"in {self.mixed} frames parts of somebody else were read as the person's: left out"
+                f"in {self.mixed} frames the person could not be told apart from somebody else who "
+                "is near: what is doubtful is left out"
             )
         if self.people > 1:
             lines.append(f"up to {self.people} people are in the driver; --person chooses one")
@@ -114,15 +117,15 @@ def track(
         DetectionError: where there is no such person.
     """
     max_gap_s = min(max_gap_s, len(detections) / fps)  # it may be endless
-    detection_index, people = pick_person(detections, fps, parse_person(person))
-    clip = _chosen(detections, detection_index)
+    picked = pick_person(detections, fps, parse_person(person))
+    clip = _chosen(detections, picked.detection_index)
     clip.forget_impossible_points()
     seen = _frames_seen(clip)
     size = person_sizes(clip, fps)
     jitter_before = _jitter(clip, seen, size)
     counts = CleanupCounts()
     if cleanup:
-        counts = clean_up(clip, detections, detection_index, size, fps, max_gap_s)
+        counts = clean_up(clip, detections, picked, size, fps, max_gap_s)
     clip.forget_faceless_meshes()
     believed, seen = clip.seen, _frames_seen(clip)
     if cleanup:
@@ -138,7 +141,7 @@ def track(
         frames=len(clip),
         missing=tuple(np.flatnonzero(~seen).tolist()),
         held=tuple((start, end - 1) for start, end in runs(held)),
-        people=people,
+        people=picked.at_once,
         flips=counts.flips,
         jumps=counts.jumps,
         jitter_before=jitter_before,

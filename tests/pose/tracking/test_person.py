@@ -16,7 +16,8 @@ from magicpose_cli.pose.tracking.appearance import (
     appearance_histogram,
 )
 from magicpose_cli.pose.tracking.assignment import assign
-from magicpose_cli.pose.tracking.linking import Detection
+from magicpose_cli.pose.tracking.crossings import undo_crossing_swaps
+from magicpose_cli.pose.tracking.linking import Detection, Tracklet
 from magicpose_cli.pose.tracking.person import parse_person, pick_person
 from magicpose_cli.synthetic.casting import animate_motions, sample_identities
 from magicpose_cli.synthetic.people import TEST_SEEDS, render
@@ -79,7 +80,8 @@ def test_two_who_cross_are_not_swapped(clothes, seed):
     unseen = {(1, frame) for frame in range(22, 28)}  # hidden behind the other
     unseen |= {(int(rng.integers(2)), int(rng.integers(5, 50))) for _ in range(8)}
     clip, truth = detections(people, worn, unseen, seed)
-    who, at_once = pick_person(clip, FPS, (200.0, 300.0))
+    picked = pick_person(clip, FPS, (200.0, 300.0))
+    who, at_once = picked.detection_index, picked.at_once
     np.testing.assert_array_equal(who, truth)
     assert at_once == 2
 
@@ -89,7 +91,9 @@ def test_clothes_tell_who_comes_back_after_long():
     unseen = {(i, frame) for i in (0, 1) for frame in range(30, 90)}
     swapped = [people[0][:90] + people[1][90:], people[1][:90] + people[0][90:]]
     clip, truth = detections(swapped, looks(1, alike=False), unseen)
-    who, _ = pick_person(clip, FPS, "left" if swapped[0][0].body[1, 0] < 500 else "right")
+    who = pick_person(
+        clip, FPS, "left" if swapped[0][0].body[1, 0] < 500 else "right"
+    ).detection_index
     seen = truth >= 0
     clothes_followed = {clip[f][who[f]].appearance.tobytes() for f in np.flatnonzero(who >= 0)}
     assert (who >= 0).sum() == seen.sum()
@@ -124,7 +128,7 @@ def test_painted_people_are_told_apart_while_they_cross():
     apart = appearance_distance(clip[0][0].appearance, clip[0][1].appearance)
     same = appearance_distance(clip[0][1].appearance, clip[-2][1].appearance)
     assert same < 0.5 * apart
-    who, _ = pick_person(clip, FPS, (float(here[0].width / 6), 64.0))
+    who = pick_person(clip, FPS, (float(here[0].width / 6), 64.0)).detection_index
     np.testing.assert_array_equal(who, truth)
 
 
@@ -138,7 +142,8 @@ def test_the_choice_is_made_over_the_clip():
     clip, _ = detections([small, large, passing], (None,) * 3, unseen)
 
     def picked(wanted):
-        who, at_once = pick_person(clip, FPS, parse_person(wanted))
+        picked = pick_person(clip, FPS, parse_person(wanted))
+        who, at_once = picked.detection_index, picked.at_once
         assert at_once == 2  # who passes by does not count
         pose = clip[-1][who[-1]].pose
         return "small" if pose is small[-1] else "large"
@@ -158,7 +163,8 @@ def test_a_film_cut_to_other_clothes_is_the_same_person():
     people = walkers(60, [(300, 300), (900, 900)], seed=2)
     unseen = {(0, f) for f in range(30, 60)} | {(1, f) for f in range(30)}
     clip, _ = detections(people, looks(0, alike=False), unseen)
-    who, at_once = pick_person(clip, FPS, "largest")
+    picked = pick_person(clip, FPS, "largest")
+    who, at_once = picked.detection_index, picked.at_once
     assert (who == 0).all() and at_once == 1
 
 
@@ -166,7 +172,7 @@ def test_a_ghost_is_not_the_person():
     people = walkers(60, [(300, 300), (900, 900)], seed=2)
     unseen = {(0, f) for f in range(30, 33)} | {(1, f) for f in range(60) if not 30 <= f < 33}
     clip, truth = detections(people, (None, None), unseen)
-    who, _ = pick_person(clip, FPS, "largest")
+    who = pick_person(clip, FPS, "largest").detection_index
     np.testing.assert_array_equal(who, truth)
 
 
@@ -212,3 +218,38 @@ def test_what_is_not_in_the_picture_has_no_look(full_body):
     look = appearance_histogram(np.full((256, 256, 3), 200, np.uint8), full_body)
     assert look.shape == (HISTOGRAM_SIZE,) and look.dtype == np.uint8
     assert float(appearance_distance(look, look)) < 0.1
+
+
+@pytest.mark.parametrize("clothes", ["equal", "unknown", "different"])
+@pytest.mark.parametrize("swapped", [True, False])
+def test_who_was_taken_for_another_in_a_crossing_is_put_right(full_body, clothes, swapped):
+    """One stands, the other walks past; clothes that go on as they came are believed."""
+    stands = [at(full_body, 640.0)] * 60
+    walks = [at(full_body, x) for x in np.linspace(340, 940, 60)]
+    worn = looks(3, alike=clothes == "equal") if clothes != "unknown" else (None, None)
+    tail = (1, 0) if swapped else (0, 1)
+    if clothes == "different" and swapped:  # the clothes go along with what is linked
+        people = [stands[:30] + walks[30:], walks[:30] + stands[30:]]
+        tail = (0, 1)
+    else:
+        people = [stands, walks]
+    clip = [[Detection(people[i][f], worn[i]) for i in (0, 1)] for f in range(60)]
+    tracklets = []
+    for who in (0, 1):
+        index = [who] * 30 + [tail[who]] * 30
+        marks, center = np.zeros((21, 2)), np.zeros(2)
+        tracklets.append(Tracklet(list(range(60)), index, marks, center, 220.0, center))
+    undo_crossing_swaps(tracklets, clip, FPS)
+    for who, tracklet in enumerate(tracklets):
+        assert tracklet.frames == list(range(60))
+        assert tracklet.detection_index == [who] * 60
+
+
+def test_who_meets_and_turns_back_in_other_clothes_is_no_swap(full_body):
+    come = np.linspace(340, 640, 30)
+    left = [at(full_body, x) for x in [*come, *come[::-1]]]
+    right = [at(full_body, 1280 - x) for x in [*come, *come[::-1]]]
+    clip, truth = detections([left, right], looks(4, alike=False), set())
+    who = pick_person(clip, FPS, "left").detection_index
+    apart = [*range(20), *range(40, 60)]
+    np.testing.assert_array_equal(who[apart], truth[apart])
