@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from magicpose_cli.arrays import Picture, Scores
+from magicpose_cli.body.detector_joints import joint_offsets
 from magicpose_cli.body.fit import FittedClip, fit_clip
 from magicpose_cli.body.fit_overlay import fit_overlay
 from magicpose_cli.body.fitted_mesh import humanoid_mesh
@@ -142,7 +143,8 @@ def fit_poses(
     try:
         return fit_clip(
             body, poses.points, poses.scores, poses.width, poses.height,
-            fps=float(rate), points_3d=poses.body_3d, on_progress=on_progress,
+            fps=float(rate), points_3d=poses.body_3d,
+            offsets_m=joint_offsets(poses.body_3d), on_progress=on_progress,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{source}: {error}") from error

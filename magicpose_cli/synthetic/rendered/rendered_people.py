@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from magicpose_cli.arrays import Floats
+from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.layout import LAYERS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.phenotypes import shape_from_phenotypes
@@ -89,6 +90,7 @@ class RenderedClip:
         normals: Camera axes (F, S, S, 3).
         points: Pixels (F, 128, 2) as in pose/keypoints.py; NaN where a detector could not see them.
         points_m: (F, 128, 3) of the world, meters.
+        camera: Which saw them.
     """
 
     images: Tensor
@@ -98,6 +100,7 @@ class RenderedClip:
     normals: Tensor
     points: Tensor
     points_m: Tensor
+    camera: Camera
 
 
 def sample_identity(
@@ -253,6 +256,7 @@ def rendered_motion(
         torch.stack([each.normals for each in drawn]),
         _as_seen(pixels, points, scene.camera.to_world(torch.zeros(1, 3))[0]),
         points,
+        scene.camera,
     )
 
 
