@@ -87,7 +87,7 @@ def _motion(
     return sample_body_clip(body, body.rest(shape), what, times_s, move)  # type: ignore[arg-type]
 
 
-def write_film(path: Path, pictures: Pictures) -> None:
+def write_known_film(path: Path, pictures: Pictures) -> None:
     """Write the pictures as a film of KNOWN_FPS."""
     from fractions import Fraction
 

@@ -50,11 +50,11 @@ PATIENCE = 6.0  # at first: points that are far off pull, too, and count as outl
 KNUCKLES = (0, 5, 9, 13, 17)  # the wrist and where the fingers start
 HAND_GROUPS = ("left_wrist", "right_wrist", *GROUP_NAMES[len(BODY_GROUPS) :])
 LEAST_POINTS = 4  # of the body, in a frame that tells its size
-PIXEL_NOISE = 0.007  # of a seen point, as a share of the person's height in the picture
+PIXEL_NOISE = 0.006  # of a seen point, as a share of the person's height in the picture
 FACE_WEIGHT = 0.15  # a face's points err together
 # Hands are seen well, but their points err together, too: they may turn the fingers, not the arm.
 HAND_WEIGHT, FINGER_WEIGHT = 3.0, 10.0
-STANDING_SPEED = 0.15  # heights of the person per second, in the picture: slower is standing
+STANDING_SPEED = 0.25  # heights of the person per second, in the picture: slower is standing
 
 
 @dataclass(frozen=True)

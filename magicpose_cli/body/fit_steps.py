@@ -26,7 +26,7 @@ OUTLIER = 3.0  # noises at which a point loses three quarters of its weight
 TURN_ACCELERATION = 40.0  # rad/s^2, the usual one of a joint
 ROOT_ACCELERATION_M = 6.0  # m/s^2
 LIMIT_DEG = 3.0  # how far a joint goes beyond its limits
-STANDING_NOISE_M = 0.01  # how far a standing ankle moves between frames
+STANDING_NOISE_M = 0.003  # how far a standing ankle moves between frames
 LARGEST_STEP = 0.6  # radians or meters in one round
 ANKLE_ROWS = (BODY_JOINTS.index("left_ankle"), BODY_JOINTS.index("right_ankle"))
 HIP_ROWS = (BODY_JOINTS.index("left_hip"), BODY_JOINTS.index("right_hip"))
@@ -178,11 +178,11 @@ def improve_pose(
     _add_priors(rig, state, equations)
     _add_time(rig, seen, state, equations)
     if frames > 1:
-        own, gap = slopes[:, :, ANKLE_ROWS], found[:, ANKLE_ROWS]
-        trust = (seen.standing / STANDING_NOISE_M**2).repeat_interleave(3, 1)
-        equations.add_between(
-            own[:-1].flatten(2), own[1:].flatten(2), (gap[1:] - gap[:-1]).flatten(1), trust
-        )
+        own, gap = slopes[:, :, ANKLE_ROWS], found[1:, ANKLE_ROWS] - found[:-1, ANKLE_ROWS]
+        far = (gap**2).sum(-1) / (patience * OUTLIER * STANDING_NOISE_M) ** 2
+        trust = seen.standing / STANDING_NOISE_M**2 / (1 + far) ** 2  # a foot that moves may move
+        trust = trust.repeat_interleave(3, 1)
+        equations.add_between(own[:-1].flatten(2), own[1:].flatten(2), gap.flatten(1), trust)
     if moving:
         groups = torch.tensor([rig.groups.index(name) for name in moving])
         unknowns = (3 + 3 * groups[:, None] + torch.arange(3)).flatten()
