@@ -51,8 +51,11 @@ def film_known_motion(seed: int, move: str, frames: int, size: int) -> KnownMoti
         frames: KNOWN_FPS of them are a second.
         size: Side of the pictures in pixels.
     """
+    import torch
+
     from magicpose_cli.body.layout import LAYERS
     from magicpose_cli.body.model import Body
+    from magicpose_cli.synthetic.people import to_pictures
     from magicpose_cli.synthetic.rendered.rendered_people import rendered_motion, sample_identity
     from magicpose_cli.synthetic.rendered.walking import with_planted_feet
 
@@ -62,15 +65,16 @@ def film_known_motion(seed: int, move: str, frames: int, size: int) -> KnownMoti
     motion = _motion(body, identity.shape, what, move, np.arange(frames) / KNOWN_FPS)
     motion = with_planted_feet(body, identity.shape, motion)
     clip = rendered_motion(body, identity, motion, where, size, "full", seed)
-    skin = body.rest(identity.shape).vertices[0, body.faces[body.layers["skin"]].unique(), 1]
+    skin = torch.unique(body.faces[body.layers["skin"]])
+    heights = body.rest(identity.shape).vertices[0, skin, 1]
     joints = clip.points_m[:, : len(BODY_JOINTS)]
     up = clip.camera.rotation(joints)[:, 1]
     return KnownMotion(
-        (255 * clip.images.clamp(0, 1)).round().byte().permute(0, 2, 3, 1).numpy(),
+        to_pictures(clip.images),
         clip.camera.to_camera(joints).double().numpy(),
         clip.camera.project(joints).pixels.double().numpy(),
         up.double().numpy(),
-        float(skin.max() - skin.min()),
+        float(heights.max() - heights.min()),
         float(clip.camera.focal_px or 0.0),
     )
 
