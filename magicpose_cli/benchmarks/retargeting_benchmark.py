@@ -28,8 +28,6 @@ from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.keypoints import Pose
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from magicpose_cli.synthetic.rendered.rendered_people import RenderedIdentity
 
 COMPARED_MODES = ("align", "skeleton", "chain")
