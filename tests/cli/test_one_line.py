@@ -24,8 +24,8 @@ PLACES = ("", "~nobody/x", LONG, RAW, "folder", "file", "file/x", "loop", "/dev/
 ALL_VALUES = "MAGICPOSE_ODD_VALUES"  # in the environment: how many of an option; 99: all there are
 MOST = int(os.environ.get(ALL_VALUES, "1"))
 AT_WORK = (  # there is no dry run of them
-    "train", "distill", "bench memory", "bench turn", "bench body", "bench augment", "bench workers",
-    "demo", "dataset", "bench",
+    "train", "distill", "bench memory", "bench turn", "bench body", "bench augment",
+    "bench workers", "demo", "dataset", "bench",
 )  # fmt: skip
 
 
