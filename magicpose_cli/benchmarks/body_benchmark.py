@@ -29,7 +29,7 @@ from magicpose_cli.progress import OnProgress, Progress, silent
 
 KNOWN_FRAMES = 50
 KNOWN_PICTURE_PX = 448
-DETECTOR, BODY = SOURCES = ("detector", "body")
+DETECTOR_POINTS, FITTED_BODY = SOURCES = ("detector", "body")
 ALL_MOVES = "all"
 CALM_S = 0.12  # standard deviation of the window under which jitter is gone
 STANDS_M_S = 0.1  # an ankle of the truth that is slower stands
@@ -160,9 +160,9 @@ def _summary(
     for move in (*MOVES, ALL_MOVES):
         own = [row for row in rows if move in (row[0], ALL_MOVES)]
         if own:
-            errors[DETECTOR][move] = BodyErrors.mean([row[2] for row in own])
-            errors[BODY][move] = BodyErrors.mean([row[3] for row in own])
-    first, second = errors[DETECTOR][ALL_MOVES], errors[BODY][ALL_MOVES]
+            errors[DETECTOR_POINTS][move] = BodyErrors.mean([row[2] for row in own])
+            errors[FITTED_BODY][move] = BodyErrors.mean([row[3] for row in own])
+    first, second = errors[DETECTOR_POINTS][ALL_MOVES], errors[FITTED_BODY][ALL_MOVES]
     gains = {
         name: 100 * (1 - getattr(second, name) / getattr(first, name))
         for name in ("calm_scaled_mm", "calm_aligned_mm", "upright_mm")

@@ -28,8 +28,8 @@ MASS_SHARES = {"nose": 0.08, "neck": 0.2, "shoulder": 0.09, "elbow": 0.025, "wri
 LIFTED_M = 0.06  # a foot that is higher by so much carries a third of what the other does
 TILT_DEG, BALANCE_DEG = 8.0, 3.0  # standard deviations: of cameras' tilts, of what is found so
 LARGEST_TILT_DEG = 30.0  # of what is believed
-LEAST_SHARE = 0.3  # of the frames must show both ankles
-ROUNDS = 4
+LEAST_STANDING = 0.3  # of the frames must show both ankles
+BALANCE_ROUNDS = 4
 _SOLE_ROWS = [
     POSE_POINTS + COCO_23.index(f"{side}_{point}")
     for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")
@@ -46,11 +46,11 @@ def found_tilt_deg(body: Body, fitted: FittedClip, shown: AnyArray) -> float:
         fitted: To a clip, in the camera's axes.
         shown: (F,) truth of the frames that show both ankles.
     """
-    if shown.mean() < LEAST_SHARE:
+    if shown.mean() < LEAST_STANDING:
         return 0.0
     masses, soles = _masses_and_soles(body, fitted, np.flatnonzero(shown))
     tilt = 0.0
-    for _ in range(ROUNDS):
+    for _ in range(BALANCE_ROUNDS):
         heights = soles @ [0.0, np.cos(tilt), np.sin(tilt)]  # (F, 2)
         carries = np.exp(-(heights - heights.min(axis=1, keepdims=True)) / LIFTED_M)
         carries /= carries.sum(axis=1, keepdims=True)
@@ -62,7 +62,7 @@ def found_tilt_deg(body: Body, fitted: FittedClip, shown: AnyArray) -> float:
     return float(np.degrees(tilt) * TILT_DEG**2 / (TILT_DEG**2 + BALANCE_DEG**2))
 
 
-def leveled(body: Body, fitted: FittedClip, tilt_deg: float) -> FittedClip:
+def turned_level(body: Body, fitted: FittedClip, tilt_deg: float) -> FittedClip:
     """Turn a fitted clip about the camera, so that y points up.
 
     The clip's camera is no longer its own.

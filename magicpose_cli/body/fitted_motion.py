@@ -45,7 +45,7 @@ def fitted_motion(body: Body, fitted: FittedClip, fps: float | Fraction) -> Skel
     Nothing is bent by the change: joints are where the fit has them, but for one turn about the
     vertical and one shift of the whole clip. Those let the person begin at the origin, facing
     forward (+z), with the lowest skin on y = 0. The camera is taken for level: see
-    fit_level.leveled for others.
+    fit_level.turned_level for others.
 
     Args:
         body: The body that was fitted.

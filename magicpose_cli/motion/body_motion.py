@@ -10,7 +10,7 @@ from pathlib import Path
 from magicpose_cli.arrays import Picture, Scores
 from magicpose_cli.body.detector_joints import joint_offsets
 from magicpose_cli.body.fit import FittedClip, fit_clip
-from magicpose_cli.body.fit_level import found_tilt_deg, leveled
+from magicpose_cli.body.fit_level import found_tilt_deg, turned_level
 from magicpose_cli.body.fit_overlay import fit_overlay
 from magicpose_cli.body.fitted_mesh import humanoid_mesh
 from magicpose_cli.body.fitted_motion import FitSummary, fitted_motion, summarize_fit
@@ -36,7 +36,7 @@ from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open
 FITTED_LAYERS = ("skin", "eyes", "tights")  # MakeHuman's tights, as a suit
 LEG_JOINTS = [BODY_JOINTS.index(f"{side}_{joint}") for side in ("left", "right")
         for joint in ("knee", "ankle")]  # fmt: skip
-ANKLES = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
+ANKLE_COLUMNS = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
 HARDLY_SEEN = 0.25  # of the legs' joints in all frames
 
 
@@ -137,8 +137,8 @@ def fit_followed(
     """
     body = Body.load(FITTED_LAYERS)
     fitted = fit_poses(body, poses, rate, source, on_progress)
-    tilt_deg = found_tilt_deg(body, fitted, (poses.scores[:, ANKLES] > 0).all(axis=1))
-    motion = fitted_motion(body, leveled(body, fitted, tilt_deg), rate)
+    tilt_deg = found_tilt_deg(body, fitted, (poses.scores[:, ANKLE_COLUMNS] > 0).all(axis=1))
+    motion = fitted_motion(body, turned_level(body, fitted, tilt_deg), rate)
     summary = summarize_fit(body, fitted, motion, tilt_deg)
     return FittedPerson(body, fitted, motion, summary, rate)
 

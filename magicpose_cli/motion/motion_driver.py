@@ -64,7 +64,7 @@ REST_JUMP_DEG_S = 1200.0  # how fast no joint of a person turns who has just sto
 SETTLED_DEG_S = 600.0  # a jump goes on while any joint is faster
 TOO_NEAR = 0.6  # of the person's distance from the camera
 OUTSIDE = 1 / 3  # of the joints that the picture shows
-HEAD_JOINTS = [BODY_JOINTS.index(name) for name in ("nose", "right_eye", "left_eye")]
+FACE_JOINT_ROWS = [BODY_JOINTS.index(name) for name in ("nose", "right_eye", "left_eye")]
 OFTEN = 0.1  # of the frames
 SHOWN_DEG = 60.0  # from the picture's own view: what is turned further it hardly shows
 
@@ -264,7 +264,7 @@ def _leaving_share(motion: BodyMotion, reference: ReferenceBody, sketch: BodySke
     x, y = pixels[:, shown, 0], pixels[:, shown, 1]
     outside = (x < 0) | (x >= camera.width) | (y < 0) | (y >= camera.height)
     gone = outside.mean(axis=1) > OUTSIDE
-    head = np.isin(np.flatnonzero(shown), HEAD_JOINTS)
+    head = np.isin(np.flatnonzero(shown), FACE_JOINT_ROWS)
     if head.any():
         gone |= outside[:, head].all(axis=1)
     near = depth.mean(axis=1) < TOO_NEAR * -float(reference.root_joint_m[2])

@@ -6,8 +6,8 @@ import pytest
 from magicpose_cli.benchmarks import body_benchmark
 from magicpose_cli.benchmarks.body_benchmark import (
     ALL_MOVES,
-    BODY,
-    DETECTOR,
+    DETECTOR_POINTS,
+    FITTED_BODY,
     SOURCES,
     BodyErrors,
     measure_bodies,
@@ -109,6 +109,6 @@ def test_a_film_is_made_and_measured(monkeypatch):
     measured = measure_bodies(1)
     assert (measured.films, measured.failed, measured.frames) == (1, 0, 4)
     assert set(measured.errors) == set(SOURCES)
-    own, their = (measured.errors[source][ALL_MOVES] for source in (BODY, DETECTOR))
+    own, their = (measured.errors[source][ALL_MOVES] for source in (FITTED_BODY, DETECTOR_POINTS))
     assert own.bone_mm < 1e-3 < their.bone_mm
     assert 5 < own.aligned_mm < 200 and 5 < their.aligned_mm < 200

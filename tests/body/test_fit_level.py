@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from magicpose_cli.body.fit import FittedClip
-from magicpose_cli.body.fit_level import TILT_DEG, found_tilt_deg, leveled
+from magicpose_cli.body.fit_level import TILT_DEG, found_tilt_deg, turned_level
 from magicpose_cli.body.rotations import matrix_from_axis_angle
 from tests.body.motion import CAMERA
 
@@ -26,7 +26,7 @@ def test_the_tilt_is_found_by_who_stands(body, tilt_deg):
     found = found_tilt_deg(body, fitted, np.ones(FRAMES, bool))
     believed = TILT_DEG**2 / (TILT_DEG**2 + 9)
     assert found == pytest.approx(believed * tilt_deg, abs=2.5)
-    level = leveled(body, fitted, tilt_deg)
+    level = turned_level(body, fitted, tilt_deg)
     posed = body(level.shape, None, level.rotations, level.root)
     before = body(fitted.shape, None, fitted.rotations, fitted.root)
     torch.testing.assert_close(level.rotations[:, 0], torch.eye(3).expand(FRAMES, 3, 3))
