@@ -178,9 +178,8 @@ def print_warp(measured: WarpBenchmark) -> None:
 
 def print_bodies(measured: BodyBenchmark) -> None:
     """Two rows a move: the detector's own points in space, and the body's joints."""
-    console = plain_console()
+    console = plain_console(WIDE)
     table = bench_table(
-        f"{measured.films} films of {measured.frames} frames, {measured.size} pixels\n"
         "error in mm (% of height)",
         *("hips on\nhips", "one\nfactor", "Procrustes\n", "calm, one\nfactor"),
         *("calm,\nProcrustes", "calm,\nupright", "lean\ndegrees", "angles\ndegrees"),
@@ -201,6 +200,7 @@ def print_bodies(measured: BodyBenchmark) -> None:
     gains = ", ".join(f"{name} {gain:.0f} %" for name, gain in measured.gain_percent.items())
     failed = [f"nobody was found in {measured.failed} films"] if measured.failed else []
     say_lines(console, [
+        f"{measured.films} films of {measured.frames} frames of {measured.size} pixels",
         f"the body is better by: {gains}",
         f"the truth: jitter {measured.truth_jitter_m_s2:.1f} m/s², "
         f"skate {measured.truth_skate_m_s:.2f} m/s (ankles roll while soles stand)",
