@@ -104,6 +104,7 @@ def _poses_of_file(path: Path, body: Body, on_progress: OnProgress) -> TargetPos
         laid = motion_on_body(mean_reference_body(body, 256, 256), motion_at(motion, chosen))
         rotations = laid.rotations
     else:
+        from magicpose_cli.body.detector_joints import joint_offsets
         from magicpose_cli.body.fit import fit_clip
         from magicpose_cli.motion.extract import extract_poses
 
@@ -112,7 +113,8 @@ def _poses_of_file(path: Path, body: Body, on_progress: OnProgress) -> TargetPos
         chosen = _spread(len(person))
         fitted = fit_clip(
             body, person.points, person.scores, person.width, person.height,
-            points_3d=person.body_3d, on_progress=on_progress,
+            points_3d=person.body_3d,
+            offsets_m=joint_offsets(person.body_3d), on_progress=on_progress,
         )  # fmt: skip
         rotations = fitted.rotations[chosen]
     names = tuple(f"{path.name} {index}" for index in chosen.tolist())

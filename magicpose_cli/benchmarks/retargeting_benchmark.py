@@ -3,8 +3,9 @@
     python -m magicpose_cli.benchmarks.retargeting_benchmark --pairs 20
 
 Drawn people are flat, their bones shortened by numbers of their own; bodies in space are seen by a
-camera. Both are measured with a reference that stands as the driver does in one of its frames, and
-with one that stands as it never does.
+camera; of rendered people films and pictures are made, in which the detector finds the points. All
+are measured with a reference that stands as the driver does in one of its frames, and with one that
+stands as it never does.
 """
 
 from __future__ import annotations
@@ -12,21 +13,28 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats
+from magicpose_cli.arrays import Floats, Picture, Pictures
 from magicpose_cli.config.preset import Preset
+from magicpose_cli.errors import DetectionError
 from magicpose_cli.evaluation.pairs import FIRST_SEED
 from magicpose_cli.motion.person_motion import retarget_person
 from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.keypoints import Pose
 
+if TYPE_CHECKING:
+    from magicpose_cli.synthetic.rendered.rendered_people import RenderedIdentity
+
 COMPARED_MODES = ("align", "skeleton", "chain")
 FILM_FPS = 25.0
 PICTURE_PX = 512
+FIRST_RENDERED_SEED = 3_600_000_000  # of people that nothing was tuned on
+JOINTS_SHARE = 0.9  # of a person's height, from the ankles to the eyes
 OTHER_SEEDS = 100_000  # of the motion in which a reference stands that stands in another way
 
 
@@ -150,6 +158,75 @@ def _random_turns(body: object, frames: int, generator: np.random.Generator) -> 
     return rig.rotations(matrix_from_axis_angle(vectors[:, 0]), vectors)
 
 
+def rendered_pair(number: int, frames: int) -> RetargetingPair:
+    """Two rendered people in one motion: driver and references as the detector finds them.
+
+    Raises:
+        DetectionError: Nobody is found in a film or a picture.
+    """
+    import torch
+
+    from magicpose_cli.body.layout import LAYERS
+    from magicpose_cli.body.model import Body
+    from magicpose_cli.synthetic.people import to_pictures
+    from magicpose_cli.synthetic.rendered.joint_motion import BodyClip, sample_body_clip
+    from magicpose_cli.synthetic.rendered.rendered_people import (
+        RenderedClip,
+        rendered_motion,
+        sample_identity,
+    )
+    from magicpose_cli.synthetic.rendered.walking import with_planted_feet
+
+    body, seed = Body.load(LAYERS), FIRST_RENDERED_SEED + number
+    chance = [np.random.default_rng([seed, part]) for part in range(3)]
+    one, other = sample_identity(body, chance[0]), sample_identity(body, chance[0])
+    times_s = np.arange(frames) / FILM_FPS
+    moves, apart = (
+        sample_body_clip(body, body.rest(one.shape), chance[part], times, "dance")
+        for part, times in ((1, times_s), (2, times_s[:1]))
+    )
+
+    def clip(who: RenderedIdentity, drawn: Sequence[int]) -> RenderedClip:
+        planted = with_planted_feet(body, who.shape, moves)
+        both = BodyClip(  # the pose of the other reference comes last
+            torch.cat([planted.rotations, apart.rotations]),
+            torch.cat([planted.expression, apart.expression]),
+            torch.cat([planted.root, planted.root[-1:]]),
+        )
+        where = np.random.default_rng([seed, 3])  # the same view of both
+        return rendered_motion(body, who, both, where, PICTURE_PX, "full", seed, drawn)
+
+    driver, reference = clip(one, range(frames)), clip(other, (frames // 2, frames))
+    points = reference.points[:frames].numpy().astype(np.float32)
+    scores = np.isfinite(points).all(axis=-1).astype(np.float32)
+    truth = PoseClip(PICTURE_PX, PICTURE_PX, points, scores, fps=FILM_FPS)
+    alike, other_pose = (_found_in(picture) for picture in to_pictures(reference.images))
+    tall = np.ptp(points[:, PART_COLUMNS["body"], 1], axis=1)
+    height_px = float(np.nanmedian(tall)) / JOINTS_SHARE
+    return RetargetingPair(
+        _found_in_film(to_pictures(driver.images)), truth, alike, other_pose, height_px
+    )
+
+
+def _found_in(picture: Picture) -> Pose:
+    from magicpose_cli.motion.detections import detect_in_picture
+
+    people = detect_in_picture(picture, "auto")
+    if not people:
+        raise DetectionError("nobody was found in a rendered picture")
+    return people[0]
+
+
+def _found_in_film(pictures: Pictures) -> PoseClip:
+    from magicpose_cli.benchmarks.known_motion import write_known_film
+    from magicpose_cli.motion.body_motion import poses_of_person
+    from magicpose_cli.run.temporary import temporary_folder
+
+    with temporary_folder() as folder:
+        write_known_film(folder / "film.mp4", pictures)
+        return poses_of_person(folder / "film.mp4", Preset().motion)[0]
+
+
 def measure_retargeting(
     pairs: Sequence[RetargetingPair], mode: str, *, alike: bool
 ) -> RetargetingError:
@@ -171,6 +248,20 @@ def measure_retargeting(
     return RetargetingError(*(float(value) for value in np.nanmean(rows, axis=0)))
 
 
+def _pairs(
+    make: Callable[[int, int], RetargetingPair], count: int, frames: int
+) -> Iterator[RetargetingPair]:
+    """As many pairs as are found of `count`."""
+    for number in range(count):
+        try:
+            yield make(number, frames)
+        except DetectionError as error:
+            sys.stderr.write(f"pair {number}: {error}\n")
+
+
+PAIR_KINDS = {"drawn": drawn_pair, "space": body_pair, "rendered": rendered_pair}
+
+
 def _mean_length(vectors: Floats) -> float:
     return float(np.nanmean(np.linalg.norm(vectors, axis=-1)))
 
@@ -180,12 +271,13 @@ def print_retargeting(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=20, help="how many pairs of people")
     parser.add_argument("--frames", type=int, default=48, help="frames of a clip")
+    parser.add_argument("--kinds", default=",".join(PAIR_KINDS), help="which, by commas")
     options = parser.parse_args(arguments)
     out = sys.stdout
     out.write("| people | the reference stands | way | body | shape | hands | face | seconds |\n")
     out.write("|---|---|---|---|---|---|---|---|\n")
-    for kind, make in (("drawn", drawn_pair), ("bodies in space", body_pair)):
-        pairs = [make(number, options.frames) for number in range(options.pairs)]
+    for kind in options.kinds.split(","):
+        pairs = list(_pairs(PAIR_KINDS[kind], options.pairs, options.frames))
         for alike in (True, False):
             stands = "as in a frame" if alike else "in another way"
             for mode in COMPARED_MODES:

@@ -11,7 +11,7 @@ stay near the rest pose where nothing is seen, and within what joints can do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +32,7 @@ from magicpose_cli.body.fit_steps import (
     posed_points,
 )
 from magicpose_cli.body.fit_windows import joined, windows_of
-from magicpose_cli.body.joint_groups import GROUP_NAMES
+from magicpose_cli.body.joint_groups import BODY_GROUPS, GROUP_NAMES
 from magicpose_cli.body.layout import POSE_POINTS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.errors import InputError
@@ -43,15 +43,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FOCAL = 1.2  # of the picture's longer side, where the focal length is unknown
-BODY_ROUNDS = 12  # of the body alone
-FINGER_ROUNDS = 4  # of body and fingers, where hands are seen
+BODY_ROUNDS = 12  # of Gauss-Newton, of the body alone
+FINGER_ROUNDS = 4  # of wrists and fingers, where hands are seen
 FACE_ROWS = (0, 8, 16, 27, 30, 33, 36, 39, 42, 45)  # of the 68: those that no expression moves much
 PATIENCE = 6.0  # at first: points that are far off pull, too, and count as outliers in the end
 KNUCKLES = (0, 5, 9, 13, 17)  # the wrist and where the fingers start
+HAND_GROUPS = ("left_wrist", "right_wrist", *GROUP_NAMES[len(BODY_GROUPS) :])
 LEAST_POINTS = 4  # of the body, in a frame that tells its size
-PIXEL_NOISE = 0.01  # of a seen point, as a share of the person's height in the picture
-FACE_WEIGHT, HAND_WEIGHT = 0.15, 10.0  # a face's points err together, hands are seen well
-STANDING_SPEED = 0.15  # heights of the person per second, in the picture: slower is standing
+PIXEL_NOISE = 0.006  # of a seen point, as a share of the person's height in the picture
+FACE_WEIGHT = 0.15  # a face's points err together
+# Hands are seen well, but their points err together, too: they may turn the fingers, not the arm.
+HAND_WEIGHT, FINGER_WEIGHT = 3.0, 10.0
+STANDING_SPEED = 0.25  # heights of the person per second, in the picture: slower is standing
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,7 @@ class FittedClip:
         rotations: (F, J, 3, 3) as Body takes them.
         root: (F, 3) meters.
         camera: At the world's origin, looking along -z.
-        reprojection_px: (F,) the weighted mean distance of the seen points, NaN in frames without
-            any.
+        reprojection_px: (F,) the median distance of the seen points, NaN in frames without any.
     """
 
     shape: Tensor
@@ -114,7 +116,7 @@ def fit_clip(
     fps: float = 30.0,
     focal_px: float | None = None,
     points_3d: AnyArray | None = None,
-    rounds: int = BODY_ROUNDS,
+    offsets_m: Mapping[int, tuple[float, float, float]] | None = None,
     on_progress: OnProgress = silent,
 ) -> FittedClip:
     """Fit the body to one person's points.
@@ -130,7 +132,8 @@ def fit_clip(
         focal_px: of the camera; 1.2 times the longer side where it is unknown.
         points_3d: (F, 18, 3) of Pose.body_3d: x right, y down, z away, up to scale and shift; NaN
             where unknown. None where there are none.
-        rounds: of Gauss-Newton, for the body alone; a few more, of body and fingers, follow.
+        offsets_m: by the joint's index, how far the detector's joints lie from the body's, in the
+            rest pose's axes: see detector_joints.joint_offsets.
         on_progress: is told of the stage "fit".
 
     Raises:
@@ -143,9 +146,12 @@ def fit_clip(
     _check_camera(fps, focal_px)
     focal = focal_px or FOCAL * max(width, height)
     clip = _Clip(points, scores, points_3d, (width, height), focal, fps)
-    rigs = _Rigs(make_rig(body, _rows(KNUCKLES)), make_rig(body, _rows(range(21)), GROUP_NAMES))
+    rigs = _Rigs(
+        make_rig(body, _rows(KNUCKLES), offsets_m=offsets_m),
+        make_rig(body, _rows(range(21)), GROUP_NAMES, offsets_m),
+    )
     with torch.no_grad():
-        state = _fit_windows(rigs, clip, rounds, on_progress)
+        state = _fit_windows(rigs, clip, on_progress)
         found = [
             _distances(rigs.whole, _part_of(state, window), clip.part(window))
             for window in windows_of(len(points), overlap=0)
@@ -157,40 +163,40 @@ def fit_clip(
     return FittedClip(shape, rotations, state.place, camera, torch.cat(found))
 
 
-def _fit_windows(rigs: _Rigs, clip: _Clip, rounds: int, on_progress: OnProgress) -> FitState:
+def _fit_windows(rigs: _Rigs, clip: _Clip, on_progress: OnProgress) -> FitState:
     """Fit all windows with the shape of the one that shows most."""
     windows = windows_of(len(clip.points))
     most = max(windows, key=lambda window: clip.part(window).seen_frames)
     on_progress(Progress("fit", 0, len(windows), unit="windows"))
-    best = _fit_window(rigs, clip.part(most), rounds, None)
+    best = _fit_window(rigs, clip.part(most), None)
     parts: list[FitState | None] = []
     for window in windows:
         part = clip.part(window)
         if window == most:
             parts.append(best)
         elif part.seen_frames:
-            parts.append(_fit_window(rigs, part, rounds, best.shape))
+            parts.append(_fit_window(rigs, part, best.shape))
         else:
             parts.append(None)
         on_progress(Progress("fit", len(parts), len(windows), unit="windows"))
     return replace(joined(parts, windows), shape=best.shape)
 
 
-def _fit_window(rigs: _Rigs, clip: _Clip, rounds: int, shape: Tensor | None) -> FitState:
+def _fit_window(rigs: _Rigs, clip: _Clip, shape: Tensor | None) -> FitState:
     """Fit frames that hang together, with a shape that is known or is fitted, too."""
     seen = _observe(clip, _rows(KNUCKLES))
     state = _start(rigs.body, seen)
     if shape is not None:
         state.shape = shape
-    for number in range(rounds):
+    for number in range(BODY_ROUNDS):
         improve_pose(rigs.body, seen, state, 1 + PATIENCE * 0.5**number)
         if shape is None and number % 3 == 1:
             improve_shape(rigs.body, seen, state)
     hands = slice(POSE_SLICES["left_hand"].start, POSE_SLICES["right_hand"].stop)
     if (clip.scores[:, hands] > 0).any():
-        seen = _observe(clip, _rows(range(21)))
+        seen = _observe(clip, _rows(range(21)), FINGER_WEIGHT)
         for number in range(FINGER_ROUNDS):
-            improve_pose(rigs.whole, seen, state, 1 + PATIENCE * 0.5**number)
+            improve_pose(rigs.whole, seen, state, 1 + PATIENCE * 0.5**number, HAND_GROUPS)
     return state
 
 
@@ -227,7 +233,7 @@ def _rows(hand: Iterable[int]) -> list[int]:
     return rows + [POSE_SLICES[f"{s}_hand"].start + row for s in ("left", "right") for row in hand]
 
 
-def _observe(clip: _Clip, rows: list[int]) -> Observed:
+def _observe(clip: _Clip, rows: list[int], hand_weight: float = HAND_WEIGHT) -> Observed:
     import torch
 
     pixels = torch.from_numpy(clip.points[:, rows] - np.array(clip.size) / 2).float()
@@ -245,7 +251,7 @@ def _observe(clip: _Clip, rows: list[int]) -> Observed:
     )
     face = slice(len(BODY_JOINTS), len(BODY_JOINTS) + len(FACE_ROWS))
     weights[:, face] *= FACE_WEIGHT
-    weights[:, face.stop :] *= HAND_WEIGHT
+    weights[:, face.stop :] *= hand_weight
     ankles = pixels[:, ANKLE_ROWS]
     speed = (ankles[1:] - ankles[:-1]).norm(dim=-1) * clip.fps / tall[1:, None]
     space = None
@@ -288,11 +294,12 @@ def _part_of(state: FitState, window: slice) -> FitState:
 
 
 def _distances(rig: FitRig, state: FitState, clip: _Clip) -> Tensor:
-    """(F,) weighted mean distance of the seen points in pixels, NaN where none is seen."""
+    """(F,) median distance of the seen points in pixels, NaN where none is seen."""
     if not clip.seen_frames:
         return state.place.new_full((len(state.place),), float("nan"))
     seen = _observe(clip, _rows(range(21)))
     error, _, _ = pixel_errors(posed_points(rig, state).points, seen)
-    far = error.norm(dim=-1) * seen.weights
-    mean: Tensor = far.sum(1) / seen.weights.sum(1)
-    return mean
+    far = error.norm(dim=-1)
+    far[seen.weights == 0] = float("nan")
+    median: Tensor = far.nanmedian(dim=1).values
+    return median

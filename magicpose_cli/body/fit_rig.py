@@ -7,6 +7,7 @@ That is exact and needs no vertices.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -137,8 +138,20 @@ def _left_jacobian(vectors: Tensor) -> Tensor:
     return jacobian
 
 
-def make_rig(body: Body, rows: list[int], groups: tuple[str, ...] = BODY_GROUPS) -> FitRig:
-    """The rig of these rows of the body's key points (0..127 the pose, from 128 on COCO's)."""
+def make_rig(
+    body: Body,
+    rows: list[int],
+    groups: tuple[str, ...] = BODY_GROUPS,
+    offsets_m: Mapping[int, tuple[float, float, float]] | None = None,
+) -> FitRig:
+    """Make the rig of some of the body's key points.
+
+    Args:
+        body: On the CPU.
+        rows: Of the key points: 0..127 the pose, from 128 on COCO's.
+        groups: The first ones of joint_groups.JOINT_GROUPS.
+        offsets_m: By the row, how far a point lies from the body's, in the rest pose's axes.
+    """
     import torch
 
     vertices, joint_count = body.vertex_count, body.joint_count
@@ -161,6 +174,8 @@ def make_rig(body: Body, rows: list[int], groups: tuple[str, ...] = BODY_GROUPS)
         bones.append(kept)
         shares.append(total[kept] * rescale)
         moments.append(torch.einsum("ck,scd->skd", spread[:, kept] * rescale, rest[:, columns]))
+        if offsets_m is not None and row in offsets_m:
+            moments[-1][0] += shares[-1][:, None] * torch.tensor(offsets_m[row])
     own_groups = [JOINT_GROUPS[name] for name in groups]
     own_joints = [
         (body.joint(name), number, group.share)

@@ -64,6 +64,15 @@ class NormalEquations:
                 else:
                     self.after_next[j : j + frames] += product
 
+    def of(self, unknowns: Tensor) -> NormalEquations:
+        """The equations of these (n,) unknowns alone; the others are held as they are."""
+        part = NormalEquations(len(self.right), len(unknowns))
+        part.diagonal = self.diagonal[:, unknowns[:, None], unknowns]
+        part.next = self.next[:, unknowns[:, None], unknowns]
+        part.after_next = self.after_next[:, unknowns]
+        part.right = self.right[:, unknowns]
+        return part
+
     def solve(self) -> Tensor:
         """(F, U): the step that brings the errors down."""
         import torch

@@ -6,6 +6,7 @@ angles of every other group (3 each), in the order of joint_groups.JOINT_GROUPS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,12 +21,12 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS
 if TYPE_CHECKING:
     from torch import Tensor
 
-SPACE_NOISE_M = 0.06  # of a point in space, seen from the hips
+SPACE_NOISE_M = 0.15  # of a point in space, seen from the hips
 OUTLIER = 3.0  # noises at which a point loses three quarters of its weight
-TURN_ACCELERATION = 20.0  # rad/s^2, the usual one of a joint
+TURN_ACCELERATION = 40.0  # rad/s^2, the usual one of a joint
 ROOT_ACCELERATION_M = 6.0  # m/s^2
 LIMIT_DEG = 3.0  # how far a joint goes beyond its limits
-STANDING_NOISE_M = 0.01  # how far a standing ankle moves between frames
+STANDING_NOISE_M = 0.003  # how far a standing ankle moves between frames
 LARGEST_STEP = 0.6  # radians or meters in one round
 ANKLE_ROWS = (BODY_JOINTS.index("left_ankle"), BODY_JOINTS.index("right_ankle"))
 HIP_ROWS = (BODY_JOINTS.index("left_hip"), BODY_JOINTS.index("right_hip"))
@@ -142,10 +143,21 @@ def _space_errors(found: Tensor, seen: Observed) -> tuple[Tensor, Tensor]:
     return error, known / SPACE_NOISE_M**2 / (1 + bad) ** 2
 
 
-def improve_pose(rig: FitRig, seen: Observed, state: FitState, patience: float = 1.0) -> None:
+def improve_pose(
+    rig: FitRig,
+    seen: Observed,
+    state: FitState,
+    patience: float = 1.0,
+    moving: Sequence[str] = (),
+) -> None:
     """One step of Gauss-Newton for every frame's place, turn and angles.
 
-    patience: how many times farther off than usual a point may be before it counts as an outlier.
+    Args:
+        rig: Of the points that are seen.
+        seen: What they shall be like.
+        state: Is improved in place.
+        patience: How many times farther off than usual a point may be before it is an outlier.
+        moving: Groups that move alone, others than the root; empty: all of them and the place.
     """
     import torch
 
@@ -166,11 +178,17 @@ def improve_pose(rig: FitRig, seen: Observed, state: FitState, patience: float =
     _add_priors(rig, state, equations)
     _add_time(rig, seen, state, equations)
     if frames > 1:
-        own, gap = slopes[:, :, ANKLE_ROWS], found[:, ANKLE_ROWS]
-        trust = (seen.standing / STANDING_NOISE_M**2).repeat_interleave(3, 1)
-        equations.add_between(
-            own[:-1].flatten(2), own[1:].flatten(2), (gap[1:] - gap[:-1]).flatten(1), trust
-        )
+        own, gap = slopes[:, :, ANKLE_ROWS], found[1:, ANKLE_ROWS] - found[:-1, ANKLE_ROWS]
+        far = (gap**2).sum(-1) / (patience * OUTLIER * STANDING_NOISE_M) ** 2
+        trust = seen.standing / STANDING_NOISE_M**2 / (1 + far) ** 2  # a foot that moves may move
+        trust = trust.repeat_interleave(3, 1)
+        equations.add_between(own[:-1].flatten(2), own[1:].flatten(2), gap.flatten(1), trust)
+    if moving:
+        groups = torch.tensor([rig.groups.index(name) for name in moving])
+        unknowns = (3 + 3 * groups[:, None] + torch.arange(3)).flatten()
+        step = equations.of(unknowns).solve().clamp(-LARGEST_STEP, LARGEST_STEP).float()
+        state.angles[:, groups] += step.view(frames, -1, 3)
+        return
     step = equations.solve().clamp(-LARGEST_STEP, LARGEST_STEP).float()
     state.place = state.place + step[:, :3]
     state.place[:, 2] = state.place[:, 2].clamp(max=-0.3)

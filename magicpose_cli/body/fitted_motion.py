@@ -44,7 +44,8 @@ def fitted_motion(body: Body, fitted: FittedClip, fps: float | Fraction) -> Skel
 
     Nothing is bent by the change: joints are where the fit has them, but for one turn about the
     vertical and one shift of the whole clip. Those let the person begin at the origin, facing
-    forward (+z), with the lowest skin on y = 0. The camera is taken for level.
+    forward (+z), with the lowest skin on y = 0. The camera is taken for level: see
+    fit_level.turned_level for others.
 
     Args:
         body: The body that was fitted.
@@ -94,12 +95,12 @@ class FitSummary:
 
     Attributes:
         height_m: Of the standing person, sole to crown.
-        reprojection_px: Mean distance of the seen points from the body's, in the frames that show
-            any.
+        reprojection_px: Median over the frames of the seen points' median distance from the body's.
         bone_length_spread_mm: The largest standard deviation of a bone's length over the frames.
         foot_skate_m_s: Mean speed over the ground of feet that stand; None where none does.
         unseen: How many frames show nobody.
         focal_px: The focal length that was taken.
+        tilt_deg: By how much the camera was found to look down.
     """
 
     height_m: float
@@ -108,9 +109,12 @@ class FitSummary:
     foot_skate_m_s: float | None
     unseen: int
     focal_px: float
+    tilt_deg: float = 0.0
 
 
-def summarize_fit(body: Body, fitted: FittedClip, motion: SkeletalMotion) -> FitSummary:
+def summarize_fit(
+    body: Body, fitted: FittedClip, motion: SkeletalMotion, tilt_deg: float = 0.0
+) -> FitSummary:
     """Return the figures of a fit and of the motion that was made of it."""
     rest_y = body.rest(fitted.shape).vertices[0, :, 1]
     error = fitted.reprojection_px.numpy()
@@ -120,11 +124,12 @@ def summarize_fit(body: Body, fitted: FittedClip, motion: SkeletalMotion) -> Fit
     lengths = np.linalg.norm(bones, axis=-1)
     return FitSummary(
         height_m=float(rest_y.max() - rest_y.min()),
-        reprojection_px=float(error[seen].mean()),
+        reprojection_px=float(np.median(error[seen])),
         bone_length_spread_mm=float(1000 * lengths.std(axis=0).max()),
         foot_skate_m_s=foot_skate_m_s(motion, places),
         unseen=int((~seen).sum()),
         focal_px=float(fitted.camera.focal_px or 0.0),
+        tilt_deg=tilt_deg,
     )
 
 

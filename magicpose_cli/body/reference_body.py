@@ -15,6 +15,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Mask
 from magicpose_cli.body.cameras import Camera
+from magicpose_cli.body.detector_joints import joint_offsets
 from magicpose_cli.body.fit import FOCAL, fit_clip
 from magicpose_cli.body.layout import POSE_POINTS
 from magicpose_cli.body.model import Body
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 REFERENCE_LAYERS = ("skin", "eyes")
 MAX_POINT_OFFSET_M = 0.12  # from the fitted body; what is farther is a bad fit
-MAX_FIT_ERROR = 0.08  # of the seen points' extent: a fit that is worse shows another body
+MAX_FIT_ERROR = 0.06  # of the seen points' extent: a fit that is worse shows another body
 MEAN_HEIGHT_SHARE = 0.75  # of a picture's height that a mean person takes
 
 
@@ -79,8 +80,9 @@ def fit_reference_body(body: Body, pose: Pose) -> ReferenceBody | None:
     clip = PoseClip.of([pose])
     try:
         fitted = fit_clip(
-            body, clip.points, clip.scores, pose.width, pose.height, points_3d=clip.body_3d
-        )
+            body, clip.points, clip.scores, pose.width, pose.height,
+            points_3d=clip.body_3d, offsets_m=joint_offsets(clip.body_3d),
+        )  # fmt: skip
     except InputError:
         return None
     extent = float(np.nanmax(np.ptp(clip.points[0][clip.seen[0]], axis=0)))

@@ -216,6 +216,27 @@ def poses(
     _print(measured, as_json, print_poses)
 
 
+@app.command("body")
+@with_exit_code
+def body_command(
+    films: Annotated[int, typer.Option("--films", "-n", min=1, max=1000, metavar="N",
+        help="Films of 2 seconds of rendered people: walking, dancing, gesturing in turn.")] = 18,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Measure how true the bodies of `motion` are, on rendered people whose motion is known.
+
+    Example: `magicpose bench body -n 30`
+    """
+    from magicpose_cli.benchmarks.body_benchmark import measure_bodies
+    from magicpose_cli.cli.bench_tables import print_bodies
+    from magicpose_cli.cli.progress_bars import shown
+
+    with shown(quiet) as on_progress:
+        measured = measure_bodies(films, on_progress=on_progress)
+    _print(measured, as_json, print_bodies)
+
+
 @app.command("warp")
 @with_exit_code
 def warp(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from magicpose_cli.benchmarks.augment_benchmark import AugmentBenchmark
+    from magicpose_cli.benchmarks.body_benchmark import BodyBenchmark
     from magicpose_cli.benchmarks.clip_length import LengthResult
     from magicpose_cli.benchmarks.pose_benchmark import ErrorSpread, Exactness, PoseBenchmark
     from magicpose_cli.benchmarks.render_benchmark import RenderBenchmark, VariantResult
@@ -175,6 +176,38 @@ def print_warp(measured: WarpBenchmark) -> None:
     )
 
 
+def print_bodies(measured: BodyBenchmark) -> None:
+    """Two rows a move: the detector's own points in space, and the body's joints."""
+    console = plain_console(WIDE)
+    table = bench_table(
+        "error in mm (% of height)",
+        *("hips on\nhips", "one\nfactor", "Procrustes\n", "calm, one\nfactor"),
+        *("calm,\nProcrustes", "calm,\nupright", "lean\ndegrees", "angles\ndegrees"),
+        *("bones\nmm", "jitter\nm/s²", "skate\nm/s"),
+    )
+    percent = 0.1 / measured.height_m
+    for move in measured.errors["body"]:
+        for source, errors in measured.errors.items():
+            own = errors[move]
+            lengths = (own.hips_mm, own.scaled_mm, own.aligned_mm, own.calm_scaled_mm,
+                       own.calm_aligned_mm, own.upright_mm)  # fmt: skip
+            table.add_row(
+                f"{move}, {source}", *(f"{each:.0f} ({percent * each:.1f})" for each in lengths),
+                _number(own.lean_deg, 1), _number(own.angle_deg, 1), _number(own.bone_mm, 1),
+                _number(own.jitter_m_s2, 1), _number(own.skate_m_s, 2),
+            )  # fmt: skip
+    console.print(table)
+    gains = ", ".join(f"{name} {gain:.0f} %" for name, gain in measured.gain_percent.items())
+    failed = [f"nobody was found in {measured.failed} films"] if measured.failed else []
+    say_lines(console, [
+        f"{measured.films} films of {measured.frames} frames of {measured.size} pixels",
+        f"the body is better by: {gains}",
+        f"the truth: jitter {measured.truth_jitter_m_s2:.1f} m/s², "
+        f"skate {measured.truth_skate_m_s:.2f} m/s (ankles roll while soles stand)",
+        *failed,
+    ])  # fmt: skip
+
+
 def print_turns(measured: TurnBenchmark) -> None:
     """A row a way and angle."""
     what = "the whole person turned" if measured.orbit else "the head turned"
@@ -256,7 +289,7 @@ def _alike(psnr: float, ssim: float) -> tuple[str, str]:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None or value != value else f"{value:.{digits}f}"
 
 
 def say_lines(console: Console, lines: list[str]) -> None:

@@ -8,7 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from magicpose_cli.arrays import Picture, Scores
+from magicpose_cli.body.detector_joints import joint_offsets
 from magicpose_cli.body.fit import FittedClip, fit_clip
+from magicpose_cli.body.fit_level import found_tilt_deg, turned_level
 from magicpose_cli.body.fit_overlay import fit_overlay
 from magicpose_cli.body.fitted_mesh import humanoid_mesh
 from magicpose_cli.body.fitted_motion import FitSummary, fitted_motion, summarize_fit
@@ -34,6 +36,7 @@ from magicpose_cli.video.picture import PICTURE_SUFFIXES, WRITTEN_SUFFIXES, open
 FITTED_LAYERS = ("skin", "eyes", "tights")  # MakeHuman's tights, as a suit
 LEG_JOINTS = [BODY_JOINTS.index(f"{side}_{joint}") for side in ("left", "right")
         for joint in ("knee", "ankle")]  # fmt: skip
+ANKLE_COLUMNS = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
 HARDLY_SEEN = 0.25  # of the legs' joints in all frames
 
 
@@ -119,12 +122,25 @@ def fit_person(
         DetectionError: Where nobody is found.
     """
     poses, rate, notes = poses_of_person(source, settings, on_progress)
+    person = fit_followed(poses, rate, source, on_progress)
+    notes += _guesses(person.summary, poses.scores, poses.body_3d is not None)
+    return replace(person, motion=replace(person.motion, notes=tuple(notes)))
+
+
+def fit_followed(
+    poses: PoseClip, rate: Fraction, source: Path, on_progress: OnProgress = silent
+) -> FittedPerson:
+    """Fit a body to the poses of one person, and find how far the camera is tilted.
+
+    Raises:
+        InputError: Where no frame shows four points of a body; it names the source.
+    """
     body = Body.load(FITTED_LAYERS)
     fitted = fit_poses(body, poses, rate, source, on_progress)
-    motion = fitted_motion(body, fitted, rate)
-    summary = summarize_fit(body, fitted, motion)
-    notes += _guesses(summary, poses.scores, poses.body_3d is not None)
-    return FittedPerson(body, fitted, replace(motion, notes=tuple(notes)), summary, rate)
+    tilt_deg = found_tilt_deg(body, fitted, (poses.scores[:, ANKLE_COLUMNS] > 0).all(axis=1))
+    motion = fitted_motion(body, turned_level(body, fitted, tilt_deg), rate)
+    summary = summarize_fit(body, fitted, motion, tilt_deg)
+    return FittedPerson(body, fitted, motion, summary, rate)
 
 
 def fit_poses(
@@ -142,7 +158,8 @@ def fit_poses(
     try:
         return fit_clip(
             body, poses.points, poses.scores, poses.width, poses.height,
-            fps=float(rate), points_3d=poses.body_3d, on_progress=on_progress,
+            fps=float(rate), points_3d=poses.body_3d,
+            offsets_m=joint_offsets(poses.body_3d), on_progress=on_progress,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
@@ -177,8 +194,9 @@ def _pictures_of(source: Path, settings: MotionSettings) -> Iterator[Picture]:
 def _guesses(summary: FitSummary, scores: Scores, in_space: bool) -> list[str]:
     """What a picture does not tell and was guessed, a sentence each."""
     notes = [
-        f"the focal length is guessed ({summary.focal_px:.0f} px); the camera is taken for level "
-        "and at rest",
+        f"the focal length is guessed ({summary.focal_px:.0f} px); the camera is taken for one at "
+        f"rest that looks {abs(summary.tilt_deg):.0f} degrees "
+        f"{'down' if summary.tilt_deg >= 0 else 'up'}, by how the person stands",
         f"the person's size is guessed from the proportions: {summary.height_m:.2f} m",
     ]
     if not in_space:

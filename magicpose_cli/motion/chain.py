@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.arrays import Floats
+from magicpose_cli.body.detector_joints import joint_offsets
 from magicpose_cli.body.fit import FittedClip, fit_clip
 from magicpose_cli.body.laid_motion import (
     ANKLE_JOINTS,
@@ -83,7 +84,7 @@ def retarget_in_space(
         try:
             fitted = fit_clip(
                 body, clip.points, clip.scores, clip.width, clip.height,
-                fps=fps, points_3d=clip.body_3d,
+                fps=fps, points_3d=clip.body_3d, offsets_m=joint_offsets(clip.body_3d),
             )  # fmt: skip
         except InputError:
             return None

@@ -55,12 +55,16 @@ if TYPE_CHECKING:
 
 MOTION_CANVAS = (768, 768)  # pixels, of a motion that is laid on nobody
 BODY_MODES = ("auto", "chain")  # ways of --retarget that keep a motion in space
-REST_DEG = 15.0  # from the skeleton's rest: where all joints are turned less, it stands at rest
+REST_DEG = (
+    15.0  # from the skeleton's rest: where no joint but fingers is turned more, it is at rest
+)
+FINGER_BONES = ("Metacarpal", "Proximal", "Intermediate", "Distal")  # ends of their names
 REST_JUMP_S = 0.25  # a motion's start, in which it may jump from its rest pose
 REST_JUMP_DEG_S = 1200.0  # how fast no joint of a person turns who has just stood at rest
 SETTLED_DEG_S = 600.0  # a jump goes on while any joint is faster
 TOO_NEAR = 0.6  # of the person's distance from the camera
 OUTSIDE = 1 / 3  # of the joints that the picture shows
+FACE_JOINT_ROWS = [BODY_JOINTS.index(name) for name in ("nose", "right_eye", "left_eye")]
 OFTEN = 0.1  # of the frames
 SHOWN_DEG = 60.0  # from the picture's own view: what is turned further it hardly shows
 
@@ -114,7 +118,9 @@ def read_driving_motion(path: Path, settings: MotionSettings) -> SkeletalMotion:
 
 def _without_rest_start(motion: SkeletalMotion) -> SkeletalMotion:
     """Leave out a rest pose at the start and the jump from it, as converters of BVH add them."""
-    turns = np.abs(motion.rotations[:, 1:, 3]).clip(0, 1)
+    bones = humanoid_joints(motion.names, motion.parents)
+    large = [joint for bone, joint in bones.items() if joint and not bone.endswith(FINGER_BONES)]
+    turns = np.abs(motion.rotations[:, large, 3]).clip(0, 1)
     if len(motion) < 3 or np.degrees(2 * np.arccos(turns[0])).max(initial=0) > REST_DEG:
         return motion
     count = min(len(motion) - 1, max(1, round(REST_JUMP_S * float(motion.fps))))
@@ -250,15 +256,19 @@ def _place(
 
 
 def _leaving_share(motion: BodyMotion, reference: ReferenceBody, sketch: BodySketch) -> float:
-    """The share of the frames in which the person is too near, or outside of the picture."""
+    """The share of the frames in which the person is too near, or they or their head outside."""
     camera = reference.camera
     joints, _ = sketch.joints_and_soles(motion)
     pixels, depth = (values.numpy() for values in camera.project(joints))
     shown = reference.shown[: len(BODY_JOINTS)]
     x, y = pixels[:, shown, 0], pixels[:, shown, 1]
     outside = (x < 0) | (x >= camera.width) | (y < 0) | (y >= camera.height)
+    gone = outside.mean(axis=1) > OUTSIDE
+    head = np.isin(np.flatnonzero(shown), FACE_JOINT_ROWS)
+    if head.any():
+        gone |= outside[:, head].all(axis=1)
     near = depth.mean(axis=1) < TOO_NEAR * -float(reference.root_joint_m[2])
-    return float((near | (outside.mean(axis=1) > OUTSIDE)).mean())
+    return float((near | gone).mean())
 
 
 def _joints_clip(joints: Tensor, reference: ReferenceBody, target: Pose) -> PoseClip:

@@ -24,8 +24,8 @@ PLACES = ("", "~nobody/x", LONG, RAW, "folder", "file", "file/x", "loop", "/dev/
 ALL_VALUES = "MAGICPOSE_ODD_VALUES"  # in the environment: how many of an option; 99: all there are
 MOST = int(os.environ.get(ALL_VALUES, "1"))
 AT_WORK = (  # there is no dry run of them
-    "train", "distill", "bench memory", "bench turn", "bench augment", "bench workers", "demo",
-    "dataset", "bench",
+    "train", "distill", "bench memory", "bench turn", "bench body", "bench augment",
+    "bench workers", "demo", "dataset", "bench",
 )  # fmt: skip
 
 
@@ -113,6 +113,7 @@ def base_of(media, tiny_model):
         "bench timeline": (media / "ref.png", "dance.json", "--plot", "plot.png", *drawn),
         "bench poses": ("-n", 1, "--films", 0),
         "bench turn": ("-n", 1),
+        "bench body": ("-n", 1),
         "bench augment": ("--people", 2, "--test-people", 2, "--pictures", 2, "--made", 1,
                           "--steps", 2, "--seeds", 1, "--model", tiny_model, *drawn),
         "bench warp": ("--repeat", 1),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from magicpose_cli.pose.clip import PeopleClip, PoseClip
 from magicpose_cli.pose.files.read_write import read_clip, write_people
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from tests.body.motion import dance, seen_poses
-from tests.body.skeletons import MIXAMO, bvh_text, walk
+from tests.body.skeletons import BODY, MIXAMO, bvh_text, walk
 
 ANKLES = [BODY_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
 LEFT, RIGHT = BODY_JOINTS.index("left_shoulder"), BODY_JOINTS.index("right_shoulder")
@@ -96,6 +97,17 @@ def test_who_would_walk_through_the_camera_stays_in_place(target):
     assert width.max() < 0.15 * target.height
 
 
+@pytest.mark.slow
+def test_whose_head_would_leave_the_picture_stays_in_place():
+    body = Body.load()
+    shape, rotations, root = dance(body, 1, facing_deg=0.0)
+    high = seen_poses(body, shape, rotations, root + torch.tensor([0.0, 0.35, 0.0]))[0]
+    near = replace(walk(12, fps=4), root_m=walk(12, fps=4).root_m * [0.3, 1, 0.3])
+    assert lay_motion(near, high, settings()).is_followed
+    low = seen_poses(body, shape, rotations, root)[0]
+    assert not lay_motion(near, low, settings()).is_followed
+
+
 def test_a_motion_on_nobody_is_filmed_as_a_mean_person(steps):
     poses = film_mean_person(steps, settings(canvas="200x300"))
     assert (poses.width, poses.height, len(poses), poses.fps) == (200, 300, 8, 10)
@@ -116,9 +128,11 @@ def test_the_driver_has_the_frames_that_are_asked_for(tmp_path):
 
 
 def test_a_jump_from_the_rest_pose_is_left_out(tmp_path):
-    motion = walk(20, fps=60)
+    motion = walk(20, fps=60, bones=[*BODY, "leftLittleProximal"])
     start = motion.rotations.copy()
     start[0] = [0, 0, 0, 1]
+    little = motion.names.index("leftLittleProximal")
+    start[0, little] = [0.4, 0, 0, np.sqrt(1 - 0.4**2)]  # fingers of a rest pose may be bent
     path = tmp_path / "jump.npz"
     write_motion_file(path, replace(motion, rotations=start))
     read = read_driving_motion(path, settings())

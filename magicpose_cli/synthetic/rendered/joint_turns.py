@@ -27,6 +27,10 @@ class JointTurns:
         """(3,) where a joint of the mean body is at rest, meters."""
         return self._body.mean[self._body.vertex_count + self._body.joint(name)]
 
+    def joint_number(self, joint: str) -> int:
+        """The index of a joint among the rotations."""
+        return self._body.joint(joint)
+
     def turn(self, group: str, degrees: Floats) -> None:
         """Turn a group of joint_groups.JOINT_GROUPS by (F, 3) degrees about its axes."""
         joints = JOINT_GROUPS[group]

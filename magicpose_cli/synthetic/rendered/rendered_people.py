@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from magicpose_cli.arrays import Floats
+from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.layout import LAYERS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.phenotypes import shape_from_phenotypes
@@ -89,6 +91,7 @@ class RenderedClip:
         normals: Camera axes (F, S, S, 3).
         points: Pixels (F, 128, 2) as in pose/keypoints.py; NaN where a detector could not see them.
         points_m: (F, 128, 3) of the world, meters.
+        camera: Which saw them.
     """
 
     images: Tensor
@@ -98,6 +101,7 @@ class RenderedClip:
     normals: Tensor
     points: Tensor
     points_m: Tensor
+    camera: Camera
 
 
 def sample_identity(
@@ -217,6 +221,7 @@ def rendered_motion(
     size: int,
     shot: str,
     seed: int,
+    drawn: Sequence[int] | None = None,
 ) -> RenderedClip:
     """Render a person in a motion.
 
@@ -228,6 +233,7 @@ def rendered_motion(
         size: Side of the pictures in pixels.
         shot: One of scenes.SHOTS.
         seed: Of the camera's noise.
+        drawn: Frames of which there are pictures; the points are of all. None: all.
     """
     rest = body.rest(identity.shape, motion.expression)
     joints = rest.joints[0]
@@ -243,16 +249,18 @@ def rendered_motion(
     head = points[:, POSE_SLICES["face"]].mean(1)
     scene = sample_scene(where, vertices.flatten(0, 1)[::29], head, size, shot)
     renderer = SceneRenderer(mesh, scene, seed)
-    drawn = [renderer.frame(each) for each in vertices]
+    chosen = range(len(vertices)) if drawn is None else drawn
+    pictures = [renderer.frame(vertices[frame]) for frame in chosen]
     pixels = scene.camera.project(points).pixels
     return RenderedClip(
-        torch.stack([each.image for each in drawn]),
-        torch.stack([each.labels for each in drawn]),
-        torch.stack([each.parts for each in drawn]),
-        torch.stack([each.depth for each in drawn]),
-        torch.stack([each.normals for each in drawn]),
+        torch.stack([each.image for each in pictures]),
+        torch.stack([each.labels for each in pictures]),
+        torch.stack([each.parts for each in pictures]),
+        torch.stack([each.depth for each in pictures]),
+        torch.stack([each.normals for each in pictures]),
         _as_seen(pixels, points, scene.camera.to_world(torch.zeros(1, 3))[0]),
         points,
+        scene.camera,
     )
 
 
