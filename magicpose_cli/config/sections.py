@@ -32,6 +32,7 @@ class Section(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
+        allow_inf_nan=False,  # JSON knows neither
         use_attribute_docstrings=True,
         defer_build=True,  # `--help` needs the fields alone
     )

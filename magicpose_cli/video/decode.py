@@ -38,6 +38,9 @@ SAME_TIME_S = 0.001  # seeking rounds to microseconds, containers to millisecond
 LEAD_S = 1.0  # so long after a key frame no picture depends on frames before that key frame
 LOOK_BACK_S = 8.0  # before a frame that cannot be decoded; then farther, by FARTHER
 FARTHER = 4
+# Several threads conceal damage by their number, that of the cores, and by chance. One costs next
+# to nothing: scaling and the pipe, which run beside it, take longer than decoding.
+ONE_THREAD = ("-threads", "1")
 MIN_DECODED_S = 0.5  # a longer film that cannot be decoded for so long at its start is no motion
 
 
@@ -156,7 +159,8 @@ def _timed_frames(
         within += f"*lte(t\\,{to_s - seek_s:.6f})"
     chosen = f"select={within},showinfo=checksum=0,scale={width}:{height}"
     command = [
-        *(ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats", *seek, *source(clip.path)),
+        *(ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats", *seek),
+        *(*ONE_THREAD, *source(clip.path)),
         *("-map", "0:V:0", "-vf", chosen, "-fps_mode", "passthrough"),
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
     ]

@@ -143,3 +143,10 @@ def test_a_wrong_setting_of_the_warp_is_named(options, place):
     with pytest.raises(ConfigError) as caught:
         Preset().with_options(**options)
     assert place in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_what_json_cannot_hold_is_refused(value: float) -> None:
+    for name in ("end_s", "max_gap_s"):
+        with pytest.raises(ConfigError, match=rf"motion\.{name}: (inf|nan): .*finite"):
+            Preset().with_options(**{f"motion__{name}": value})

@@ -204,6 +204,31 @@ def test_an_end_whose_packets_tell_no_sure_time_is_held(blocks: Path, tmp_path: 
     assert [number_in(frame) for frame in read_frames(clip)] == [0, *range(33), *[32] * 57]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mpeg4.avi", "closed.mp4"])
+def test_what_is_damaged_is_read_the_same_each_time(
+    blocks: Path, tmp_path: Path, name: str
+) -> None:
+    """Several threads conceal what is damaged in another way each time, and by their number."""
+    path = tmp_path / name
+    ffmpeg("-i", blocks, *FORMS[name], path)
+    data, noise = bytearray(path.read_bytes()), np.random.default_rng(2)
+    for at in noise.integers(len(data) // 4, len(data) * 3 // 4, 40):
+        data[at] = noise.integers(256)
+    path.write_bytes(data)
+    clip = probe(path)
+    first, *again = [[frame.tobytes() for frame in read_frames(clip)] for _ in range(10)]
+    assert len(set(first)) > 45
+    assert all(read == first for read in again)
+    one_thread = ffmpeg(
+        *("-threads", "1", "-i", path, "-map", "0:V:0", "-fps_mode", "passthrough"),
+        *("-vf", f"scale={WIDTH}:{HEIGHT}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
+    )
+    size = HEIGHT * WIDTH * 3
+    concealed = {one_thread[at : at + size] for at in range(0, len(one_thread), size)}
+    assert set(first) <= concealed
+
+
 def test_stretches_that_cannot_be_decoded_are_told_up_to_three(
     blocks: Path, tmp_path: Path
 ) -> None:
