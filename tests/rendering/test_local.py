@@ -110,11 +110,11 @@ def test_six_channels_are_a_map_and_the_picture_to_begin_from(tiny_model, refere
 
 @pytest.mark.slow
 def test_without_the_setting_or_a_picture_frames_begin_from_noise(tiny_model, reference, maps):
-    truth = render(tiny_model, reference, maps)
+    truth = np.array(render(tiny_model, reference, maps), np.int16)
     unread = render(tiny_model, reference, np.concatenate([maps, 255 - maps], axis=-1))
-    assert np.array_equal(unread, truth)
+    assert np.abs(truth - unread).max() <= 1  # some processors round a value otherwise
     lone = render(tiny_model, reference, maps, sampling__start_from_warp=0.25)
-    assert np.array_equal(lone, truth)
+    assert np.abs(truth - lone).max() <= 1
 
 
 def test_memory_short_for_pictures_to_begin_from_halves_the_batch(tiny_model, reference, maps):

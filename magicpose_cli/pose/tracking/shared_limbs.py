@@ -203,7 +203,8 @@ def _near(
     with np.errstate(invalid="ignore"):
         near = np.hypot(*apart.T) < NEAR * size
     reach = round(WHILE_S * fps)
-    around: Mask = np.convolve(near, np.ones(2 * reach + 1), "same") > 0.5
+    whole = np.convolve(near, np.ones(2 * reach + 1))  # "same" would be as long as the longer one
+    around: Mask = whole[reach : reach + len(near)] > 0.5
     return around
 
 
