@@ -102,3 +102,11 @@ def test_what_is_given_back_is_not_known_in_space(two):
     assert np.isnan(clip.face_3d[25]).all() and np.isnan(clip.body_3d[25, head]).all()
     assert np.isfinite(clip.body_3d[25, BODY_JOINTS.index("left_knee")]).all()
     assert clip.seen[25, PART_COLUMNS["face"]].all()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_people_who_are_near_in_a_clip_of_a_moment_are_followed(two, frames):
+    clip, _ = followed([two] * frames)
+    body = PART_COLUMNS["body"]
+    assert len(clip) == frames
+    assert np.allclose(clip.points[:, body], two[0].body, atol=1, equal_nan=True)
