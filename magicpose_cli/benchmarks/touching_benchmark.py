@@ -23,7 +23,7 @@ from magicpose_cli.motion.detections import detect_people
 from magicpose_cli.motion.driver import open_driver
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.tracking.track import track
-from magicpose_cli.synthetic.people import TEST_SEEDS
+from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
 from magicpose_cli.video import write_video
 
 FRAMES, RATE, SPRITE_PX = 75, 25, 320
@@ -122,8 +122,7 @@ def render_sprite(identity_seed: int, motion_seed: int, style: str) -> Sprite:
     times_s = np.arange(FRAMES) / RATE
     motion = sample_body_clip(body, body.rest(identity.shape), what, times_s, style)
     clip = rendered_motion(body, identity, motion, where, SPRITE_PX, "full", motion_seed)
-    images = (clip.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
-    return Sprite(images, clip.labels.numpy() > 0, clip.points[:, :18].numpy())
+    return Sprite(to_pictures(clip.images), clip.labels.numpy() > 0, clip.points[:, :18].numpy())
 
 
 def lay_scene(name: str, one: Sprite, other: Sprite) -> tuple[Picture, Floats]:

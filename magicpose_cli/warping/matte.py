@@ -76,8 +76,8 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
         return None
     trimap = _trimap(mask, pose)
     trimap[theirs] = 0
-    _open_gaps(trimap, picture, pose)
-    _add_feet(trimap, picture, pose)
+    _make_sure(trimap, find_gaps(picture, trimap, pose), 0, GAP_EDGE_PX)
+    _make_sure(trimap, find_feet(picture, trimap, pose), 1, ERODED_PX)
     scale = MATTING_SIDE_PX / min(picture.shape[:2])
     if scale >= 1:
         alpha = _refined(picture, trimap, mask)
@@ -210,22 +210,19 @@ def _trimap(mask: Floats, pose: Pose) -> Floats:
     return trimap
 
 
-def _open_gaps(trimap: Floats, picture: Picture, pose: Pose) -> None:
-    """Set the background that shows between limbs to 0 in a trimap, in place."""
-    gaps = find_gaps(picture, trimap, pose)
-    edge = _square(GAP_EDGE_PX * min(trimap.shape) / MATTING_SIDE_PX)
-    near = cv2.dilate(gaps.astype(np.uint8), edge) > 0
-    trimap[near & (trimap == 1)] = 0.5
-    trimap[gaps] = 0
+def _make_sure(trimap: Floats, where: Mask, value: int, edge_px: int) -> None:
+    """Set what was found out otherwise to 0 or 1 in a trimap, in place; its edge is unknown.
 
-
-def _add_feet(trimap: Floats, picture: Picture, pose: Pose) -> None:
-    """Set the feet that a segmentation has overlooked to 1 in a trimap, in place."""
-    feet = find_feet(picture, trimap, pose)
-    edge = _square(ERODED_PX * min(trimap.shape) / MATTING_SIDE_PX)
-    near = cv2.dilate(feet.astype(np.uint8), edge) > 0
-    trimap[near & (trimap == 0)] = 0.5
-    trimap[feet] = 1
+    Args:
+        trimap: (H, W).
+        where: (H, W).
+        value: 0 behind, 1 in front.
+        edge_px: Side of the square around it in which the trimap tells nothing else for sure.
+    """
+    edge = _square(edge_px * min(trimap.shape) / MATTING_SIDE_PX)
+    near = cv2.dilate(where.astype(np.uint8), edge) > 0
+    trimap[near & (trimap == 1 - value)] = 0.5
+    trimap[where] = value
 
 
 def _bones(pose: Pose, thickness: float) -> Integers:

@@ -240,19 +240,26 @@ def hand_shows(picture: Picture, reference: WarpPoints, side: str) -> bool:
     Then a hand shows there although its points were not read; behind a back or in a pocket it
     does not.
     """
-    colors = [_forearm_color(picture, reference, side, span) for span in (FOREARM_SPAN, HAND_SPAN)]
-    return _alike(*colors)
+    arm, hand = (forearm_color(picture, reference, side, s) for s in (FOREARM_SPAN, HAND_SPAN))
+    if arm is None or hand is None:
+        return False
+    return bool(np.abs(arm - hand).max() < MAX_SKIN_CHANGE)
 
 
-def forearm_color(picture: Picture, reference: WarpPoints, side: str) -> Floats | None:
-    """Return the (3,) RGB of a forearm near its wrist; None where the picture does not show it."""
-    return _forearm_color(picture, reference, side, FOREARM_SPAN)
-
-
-def _forearm_color(
-    picture: Picture, reference: WarpPoints, side: str, span: tuple[float, float]
+def forearm_color(
+    picture: Picture,
+    reference: WarpPoints,
+    side: str,
+    span: tuple[float, float] = FOREARM_SPAN,
 ) -> Floats | None:
-    """Return the median color along a span in forearms from the elbow, (3,), where it is seen."""
+    """Return the median RGB along a forearm's line, (3,); None where the picture does not show it.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        reference: The person's points.
+        side: Of the person.
+        span: In forearms from the elbow.
+    """
     if not reference.has(f"{side}_elbow", f"{side}_wrist"):
         return None
     elbow, wrist = reference.joint(f"{side}_elbow"), reference.joint(f"{side}_wrist")
@@ -263,12 +270,6 @@ def _forearm_color(
         return None
     median: Floats = np.median(picture[y[inside], x[inside]].astype(float), axis=0)
     return median
-
-
-def _alike(one: Floats | None, other: Floats | None) -> bool:
-    if one is None or other is None:
-        return False
-    return bool(np.abs(one - other).max() < MAX_SKIN_CHANGE)
 
 
 def shows_trunk(reference: WarpPoints) -> bool:

@@ -61,14 +61,15 @@ def carried_meshes(
     if not alike:
         across = to_reference.as_matrix()[:, 0]
         upright = Rotation.from_euler("z", -np.arctan2(across[1], across[0]))
+    steps = [_turn_and_scale(own, _centered(clip.face_mesh[index])[1]) for index in frames]
     first = Rotation.identity()
     if least_turn:
-        first = _least_turned(to_reference.inv() * upright.inv(), clip, frames, own)
+        turns = Rotation.concatenate([turn for turn, _ in steps])
+        first = _least_turned(to_reference.inv() * upright.inv(), turns)
     off = _middle_step(moved[start, FACE] - target.face)  # of a body that stands in another way
     found: dict[int, Floats] = {}
-    for index in frames:
+    for index, (turn, grown) in zip(frames, steps, strict=True):
         now_middle, now = _centered(clip.face_mesh[index])
-        turn, grown = _turn_and_scale(own, now)
         if not LIKELY_SIZE[0] <= grown <= LIKELY_SIZE[1]:
             continue
         change = turn.inv().apply(now) / grown - own
@@ -96,18 +97,15 @@ def nod_between(mesh: Floats, other: Floats) -> float:
     return float(_turn(mesh, other).as_rotvec()[0])
 
 
-def _least_turned(between: Rotation, clip: PoseClip, frames: list[int], own: Floats) -> Rotation:
+def _least_turned(between: Rotation, turns: Rotation) -> Rotation:
     """The share of the turn from the reference's head to the anchor's that the reference takes.
 
     A picture shows one side of a head: it is turned as little as the film allows. That is none of
-    it where the anchor's head is as it mostly is.
+    it where the anchor's head is as it mostly is. turns: of each frame's head since the anchor.
     """
     angle = float(between.magnitude())
-    if angle <= ALIKE_TURN_RAD or clip.face_mesh is None:
+    if angle <= ALIKE_TURN_RAD:
         return Rotation.identity()
-    turns = Rotation.concatenate(
-        [_turn_and_scale(own, _centered(clip.face_mesh[index])[1])[0] for index in frames]
-    )
     vector = between.as_rotvec() * (1 - ALIKE_TURN_RAD / angle)
     shares = [Rotation.from_rotvec(share * vector) for share in TURN_SHARES]
     return min(shares, key=lambda first: float(np.median((turns * first).magnitude())))
