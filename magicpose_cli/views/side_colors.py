@@ -9,7 +9,7 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.views.solid import Solid
 from magicpose_cli.warping.interpolation import push_pull
 
-OWN_ALPHA = (0.1, 0.5)  # of the matte: from the first to the second a color is the person's own
+OWN_ALPHA = (0.5, 0.95)  # of the matte: from the first to the second a color is the person's own
 HAIR_ALPHA = (0.6, 0.9)  # likewise, of hair whose color is carried to the back
 AROUND_FACE = 0.1  # face heights around the mesh that are no hair
 CROWN_ABOVE = 0.75  # face heights above the head's pivot, from where on all is hair, or bald
@@ -17,6 +17,7 @@ HAIR_BELOW = 0.1  # face heights below that pivot, down to which hair is looked 
 HAIR_BESIDE_NECK = 0.25  # of a row of the head, from which on the neck is hidden behind hair
 NAPE_FADE = 0.2  # face heights above the head's pivot, over which a bare neck begins
 MIN_HAIR_PX = 50.0
+HAIR_LIKENESS = 0.4  # of its distance to the skin's color: hair is as near to its own
 
 
 def front_colors(colors: Floats, alpha: Floats) -> Floats:
@@ -47,7 +48,8 @@ def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None)
     if crown.sum() < MIN_HAIR_PX:
         return front
     tone = np.median(front[crown > 0.5], axis=0) if (crown > 0.5).any() else skin
-    is_hair = ((front - tone) ** 2).sum(-1) <= ((front - skin) ** 2).sum(-1)
+    to_hair, to_skin = (np.linalg.norm(front - color, axis=-1) for color in (tone, skin))
+    is_hair = to_hair <= HAIR_LIKENESS * to_skin  # an ear in the shade is neither
     hair = np.asarray(cv2.erode((hair * is_hair).astype(np.float32), np.ones((3, 3), np.uint8)))
     hair[max(0, int(level + HAIR_BELOW * solid.face_height)) :] = 0
     if hair.sum() < MIN_HAIR_PX:

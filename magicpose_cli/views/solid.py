@@ -36,7 +36,6 @@ NAPE_BELOW = 0.5  # the ears
 RIM_FADE = 0.12  # around the mesh, over which its depth fades into the hair's
 SHARE_SMOOTH, DEPTH_SMOOTH = 0.03, 0.02  # of the border between head and trunk, and of all depth
 EAR_SIZE = 0.2  # half of it: what sticks out of a head and is narrower is flat
-PIVOT_BELOW, PIVOT_BEHIND = 0.4, 0.28  # the ears: the middle of the neck's joints of a mean adult
 CAMERA_FACES = 6.0  # heights of a face that a camera is away at least: some 1.2 m, as for portraits
 CLOSE_UP = 4.0  # of a person who is shown: up to it an orbit goes around the head
 
@@ -97,7 +96,7 @@ def build_solid(subject: Subject) -> Solid:
         back = back + head * (own_back - back)
     front = cv2.GaussianBlur(front, (0, 0), max(1.0, DEPTH_SMOOTH * face_height))
     back = np.maximum(back, front)
-    head_pivot, body_pivot, chin = _pivots(points, person[grid.unpadded], face_height)
+    head_pivot, body_pivot, chin = _pivots(subject, points, person[grid.unpadded], face_height)
     return Solid(
         grid, front.astype(np.float32), back.astype(np.float32), head, face,
         max(FOCAL * max(width, height), CAMERA_FACES * face_height), face_height, head_pivot,
@@ -195,17 +194,18 @@ def _round(share: Floats) -> Floats:
     return np.asarray(np.sqrt(1 - (1 - np.clip(share, 0, 1)) ** 2), np.float32)
 
 
-def _pivots(points: WarpPoints, person: Floats, face_height: float) -> tuple[Floats, Floats, float]:
+def _pivots(
+    subject: Subject, points: WarpPoints, person: Floats, face_height: float
+) -> tuple[Floats, Floats, float]:
     """`Solid.head_pivot`, `body_pivot` and `chin`."""
     rows, columns = np.nonzero(person)
     middle = np.array([np.median(columns), np.median(rows), 0.0])
-    if points.mesh is not None:
-        ears = points.mesh[list(EAR_POINTS)].mean(0)
-        down, away = PIVOT_BELOW * face_height, PIVOT_BEHIND * face_height
+    if points.mesh is not None and subject.head is not None:
+        ears = np.array([0.0, 0.0, points.mesh[list(EAR_POINTS), 2].mean()])
         chin = float(points.mesh[:MESH_FACE_POINTS, 1].max())
-        pivot = np.array([ears[0], ears[1] + down, away])
         is_close = float(np.ptp(rows)) < CLOSE_UP * face_height
-        return pivot, pivot if is_close else middle, chin
+        neck, skull = (joint - ears for joint in subject.head)
+        return neck, skull if is_close else middle, chin
     neck = points.joint("neck")
     at = neck if np.isfinite(neck).all() else middle[:2]
     return np.array([at[0], at[1], 0.0]), middle, float(at[1]) - 0.4 * face_height

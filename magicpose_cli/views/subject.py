@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.body.face_fit import fit_faces
 from magicpose_cli.body.face_model import load_face_model
+from magicpose_cli.body.face_rig import NECK_M, SKULL_M
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.reference_body import ReferenceBody, fit_reference_body
 from magicpose_cli.errors import InputError
@@ -18,6 +20,18 @@ from magicpose_cli.motion.detections import find_people
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.matte import Matte, find_matte
+
+
+class HeadJoints(NamedTuple):
+    """Where a head turns, (3,) pixels each, in the axes of the face's mesh.
+
+    Attributes:
+        neck: The middle of the neck's joints.
+        skull: The topmost of them.
+    """
+
+    neck: Floats
+    skull: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +43,7 @@ class Subject:
         pose: Of the person, in the picture's pixels.
         matte: Of the person.
         body: That was fitted to the person; None where the picture shows too little of one.
+        head: Where the head turns; None where no face was found.
         notes: What a user should know, a line each.
     """
 
@@ -36,6 +51,7 @@ class Subject:
     pose: Pose
     matte: Matte
     body: ReferenceBody | None
+    head: HeadJoints | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -72,21 +88,25 @@ def find_subject(path: Path, picture: Picture, side_px: int, detector: str = "au
         notes.append(f"{len(people)} people in the picture: only the largest is turned")
     if pose.face_mesh is None:
         notes.append("no face is found: the head is as deep as that of the fitted body")
-    return Subject(shown, with_fitted_depth(pose), matte, body, tuple(notes))
+    pose, head = with_fitted_depth(pose)
+    return Subject(shown, pose, matte, body, head, tuple(notes))
 
 
-def with_fitted_depth(pose: Pose) -> Pose:
-    """Give a dense face the depth of the face model that is fitted to it.
+def with_fitted_depth(pose: Pose) -> tuple[Pose, HeadJoints | None]:
+    """Give a dense face the depth of the face model that is fitted to it, and find its joints.
 
     Detectors guess depth: MediaPipe's is up to a fifth too large, along a nose two thirds.
     """
     if pose.face_mesh is None:
-        return pose
+        return pose, None
     fitted, model = fit_faces(PoseClip.of([pose])), load_face_model()
     shape = fitted.neutral + np.tensordot(fitted.actions[0], model.actions, axes=1)
+    turn, scale = fitted.rotations[0], fitted.scales[0]
     mesh = pose.face_mesh.copy()
-    mesh[:, 2] = fitted.scales[0] * shape @ fitted.rotations[0][2]
-    return replace(pose, face_mesh=mesh)
+    mesh[:, 2] = scale * shape @ turn[2]
+    middle = np.array([*fitted.shifts[0, :2], 0.0])
+    joints = HeadJoints(*(middle + scale * turn @ joint for joint in (NECK_M, SKULL_M)))
+    return replace(pose, face_mesh=mesh), joints
 
 
 def resized(picture: Picture, side_px: int) -> Picture:

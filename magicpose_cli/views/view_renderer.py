@@ -20,6 +20,7 @@ from magicpose_cli.warping.warp_points import WarpPoints
 
 FRONT, BACK, MIRROR = range(3)  # of `Sheets.faces`
 MIRROR_ROOM = 0.15  # face heights, by which the two halves of a head differ at most
+MIRROR_FADE = 0.03  # face heights, over which one is shown in place of the other
 STRETCHED = (1.8, 4.0)
 """Pixels of a view that one of the picture makes: up to the first it is sharp, from the second on
 soft."""
@@ -122,16 +123,30 @@ class ViewRenderer:
         room = MIRROR_ROOM * self.solid.face_height
         seen = mirror.alpha * (1 - mirror.softness)
         before = (mirror.depth < back.depth + room) * seen
+        # An image of the other half is not exact: it covers nothing that the picture shows.
+        behind = np.where(np.isfinite(front.depth), front.depth, -np.inf)
         far = replace(
             back,
             colors=back.colors + before[..., None] * (mirror.colors - back.colors),
             alpha=np.maximum(back.alpha, before),
-            depth=np.where(before > 0.5, mirror.depth, back.depth),
+            depth=np.where(before > 0.5, np.maximum(mirror.depth, behind), back.depth),
         )
-        with np.errstate(invalid="ignore"):  # infinite minus infinite: neither is there
-            close = np.abs(mirror.depth - front.depth) < room
-        near = (seen * front.softness * close)[..., None]
-        return replace(front, colors=front.colors + near * (mirror.colors - front.colors)), far
+        shown = 1 - self._joined(np.clip(2 * front.softness - 1, 0, 1), seen)
+        return replace(front, alpha=front.alpha * shown), far
+
+    def _joined(self, wanted: Floats, seen: Floats) -> Floats:
+        """How much of the mirror image is shown, (H, W), without stripes and hard edges.
+
+        Args:
+            wanted: (H, W) how stretched the picture itself is.
+            seen: (H, W) where its mirror image can be shown.
+        """
+        sigma = max(1.0, MIRROR_FADE * self.solid.face_height)
+        disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(1.5 * sigma) + 1,) * 2)
+        closed = cv2.morphologyEx(wanted.astype(np.float32), cv2.MORPH_CLOSE, disk)
+        inner = cv2.erode(seen.astype(np.float32), disk)
+        shown = cv2.GaussianBlur(closed, (0, 0), sigma) * cv2.GaussianBlur(inner, (0, 0), sigma)
+        return np.asarray(shown, np.float32)
 
     def _drawn(self, number: int, vertices: Floats) -> _DrawnSheet:
         """Draw one of FRONT, BACK and MIRROR."""

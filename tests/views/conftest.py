@@ -11,7 +11,7 @@ from magicpose_cli.body.layout import BODY_PARTS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478
 from magicpose_cli.pose.keypoints import MESH_POINTS, Pose
-from magicpose_cli.views.subject import Subject
+from magicpose_cli.views.subject import Subject, with_fitted_depth
 from magicpose_cli.warping.matte import Matte
 
 SIDE = 192
@@ -52,4 +52,5 @@ def subject(head_points) -> Subject:
     picture = np.rint(wall + alpha[..., None] * (colors - wall)).astype(np.uint8)
     face = np.column_stack([head_points[list(FACE_FROM_478), :2], np.ones(68)])
     pose = Pose.of(SIDE, SIDE, face=face, face_mesh=head_points)
-    return Subject(picture, pose, Matte(alpha, colors.astype(np.float32)), None)
+    joints = with_fitted_depth(pose)[1]
+    return Subject(picture, pose, Matte(alpha, colors.astype(np.float32)), None, joints)

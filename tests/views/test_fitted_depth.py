@@ -26,8 +26,9 @@ def face_of(yaw_deg: float, depth: float) -> tuple[Pose, np.ndarray]:
 def test_too_deep_a_face_gets_its_own_depth(yaw_deg):
     pose, truth = face_of(yaw_deg, 1.4)
     assert pose.face_mesh is not None
-    fitted = with_fitted_depth(pose).face_mesh
-    assert fitted is not None
+    fitted_pose, joints = with_fitted_depth(pose)
+    fitted = fitted_pose.face_mesh
+    assert fitted is not None and joints is not None
     assert np.array_equal(fitted[:, :2], pose.face_mesh[:, :2])
 
     def wrong(depth):
@@ -38,4 +39,4 @@ def test_too_deep_a_face_gets_its_own_depth(yaw_deg):
 
 def test_without_a_dense_face_nothing_is_fitted():
     pose = Pose.of(512, 512)
-    assert with_fitted_depth(pose) is pose
+    assert with_fitted_depth(pose) == (pose, None)

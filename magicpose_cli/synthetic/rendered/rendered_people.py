@@ -222,6 +222,7 @@ def rendered_motion(
     shot: str,
     seed: int,
     drawn: Sequence[int] | None = None,
+    one_floor: bool = False,
 ) -> RenderedClip:
     """Render a person in a motion.
 
@@ -234,6 +235,7 @@ def rendered_motion(
         shot: One of scenes.SHOTS.
         seed: Of the camera's noise.
         drawn: Frames of which there are pictures; the points are of all. None: all.
+        one_floor: The floor lies where the first frame stands; else everybody stands in each.
     """
     rest = body.rest(identity.shape, motion.expression)
     joints = rest.joints[0]
@@ -242,6 +244,8 @@ def rendered_motion(
     matrices = skinning_matrices(rest.joints, world, placed, motion.root)
     vertices = mesh.posed(matrices)
     floor = vertices[..., 1].amin(1)
+    if one_floor:
+        floor = floor[:1].expand(len(floor))
     vertices[..., 1] -= floor[:, None]
     matrices = matrices.view(len(matrices), -1, 3, 4)
     matrices[..., 1, 3] -= floor[:, None]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from magicpose_cli.body.cameras import Camera
 from magicpose_cli.body.layout import LAYERS
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.rotations import matrix_from_axis_angle
@@ -21,13 +22,14 @@ from magicpose_cli.synthetic.rendered.rendered_people import (
 )
 from magicpose_cli.synthetic.rendered.scenes import sample_scene
 
-TURNING_NECK = ("neck01", "neck02", "neck03", "head")  # which share a head's turn evenly
+TURNING_NECK = {"neck01": 1 / 6, "neck02": 1 / 6, "neck03": 1 / 6, "head": 1 / 2}
+"""Shares of a head's turn: people turn about half of it between the two topmost vertebrae."""
 
 
 def render_turned(
     seed: int, yaws_deg: Sequence[float], size: int, *, shot: str = "face", whole: bool = False
 ) -> RenderedClip:
-    """Render a person in one pose, turned about the vertical.
+    """Render a person in one pose, turned about the picture's vertical.
 
     Args:
         seed: Fixes everything, 0 <= seed < 2**32.
@@ -42,15 +44,18 @@ def render_turned(
     rest = body.rest(identity.shape)
     still = sample_body_clip(body, rest, what, np.zeros(1), "talk")
     turn = _turned_wholly if whole else _turned_heads
-    off = _camera_azimuth(seed, shot, rest.joints) - _head_azimuth(body, rest.joints, still)
-    motion = turn(body, rest.joints, still, _about_vertical([off + yaw for yaw in yaws_deg]))
-    return rendered_motion(body, identity, motion, where, size, shot, seed)
+    camera = _clip_camera(seed, shot, rest.joints)
+    off = camera.azimuth_deg - _head_azimuth(body, rest.joints, still)
+    ahead = _turns(torch.tensor([0.0, 1.0, 0.0]), [off])
+    asked = _turns(-camera.rotation(rest.joints)[1], yaws_deg)
+    motion = turn(body, rest.joints, still, asked @ ahead)
+    return rendered_motion(body, identity, motion, where, size, shot, seed, one_floor=True)
 
 
-def _camera_azimuth(seed: int, shot: str, joints: Tensor) -> float:
-    """Where the clip's camera will stand, which chance alone decides."""
+def _clip_camera(seed: int, shot: str, joints: Tensor) -> Camera:
+    """The camera that the clip will have, but for its place: chance alone decides its direction."""
     where = np.random.default_rng([seed, 2])
-    return sample_scene(where, joints[0], joints[0, :1], 16, shot).camera.azimuth_deg
+    return sample_scene(where, joints[0], joints[0, :1], 16, shot).camera
 
 
 def _head_azimuth(body: Body, joints: Tensor, still: BodyClip) -> float:
@@ -60,11 +65,10 @@ def _head_azimuth(body: Body, joints: Tensor, still: BodyClip) -> float:
     return math.degrees(math.atan2(float(ahead[0]), float(ahead[2])))
 
 
-def _about_vertical(yaws_deg: Sequence[float]) -> Tensor:
-    """(F, 3, 3) world rotations."""
-    vectors = torch.zeros(len(yaws_deg), 3)
-    vectors[:, 1] = torch.tensor(np.radians(yaws_deg), dtype=torch.float32)
-    return matrix_from_axis_angle(vectors)
+def _turns(axis: Tensor, angles_deg: Sequence[float]) -> Tensor:
+    """(F, 3, 3) world rotations about an axis, (3,)."""
+    angles = torch.tensor(np.radians(angles_deg), dtype=torch.float32)
+    return matrix_from_axis_angle(angles[:, None] * axis)
 
 
 def _repeated(still: BodyClip, frames: int) -> BodyClip:
@@ -86,15 +90,15 @@ def _turned_wholly(body: Body, joints: Tensor, still: BodyClip, turns: Tensor) -
 
 
 def _turned_heads(body: Body, joints: Tensor, still: BodyClip, turns: Tensor) -> BodyClip:
-    """Turn the joints of the neck, each by its part of the turn about the world's vertical."""
+    """Turn the joints of the neck, each by its share of a turn in the world's axes."""
     from scipy.spatial.transform import Rotation
 
     motion = _repeated(still, len(turns))
     world, _ = body.transforms(joints, still.rotations)
-    part = Rotation.from_matrix(turns.numpy()).as_rotvec() / len(TURNING_NECK)
-    step = matrix_from_axis_angle(torch.from_numpy(part).float())
-    for name in TURNING_NECK:
+    whole = torch.from_numpy(Rotation.from_matrix(turns.numpy()).as_rotvec()).float()
+    for name, share in TURNING_NECK.items():
         joint = body.joint(name)
         above = world[0, body.parents[joint]]
+        step = matrix_from_axis_angle(share * whole)
         motion.rotations[:, joint] = above.T @ step @ above @ still.rotations[0, joint]
     return motion
