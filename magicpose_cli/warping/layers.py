@@ -76,7 +76,7 @@ def split_layers(
         height: Of the whole body, in pixels.
         grid: Of the reference.
         matte: Of the reference's person.
-        arm_shares: As of `part_segmentation.arm_shares`.
+        arm_shares: As of `PartShares.arms`.
         smooth: Fill what the arms hide without texture, which takes less time.
     """
     alpha, colors = grid.widened(matte.alpha), grid.widened(matte.foreground)

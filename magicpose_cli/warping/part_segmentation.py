@@ -1,10 +1,11 @@
-"""Which pixels of a picture show a person's arms.
+"""Which pixels of a picture show a person's arms, and which of their legs.
 
 A network tells it that has learned from rendered people; see `training/part_training.py`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from magicpose_cli.warping.part_features import (
     part_features,
 )
 from magicpose_cli.warping.parts import ARM_PARTS_BY_SIDE, mirrored_part
-from magicpose_cli.warping.warp_points import WarpPoints
+from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
 
 if TYPE_CHECKING:
     from magicpose_cli.warping.part_network import PartNetwork
@@ -32,38 +33,56 @@ EDGE_RADIUS = 0.012  # body heights, in which the picture's edge is looked for
 MIN_PERSON = 1e-3  # below which a pixel is of no part
 
 
-def arm_shares(
+@dataclass(frozen=True)
+class PartShares:
+    """What the network tells of a picture's pixels.
+
+    Attributes:
+        arms: By side, (H, W) float32, 0 to 1, how much of a pixel is the arm, its sleeve and its
+            hand.
+        right_leg: (H, W) float32, 0 to 1, how much of what is leg or foot is of the right one:
+            a sharp edge between trouser legs, a soft one in a skirt, which goes with both.
+    """
+
+    arms: dict[str, Floats]
+    right_leg: Floats
+
+
+def find_part_shares(
     picture: Picture, alpha: Floats, reference: WarpPoints, height: float
-) -> dict[str, Floats]:
-    """Find how much each pixel shows of each arm, its sleeve and its hand.
+) -> PartShares | None:
+    """Find how much each pixel shows of each arm and leg; None where nobody is.
 
     Args:
         picture: (H, W, 3) uint8 RGB.
         alpha: (H, W) float32, 0 to 1, the person's matte.
         reference: The person's points.
         height: Of the whole body, in pixels.
-
-    Returns:
-        (H, W) float32, 0 to 1, by side.
     """
     square = FeatureSquare.around(alpha)
     if square is None:
-        return {}
-    features = part_features(picture, alpha, reference, height, square)
-    found = _probabilities(features)
-    person = _along_edges(square.back(1 - found[0], picture), picture, height)
-    shares = {}
-    for side, names in ARM_PARTS_BY_SIDE.items():
-        upper_arm, forearm, hand = (
-            square.back(found[SEGMENTED_PARTS.index(name)], picture) for name in names
+        return None
+    found = dict(
+        zip(
+            SEGMENTED_PARTS,
+            _probabilities(part_features(picture, alpha, reference, height, square)),
+            strict=True,
         )
+    )
+    person = _along_edges(square.back(1 - found["background"], picture), picture, height)
+    arms = {}
+    for side, names in ARM_PARTS_BY_SIDE.items():
+        upper_arm, forearm, hand = (square.back(found[name], picture) for name in names)
         room = hand_room(picture, reference, side, height)
         if room is not None:
             hand *= room
         own = _along_edges(upper_arm + forearm + hand, picture, height)
         # Of what is person: the arm's rim would else be left behind as an outline.
-        shares[side] = np.asarray((own / np.maximum(person, MIN_PERSON)).clip(0, 1), np.float32)
-    return shares
+        arms[side] = np.asarray((own / np.maximum(person, MIN_PERSON)).clip(0, 1), np.float32)
+    right, left = (found[f"{side}_thigh"] + found[f"{side}_shin"] for side in BODY_SIDES)
+    of_right = right / np.maximum(right + left, MIN_PERSON)
+    right_leg = square.back(np.asarray(of_right, np.float32), picture)
+    return PartShares(arms, right_leg)
 
 
 def _probabilities(features: Floats) -> Floats:

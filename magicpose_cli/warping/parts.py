@@ -30,6 +30,9 @@ ARM_PARTS_BY_SIDE = {
     side: [f"{side}_{part}" for part in ("upper_arm", "forearm", "hand")] for side in BODY_SIDES
 }
 ARM_PARTS = {part for names in ARM_PARTS_BY_SIDE.values() for part in names}
+LEG_PARTS = ("thigh", "shin")
+PARTS_TO_SEGMENT = ARM_PARTS | {f"{side}_{name}" for side in BODY_SIDES for name in LEG_PARTS}
+"""A network tells where one of these ends and another begins."""
 FALLBACK_PARTS = {
     **{f"{side}_hand": (f"{side}_forearm", f"{side}_upper_arm", "trunk") for side in BODY_SIDES},
     **{f"{side}_forearm": (f"{side}_upper_arm", "trunk") for side in BODY_SIDES},
@@ -204,6 +207,28 @@ def limb_segment(part: str, reference: WarpPoints) -> tuple[Floats, Floats]:
     if name == "forearm" and side in reference.wrists and not reference.has_hand(side):
         end = end + HAND_LENGTH * (end - start)
     return start, end
+
+
+def with_legs_apart(parts: list[str], weights: Floats, right: Floats, grid: Grid) -> Floats:
+    """Share what is of any leg among the two.
+
+    Args:
+        parts: As of `body_parts`.
+        weights: As of `skin_weights`.
+        right: (H, W) of the picture, how much of a leg's pixel is of the right one.
+        grid: Of the reference.
+
+    Returns:
+        Weights of the same shape and sum.
+    """
+    at_nodes = cv2.resize(grid.widened(right), grid.shape[::-1], interpolation=cv2.INTER_AREA)
+    shared = weights.copy()
+    for name in LEG_PARTS:
+        own = [parts.index(f"{side}_{name}") for side in BODY_SIDES if f"{side}_{name}" in parts]
+        if len(own) == len(BODY_SIDES):
+            both = weights[own].sum(0)
+            shared[own] = both * at_nodes, both * (1 - at_nodes)
+    return shared
 
 
 def nearest_shares(parts: list[str], reference: WarpPoints, height: float, grid: Grid) -> Floats:

@@ -19,8 +19,14 @@ from magicpose_cli.warping.layers import BODY_LAYER, Layer, split_layers
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.moved_plate import MovablePlate
-from magicpose_cli.warping.part_segmentation import arm_shares
-from magicpose_cli.warping.parts import ARM_PARTS, body_parts, hand_shows, skin_weights
+from magicpose_cli.warping.part_segmentation import find_part_shares
+from magicpose_cli.warping.parts import (
+    PARTS_TO_SEGMENT,
+    body_parts,
+    hand_shows,
+    skin_weights,
+    with_legs_apart,
+)
 from magicpose_cli.warping.plate import make_plate
 from magicpose_cli.warping.splat import SplattedLayer, Splatter
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
@@ -117,16 +123,17 @@ class ReferenceWarp:
             self.parts, reference, self.body_height, grid,
             grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),
         )  # fmt: skip
-        shares = (
-            arm_shares(picture, matte.alpha, reference, self.body_height)
-            if ARM_PARTS & set(self.parts)
-            else {}
-        )
+        arms: dict[str, Floats] = {}
+        if PARTS_TO_SEGMENT & set(self.parts):
+            found = find_part_shares(picture, matte.alpha, reference, self.body_height)
+            if found is not None:
+                arms = found.arms
+                weights = with_legs_apart(self.parts, weights, found.right_leg, grid)
         shades: Callable[[AnyArray], AnyArray] = _gray if gray else np.asarray
         layers = [
             replace(layer, colors=shades(as_bytes(layer.colors)))
             for layer in split_layers(
-                self.parts, weights, reference, self.body_height, grid, matte, shares, smooth=gray
+                self.parts, weights, reference, self.body_height, grid, matte, arms, smooth=gray
             )
         ]
         self.plate = shades(plate).reshape(height, width, -1)
