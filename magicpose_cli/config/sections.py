@@ -115,18 +115,20 @@ def validated(kind: type[AnySection], data: dict[str, Any], origin: str) -> AnyS
         return kind.model_validate(data)
     except ValidationError as error:
         mistakes = "; ".join(
-            f"{'.'.join(str(part) for part in e['loc'] if not _is_type_tag(part))}: {_said(e)}"
-            for e in _first_of_each(error)
+            f"{'.'.join(map(str, place))}: {_said(e)}" for place, e in _first_of_each(error).items()
         )
         raise ConfigError(f"{origin}: {mistakes}") from error
 
 
-def _first_of_each(error: ValidationError) -> list[Any]:
-    """One complaint a setting: a union complains once for each of its members."""
+def _first_of_each(error: ValidationError) -> dict[tuple[str | int, ...], Any]:
+    """One complaint a setting, by its path: a union complains once for each of its members."""
     seen: dict[tuple[str | int, ...], Any] = {}
     for e in error.errors():
-        seen.setdefault(tuple(part for part in e["loc"] if not _is_type_tag(part)), e)
-    return list(seen.values())
+        unknown = e["loc"][-1:] if e["type"] == "extra_forbidden" else ()  # a key of the user's own
+        known = e["loc"][: len(e["loc"]) - len(unknown)]
+        place = tuple(part for part in known if not _is_type_tag(part))
+        seen.setdefault((*place, *unknown), e)
+    return seen
 
 
 def _is_type_tag(part: str | int) -> bool:

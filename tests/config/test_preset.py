@@ -39,6 +39,15 @@ def test_every_mistake_is_named_with_its_path(tmp_path):
         assert place in message
 
 
+@pytest.mark.parametrize(("key", "named"), [(r"si\u001b[2Kze", r"si\x1b[2Kze"), ("a[b]", "a[b]")])
+def test_an_unknown_key_is_named_whatever_is_in_it(tmp_path, key, named):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'[frame]\n"{key}" = 3\n')
+    with pytest.raises(ConfigError) as caught:
+        load_preset(str(path))
+    assert str(caught.value).endswith(f"frame.{named}: no such setting")
+
+
 @pytest.mark.parametrize("text", [b"[sampling\n", b"\xff\xfe", b"steps = 1 = 2"])
 def test_what_is_no_toml_is_refused(tmp_path, text):
     path = tmp_path / "mine.toml"
