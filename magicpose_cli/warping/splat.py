@@ -24,6 +24,7 @@ MIN_ALPHA = 0.01  # pixels with less are not moved
 TORN_SHARE, WHOLE_SHARE = 0.1, 0.35
 """Shares of the usual number of points that arrive in a cell: with fewer than the first the layer
 is torn there, from the second on it is whole."""
+FRAY_SHARE, FRAY_SIDE = 0.7, 7  # of that number, cells: threads of a torn edge, which are cut
 HIDING_COUNT = 0.3  # points arriving in a cell, from which on a fold's front hides what is behind
 HIDING_ALPHA = (0.2, 0.7)  # of what hides nothing, as a shadow at the feet, and of what hides all
 MIN_COUNT = 0.05  # points arriving in a cell, from which on the map is known there
@@ -199,6 +200,9 @@ class Splatter:
         unit = min(self._grid.width, self._grid.height) / 512 / FIELD_STRIDE_PX
         large = stats[:, cv2.CC_STAT_AREA] > SPECK_AREA_PX * unit**2
         share = np.clip((smooth - TORN_SHARE) / (WHOLE_SHARE - TORN_SHARE), 0, 1)
+        # A stretched edge is torn unevenly; fingers are as narrow as its threads, but dense.
+        torn = cv2.medianBlur(np.rint(255 * share).astype(np.uint8), FRAY_SIDE) / np.float32(255)
+        share = np.where(smooth < FRAY_SHARE, np.minimum(share, torn), share)
         return np.asarray(share * large[labels], np.float32)
 
 
