@@ -17,7 +17,7 @@ HAIR_BELOW = 0.1  # face heights below that pivot, down to which hair is looked 
 HAIR_BESIDE_NECK = 0.25  # of a row of the head, from which on the neck is hidden behind hair
 NAPE_FADE = 0.2  # face heights above the head's pivot, over which a bare neck begins
 MIN_HAIR_PX = 50.0
-HAIR_LIKENESS = 0.4  # of its distance to the skin's color: hair is as near to its own
+HAIR_LIKENESS = 0.25  # of its distance to the skin's color: hair is as near to its own
 
 
 def front_colors(colors: Floats, alpha: Floats) -> Floats:
