@@ -65,16 +65,14 @@ class ReidScores:
     rank_1: float
 
 
-def train_and_test(
+def train_network(
     training: ReidPictures,
-    query: ReidPictures,
-    gallery: ReidPictures,
     *,
     steps: int,
     seed: int,
     on_step: Callable[[int], None] = lambda step: None,
-) -> ReidScores:
-    """Train a network from nothing and look for people with it whom it has never seen.
+) -> nn.ModuleDict:
+    """Train a network from nothing to tell people apart.
 
     Cross-entropy with smooth labels and a triplet loss over the hardest pairs of a batch of
     8 people x 4 pictures, a batch-normalized neck between the two (Luo et al., "Bag of Tricks",
@@ -82,8 +80,6 @@ def train_and_test(
 
     Args:
         training: What it sees.
-        query: Who is looked for.
-        gallery: Where.
         steps: Of training; every set gets as many.
         seed: Of weights and batches.
         on_step: Told how many steps are done.
@@ -110,6 +106,17 @@ def train_and_test(
         optimizer.step()
         schedule.step()
         on_step(step + 1)
+    return network
+
+
+def find_people(network: nn.ModuleDict, query: ReidPictures, gallery: ReidPictures) -> ReidScores:
+    """Look for people whom a network has never seen.
+
+    Args:
+        network: That `train_network` trained on others.
+        query: Who is looked for.
+        gallery: Where.
+    """
     found = [_features(network, each) for each in (query, gallery)]
     return rank_people(found[0], found[1], query, gallery)
 
