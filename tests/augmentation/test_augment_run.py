@@ -11,14 +11,15 @@ from PIL import Image
 
 from magicpose_cli.augmentation.augment_job import AugmentJob, pictures_to_look_at
 from magicpose_cli.augmentation.augment_report import write_augment_report
-from magicpose_cli.augmentation.augment_run import augment_set
+from magicpose_cli.augmentation.augment_run import augment_set, copy_data
 from magicpose_cli.augmentation.augment_settings import AugmentSettings
 from magicpose_cli.augmentation.camera_ranges import Viewpoint
 from magicpose_cli.augmentation.person_work import nearest_source
 from magicpose_cli.augmentation.pose_library import built_in_poses
-from magicpose_cli.augmentation.reid_data import PersonPicture
+from magicpose_cli.augmentation.reid_data import PersonPicture, read_reid_data
 from magicpose_cli.augmentation.rendered_set import dress_person, render_views
 from magicpose_cli.augmentation.seen_person import PersonFinder, azimuth_apart
+from magicpose_cli.augmentation.written_set import names_for
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError, OutputError
 from magicpose_cli.video import write_picture
@@ -101,7 +102,10 @@ def test_names_and_labels_are_those_of_a_loader(made):
             assert picture.size == (64, 128)
         assert 0 <= float(row["azimuth"]) < 360 and 0 <= float(row["elevation"]) <= 30
     loaded = list((made.folder / "bounding_box_train").glob("*.jpg"))
-    assert len(loaded) == 7  # 2 made, 5 copied
+    assert len(loaded) == 6  # 2 made, 4 copied: a loader would stop at the torn one
+    for path in loaded:
+        with Image.open(path) as picture:
+            picture.load()
 
 
 @pytest.mark.slow
@@ -139,6 +143,33 @@ def test_another_run_does_not_write_over_it(market, made):
         augment_set(market, made.folder, other)
     with pytest.raises(OutputError, match="holds DATA"):
         augment_set(market, market, JOB)
+
+
+def test_output_among_the_pictures_that_are_read(market_of_nobody):
+    pictures = market_of_nobody / "bounding_box_train"
+    for folder in (pictures, pictures / "out"):
+        with pytest.raises(OutputError, match="which is read"):
+            augment_set(market_of_nobody, folder, JOB)
+        assert list(pictures.iterdir()) == [pictures / "0002_c1s1_000000_00.jpg"]
+    with pytest.raises(OutputError, match=r"which is read|holds DATA"):
+        augment_set(pictures, pictures / "out", JOB)
+
+
+def test_copies_never_replace_what_is_made(tmp_path):
+    names = ("anna/left/1.jpg", "anna/right/1.jpg", "anna/made_c01_000000.jpg")
+    gray = np.full((16, 8, 3), 90, np.uint8)
+    for name in names:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(tmp_path / "set" / name, gray)
+    (tmp_path / "set/anna/torn.jpg").write_bytes(b"")
+    data = read_reid_data(tmp_path / "set")
+    folders, _ = names_for(data, "folders")
+    kept = [{"file": "people/anna/made_c01_000000.jpg"}]
+    copied, torn = copy_data(tmp_path / "out", data, folders, kept)
+    own = {name for name, _ in copied}
+    assert len(own) == 3 and "anna/made_c01_000000.jpg" not in own
+    assert all((tmp_path / "out/people" / name).exists() for name in own)
+    assert len(torn) == 1 and "torn.jpg" in torn[0][1]
 
 
 @pytest.mark.slow
