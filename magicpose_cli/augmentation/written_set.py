@@ -119,9 +119,6 @@ def names_for(data: ReidData, kind: SetFormat) -> tuple[SetNames, tuple[str, ...
         notes.append(
             f"{len(own)} people: Market-1501's loaders take {MARKET_PEOPLE}; use --format msmt17"
         )
-    if kind == "msmt17" and own != list(range(len(own))):
-        own = list(range(len(own)))
-        notes.append("people are numbered anew: MSMT17's loaders count them from 0, without gaps")
     used = set(data.cameras)
     most = max(used, default=0)
     numbers = dict(zip(data.people, own, strict=True))
@@ -170,11 +167,12 @@ def write_lists(
     if names.format == "msmt17":
         base = folder / Path(names.folder).parent
         base.mkdir(parents=True, exist_ok=True)  # where nothing was kept
-        lines = [f"{name} {names.numbers[person]}\n" for name, person in copied]
-        made = (row["file"].removeprefix(f"{names.folder}/") for row in rows)
-        lines += [
-            f"{name} {names.numbers[row['person']]}\n" for name, row in zip(made, rows, strict=True)
-        ]
+        made = [(row["file"].removeprefix(f"{names.folder}/"), row["person"]) for row in rows]
+        listed = [*copied, *made]
+        # Loaders take these numbers for classes as they stand: from 0, without gaps.
+        people = sorted({person for _, person in listed}, key=names.numbers.__getitem__)
+        labels = {person: number for number, person in enumerate(people)}
+        lines = [f"{name} {labels[person]}\n" for name, person in listed]
         write_bytes(base / "list_train.txt", "".join(lines).encode())
         _write_stand_ins(base, lines)
     elif names.format == "coco":
