@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _WIDTHS = (16, 32, 64, 96)
+FEATURES = 128  # of a picture
 SEEN_HEIGHT_PX = 64  # pictures are halved until they are no taller: a network for a CPU
 PEOPLE_PER_BATCH, PICTURES_OF_EACH = 8, 4
 LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING, MARGIN = 2e-3, 5e-4, 0.1, 0.3
@@ -136,10 +137,14 @@ def _network(people: int) -> nn.ModuleDict:
             ]
         before = width
     # Three stripes: what is worn above and below is told apart (Sun et al., PCB, ECCV 2018).
-    layers += [nn.AdaptiveAvgPool2d((3, 1)), nn.Flatten(), nn.Linear(3 * before, 128)]
-    neck = nn.BatchNorm1d(128)
+    layers += [nn.AdaptiveAvgPool2d((3, 1)), nn.Flatten(), nn.Linear(3 * before, FEATURES)]
+    neck = nn.BatchNorm1d(FEATURES)
     return nn.ModuleDict(
-        {"body": nn.Sequential(*layers), "neck": neck, "head": nn.Linear(128, people, bias=False)}
+        {
+            "body": nn.Sequential(*layers),
+            "neck": neck,
+            "head": nn.Linear(FEATURES, people, bias=False),
+        }
     )
 
 
@@ -205,11 +210,13 @@ def _hardest_triplets(feature: Tensor, target: Tensor) -> Tensor:
 
 
 def _features(network: nn.ModuleDict, pictures: ReidPictures) -> Floats:
-    """(n, 128) of length 1, the mean of a picture and its mirror image."""
+    """(n, FEATURES) of length 1, the mean of a picture and its mirror image."""
     import torch
     from torch.nn.functional import normalize
 
     network.eval()
+    if not len(pictures):
+        return np.zeros((0, FEATURES))
     found = []
     with torch.no_grad():
         for start in range(0, len(pictures), 64):
