@@ -14,7 +14,9 @@ from magicpose_cli.augmentation.augment_report import write_augment_report
 from magicpose_cli.augmentation.augment_run import augment_set, copy_data
 from magicpose_cli.augmentation.augment_settings import AugmentSettings
 from magicpose_cli.augmentation.camera_ranges import Viewpoint
+from magicpose_cli.augmentation.judging import Judge
 from magicpose_cli.augmentation.person_work import nearest_source
+from magicpose_cli.augmentation.picture_maker import MadePicture
 from magicpose_cli.augmentation.pose_library import built_in_poses
 from magicpose_cli.augmentation.reid_data import PersonPicture, read_reid_data
 from magicpose_cli.augmentation.rendered_set import dress_person, render_views
@@ -22,7 +24,9 @@ from magicpose_cli.augmentation.seen_person import PersonFinder, azimuth_apart
 from magicpose_cli.augmentation.written_set import names_for
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError, OutputError
+from magicpose_cli.motion.framing import Framing
 from magicpose_cli.video import write_picture
+from magicpose_cli.warping.matte import person_mask
 
 STANDING = 58  # in the library
 
@@ -182,6 +186,20 @@ def test_viewpoints_are_seen_in_small_pictures(market):
         assert all(abs(seen.viewpoint.elevation_deg - 5) < 25 for seen in found.values())
         with pytest.raises(DetectionError, match="0009"):
             finder.find(folder / "0009_c1s1_000000_00.jpg")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(64, 128), (512, 1024)])
+def test_a_picture_is_as_sharp_as_its_source_at_any_size(market, size):
+    with PersonFinder(JOB.settings.source) as finder:
+        seen = finder.find(market / "bounding_box_train/0002_c1s1_000000_00.jpg")
+        height, width = seen.crop.shape[:2]
+        large = Framing((0, 0, width, height), *size)
+        mask = person_mask(seen.crop, seen.crop_pose)
+        shown = large.picture(np.asarray(255 * mask[..., None].repeat(3, axis=2), np.uint8)) > 127
+        same = large.picture(seen.crop), large.pose(seen.crop_pose), shown[..., 0], "warp"
+        sharpness = Judge(finder, seen, size).scores(MadePicture(*same)).sharpness
+        assert 0.5 < sharpness < 2
 
 
 def test_output_that_cannot_be_written(market_of_nobody, tmp_path):
