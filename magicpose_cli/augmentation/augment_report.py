@@ -67,8 +67,9 @@ def _page(result: AugmentResult, totals: dict[str, Any]) -> str:
     useless_lines = [row["reason"] for row in result.looked if "reason" in row]
     parts = [
         f"<h1>{html.escape(result.folder.name)}</h1>",
-        f"<p>{totals['kept']} pictures of {totals['people']} people are kept of {totals['made']} "
-        f"made. Of {looked} pictures that were looked at, {useless} are of no use.</p>",
+        f"<p>{totals['kept']} pictures of {totals['people_drawn']} of {totals['people']} "
+        f"people are kept of {totals['made']} made. Of {looked} pictures that were looked at, "
+        f"{useless} are of no use.</p>",
         "<h2>The gap</h2>",
         plot_gap(result),
         _table(

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,11 @@ from magicpose_cli.augmentation.coverage import (
     viewpoint_lack,
 )
 from magicpose_cli.augmentation.person_work import Row, look_at_person, make_person, tools_of
-from magicpose_cli.augmentation.reid_data import ReidData, read_reid_data
+from magicpose_cli.augmentation.reid_data import (
+    ReidData,
+    folder_that_is_read,
+    read_reid_data,
+)
 from magicpose_cli.augmentation.reid_names import SetFormat
 from magicpose_cli.augmentation.written_set import (
     SetNames,
@@ -44,6 +48,7 @@ from magicpose_cli.errors import DetectionError, DeviceError, InputError, Output
 from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.files import content_hash, write_bytes, write_json
 from magicpose_cli.progress import OnProgress, Progress, silent
+from magicpose_cli.video.picture import read_picture
 
 AUGMENT_FILE, WORK_FOLDER = "augment.json", "work"
 AUGMENT_VERSION = 1
@@ -88,6 +93,7 @@ class AugmentResult:
         useless = [row for row in self.looked if "reason" in row]
         return {
             "people": len({row["person"] for row in self.looked}),
+            "people_drawn": len({row["person"] for row in self.kept}),
             "pictures_looked_at": len(self.looked),
             "pictures_useless": len(useless),
             "made": len(self.rows),
@@ -159,10 +165,11 @@ def augment_set(
     kept = [row for row in rows if not row["reason"]]
     after = before.joined(Coverage.of(job.ranges, len(clusters.centers), _cells(kept)))
     with writing(folder):
-        copied = _copy_data(folder, read, names) if copies_data else []
+        copied, torn = copy_data(folder, read, names, kept) if copies_data else ([], [])
         write_labels(folder, kept)
         write_lists(folder, names, kept, copied, job.size)
-    notes = (*read.dropped, *notes)
+    told = {row["path"] for row in found if "reason" in row}
+    notes = (*read.dropped, *notes, *(line for path, line in torn if path not in told))
     return AugmentResult(folder, rows, found, before, after, notes, clusters, job)
 
 
@@ -179,8 +186,12 @@ def _check_outside(folder: Path, read: ReidData) -> None:
     """The output may not be a folder that is read, or a file."""
     if folder.is_file():
         raise OutputError(f"{folder} is a file; name a new folder")
-    if folder.resolve() == read.root.resolve() or folder.resolve() in read.root.resolve().parents:
+    own, root = folder.resolve(), read.root.resolve()
+    if own == root or own in root.parents:
         raise OutputError(f"{folder} holds DATA itself; choose another folder")
+    pictures = folder_that_is_read(root).resolve()
+    if pictures == own or pictures in own.parents:
+        raise OutputError(f"{folder} is in {pictures}, which is read; choose a folder outside")
 
 
 def _open_output(
@@ -318,21 +329,36 @@ def _read_record(path: Path) -> list[Row]:
     return rows
 
 
-def _copy_data(folder: Path, read: ReidData, names: SetNames) -> list[tuple[str, str]]:
-    """Copy DATA's own pictures; their paths in the folder of pictures, and whose they are."""
-    copied = []
+def copy_data(
+    folder: Path, read: ReidData, names: SetNames, kept: Sequence[Row]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Copy DATA's own pictures, but those at which a loader would stop.
+
+    Returns:
+        The copies' paths in the folder of pictures and whose they are; the paths of what cannot be
+        read, each with a line that tells so.
+    """
+    copied: list[tuple[str, str]] = []
+    torn: list[tuple[str, str]] = []
+    taken = {row["file"].removeprefix(f"{names.folder}/") for row in kept}
     for person, own in read.people.items():
         for number, picture in enumerate(own):
+            try:
+                read_picture(picture.path)
+                content = picture.path.read_bytes()
+            except (OSError, InputError) as error:
+                torn.append((str(picture.path), " ".join(str(error).splitlines())))
+                continue
             name = names.original_name(picture, number)
+            if name in taken:
+                path = picture.path.with_name(f"own_{number:06d}_{picture.path.name}")
+                name = names.original_name(replace(picture, path=path), number)
+            taken.add(name)
             target = folder / names.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                content = picture.path.read_bytes()
-            except OSError:
-                continue  # it was told of when it was looked at
             write_bytes(target, content)
             copied.append((name, person))
-    return copied
+    return copied, torn
 
 
 def _mean_of(rows: Sequence[Row], name: str) -> float | None:

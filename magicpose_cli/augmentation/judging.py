@@ -23,6 +23,7 @@ from magicpose_cli.warping.matte import SURE_MASK, person_mask, segment
 
 LIMB_HALF_SHARE = 0.022  # of the person's height: well within clothes
 MIN_PART_PX = 6
+MADE_SHARE = 0.85  # of a made picture's height that its person fills
 COLOR_PARTS = ("head", "trunk", "legs")
 TRUNK_JOINTS_ASKED = ("right_shoulder", "left_shoulder", "left_hip", "right_hip")
 LEG_BONES = tuple(
@@ -65,8 +66,10 @@ class Judge:
         mask = person_mask(seen.crop, seen.crop_pose)
         self._colors = part_colors(seen.crop, seen.crop_pose, mask)
         tall = float(np.nanmax(seen.crop_pose.body[:, 1]) - np.nanmin(seen.crop_pose.body[:, 1]))
-        # The source at the size at which made pictures show people.
-        share = min(1.0, 0.85 * size[1] / max(tall, 1.0))
+        # Both at the size at which the smaller of them shows people.
+        made_tall = MADE_SHARE * size[1]
+        share = min(1.0, made_tall / max(tall, 1.0))
+        self._made_share = min(1.0, tall / made_tall)
         small = _resized(seen.crop, share)
         own = _resized(mask.astype(np.uint8), share) > 0
         self._sharpness = max(_sharpness(small, np.asarray(own)), 1e-6)
@@ -82,7 +85,7 @@ class Judge:
         mask = _resized(made.silhouette.astype(np.uint8), 1.0, (picture.shape[1],
                                                                 picture.shape[0])) > 0  # fmt: skip
         colors = part_colors(picture, asked, np.asarray(mask))
-        sharpness = _sharpness(made.picture, made.silhouette) / self._sharpness
+        sharpness = self._made_sharpness(made) / self._sharpness
         shown = None
         if found is not None:
             share = segment(picture, found)
@@ -93,6 +96,12 @@ class Judge:
             color_distance(self._colors, colors),
             round(float(sharpness), 4),
         )
+
+    def _made_sharpness(self, made: MadePicture) -> float:
+        if self._made_share == 1.0:
+            return _sharpness(made.picture, made.silhouette)
+        mask = _resized(made.silhouette.astype(np.uint8), self._made_share) > 0
+        return _sharpness(_resized(made.picture, self._made_share), np.asarray(mask))
 
 
 def reason_to_drop(scores: PictureScores, limits: JudgeSettings) -> str:

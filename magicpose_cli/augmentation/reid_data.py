@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from magicpose_cli.augmentation.reid_names import JUNK_PEOPLE, parse_name
+from magicpose_cli.augmentation.reid_names import parse_name
 from magicpose_cli.errors import InputError
 from magicpose_cli.files import natural
 from magicpose_cli.video.picture import PICTURE_SUFFIXES
@@ -86,10 +86,11 @@ def read_reid_data(root: Path) -> ReidData:
         found = list(_pictures_below(root, dropped))
     found = list(_distinct_pictures(found, dropped))
     if not found:
+        first = f" ({dropped[0]})" if dropped else ""
         raise InputError(
-            f"{root} names no person; expected names such as 0002_c1s1_000451_03.jpg (Market-1501, "
-            "DukeMTMC, MSMT17, CUHK03), a folder for each person, or a CSV file with the columns "
-            "path,person,camera"
+            f"{root} names no person{first}; expected names such as 0002_c1s1_000451_03.jpg "
+            "(Market-1501, DukeMTMC, MSMT17, CUHK03), a folder for each person, or a CSV file with "
+            "the columns path,person,camera"
         )
     people: dict[str, list[PersonPicture]] = {}
     for picture in sorted(found, key=lambda p: (natural(p.person), natural(str(p.path)))):
@@ -97,9 +98,14 @@ def read_reid_data(root: Path) -> ReidData:
     return ReidData(root, {name: tuple(own) for name, own in people.items()}, tuple(dropped))
 
 
+def folder_that_is_read(root: Path) -> Path:
+    """The folder of a set's training pictures; the set's own where no part of it is named so."""
+    return next((root / name for name in TRAINING_FOLDERS if (root / name).is_dir()), root)
+
+
 def _pictures_below(root: Path, dropped: list[str]) -> Iterator[PersonPicture]:
     """Pictures of a folder, by their names where these tell a person, else by their folders."""
-    inside = next((root / name for name in TRAINING_FOLDERS if (root / name).is_dir()), root)
+    inside = folder_that_is_read(root)
     files = sorted(
         file
         for file in inside.rglob("*")
@@ -111,10 +117,10 @@ def _pictures_below(root: Path, dropped: list[str]) -> Iterator[PersonPicture]:
     if 2 * sum(name is not None for _, name in named) > len(named):
         unnamed = [file.name for file, name in named if name is None]
         dropped += _listed("name tells no person", unnamed)
-        junk = [file.name for file, name in named if name and name.person in JUNK_PEOPLE]
+        junk = [file.name for file, name in named if name and name.is_junk]
         dropped += _listed("distractor", junk)
         for file, name in named:
-            if name is not None and name.person not in JUNK_PEOPLE:
+            if name is not None and not name.is_junk:
                 yield PersonPicture(file, name.person, name.camera)
         return
     loose = [file.name for file in files if file.parent == inside]
@@ -144,6 +150,9 @@ def _rows_of_csv(path: Path, dropped: list[str]) -> Iterator[PersonPicture]:
                 if not name or not person or (camera and not camera.isdecimal()):
                     dropped.append(f"{path.name} line {line}: no path, person or whole camera")
                     continue
+                if re.search(r"[/\\\0]", person) or person in (".", ".."):
+                    dropped.append(f"{path.name} line {line}: person is no name for a folder")
+                    continue
                 yield PersonPicture(path.parent / name, person, int(camera or 0))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error}); expected a CSV file") from error
@@ -152,11 +161,12 @@ def _rows_of_csv(path: Path, dropped: list[str]) -> Iterator[PersonPicture]:
 def _distinct_pictures(
     pictures: Iterable[PersonPicture], dropped: list[str]
 ) -> Iterator[PersonPicture]:
-    """Leave out what is named twice: a file again, or a name in two folders of one person."""
+    """Leave out what is named twice: a file again, or a set's name in two folders."""
     seen: set[tuple[str, str]] = set()
     again: Counter[str] = Counter()
     for picture in pictures:
-        key = (picture.person, picture.path.name)
+        is_named = parse_name(picture.path) is not None  # else names need not be a picture's own
+        key = (picture.person, picture.path.name if is_named else str(picture.path))
         if key in seen:
             again[picture.path.name] += 1
             continue

@@ -18,7 +18,7 @@ SET_FORMATS: tuple[SetFormat, ...] = get_args(SetFormat)
 MARKET_NAME = re.compile(r"(?P<person>-?\d{1,6})_c(?P<camera>\d)(s\d+_\d+_\d+|_f\d+)?")
 MSMT_NAME = re.compile(r"(?P<person>\d{4,6})_\d{3,6}_(?P<camera>\d{2})_.+")
 CUHK_NAME = re.compile(r"(?P<pair>\d)_(?P<person>\d{3})_(?P<camera>\d)_\d{2}")
-JUNK_PEOPLE = ("-1", "0000")  # of Market-1501: distractors and background
+JUNK_PEOPLE = (-1, 0)  # of Market-1501: distractors and background; MSMT17 counts people from 0
 MARKET_CAMERAS, DUKE_CAMERAS = 6, 8
 """The most cameras that torchreid's and fastreid's loaders of these sets take."""
 MARKET_PEOPLE = 1501
@@ -31,10 +31,12 @@ class NamedPicture:
     Attributes:
         person: Their name in the set.
         camera: From 1; 0 where the name tells none.
+        is_junk: The set says that it shows no person of its own.
     """
 
     person: str
     camera: int
+    is_junk: bool = False
 
 
 def parse_name(path: Path) -> NamedPicture | None:
@@ -43,7 +45,8 @@ def parse_name(path: Path) -> NamedPicture | None:
     if found := MSMT_NAME.fullmatch(stem):
         return NamedPicture(found["person"], int(found["camera"]))
     if found := MARKET_NAME.match(stem):
-        return NamedPicture(found["person"], int(found["camera"]))
+        is_junk = int(found["person"]) in JUNK_PEOPLE
+        return NamedPicture(found["person"], int(found["camera"]), is_junk)
     if found := CUHK_NAME.fullmatch(stem):
         # A pair of cameras has people of its own, so that both tell who it is.
         return NamedPicture(f"{found['pair']}{found['person']}", int(found["camera"]))

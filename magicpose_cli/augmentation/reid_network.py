@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _WIDTHS = (16, 32, 64, 96)
+FEATURES = 128  # of a picture
 SEEN_HEIGHT_PX = 64  # pictures are halved until they are no taller: a network for a CPU
 PEOPLE_PER_BATCH, PICTURES_OF_EACH = 8, 4
 LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING, MARGIN = 2e-3, 5e-4, 0.1, 0.3
@@ -65,16 +66,14 @@ class ReidScores:
     rank_1: float
 
 
-def train_and_test(
+def train_network(
     training: ReidPictures,
-    query: ReidPictures,
-    gallery: ReidPictures,
     *,
     steps: int,
     seed: int,
     on_step: Callable[[int], None] = lambda step: None,
-) -> ReidScores:
-    """Train a network from nothing and look for people with it whom it has never seen.
+) -> nn.ModuleDict:
+    """Train a network from nothing to tell people apart.
 
     Cross-entropy with smooth labels and a triplet loss over the hardest pairs of a batch of
     8 people x 4 pictures, a batch-normalized neck between the two (Luo et al., "Bag of Tricks",
@@ -82,8 +81,6 @@ def train_and_test(
 
     Args:
         training: What it sees.
-        query: Who is looked for.
-        gallery: Where.
         steps: Of training; every set gets as many.
         seed: Of weights and batches.
         on_step: Told how many steps are done.
@@ -110,6 +107,17 @@ def train_and_test(
         optimizer.step()
         schedule.step()
         on_step(step + 1)
+    return network
+
+
+def find_people(network: nn.ModuleDict, query: ReidPictures, gallery: ReidPictures) -> ReidScores:
+    """Look for people whom a network has never seen.
+
+    Args:
+        network: That `train_network` trained on others.
+        query: Who is looked for.
+        gallery: Where.
+    """
     found = [_features(network, each) for each in (query, gallery)]
     return rank_people(found[0], found[1], query, gallery)
 
@@ -129,10 +137,14 @@ def _network(people: int) -> nn.ModuleDict:
             ]
         before = width
     # Three stripes: what is worn above and below is told apart (Sun et al., PCB, ECCV 2018).
-    layers += [nn.AdaptiveAvgPool2d((3, 1)), nn.Flatten(), nn.Linear(3 * before, 128)]
-    neck = nn.BatchNorm1d(128)
+    layers += [nn.AdaptiveAvgPool2d((3, 1)), nn.Flatten(), nn.Linear(3 * before, FEATURES)]
+    neck = nn.BatchNorm1d(FEATURES)
     return nn.ModuleDict(
-        {"body": nn.Sequential(*layers), "neck": neck, "head": nn.Linear(128, people, bias=False)}
+        {
+            "body": nn.Sequential(*layers),
+            "neck": neck,
+            "head": nn.Linear(FEATURES, people, bias=False),
+        }
     )
 
 
@@ -198,11 +210,13 @@ def _hardest_triplets(feature: Tensor, target: Tensor) -> Tensor:
 
 
 def _features(network: nn.ModuleDict, pictures: ReidPictures) -> Floats:
-    """(n, 128) of length 1, the mean of a picture and its mirror image."""
+    """(n, FEATURES) of length 1, the mean of a picture and its mirror image."""
     import torch
     from torch.nn.functional import normalize
 
     network.eval()
+    if not len(pictures):
+        return np.zeros((0, FEATURES))
     found = []
     with torch.no_grad():
         for start in range(0, len(pictures), 64):

@@ -48,11 +48,13 @@ class SetNames:
         numbers: Each person's number, their own where their name is one.
         new_cameras: For views from the front, left, back and right; none where the loaders of
             the format have no room for more, and pictures keep their source's camera.
+        most_cameras: That the loaders of the format take.
     """
 
     format: SetFormat
     numbers: Mapping[str, int]
     new_cameras: tuple[int, ...]
+    most_cameras: int
 
     @property
     def folder(self) -> str:
@@ -62,9 +64,13 @@ class SetNames:
     def camera_for(self, azimuth_deg: float, own: int) -> int:
         """The camera of a made picture; own: that of its source."""
         if not self.new_cameras:
-            return max(own, 1)
+            return self._within(own)
         quarter = round(azimuth_deg / 90) % VIEW_CAMERAS
         return self.new_cameras[quarter % len(self.new_cameras)]
+
+    def _within(self, camera: int) -> int:
+        """A camera that the loaders of the format take."""
+        return min(max(camera, 1), self.most_cameras)
 
     def made_name(self, person: str, camera: int, number: int) -> str:
         """The path of a made picture in the folder of pictures."""
@@ -79,12 +85,14 @@ class SetNames:
 
     def original_name(self, picture: PersonPicture, number: int) -> str:
         """The path of a copy of DATA's own picture; its suffix is the file's."""
-        own, camera = self.numbers[picture.person], max(picture.camera, 1)
+        own, camera = self.numbers[picture.person], self._within(picture.camera)
         suffix = picture.path.suffix.lower()
         if self.format == "market1501":
-            if MARKET_NAME.match(picture.path.stem) and suffix == ".jpg":
+            named = MARKET_NAME.match(picture.path.stem)
+            told = (int(named["person"]), int(named["camera"])) if named else None
+            if told == (own, camera) and suffix == ".jpg":
                 return picture.path.name
-            return f"{own:04d}_c{min(camera, MARKET_CAMERAS)}s1_{number:06d}_00.jpg"
+            return f"{own:04d}_c{camera}s1_{number:06d}_00.jpg"
         if self.format == "msmt17":
             return f"{own:04d}/{own:04d}_{number:03d}_{camera:02d}_0000own_{number:04d}_0.jpg"
         if self.format == "folders":
@@ -113,19 +121,23 @@ def names_for(data: ReidData, kind: SetFormat) -> tuple[SetNames, tuple[str, ...
         )
     used = set(data.cameras)
     most = max(used, default=0)
+    numbers = dict(zip(data.people, own, strict=True))
     if kind != "market1501":
-        return SetNames(kind, dict(zip(data.people, own, strict=True)), tuple(
-            range(most + 1, most + 1 + VIEW_CAMERAS))), tuple(notes)  # fmt: skip
-    free = tuple(camera for camera in range(1, MARKET_CAMERAS + 1) if camera not in used)
-    if most > MARKET_CAMERAS:
-        free = tuple(c for c in range(1, DUKE_CAMERAS + 1) if c not in used)
+        new = tuple(range(most + 1, most + 1 + VIEW_CAMERAS))
+        return SetNames(kind, numbers, new, new[-1]), tuple(notes)
+    room = MARKET_CAMERAS if most <= MARKET_CAMERAS else DUKE_CAMERAS
+    if most > room:
+        notes.append(
+            f"cameras above {room} are written as {room}, the most that loaders of these names "
+            "take; --format msmt17 has room for all"
+        )
+    free = tuple(camera for camera in range(1, room + 1) if camera not in used)
     if not free:
         notes.append(
             "all cameras that Market-1501's loaders know are in use: made pictures keep their "
             "source's camera; --format msmt17 has room for new ones"
         )
-    numbers = dict(zip(data.people, own, strict=True))
-    return SetNames(kind, numbers, free[:VIEW_CAMERAS]), tuple(notes)
+    return SetNames(kind, numbers, free[:VIEW_CAMERAS], room), tuple(notes)
 
 
 def write_labels(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -154,20 +166,32 @@ def write_lists(
     """
     if names.format == "msmt17":
         base = folder / Path(names.folder).parent
-        lines = [f"{name} {names.numbers[person]}\n" for name, person in copied]
-        made = (row["file"].removeprefix(f"{names.folder}/") for row in rows)
-        lines += [
-            f"{name} {names.numbers[row['person']]}\n" for name, row in zip(made, rows, strict=True)
-        ]
+        base.mkdir(parents=True, exist_ok=True)  # where nothing was kept
+        made = [(row["file"].removeprefix(f"{names.folder}/"), row["person"]) for row in rows]
+        listed = [*copied, *made]
+        # Loaders take these numbers for classes as they stand: from 0, without gaps.
+        people = sorted({person for _, person in listed}, key=names.numbers.__getitem__)
+        labels = {person: number for number, person in enumerate(people)}
+        lines = [f"{name} {labels[person]}\n" for name, person in listed]
         write_bytes(base / "list_train.txt", "".join(lines).encode())
-        # Loaders want the other lists, too; the set's own go into their place.
-        for other in ("list_val.txt", "list_query.txt", "list_gallery.txt"):
-            if not (base / other).exists():
-                write_bytes(base / other, b"")
-        (base / "test").mkdir(exist_ok=True)
+        _write_stand_ins(base, lines)
     elif names.format == "coco":
         content = json.dumps(_coco(names, rows, size)) + "\n"
         write_bytes(folder / COCO_FILE, content.encode())
+
+
+def _write_stand_ins(base: Path, lines: Sequence[str]) -> None:
+    """Write what loaders of MSMT17 want beside the training set, where the set's own is not there.
+
+    They refuse lists without a picture, even where another set is the test: queries and gallery are
+    then a picture of the training set.
+    """
+    one = "".join(f"../train/{line}" for line in lines[:1])
+    for name, text in (("val", ""), ("query", one), ("gallery", one)):
+        path = base / f"list_{name}.txt"
+        if not path.exists():
+            write_bytes(path, text.encode())
+    (base / "test").mkdir(exist_ok=True)
 
 
 def _coco(

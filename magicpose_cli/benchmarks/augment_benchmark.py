@@ -13,63 +13,49 @@ poses, from all sides, before other cameras. Sets of the same count are compared
 
 Every set gets as many steps of training. Pose-dIVE (arXiv 2406.16042) finds both >= pose ~
 viewpoint > none, and on Market-1501 augmented > real of equal count.
+
+Whether made pictures still show their person is asked of a network that was trained on all real
+pictures of one half of the people: it looks for the others, from made pictures, among real pictures
+from everywhere. So it does from real ones of the same cameras, which is the most to be reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from magicpose_cli.arrays import Integers
 from magicpose_cli.augmentation.augment_job import AugmentJob
 from magicpose_cli.augmentation.augment_run import AugmentResult, augment_set
 from magicpose_cli.augmentation.augment_settings import AugmentSettings
-from magicpose_cli.augmentation.camera_ranges import Viewpoint
-from magicpose_cli.augmentation.pose_library import built_in_poses
-from magicpose_cli.augmentation.reid_names import market_name, parse_name
-from magicpose_cli.augmentation.reid_network import ReidPictures, ReidScores, train_and_test
-from magicpose_cli.augmentation.rendered_set import dress_person, render_views
+from magicpose_cli.augmentation.reid_network import (
+    ReidPictures,
+    ReidScores,
+    find_people,
+    train_network,
+)
+from magicpose_cli.benchmarks.augment_sets import (
+    TRAIN_CAMERAS,
+    BenchScale,
+    made_pictures,
+    render_test_set,
+    render_training_sets,
+    source_cameras,
+)
 from magicpose_cli.config.preset import Preset
+from magicpose_cli.errors import OutputError
 from magicpose_cli.files import write_json
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.video.picture import read_picture, write_picture
 
-TRAIN_CAMERAS, TEST_CAMERAS = (1, 2), (3, 4, 5, 6)
-FRONT_DEG = 20.0  # of the training set's views
-FEW_POSES = 6  # of the training set
-TRAIN_SEED, TEST_SEED = 50_000, 90_000
 ARMS = ("none", "again", "real", "viewpoint", "pose", "both", "everything")
 MADE_ARMS = {"viewpoint": (True, False), "pose": (False, True), "both": (False, False)}
 """Of the sets that are made: whether pictures keep their source's pose, and its viewpoint."""
-
-
-@dataclass(frozen=True)
-class BenchScale:
-    """How large the comparison is.
-
-    Attributes:
-        people: Of the training set.
-        test_people: Others.
-        pictures: Of each in the training set.
-        test_pictures: Of each in the test set; the first two are queries.
-        made: Pictures made of each.
-        steps: Of training.
-        seeds: Trainings of each set.
-        size: (width, height) in pixels.
-    """
-
-    people: int = 100
-    test_people: int = 50
-    pictures: int = 6
-    test_pictures: int = 12
-    made: int = 8
-    steps: int = 1500
-    seeds: int = 3
-    size: tuple[int, int] = (64, 128)
+IDENTITY_ARMS = ("none", *MADE_ARMS, "everything")
+BENCHMARK_FILE = "benchmark.json"
 
 
 @dataclass
@@ -81,12 +67,15 @@ class AugmentBenchmark:
         counts: Pictures of each set.
         scores: For each set the scores of every seed.
         made: Totals of the runs of augment.
+        identity: How well people are found again from the pictures that each set adds, and from
+            those of the training set; see `identity_kept`.
     """
 
     scale: BenchScale
     counts: dict[str, int] = field(default_factory=dict)
     scores: dict[str, list[ReidScores]] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, ReidScores] = field(default_factory=dict)
 
     def means(self) -> dict[str, tuple[float, float, float]]:
         """For each set: mAP and rank 1 in percent, means, and the standard deviation of mAP."""
@@ -98,14 +87,17 @@ class AugmentBenchmark:
         return found
 
     def order(self) -> dict[str, bool]:
-        """Whether the paper's order holds, by the means of mAP."""
+        """Whether the paper's order holds, by the means of mAP; of sets that are measured."""
         value = {name: mean for name, (mean, _, _) in self.means().items()}
+        pairs = {
+            "both >= pose": ("both", "pose"), "both >= viewpoint": ("both", "viewpoint"),
+            "pose > none": ("pose", "none"), "viewpoint > none": ("viewpoint", "none"),
+            "both > real at equal count": ("both", "real"),
+        }  # fmt: skip
         return {
-            "both >= pose": value["both"] >= value["pose"],
-            "both >= viewpoint": value["both"] >= value["viewpoint"],
-            "pose > none": value["pose"] > value["none"],
-            "viewpoint > none": value["viewpoint"] > value["none"],
-            "both > real at equal count": value["both"] > value["real"],
+            text: value[more] >= value[less] if ">=" in text else value[more] > value[less]
+            for text, (more, less) in pairs.items()
+            if more in value and less in value
         }
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,7 +106,7 @@ class AugmentBenchmark:
         return {
             "scale": asdict(self.scale), "counts": self.counts, "scores": scores,
             "means": {n: list(m) for n, m in self.means().items()}, "order": self.order(),
-            "made": self.made,
+            "made": self.made, "identity": {n: asdict(one) for n, one in self.identity.items()},
         }  # fmt: skip
 
 
@@ -124,158 +116,129 @@ def measure_augmenting(
     """Render the sets, augment one, train on all, test.
 
     Args:
-        folder: For the pictures, which a later run of the same scale goes on with.
+        folder: For pictures and figures, which a later run of the same scale goes on with: what is
+            rendered, made or trained is not done again.
         scale: How large the comparison is.
         preset: Which model draws.
         on_progress: Told of the stages "rendering", "people" and "training".
+
+    Raises:
+        OutputError: The folder is of a comparison of another scale, or made with another model.
     """
-    base, real, everything = _training_sets(folder, scale, on_progress)
-    test = _test_set(folder, scale, on_progress)
-    result = AugmentBenchmark(scale)
+    result = _begun(folder, scale)
+    base, real, everything = render_training_sets(folder, scale, on_progress)
+    test = render_test_set(folder, scale, on_progress)
     added: dict[str, ReidPictures] = {"real": real, "everything": everything}
-    for name, (keeps_pose, keeps_view) in MADE_ARMS.items():
-        job = AugmentJob(
-            per_person=scale.made, size=scale.size,
-            settings_json=AugmentSettings().model_dump_json(),
-            preset_json=preset.model_dump_json(), keeps_pose=keeps_pose, keeps_view=keeps_view,
-        )  # fmt: skip
-        made = augment_set(
-            folder / "base", folder / name, job, kind="folders", on_progress=on_progress
-        )
+    same_cameras = np.flatnonzero(np.isin(everything.cameras, TRAIN_CAMERAS))
+    asking = {"none": base, "everything": everything.rows(same_cameras)}
+    for name in MADE_ARMS:
+        made = _augmented(folder, name, scale, preset, on_progress)
         result.made[name] = made.totals()
-        added[name] = _made_pictures(made, scale)
+        added[name] = made_pictures(made, scale)
+        asking[name] = replace(added[name], cameras=source_cameras(made))
     most = max(len(added[name]) for name in MADE_ARMS)
     repeated = base.rows(np.arange(most) % len(base))
     sets = {"none": base, "again": base.joined(repeated)}
     sets |= {name: base.joined(own) for name, own in added.items()}
-    queries = np.concatenate(
-        [np.flatnonzero(test.people == person)[:2] for person in np.unique(test.people)]
-    )
     for name in ARMS:
         result.counts[name] = len(sets[name])
-        result.scores[name] = _trained(sets[name], test, queries, scale, name, on_progress)
-    write_json(folder / "benchmark.json", result.as_dict())
+        _train_on(result, folder, name, sets[name], test, on_progress)
+    if set(result.identity) != set(IDENTITY_ARMS):
+        known = base.joined(real).joined(everything)
+        result.identity = identity_kept(known, asking, everything, scale, on_progress)
+    write_json(folder / BENCHMARK_FILE, result.as_dict())
     return result
 
 
-def _trained(
-    training: ReidPictures, test: ReidPictures, queries: Integers, scale: BenchScale, name: str,
+def identity_kept(
+    real: ReidPictures,
+    asking: Mapping[str, ReidPictures],
+    gallery: ReidPictures,
+    scale: BenchScale,
+    on_progress: OnProgress = silent,
+) -> dict[str, ReidScores]:
+    """Ask whether pictures show their person, by a network that knows real pictures of others.
+
+    The first half of the people train it, the others are looked for. A picture's own camera is left
+    out for its person, so that no background helps; the camera of a made picture is its source's.
+
+    Args:
+        real: Pictures of all people.
+        asking: By name, the pictures whose person is looked for.
+        gallery: Real pictures in which they are looked for.
+        scale: Whose steps the training takes.
+        on_progress: Told of the stage "training".
+    """
+
+    def tell(step: int) -> None:
+        on_progress(Progress("training: identity", step, scale.steps, "steps"))
+
+    people = np.unique(real.people)
+    known = people[: len(people) // 2]
+
+    def others(pictures: ReidPictures) -> ReidPictures:
+        return pictures.rows(np.flatnonzero(~np.isin(pictures.people, known)))
+
+    training = real.rows(np.flatnonzero(np.isin(real.people, known)))
+    network = train_network(training, steps=scale.steps, seed=0, on_step=tell)
+    return {
+        name: find_people(network, others(asking[name]), others(gallery)) for name in IDENTITY_ARMS
+    }
+
+
+def _begun(folder: Path, scale: BenchScale) -> AugmentBenchmark:
+    """What a former run in the folder has measured that still holds."""
+    path = folder / BENCHMARK_FILE
+    result = AugmentBenchmark(scale)
+    if not path.exists():
+        return result
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        former = BenchScale(**(found["scale"] | {"size": tuple(found["scale"]["size"])}))
+        scores = {name: [ReidScores(**one) for one in own] for name, own in found["scores"].items()}
+        identity = {name: ReidScores(**one) for name, one in found.get("identity", {}).items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise OutputError(
+            f"{path} cannot be read ({error}); remove it to train again, or choose another folder"
+        ) from error
+    if replace(former, steps=scale.steps, seeds=scale.seeds) != scale:
+        raise OutputError(
+            f"{folder} holds a comparison of another scale ({former}); choose another folder"
+        )
+    if former.steps == scale.steps:
+        result.scores = {name: own[: scale.seeds] for name, own in scores.items()}
+        result.identity = identity
+    return result
+
+
+def _augmented(
+    folder: Path, name: str, scale: BenchScale, preset: Preset, on_progress: OnProgress
+) -> AugmentResult:
+    keeps_pose, keeps_view = MADE_ARMS[name]
+    job = AugmentJob(
+        per_person=scale.made, size=scale.size,
+        settings_json=AugmentSettings().model_dump_json(),
+        preset_json=preset.model_dump_json(), keeps_pose=keeps_pose, keeps_view=keeps_view,
+    )  # fmt: skip
+    return augment_set(folder / "base", folder / name, job, kind="folders", on_progress=on_progress)
+
+
+def _train_on(
+    result: AugmentBenchmark, folder: Path, name: str, training: ReidPictures, test: ReidPictures,
     on_progress: OnProgress,
-) -> list[ReidScores]:  # fmt: skip
-    total = scale.seeds * scale.steps
-    scores = []
-    for seed in range(scale.seeds):
+) -> None:  # fmt: skip
+    """Train and test with the seeds that are left; what is measured is written at once."""
+    scale = result.scale
+    queries = np.concatenate(
+        [np.flatnonzero(test.people == person)[:2] for person in np.unique(test.people)]
+    )
+    scores = result.scores.setdefault(name, [])
+    for seed in range(len(scores), scale.seeds):
 
         def tell(step: int, before: int = seed * scale.steps) -> None:
-            on_progress(Progress(f"training: {name}", before + step, total, "steps"))
+            done, total = before + step, scale.seeds * scale.steps
+            on_progress(Progress(f"training: {name}", done, total, "steps"))
 
-        scores.append(
-            train_and_test(
-                training, test.rows(queries), test, steps=scale.steps, seed=seed, on_step=tell
-            )
-        )
-    return scores
-
-
-def _training_sets(
-    folder: Path, scale: BenchScale, on_progress: OnProgress
-) -> tuple[ReidPictures, ReidPictures, ReidPictures]:
-    """The training set, other pictures of its kind, and pictures from everywhere."""
-    count = scale.pictures + 2 * scale.made
-    for number in range(scale.people):
-        rng = np.random.default_rng([TRAIN_SEED, number])
-        alike = scale.pictures + scale.made
-        front = rng.uniform(-FRONT_DEG, FRONT_DEG, alike) % 360
-        azimuths = np.concatenate([front, rng.uniform(0, 360, scale.made)])
-        low = np.concatenate([rng.uniform(0, 8, alike), rng.uniform(0, 30, scale.made)])
-        poses = np.concatenate([_few(rng, alike), _any(rng, scale.made)])
-        places = np.array(TRAIN_CAMERAS + TEST_CAMERAS)
-        cameras = np.concatenate([np.arange(alike) % 2 + 1, rng.choice(places, scale.made)])
-        folders = ["base"] * scale.pictures + ["real"] * scale.made + ["everything"] * scale.made
-        _render_missing(
-            folder, folders, TRAIN_SEED + number, number + 1, (azimuths, low, poses, cameras),
-            scale,
-        )  # fmt: skip
-        on_progress(Progress("rendering", (number + 1) * count, scale.people * count, "pictures"))
-    return (
-        _read_set(folder / "base", scale), _read_set(folder / "real", scale),
-        _read_set(folder / "everything", scale),
-    )  # fmt: skip
-
-
-def _test_set(folder: Path, scale: BenchScale, on_progress: OnProgress) -> ReidPictures:
-    count = scale.test_pictures
-    for number in range(scale.test_people):
-        rng = np.random.default_rng([TEST_SEED, number])
-        azimuths = (np.arange(count) * 360 / count + rng.uniform(0, 360)) % 360
-        cameras = np.array(TEST_CAMERAS)[np.arange(count) % len(TEST_CAMERAS)]
-        values = (rng.permutation(azimuths), rng.uniform(0, 30, count), _any(rng, count), cameras)
-        _render_missing(folder, ["test"] * count, TEST_SEED + number, number + 1, values, scale)
-        done = (number + 1) * count
-        on_progress(Progress("rendering the test", done, scale.test_people * count, "pictures"))
-    return _read_set(folder / "test", scale)
-
-
-def _few(rng: np.random.Generator, count: int) -> Integers:
-    """Indices of poses of the training set: people who stand and walk."""
-    return np.asarray(rng.choice(np.linspace(0, 110, FEW_POSES).astype(int), count))
-
-
-def _any(rng: np.random.Generator, count: int) -> Integers:
-    """Indices of poses of the test set: the whole library but what the training set has."""
-    from magicpose_cli.body.model import Body
-    from magicpose_cli.body.reference_body import REFERENCE_LAYERS
-
-    total = len(built_in_poses(Body.load(REFERENCE_LAYERS)))
-    others = np.setdiff1d(np.arange(total), np.linspace(0, 110, FEW_POSES).astype(int))
-    return np.asarray(rng.choice(others, count))
-
-
-def _render_missing(
-    folder: Path,
-    folders: Sequence[str],
-    seed: int,
-    person: int,
-    values: tuple[Any, Any, Any, Any],
-    scale: BenchScale,
-) -> None:
-    """Render one person's pictures, unless a former run has."""
-    azimuths, elevations, poses, cameras = values
-    paths = [
-        folder / where / market_name(person, int(camera), number)
-        for number, (where, camera) in enumerate(zip(folders, cameras, strict=True))
-    ]
-    if all(path.exists() for path in paths):
-        return
-    somebody = dress_person(seed)
-    views = [Viewpoint(float(a), float(e)) for a, e in zip(azimuths, elevations, strict=True)]
-    rotations = built_in_poses(somebody.body).rotations[poses]
-    pictures = render_views(somebody, rotations, views, cameras.tolist(), scale.size)
-    for path, picture in zip(paths, pictures, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(path, picture, overwrite=True)
-
-
-def _read_set(folder: Path, scale: BenchScale) -> ReidPictures:
-    paths = sorted(folder.glob("*.jpg"))
-    named = [parse_name(path) for path in paths]
-    return _stacked(
-        paths, [int(n.person) for n in named if n], [n.camera for n in named if n], scale
-    )
-
-
-def _made_pictures(made: AugmentResult, scale: BenchScale) -> ReidPictures:
-    rows = made.kept
-    paths = [made.folder / row["file"] for row in rows]
-    return _stacked(paths, [int(row["person"]) for row in rows], [row["camera"] for row in rows],
-                    scale)  # fmt: skip
-
-
-def _stacked(
-    paths: Sequence[Path], people: Sequence[int], cameras: Sequence[int], scale: BenchScale
-) -> ReidPictures:
-    width, height = scale.size
-    pictures = np.zeros((len(paths), height, width, 3), np.uint8)
-    for number, path in enumerate(paths):
-        pictures[number] = read_picture(path)
-    return ReidPictures(pictures, np.array(people), np.array(cameras))
+        network = train_network(training, steps=scale.steps, seed=seed, on_step=tell)
+        scores.append(find_people(network, test.rows(queries), test))
+        write_json(folder / BENCHMARK_FILE, result.as_dict())

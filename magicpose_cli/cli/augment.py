@@ -106,7 +106,8 @@ def _sum_up_set(result: AugmentResult) -> None:
     reasons = ", ".join(f"{count} {reason}" for reason, count in totals["dropped"].items())
     before, after = totals["before"], totals["after"]
     say(
-        f"{result.folder}: {totals['kept']} pictures of {totals['people']} people, "
+        f"{result.folder}: {totals['kept']} pictures of {totals['people_drawn']} of "
+        f"{totals['people']} people, "
         f"{totals['made'] - totals['kept']} dropped{f' ({reasons})' if reasons else ''}; "
         f"azimuths of a person {before['azimuths_per_person']} -> {after['azimuths_per_person']}, "
         f"cells of azimuth and pose {before['cells_per_person']} -> {after['cells_per_person']}"

@@ -312,7 +312,8 @@ def augment_command(
 
     Example: `magicpose bench augment --people 20 --test-people 20 --steps 400 --model mini`
     """
-    from magicpose_cli.benchmarks.augment_benchmark import BenchScale, measure_augmenting
+    from magicpose_cli.benchmarks.augment_benchmark import measure_augmenting
+    from magicpose_cli.benchmarks.augment_sets import BenchScale
     from magicpose_cli.cli.bench_tables import print_augmenting
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.run.preflight import resolve_preset

@@ -310,10 +310,17 @@ def plain_console(width: int = TABLE_WIDTH) -> Console:
 def print_augmenting(measured: AugmentBenchmark) -> None:
     """A row a training set, then the order that the paper finds."""
     console = plain_console()
-    table = bench_table("training set", "pictures", "mAP\n%", "+-", "rank 1\n%")
+    table = bench_table(
+        "training set", "pictures", "mAP\n%", "+-", "rank 1\n%", "person kept\nmAP %",
+        "person kept\nrank 1 %",
+    )  # fmt: skip
     for name, (mean, first, spread) in measured.means().items():
-        count = f"{measured.counts[name]:,}"
-        table.add_row(name, count, f"{mean:.1f}", f"{spread:.1f}", f"{first:.1f}")
+        kept = measured.identity.get(name)
+        table.add_row(
+            name, f"{measured.counts[name]:,}", f"{mean:.1f}", f"{spread:.1f}", f"{first:.1f}",
+            f"{100 * kept.mean_average_precision:.1f}" if kept else "–",
+            f"{100 * kept.rank_1:.1f}" if kept else "–",
+        )  # fmt: skip
     console.print(table)
     lines = [f"{text}: {'holds' if holds else 'no'}" for text, holds in measured.order().items()]
     for name, totals in measured.made.items():

@@ -11,17 +11,22 @@ from PIL import Image
 
 from magicpose_cli.augmentation.augment_job import AugmentJob, pictures_to_look_at
 from magicpose_cli.augmentation.augment_report import write_augment_report
-from magicpose_cli.augmentation.augment_run import augment_set
+from magicpose_cli.augmentation.augment_run import augment_set, copy_data
 from magicpose_cli.augmentation.augment_settings import AugmentSettings
 from magicpose_cli.augmentation.camera_ranges import Viewpoint
+from magicpose_cli.augmentation.judging import Judge
 from magicpose_cli.augmentation.person_work import nearest_source
+from magicpose_cli.augmentation.picture_maker import MadePicture
 from magicpose_cli.augmentation.pose_library import built_in_poses
-from magicpose_cli.augmentation.reid_data import PersonPicture
+from magicpose_cli.augmentation.reid_data import PersonPicture, read_reid_data
 from magicpose_cli.augmentation.rendered_set import dress_person, render_views
 from magicpose_cli.augmentation.seen_person import PersonFinder, azimuth_apart
+from magicpose_cli.augmentation.written_set import names_for
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError, OutputError
+from magicpose_cli.motion.framing import Framing
 from magicpose_cli.video import write_picture
+from magicpose_cli.warping.matte import person_mask
 
 STANDING = 58  # in the library
 
@@ -101,7 +106,10 @@ def test_names_and_labels_are_those_of_a_loader(made):
             assert picture.size == (64, 128)
         assert 0 <= float(row["azimuth"]) < 360 and 0 <= float(row["elevation"]) <= 30
     loaded = list((made.folder / "bounding_box_train").glob("*.jpg"))
-    assert len(loaded) == 7  # 2 made, 5 copied
+    assert len(loaded) == 6  # 2 made, 4 copied: a loader would stop at the torn one
+    for path in loaded:
+        with Image.open(path) as picture:
+            picture.load()
 
 
 @pytest.mark.slow
@@ -141,6 +149,33 @@ def test_another_run_does_not_write_over_it(market, made):
         augment_set(market, market, JOB)
 
 
+def test_output_among_the_pictures_that_are_read(market_of_nobody):
+    pictures = market_of_nobody / "bounding_box_train"
+    for folder in (pictures, pictures / "out"):
+        with pytest.raises(OutputError, match="which is read"):
+            augment_set(market_of_nobody, folder, JOB)
+        assert list(pictures.iterdir()) == [pictures / "0002_c1s1_000000_00.jpg"]
+    with pytest.raises(OutputError, match=r"which is read|holds DATA"):
+        augment_set(pictures, pictures / "out", JOB)
+
+
+def test_copies_never_replace_what_is_made(tmp_path):
+    names = ("anna/left/1.jpg", "anna/right/1.jpg", "anna/made_c01_000000.jpg")
+    gray = np.full((16, 8, 3), 90, np.uint8)
+    for name in names:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(tmp_path / "set" / name, gray)
+    (tmp_path / "set/anna/torn.jpg").write_bytes(b"")
+    data = read_reid_data(tmp_path / "set")
+    folders, _ = names_for(data, "folders")
+    kept = [{"file": "people/anna/made_c01_000000.jpg"}]
+    copied, torn = copy_data(tmp_path / "out", data, folders, kept)
+    own = {name for name, _ in copied}
+    assert len(own) == 3 and "anna/made_c01_000000.jpg" not in own
+    assert all((tmp_path / "out/people" / name).exists() for name in own)
+    assert len(torn) == 1 and "torn.jpg" in torn[0][1]
+
+
 @pytest.mark.slow
 def test_viewpoints_are_seen_in_small_pictures(market):
     with PersonFinder(JOB.settings.source) as finder:
@@ -151,6 +186,20 @@ def test_viewpoints_are_seen_in_small_pictures(market):
         assert all(abs(seen.viewpoint.elevation_deg - 5) < 25 for seen in found.values())
         with pytest.raises(DetectionError, match="0009"):
             finder.find(folder / "0009_c1s1_000000_00.jpg")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(64, 128), (512, 1024)])
+def test_a_picture_is_as_sharp_as_its_source_at_any_size(market, size):
+    with PersonFinder(JOB.settings.source) as finder:
+        seen = finder.find(market / "bounding_box_train/0002_c1s1_000000_00.jpg")
+        height, width = seen.crop.shape[:2]
+        large = Framing((0, 0, width, height), *size)
+        mask = person_mask(seen.crop, seen.crop_pose)
+        shown = large.picture(np.asarray(255 * mask[..., None].repeat(3, axis=2), np.uint8)) > 127
+        same = large.picture(seen.crop), large.pose(seen.crop_pose), shown[..., 0], "warp"
+        sharpness = Judge(finder, seen, size).scores(MadePicture(*same)).sharpness
+        assert 0.5 < sharpness < 2
 
 
 def test_output_that_cannot_be_written(market_of_nobody, tmp_path):

@@ -79,6 +79,35 @@ def test_csv_with_paths_beside_it(tmp_path):
     )
 
 
+def test_files_of_one_name_are_two_pictures_where_no_set_named_them(tmp_path):
+    put(tmp_path, "anna/left/1.jpg", "anna/right/1.jpg")
+    assert [p.path.parent.name for p in read_reid_data(tmp_path).people["anna"]] == [
+        "left",
+        "right",
+    ]
+    named = "0002_c1s1_000451_03.jpg"
+    again = read_reid_data(put(tmp_path / "market", f"a/{named}", f"b/{named}"))
+    assert len(again.people["0002"]) == 1
+    assert again.dropped == (f"{named}: named twice",)
+
+
+@pytest.mark.parametrize("person", ["../up", "a/b", "..", r"a\b"])
+def test_csv_whose_people_would_be_written_elsewhere(tmp_path, person):
+    table = tmp_path / "set.csv"
+    table.write_text(f"path,person\na.jpg,{person}\na.jpg,7\n")
+    data = read_reid_data(table)
+    assert list(data.people) == ["7"]
+    assert data.dropped == ("set.csv line 2: person is no name for a folder",)
+
+
+def test_the_first_person_of_msmt17_is_no_distractor(tmp_path):
+    put(tmp_path / "MSMT17_V1/train/0000", "0000_000_01_0303morning_0015_0.jpg")
+    put(tmp_path / "MSMT17_V1/train/0001", "0001_000_15_0303morning_0015_0.jpg")
+    data = read_reid_data(tmp_path)
+    assert list(data.people) == ["0000", "0001"]
+    assert data.dropped == ()
+
+
 @pytest.mark.parametrize("text", ["", "file,who\na.jpg,1\n"])
 def test_csv_without_its_columns(tmp_path, text):
     table = tmp_path / "set.csv"
@@ -90,5 +119,8 @@ def test_csv_without_its_columns(tmp_path, text):
 def test_nothing_to_read(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_reid_data(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="names no person"):
+    with pytest.raises(InputError, match="names no person; "):
         read_reid_data(tmp_path)
+    (tmp_path / "set.csv").write_text("path,person\na.jpg,\n")
+    with pytest.raises(InputError, match=r"names no person \(set.csv line 2: "):
+        read_reid_data(tmp_path / "set.csv")
