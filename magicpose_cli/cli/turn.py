@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpose_cli.cli.options import option
+from magicpose_cli.cli.options import Events, Overwrite, Silent, option
+from magicpose_cli.config.preset import OUTPUT as OUT
 
 if TYPE_CHECKING:
     from magicpose_cli.views.turn import TurnResult
 
-VIEWS, OUT = "Views", "Output"
+VIEWS = "Views"
 
 
 def command(
@@ -36,12 +37,9 @@ def command(
         help="As of animate.")] = "auto",
     fps: Annotated[float, option("--fps", panel=OUT, metavar="RATE",
         help="Views a second of a film.")] = 24.0,
-    overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
-        help="Replace files.")] = False,
-    as_json: Annotated[bool, option("--json", panel=OUT,
-        help="Events on stdout, one JSON object a line; the last is the summary.")] = False,
-    quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
-        help="No progress and no summary.")] = False,
+    overwrite: Overwrite = False,
+    as_json: Events = False,
+    quiet: Silent = False,
 ) -> None:  # fmt: skip
     """Show the person of one picture from other sides.
 
