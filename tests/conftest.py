@@ -1,5 +1,6 @@
 """A drawn person the real detector finds, and a model of the real classes at toy size."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import settings
 
 from magicpose_cli.compositing import background
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.run.resources import Resources
 from magicpose_cli.video import write_picture, write_video
 
 SIZE = 256
@@ -94,6 +96,13 @@ def tiny_model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     pipeline.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def resources() -> Iterator[Resources]:
+    """What runs find in films and load, once for all tests whose point it is not."""
+    with Resources() as shared:
+        yield shared
 
 
 @pytest.fixture
