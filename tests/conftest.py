@@ -1,5 +1,7 @@
 """A drawn person the real detector finds, and a model of the real classes at toy size."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +14,10 @@ from hypothesis import settings
 
 from magicpose_cli.compositing import background
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.pose.files.read_write import write_clip
 from magicpose_cli.run.resources import Resources
 from magicpose_cli.video import write_picture, write_video
+from tests.nursery import Shell, open_nursery
 
 SIZE = 256
 settings.register_profile("any machine", deadline=None)  # no test asserts a time
@@ -103,6 +107,25 @@ def resources() -> Iterator[Resources]:
     """What runs find in films and load, once for all tests whose point it is not."""
     with Resources() as shared:
         yield shared
+
+
+@pytest.fixture(scope="session")
+def nursery(media, people, tiny_model, tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
+    """A process of the command line with everything imported, off which others are forked."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    folder = tmp_path_factory.mktemp("nursery")
+    write_clip(folder / "dance.json", people.poses()[:1], 8)
+    ends = [media / "ref.png", folder / "dance.json", "-o", folder / "out.mp4"]
+    settings = ["--model", tiny_model, "--device", "cpu", "--retarget", "none", "--steps", 1]
+    with open_nursery(folder, [*map(str, ["animate", *ends, *settings, "--quiet"])]) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def shell(nursery, tmp_path_factory) -> Shell:
+    """shell(*arguments, cwd=...) runs `magicpose` in a process of its own, to its end."""
+    return Shell(nursery, tmp_path_factory.mktemp("said"))
 
 
 @pytest.fixture
