@@ -1,6 +1,5 @@
 """A drawn person the real detector finds, and a model of the real classes at toy size."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -112,8 +111,6 @@ def resources() -> Iterator[Resources]:
 @pytest.fixture(scope="session")
 def nursery(media, people, tiny_model, tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
     """A process of the command line with everything imported, off which others are forked."""
-    if not hasattr(os, "fork"):
-        pytest.skip("needs fork")
     folder = tmp_path_factory.mktemp("nursery")
     write_clip(folder / "dance.json", people.poses()[:1], 8)
     ends = [media / "ref.png", folder / "dance.json", "-o", folder / "out.mp4"]

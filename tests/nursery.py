@@ -18,6 +18,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SINGLE = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # threads do not fork
 NURSERY = """
 import contextlib, importlib, json, os, resource, sys, tempfile, traceback
@@ -50,7 +52,8 @@ first = json.loads(sys.stdin.readline())
 for name in first["imports"]:
     with contextlib.suppress(ImportError):
         importlib.import_module(name)
-call(first["arguments"])  # everything is imported now
+with contextlib.redirect_stdout(sys.stderr):  # answers alone go to stdout
+    call(first["arguments"])  # everything is imported now
 print("ready", flush=True)
 for line in sys.stdin:
     order = json.loads(line)
@@ -73,6 +76,7 @@ for line in sys.stdin:
 """
 IMPORTS = (
     "mediapipe",
+    "magicpose_cli.diffusion.pipeline",
     "magicpose_cli.evaluation.evaluation",
     "magicpose_cli.evaluation.evaluation_report",
     "magicpose_cli.motion.extract",
@@ -139,11 +143,15 @@ class Shell:
 
 
 @contextmanager
-def open_nursery(folder: Path, first: list[str]) -> Iterator[subprocess.Popen[str]]:
+def open_nursery(
+    folder: Path, first: list[str], **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """The process to fork from, in this folder; it runs the command once, with these arguments."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
     process = subprocess.Popen(
         [sys.executable, "-c", NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, cwd=folder, env=SINGLE,
+        text=True, cwd=folder, env=SINGLE | environment,
     )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write(json.dumps({"imports": IMPORTS, "arguments": first}) + "\n")
