@@ -14,6 +14,7 @@ from magicpose_cli.config.preset import SPEED
 
 if TYPE_CHECKING:
     from magicpose_cli.augmentation.augment_run import AugmentResult
+    from magicpose_cli.augmentation.reid_names import SetFormat
 
 WHAT, SET = "What is made", "The set"
 ReidData = Annotated[Path, typer.Argument(metavar="DATA",
@@ -65,14 +66,11 @@ def command(
     from magicpose_cli.augmentation.augment_report import write_augment_report
     from magicpose_cli.augmentation.augment_run import augment_set
     from magicpose_cli.augmentation.augment_settings import load_augment_settings
-    from magicpose_cli.augmentation.reid_names import SET_FORMATS
     from magicpose_cli.cli.progress_bars import shown
-    from magicpose_cli.errors import ConfigError
     from magicpose_cli.run.preflight import resolve_preset
 
     sides = _sides_of(size)
-    if set_format not in SET_FORMATS:
-        raise ConfigError(f"--format {set_format!r}: expected one of {', '.join(SET_FORMATS)}")
+    kind = _format_of(set_format)
     _check_numbers(per_person, workers, seed)
     settings = load_augment_settings(config).with_options(making__sampling=sampling)
     preset = resolve_preset(None).with_options(**typed)
@@ -83,7 +81,7 @@ def command(
     _ = job.ranges  # a mistake in --cameras is told before the work
     with shown(quiet) as on_progress:
         result = augment_set(
-            data, out, job, kind=set_format, copies_data=with_data, workers=workers,
+            data, out, job, kind=kind, copies_data=with_data, workers=workers,
             overwrite=overwrite, on_progress=on_progress,
         )  # fmt: skip
         write_augment_report(result)
@@ -99,6 +97,15 @@ def _sides_of(size: str) -> tuple[int, int]:
     if not sides or not all(32 <= int(side) <= 1024 for side in sides.groups()):
         raise ConfigError(f"--size {size!r}: expected WIDTHxHEIGHT of 32 to 1024, such as 128x256")
     return int(sides[1]), int(sides[2])
+
+
+def _format_of(name: str) -> SetFormat:
+    from magicpose_cli.augmentation.reid_names import SET_FORMATS
+    from magicpose_cli.errors import ConfigError
+
+    if name not in SET_FORMATS:
+        raise ConfigError(f"--format {name!r}: expected one of {', '.join(SET_FORMATS)}")
+    return name
 
 
 def _check_numbers(per_person: int, workers: int, seed: int) -> None:

@@ -83,7 +83,7 @@ def command(
 
 def _check_evaluation(evaluate: int | None, json_to: Path | None, overwrite: bool) -> None:
     """What measuring needs, before anything is trained."""
-    from magicpose_cli.evaluation.extras import needed
+    from magicpose_cli.config.extras import needed
     from magicpose_cli.files import check_writable
 
     if json_to is not None:

@@ -51,7 +51,7 @@ def make_run(folder: Path, reference: Path, driver: Path, name="out.mp4", **opti
     result_size = (plan.width, plan.height) if plan.warp else None
     motion = read_motion(opened, target, picture, size, preset, None, result_size)
     every = range(opened.frame_count)
-    made = draw_maps(opened, motion, plan.pose_canvas, size, preset, every)
+    made = draw_maps(opened, motion, plan.pose_canvas, every)
     if plan.warp:
         made = map(motion.framing.between(motion.result_framing).picture, made)
     if preset.output.compare:
