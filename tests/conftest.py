@@ -14,6 +14,7 @@ from hypothesis import settings
 from magicpose_cli.compositing import background
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.pose.files.read_write import write_clip
+from magicpose_cli.rendering import local
 from magicpose_cli.run.resources import Resources
 from magicpose_cli.video import write_picture, write_video
 from tests.nursery import Shell, open_nursery
@@ -123,6 +124,19 @@ def nursery(media, people, tiny_model, tmp_path_factory) -> Iterator[subprocess.
 def shell(nursery, tmp_path_factory) -> Shell:
     """shell(*arguments, cwd=...) runs `magicpose` in a process of its own, to its end."""
     return Shell(nursery, tmp_path_factory.mktemp("said"))
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """How often a model was really loaded."""
+    load, seen = local.load_model, []
+
+    def counted(preset, notes=None):
+        seen.append(preset.model.name)
+        return load(preset, notes)
+
+    monkeypatch.setattr(local, "load_model", counted)
+    return seen
 
 
 @pytest.fixture
