@@ -1,5 +1,6 @@
 """A drawn person the real detector finds, and a model of the real classes at toy size."""
 
+import multiprocessing
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,14 @@ from magicpose_cli.video import write_picture, write_video
 from tests.nursery import Shell, open_nursery
 
 SIZE = 256
+WORKERS_IMPORTS = [
+    "cv2",
+    "mediapipe",
+    "magicpose_cli.dataset.cut",
+    "magicpose_cli.diffusion.pipeline",
+    "magicpose_cli.rendering.local",
+    "magicpose_cli.synthetic.people",
+]
 settings.register_profile("any machine", deadline=None)  # no test asserts a time
 settings.load_profile("any machine")
 
@@ -31,6 +40,28 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(former)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers():
+    """Worker processes are forked off a server that has imported what they work with.
+
+    They are of their own for all that, as those of users are, who start each anew.
+    """
+    former = multiprocessing.get_context
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(WORKERS_IMPORTS)
+        multiprocessing.get_context = lambda method=None: former(
+            "forkserver" if method == "spawn" else method
+        )
+    yield former
+    multiprocessing.get_context = former
+
+
+@pytest.fixture
+def own_interpreters(forked_workers, monkeypatch):
+    """Let each worker process start as a user's does."""
+    monkeypatch.setattr(multiprocessing, "get_context", forked_workers)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_all_pairs(run, folder):
 
 
 @pytest.mark.slow
-def test_workers_serve_all_jobs(run, folder, monkeypatch):
+def test_workers_serve_all_jobs(run, folder, monkeypatch, own_interpreters):
     pools = []
 
     class Pool(WorkerPool):
