@@ -8,14 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from hypothesis import settings
 
-from magicpose_cli.compositing import background
-from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.pose.files.read_write import write_clip
-from magicpose_cli.rendering import local
 from magicpose_cli.run.resources import Resources
 from magicpose_cli.video import write_picture, write_video
 from tests.nursery import Shell, open_nursery
@@ -36,6 +31,8 @@ settings.load_profile("any machine")
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Tensors this small are slower on several threads, above all on a busy machine."""
+    import torch
+
     former = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -67,6 +64,8 @@ def own_interpreters(forked_workers, monkeypatch):
 @pytest.fixture(scope="session")
 def people():
     """One drawn half-length person in eight poses of a dance."""
+    import torch
+
     from magicpose_cli.synthetic.casting import sample_identities
     from magicpose_cli.synthetic.people import TEST_SEEDS, render
     from tests.drawn_dance import dance
@@ -95,6 +94,11 @@ def media(frames, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """Random weights: it draws nothing, but a 64x64 frame takes milliseconds."""
+    import torch
+    from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
     torch.manual_seed(0)
     shape = {
         "block_out_channels": (16, 32),
@@ -160,6 +164,8 @@ def shell(nursery, tmp_path_factory) -> Shell:
 @pytest.fixture
 def loads(monkeypatch):
     """How often a model was really loaded."""
+    from magicpose_cli.rendering import local
+
     load, seen = local.load_model, []
 
     def counted(preset, notes=None):
@@ -173,6 +179,8 @@ def loads(monkeypatch):
 @pytest.fixture
 def any_color(monkeypatch):
     """Keep the background whatever a frame's colors: those of the tiny model are noise."""
+    from magicpose_cli.compositing import background
+
     for name in ("AWAY_FROM_PERSON", "BESIDE_LIMBS"):
         bounds = replace(getattr(background, name), same=1000, other=2000)
         monkeypatch.setattr(background, name, bounds)
