@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from magicpose_cli.augmentation.reid_names import SetFormat
 
 WHAT, SET = "What is made", "The set"
-ReidData = Annotated[Path, typer.Argument(metavar="DATA",
+ReidSource = Annotated[Path, typer.Argument(metavar="DATA",
     help="A set in the naming of Market-1501, DukeMTMC, MSMT17 or CUHK03, a folder with a "
     "folder for each person, or a CSV file with the columns path, person and camera.")]  # fmt: skip
 CameraRangesText = Annotated[str, option("--cameras", panel=WHAT, metavar="RANGES",
@@ -27,7 +27,7 @@ CameraRangesText = Annotated[str, option("--cameras", panel=WHAT, metavar="RANGE
 
 @setting_options("model.name", "model.device", "model.dtype", "model.batch_size")
 def command(
-    data: ReidData,
+    data: ReidSource,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT",
         help="Folder for the new set: a new one, or one to go on with.")],
     poses: Annotated[list[str] | None, option("--poses", panel=WHAT, metavar="POSES",

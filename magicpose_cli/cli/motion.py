@@ -10,9 +10,9 @@ import typer
 
 from magicpose_cli.cli.events import tell
 from magicpose_cli.cli.options import (
-    Events,
-    Overwrite,
+    OverwriteFiles,
     Silent,
+    SummaryEvents,
     Typed,
     option,
     setting_options,
@@ -69,8 +69,8 @@ def command(
         help="Let the end go over into the start, in place.")] = False,
     *,
     typed: Typed,
-    overwrite: Overwrite = False,
-    as_json: Events = False,
+    overwrite: OverwriteFiles = False,
+    as_json: SummaryEvents = False,
     quiet: Silent = False,
 ) -> None:  # fmt: skip
     """Find a person's motion in space, convert, change, summarize and draw it.

@@ -101,8 +101,8 @@ def _offered(setting: Setting) -> Callable[[str], list[str]] | None:
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Silent = Annotated[bool, option("--quiet", "-q", panel=OUTPUT, help="No progress and no summary.")]
-Overwrite = Annotated[bool, option("--overwrite", "-y", panel=OUTPUT, help="Replace files.")]
-Events = Annotated[
+OverwriteFiles = Annotated[bool, option("--overwrite", "-y", panel=OUTPUT, help="Replace files.")]
+SummaryEvents = Annotated[
     bool,
     option(
         "--json",

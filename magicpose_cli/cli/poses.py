@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from magicpose_cli.cli.options import (
-    Events,
-    Overwrite,
+    OverwriteFiles,
     Silent,
+    SummaryEvents,
     Typed,
     option,
     setting_options,
@@ -58,8 +58,8 @@ def command(
         metavar="REF", help="Put the motion on the person of this picture or pose file.")] = None,
     *,
     typed: Typed,
-    overwrite: Overwrite = False,
-    as_json: Events = False,
+    overwrite: OverwriteFiles = False,
+    as_json: SummaryEvents = False,
     quiet: Silent = False,
 ) -> None:  # fmt: skip
     """Find, convert, summarize, draw and retarget poses.

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpose_cli.cli.options import Events, Overwrite, Silent, option
+from magicpose_cli.cli.options import OverwriteFiles, Silent, SummaryEvents, option
 from magicpose_cli.config.preset import OUTPUT as OUT
 
 if TYPE_CHECKING:
     from magicpose_cli.views.turn import TurnResult
 
-VIEWS = "Views"
+VIEWS_PANEL = "Views"
 
 
 def command(
@@ -23,22 +23,22 @@ def command(
         help="A film (.mp4, .webm, .mov, .gif) that can be looped; or a name without suffix for a "
         "folder: the views cut out, transforms.json with their cameras, and head.glb "
         "(default: REF_turn.mp4).")] = None,
-    yaw: Annotated[str, option("--yaw", panel=VIEWS, metavar="LOW..HIGH",
+    yaw: Annotated[str, option("--yaw", panel=VIEWS_PANEL, metavar="LOW..HIGH",
         help="Degrees to the picture's left (negative) and right, within -90..90.")] = "-45..45",
-    pitch: Annotated[str, option("--pitch", panel=VIEWS, metavar="LOW..HIGH",
+    pitch: Annotated[str, option("--pitch", panel=VIEWS_PANEL, metavar="LOW..HIGH",
         help="Degrees down (negative) and up, within -45..45.")] = "-10..10",
-    views: Annotated[int, option("--views", panel=VIEWS, metavar="N",
+    views: Annotated[int, option("--views", panel=VIEWS_PANEL, metavar="N",
         help="How many; the first shows the picture's own side where the ranges hold 0.")] = 48,
-    orbit: Annotated[bool, option("--orbit", panel=VIEWS,
+    orbit: Annotated[bool, option("--orbit", panel=VIEWS_PANEL,
         help="Turn the whole person as one piece, not the head on the neck alone.")] = False,
-    size: Annotated[int, option("--size", panel=VIEWS, metavar="N",
+    size: Annotated[int, option("--size", panel=VIEWS_PANEL, metavar="N",
         help="Pixels of the short side; a smaller picture is not enlarged.")] = 512,
-    detector: Annotated[str, option("--detector", panel=VIEWS, metavar="NAME",
+    detector: Annotated[str, option("--detector", panel=VIEWS_PANEL, metavar="NAME",
         help="As of animate.")] = "auto",
     fps: Annotated[float, option("--fps", panel=OUT, metavar="RATE",
         help="Views a second of a film.")] = 24.0,
-    overwrite: Overwrite = False,
-    as_json: Events = False,
+    overwrite: OverwriteFiles = False,
+    as_json: SummaryEvents = False,
     quiet: Silent = False,
 ) -> None:  # fmt: skip
     """Show the person of one picture from other sides.

@@ -12,7 +12,7 @@ from magicpose_cli.warping.boxes import bounding_box
 from magicpose_cli.warping.parts import (
     HAND_LENGTH,
     PART_JOINTS,
-    cut_out,
+    erase_hull,
     mirrored_part,
     shows_trunk,
     trunk_outline,
@@ -137,7 +137,7 @@ def _trace(shape: Floats | None, square: FeatureSquare, height: float) -> Floats
     points = np.rint(square.place(shape) * (1 << fraction)).clip(-30000, 30000).astype(np.int32)
     room = side // 4  # what lies a little outside leaves its trace as well
     away = np.ones((side + 2 * room,) * 2, np.uint8)
-    cut_out(away, points + (room << fraction), fraction)
+    erase_hull(away, points + (room << fraction), fraction)
     if away.all():
         return np.zeros((side, side), np.float32)
     distance = cv2.distanceTransform(away, cv2.DIST_L2, 3)[room : room + side, room : room + side]

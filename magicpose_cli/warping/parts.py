@@ -206,7 +206,7 @@ def limb_segment(part: str, reference: WarpPoints) -> tuple[Floats, Floats]:
     return start, end
 
 
-def cut_out(away: AnyArray, points: Integers, fraction: int) -> None:
+def erase_hull(away: AnyArray, points: Integers, fraction: int) -> None:
     """Set a picture, (h, w) uint8, to 0 on the line between two points or on the hull of more.
 
     Args:
@@ -240,7 +240,7 @@ def nearest_shares(parts: list[str], reference: WarpPoints, height: float, grid:
         else:
             hand = reference.hands[part.partition("_")[0]]
             shape = hand[is_known(hand)]
-        cut_out(away, grid.fixed(shape), grid.FRACTION)
+        erase_hull(away, grid.fixed(shape), grid.FRACTION)
         distances.append(cv2.distanceTransform(away, cv2.DIST_L2, 5))
     apart = np.stack(distances) * grid.step / (NEAREST_FADE * height)
     near = np.exp(apart.min(0) - apart)
