@@ -69,8 +69,7 @@ def command(
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.run.preflight import resolve_preset
 
-    sides = _sides_of(size)
-    kind = _format_of(set_format)
+    sides, kind = _sides_of(size), _format_of(set_format)
     _check_numbers(per_person, workers, seed)
     settings = load_augment_settings(config).with_options(making__sampling=sampling)
     preset = resolve_preset(None).with_options(**typed)
