@@ -269,7 +269,7 @@ def test_compiled_is_eager(smallest, small_inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     pipeline, inputs = smallest, small_inputs
-    maps = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    maps = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     options = {"steps": 4, "guidance": 3.0, "acceleration": Acceleration(cache_every=2)}
     eager = Sampler(pipeline, **inputs, **options).sample(maps)
     graph = Sampler(pipeline, **inputs, **options, compiled=True)
