@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from magicpose_cli import animate
-from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
+from magicpose_cli.arrays import to_pictures
+from magicpose_cli.synthetic.people import TEST_SEEDS
 from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 from magicpose_cli.video import probe, read_frames, read_picture, write_picture, write_video
 

@@ -331,16 +331,8 @@ class _Job:
             held = dict(zip(batch, drawn, strict=True)) if self.plan.steady else {}
 
     def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[Picture]:
-        size = self.plan.network_size
-        return draw_maps(
-            self.driver,
-            motion,
-            self.plan.pose_canvas,
-            size,
-            self.preset,
-            frames,
-            self.held_maps.add,
-        )
+        canvas = self.plan.pose_canvas
+        return draw_maps(self.driver, motion, canvas, frames, self.held_maps.add)
 
     def _camera(self, motion: Motion) -> CameraPath | None:
         """Follow the driver's camera, where the background is to move with it."""

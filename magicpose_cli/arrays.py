@@ -6,10 +6,13 @@ pixels of their picture, NaN where nothing was seen; scores are 0 to 1.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Picture = npt.NDArray[np.uint8]
 """(H, W, 3) RGB, 0 to 255."""
@@ -29,3 +32,9 @@ Integers = npt.NDArray[np.integer[Any]]
 """Whole numbers of any size."""
 AnyArray = npt.NDArray[Any]
 """What a file or a library gives, before it is looked at."""
+
+
+def to_pictures(images: Tensor) -> Pictures:
+    """Make pictures (n, H, W, 3) uint8 of a tensor (n, 3, H, W) in 0..1."""
+    pictures: Pictures = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()
+    return pictures

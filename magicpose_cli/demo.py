@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from magicpose_cli.animation import animate
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Picture, to_pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.preflight import resolve_preset
@@ -52,7 +52,7 @@ def run_demo(
 
 def render_reference(path: Path, seed: int, overwrite: bool) -> None:
     """One rendered person, half body, who hardly moves."""
-    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
+    from magicpose_cli.synthetic.people import TEST_SEEDS
     from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 
     clip = render_clip(TEST_SEEDS + DEMO_PERSON + 2 * seed, 1, REFERENCE_SIDE_PX, "talk", "half")
@@ -63,7 +63,7 @@ def render_driver(
     path: Path, seed: int, frames: int, overwrite: bool, on_progress: OnProgress
 ) -> None:
     """Another rendered person who gestures."""
-    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
+    from magicpose_cli.synthetic.people import TEST_SEEDS
     from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 
     on_progress(Progress("rendering", 0, frames))

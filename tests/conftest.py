@@ -1,19 +1,29 @@
 """A drawn person the real detector finds, and a model of the real classes at toy size."""
 
+import multiprocessing
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from hypothesis import settings
 
-from magicpose_cli.compositing import background
-from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.pose.files.read_write import write_clip
+from magicpose_cli.run.resources import Resources
 from magicpose_cli.video import write_picture, write_video
+from tests.nursery import Shell, open_nursery
 
 SIZE = 256
+WORKERS_IMPORTS = [
+    "cv2",
+    "mediapipe",
+    "magicpose_cli.dataset.cut",
+    "magicpose_cli.diffusion.pipeline",
+    "magicpose_cli.rendering.local",
+    "magicpose_cli.synthetic.people",
+]
 settings.register_profile("any machine", deadline=None)  # no test asserts a time
 settings.load_profile("any machine")
 
@@ -21,15 +31,41 @@ settings.load_profile("any machine")
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Tensors this small are slower on several threads, above all on a busy machine."""
+    import torch
+
     former = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(former)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers():
+    """Worker processes are forked off a server that has imported what they work with.
+
+    They are of their own for all that, as those of users are, who start each anew.
+    """
+    former = multiprocessing.get_context
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(WORKERS_IMPORTS)
+        multiprocessing.get_context = lambda method=None: former(
+            "forkserver" if method == "spawn" else method
+        )
+    yield former
+    multiprocessing.get_context = former
+
+
+@pytest.fixture
+def own_interpreters(forked_workers, monkeypatch):
+    """Let each worker process start as a user's does."""
+    monkeypatch.setattr(multiprocessing, "get_context", forked_workers)
+
+
 @pytest.fixture(scope="session")
 def people():
     """One drawn half-length person in eight poses of a dance."""
+    import torch
+
     from magicpose_cli.synthetic.casting import sample_identities
     from magicpose_cli.synthetic.people import TEST_SEEDS, render
     from tests.drawn_dance import dance
@@ -58,6 +94,11 @@ def media(frames, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """Random weights: it draws nothing, but a 64x64 frame takes milliseconds."""
+    import torch
+    from diffusers import AutoencoderTiny, ControlNetModel, DDIMScheduler, UNet2DConditionModel
+
+    from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+
     torch.manual_seed(0)
     shape = {
         "block_out_channels": (16, 32),
@@ -96,9 +137,50 @@ def tiny_model(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def resources() -> Iterator[Resources]:
+    """What runs find in films and load, once for all tests whose point it is not."""
+    with Resources() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def nursery(media, people, tiny_model, tmp_path_factory) -> Iterator[subprocess.Popen[str]]:
+    """A process of the command line with everything imported, off which others are forked."""
+    folder = tmp_path_factory.mktemp("nursery")
+    write_clip(folder / "dance.json", people.poses()[:1], 8)
+    ends = [media / "ref.png", folder / "dance.json", "-o", folder / "out.mp4"]
+    settings = ["--model", tiny_model, "--device", "cpu", "--retarget", "none", "--steps", 1]
+    with open_nursery(folder, [*map(str, ["animate", *ends, *settings, "--quiet"])]) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def shell(nursery, tmp_path_factory) -> Shell:
+    """shell(*arguments, cwd=...) runs `magicpose` in a process of its own, to its end."""
+    return Shell(nursery, tmp_path_factory.mktemp("said"))
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """How often a model was really loaded."""
+    from magicpose_cli.rendering import local
+
+    load, seen = local.load_model, []
+
+    def counted(preset, notes=None):
+        seen.append(preset.model.name)
+        return load(preset, notes)
+
+    monkeypatch.setattr(local, "load_model", counted)
+    return seen
+
+
 @pytest.fixture
 def any_color(monkeypatch):
     """Keep the background whatever a frame's colors: those of the tiny model are noise."""
+    from magicpose_cli.compositing import background
+
     for name in ("AWAY_FROM_PERSON", "BESIDE_LIMBS"):
         bounds = replace(getattr(background, name), same=1000, other=2000)
         monkeypatch.setattr(background, name, bounds)

@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,20 @@ def preset(tiny_model) -> Preset:
     )
 
 
+@pytest.fixture
+def short(preset) -> Preset:
+    """Of the driver's first two frames."""
+    return preset.with_options(motion__end_s=0.25)
+
+
+@pytest.fixture(scope="module")
+def dance_poses(media, tmp_path_factory) -> Path:
+    """The poses of dance.mp4, as they are found and followed."""
+    file = tmp_path_factory.mktemp("poses") / "dance.npz"
+    extract_poses(media / "dance.mp4", file, MotionSettings())
+    return file
+
+
 @pytest.mark.slow
 def test_from_two_files_to_a_video(media, preset, tmp_path):
     seen = []
@@ -41,9 +56,9 @@ def test_from_two_files_to_a_video(media, preset, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_sidecar_makes_it_again(media, preset, tmp_path):
+def test_the_sidecar_makes_it_again(media, short, tmp_path, resources):
     first, second = tmp_path / "a.mp4", tmp_path / "b.mp4"
-    animate(media / "ref.png", media / "dance.mp4", first, preset)
+    animate(media / "ref.png", media / "dance.mp4", first, short, resources=resources)
     notes = json.loads(sidecar_path(first).read_text())
     assert notes["plan"]["seed"] == 42 and len(notes["model_sha256"]) == 64
     assert {"magicpose", "python", "torch", "diffusers", "mediapipe"} <= notes["versions"].keys()
@@ -53,13 +68,14 @@ def test_the_sidecar_makes_it_again(media, preset, tmp_path):
 
 
 @pytest.mark.slow
-def test_compare_lays_reference_pose_and_result_side_by_side(media, preset, tmp_path):
-    preset = preset.with_options(output__compare=True, motion__end_s=0.25)
-    plain = animate(
-        media / "ref.png", media / "dance.mp4", tmp_path / "plain",
-        preset.with_options(output__compare=False),
+def test_compare_lays_reference_pose_and_result_side_by_side(media, short, tmp_path, resources):
+    plain, _ = (
+        animate(
+            media / "ref.png", media / "dance.mp4", tmp_path / name,
+            short.with_options(output__compare=compare), resources=resources,
+        )
+        for name, compare in (("plain", False), ("wide", True))
     )  # fmt: skip
-    animate(media / "ref.png", media / "dance.mp4", tmp_path / "wide", preset)
     for number in range(plain.frames):
         wide = next_picture(tmp_path / "wide", number)
         assert wide.shape == (64, 192, 3)
@@ -69,31 +85,28 @@ def test_compare_lays_reference_pose_and_result_side_by_side(media, preset, tmp_
 
 
 def next_picture(folder, number):
-    from magicpose_cli.video import read_picture
-
     return read_picture(folder / f"{number:06d}.png")
 
 
 @pytest.mark.slow
-def test_poses_instead_of_a_film_give_the_same(media, preset, tmp_path):
-    extract_poses(media / "dance.mp4", tmp_path / "dance.npz", preset.motion)
-    animate(media / "ref.png", media / "dance.mp4", tmp_path / "film", preset)
-    animate(media / "ref.png", tmp_path / "dance.npz", tmp_path / "file", preset)
+def test_poses_instead_of_a_film_give_the_same(media, dance_poses, preset, tmp_path, resources):
+    for name, driver in (("film", media / "dance.mp4"), ("file", dance_poses)):
+        animate(media / "ref.png", driver, tmp_path / name, preset, resources=resources)
     film, file = (list(read_frames(probe(tmp_path / name))) for name in ("film", "file"))
     assert len(film) == 8
     assert all(np.array_equal(a, b) for a, b in zip(film, file, strict=True))
 
 
 @pytest.mark.slow
-def test_pasted_back_the_person_moves_inside_the_whole_picture(media, preset, tmp_path):
-    from magicpose_cli.video import read_picture
-
+def test_pasted_back_the_person_moves_inside_the_whole_picture(media, short, tmp_path, resources):
     person = read_picture(media / "ref.png")
     wide = np.full((300, 640, 3), 90, np.uint8)
     wide[20:276, 200:456] = person
     write_picture(tmp_path / "wide.png", wide)
-    preset = preset.with_options(frame__paste_back=True, motion__end_s=0.25)
-    result = animate(tmp_path / "wide.png", media / "dance.mp4", tmp_path / "out", preset)
+    result = animate(
+        tmp_path / "wide.png", media / "dance.mp4", tmp_path / "out",
+        short.with_options(frame__paste_back=True), resources=resources,
+    )  # fmt: skip
     left, top, right, bottom = result.motion.window
     made = next_picture(tmp_path / "out", 0)
     assert made.shape == wide.shape
@@ -128,9 +141,13 @@ def test_pose_maps_hold_no_poses_to_save(media, preset, tmp_path):
 
 
 @pytest.mark.slow
-def test_compared_and_pasted_back_all_are_as_large_as_the_picture(media, preset, tmp_path):
-    preset = preset.with_options(output__compare=True, frame__paste_back=True, motion__end_s=0.25)
-    result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "out", preset)
+def test_compared_and_pasted_back_all_are_as_large_as_the_picture(
+    media, short, tmp_path, resources
+):
+    preset = short.with_options(output__compare=True, frame__paste_back=True)
+    result = animate(
+        media / "ref.png", media / "dance.mp4", tmp_path / "out", preset, resources=resources
+    )
     first = read_picture(sorted((tmp_path / "out").glob("*.png"))[0])
     reference = read_picture(media / "ref.png")
     height, width = reference.shape[:2]
@@ -159,12 +176,15 @@ def test_a_plan_knows_detector_and_anchor(media, preset, tmp_path, options, mess
 
 
 @pytest.mark.slow
-def test_the_background_of_the_reference_is_kept(media, preset, tmp_path, any_color):
-    preset = preset.with_options(motion__end_s=0.25)
-    plain = animate(media / "ref.png", media / "dance.mp4", tmp_path / "plain", preset)
+def test_the_background_of_the_reference_is_kept(media, short, tmp_path, any_color, resources):
+    kept = short.with_options(frame__keep_background=True, output__compare=True)
+    plain, result = (
+        animate(
+            media / "ref.png", media / "dance.mp4", tmp_path / name, preset, resources=resources
+        )
+        for name, preset in (("plain", short), ("kept", kept))
+    )
     assert not plain.plan.keep_background
-    kept = preset.with_options(frame__keep_background=True, output__compare=True)
-    result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "kept", kept)
     assert result.plan.keep_background
     for number in range(result.frames):
         wide = next_picture(tmp_path / "kept", number)
@@ -199,34 +219,40 @@ def test_a_model_may_keep_the_background_by_itself(media, preset, tiny_model, tm
 
 
 @pytest.mark.slow
-def test_with_a_background_kept_a_run_goes_on_to_the_same(media, preset, tmp_path, any_color):
+def test_with_a_background_kept_a_run_goes_on_to_the_same(
+    media, preset, tmp_path, any_color, resources
+):
     preset = preset.with_options(
         model__batch_size=2, frame__keep_background=True, motion__retarget="none"
     )
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
-        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3), resources=resources)
     assert animate(reference, driver, out, preset).resumed >= 4
-    animate(reference, driver, tmp_path / "whole.mp4", preset)
+    animate(reference, driver, tmp_path / "whole.mp4", preset, resources=resources)
     assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
 @pytest.mark.slow
-def test_saved_poses_lie_beside_the_video_and_fit_it(media, preset, tmp_path):
-    preset = preset.with_options(output__save_poses=True, motion__end_s=0.25)
-    result = animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset)
+def test_saved_poses_lie_beside_the_video_and_fit_it(media, short, tmp_path, resources):
+    preset = short.with_options(output__save_poses=True)
+    result = animate(
+        media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", preset, resources=resources
+    )
     entries = json.loads((tmp_path / "out.poses.json").read_text())
     assert result.poses == str(tmp_path / "out.poses.json")
     assert [(e["canvas_width"], e["canvas_height"]) for e in entries] == [(64, 64)] * 2
 
 
 @pytest.mark.slow
-def test_a_blank_frame_is_filled_and_reported(media, frames, preset, tmp_path):
-    damaged = frames.copy()
+def test_a_blank_frame_is_filled_and_reported(media, frames, preset, tmp_path, resources):
+    damaged = frames[:4].copy()
     damaged[:2] = 80  # before the tracker has found anybody
     write_video(tmp_path / "gap.mp4", iter(damaged), 8)
-    result = animate(media / "ref.png", tmp_path / "gap.mp4", tmp_path / "out.mp4", preset)
-    assert result.frames == 8 and result.motion.track.missing == (0, 1)
+    result = animate(
+        media / "ref.png", tmp_path / "gap.mp4", tmp_path / "out.mp4", preset, resources=resources
+    )
+    assert result.frames == 4 and result.motion.track.missing == (0, 1)
 
 
 @pytest.mark.slow
@@ -264,54 +290,54 @@ def interrupted_at(frame):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_keeps_its_frames_and_goes_on(media, preset, tmp_path):
+def test_an_interrupted_run_keeps_its_frames_and_goes_on(media, preset, tmp_path, resources):
     from magicpose_cli.video import partials_of
 
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     preset = preset.with_options(model__batch_size=2)
     with pytest.raises(KeyboardInterrupt) as caught:
-        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3), resources=resources)
     [partial] = partials_of(caught.value)
     assert partial.frames == probe(partial.path).frame_count == 3
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4.part"]
     stages = []
     result = animate(reference, driver, out, preset, on_progress=lambda p: stages.append(p.stage))
     assert result.resumed >= 4 and "poses" not in stages  # two batches, and the motion
-    animate(reference, driver, tmp_path / "whole.mp4", preset)
+    animate(reference, driver, tmp_path / "whole.mp4", preset, resources=resources)
     assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.slow
-def test_what_is_kept_of_another_job_is_not_used(media, preset, tmp_path):
+def test_what_is_kept_of_another_job_is_not_used(media, preset, tmp_path, resources):
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     preset = preset.with_options(model__batch_size=2)
     with pytest.raises(KeyboardInterrupt):
-        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3), resources=resources)
     other = preset.with_options(sampling__seed=7)
-    result = animate(reference, driver, out, other)
+    result = animate(reference, driver, out, other, resources=resources)
     assert result.resumed == 0 and "sampling.seed" in result.notes[0]
-    animate(reference, driver, tmp_path / "whole.mp4", other)
+    animate(reference, driver, tmp_path / "whole.mp4", other, resources=resources)
     assert out.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
 @pytest.mark.slow
-def test_a_new_look_needs_no_new_frames(media, preset, tmp_path):
+def test_a_new_look_needs_no_new_frames(media, preset, tmp_path, resources):
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
-        animate(reference, driver, out, preset, on_progress=interrupted_at(8))
+        animate(reference, driver, out, preset, on_progress=interrupted_at(8), resources=resources)
     wide = preset.with_options(output__compare=True, output__crf=30)
     assert animate(reference, driver, out, wide).resumed == 8
     assert probe(out).width == 192
 
 
 @pytest.mark.slow
-def test_frames_in_the_same_pose_are_made_once(media, preset, tmp_path, monkeypatch):
+def test_frames_in_the_same_pose_are_made_once(
+    media, dance_poses, preset, tmp_path, monkeypatch, resources
+):
     from magicpose_cli.pose.files.read_write import read_clip, write_clip
 
-    extract_poses(media / "dance.mp4", tmp_path / "dance.npz", preset.motion)
-    clip = read_clip(tmp_path / "dance.npz")
-    poses = [people[0] for people in clip.people]
+    poses = [people[0] for people in read_clip(dance_poses).people]
     write_clip(tmp_path / "slow.npz", [pose for pose in poses for _ in range(3)], 24)
     made = []
 
@@ -321,7 +347,9 @@ def test_frames_in_the_same_pose_are_made_once(media, preset, tmp_path, monkeypa
 
     monkeypatch.setattr(Renderer, "make", count)
     preset = preset.with_options(model__batch_size=3)
-    animate(media / "ref.png", tmp_path / "slow.npz", tmp_path / "slow", preset)
+    animate(
+        media / "ref.png", tmp_path / "slow.npz", tmp_path / "slow", preset, resources=resources
+    )
     assert made == [3, 3, 3]  # 8 poses, and one to fill the last batch
     shown = [next_picture(tmp_path / "slow", i) for i in range(24)]
     assert all(np.array_equal(shown[i], shown[i - i % 3]) for i in range(24))
@@ -329,10 +357,10 @@ def test_frames_in_the_same_pose_are_made_once(media, preset, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_what_stands_is_not_overwritten_by_what_is_resumed(media, preset, tmp_path):
+def test_what_stands_is_not_overwritten_by_what_is_resumed(media, preset, tmp_path, resources):
     reference, driver, out = media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
-        animate(reference, driver, out, preset, on_progress=interrupted_at(3))
+        animate(reference, driver, out, preset, on_progress=interrupted_at(3), resources=resources)
     out.write_bytes(b"somebody else's")
     with pytest.raises(OutputError, match="--overwrite"):
         animate(reference, driver, out, preset)
@@ -355,7 +383,7 @@ def test_what_a_run_reads_is_never_written_over(media, preset, tmp_path, linked)
         animate(reference, driver, out, preset, overwrite=True)
     assert driver.read_bytes() == before
     poses = tmp_path / "clip.mp4.json"  # the name of the settings beside clip.mp4
-    extract_poses(driver, poses, MotionSettings(end_s=0.25))
+    extract_poses(driver, poses, MotionSettings(end_s=0.125))
     before = poses.read_bytes()
     with pytest.raises(OutputError, match="is the driver of this run"):
         animate(reference, poses, tmp_path / "clip.mp4", preset, overwrite=True)
@@ -376,8 +404,9 @@ def test_somebody_elses_file_beside_the_output_stays(media, preset, tmp_path):
 
 
 @pytest.mark.slow
-def test_settings_that_cannot_be_written_cost_no_frame(media, preset, tmp_path, monkeypatch):
-    short = preset.with_options(motion__end_s=0.25)
+def test_settings_that_cannot_be_written_cost_no_frame(
+    media, short, tmp_path, monkeypatch, resources
+):
     out = tmp_path / "out.mp4"
 
     def full(*given, **named):
@@ -385,7 +414,7 @@ def test_settings_that_cannot_be_written_cost_no_frame(media, preset, tmp_path, 
 
     with monkeypatch.context() as broken, pytest.raises(OutputError, match="is finished") as caught:
         broken.setattr(files, "write_bytes", full)  # of what is written for others to see
-        animate(media / "ref.png", media / "dance.mp4", out, short)
+        animate(media / "ref.png", media / "dance.mp4", out, short, resources=resources)
     assert "No space left" in str(caught.value) and probe(out).frame_count == 2
     again = animate(media / "ref.png", media / "dance.mp4", out, short)
     assert again.resumed == 2 and sidecar_path(out).is_file()

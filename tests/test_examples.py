@@ -1,6 +1,7 @@
 """The examples run as they stand."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from magicpose_cli.config.preset import load_preset
-from magicpose_cli.video import probe
+from magicpose_cli.video import probe, write_video
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -56,9 +57,13 @@ def test_the_preset_is_one():
 
 
 @pytest.mark.slow
-def test_the_pipeline_makes_a_frame_for_each_of_the_film(folder):
-    run(folder, sys.executable, EXAMPLES / "pipeline.py", "me.png", "dance.mp4", "frames")
-    assert len(list((folder / "frames").glob("*.png"))) == 8
+def test_the_pipeline_makes_a_frame_for_each_of_the_film(folder, frames, monkeypatch):
+    write_video(folder / "short.mp4", iter(frames[:3]), 8)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MAGICPOSE_HOME", str(folder / "home"))
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "me.png", "short.mp4", "frames"])
+    runpy.run_path(str(EXAMPLES / "pipeline.py"), run_name="__main__")
+    assert len(list((folder / "frames").glob("*.png"))) == 3
 
 
 @pytest.mark.slow

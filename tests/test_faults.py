@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from magicpose_cli.pose.files.openpose_json import write_poses
 from magicpose_cli.pose.keypoints import PARTS, Pose
 from magicpose_cli.video import probe, read_frames, write_picture, write_video
-from tests.nursery import SINGLE, Run, open_nursery
+from tests.nursery import SINGLE, Run, until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 FRAMES = 28
@@ -65,22 +65,18 @@ def arguments(given: Path, out: str | Path, *more: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def whole(given) -> Path:
-    """out.mp4 and frames/ of runs that nothing has happened to."""
+def whole(given, nursery) -> Path:
+    """out.mp4 and frames/ of runs that nothing has happened to; the first is forked off nobody."""
     run = subprocess.run(
         [sys.executable, "-m", "magicpose_cli", *arguments(given, "out.mp4")],
         cwd=given, capture_output=True, text=True, check=False, env=SINGLE,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
+    order = {"arguments": arguments(given, "frames", "--quiet"), "folder": str(given)}
+    assert Run(nursery, given / "said.txt", order).wait() == 0
+    frames = list(read_frames(probe(given / "frames")))
+    assert len({frame.tobytes() for frame in frames}) == FRAMES
     return given
-
-
-@pytest.fixture(scope="module")
-def nursery(whole) -> Iterator[subprocess.Popen[str]]:
-    with open_nursery(whole, arguments(whole, "frames", "--quiet")) as process:
-        frames = list(read_frames(probe(whole / "frames")))
-        assert len({frame.tobytes() for frame in frames}) == FRAMES
-        yield process
 
 
 @pytest.fixture
@@ -115,13 +111,6 @@ def same(made: Path, whole: Path) -> bool:
             (made / name).read_bytes() == (whole / name).read_bytes() for name in left_in(made)
         )
     return made.read_bytes() == whole.read_bytes()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.002)
 
 
 def has_frame(folder: Path, number: int) -> Callable[[], bool]:

@@ -43,7 +43,7 @@ def test_a_face_that_is_asked_for_counts(run, media):
     on, record = run("on", 1.0)
     assert record.files_sha256
     assert (on != off).any()
-    with Resources(WorkerConfig(count=2)) as workers:
+    with Resources(WorkerConfig(count=1)) as workers:
         spread, _ = run("spread", 1.0, resources=workers)
     np.testing.assert_array_equal(spread, on)
 

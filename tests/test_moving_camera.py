@@ -6,7 +6,7 @@ import pytest
 from magicpose_cli.animation import animate
 from magicpose_cli.video import probe, read_frames, write_picture, write_video
 from tests.test_animation import interrupted_at
-from tests.test_warped import mover, preset, resources, scene, wave  # noqa: F401
+from tests.test_warped import mover, preset, scene, wave  # noqa: F401
 from tests.warping.moving_camera import camera_matrix, seen_by, textured_wall
 from tests.warping.people import quality
 

@@ -30,13 +30,6 @@ HALF = {"frame__warp_strength": 0.5}  # where reference and network both decide 
 
 
 @pytest.fixture(scope="module")
-def resources():
-    """What all runs of these tests see and load once."""
-    with Resources() as shared:
-        yield shared
-
-
-@pytest.fixture(scope="module")
 def wave() -> list[Drawn]:
     """Somebody who raises the right forearm, in four frames."""
     motions = [at_rest() for _ in range(4)]

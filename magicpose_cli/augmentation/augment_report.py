@@ -17,9 +17,9 @@ from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.augmentation.augment_run import AUGMENT_FILE, AugmentResult
 from magicpose_cli.augmentation.camera_ranges import AZIMUTH_BINS, ELEVATION_BIN_DEG
 from magicpose_cli.augmentation.person_work import Row
+from magicpose_cli.config.extras import needed
 from magicpose_cli.dataset.data_folder import writing
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.files import write_bytes, write_json
 from magicpose_cli.video.picture import read_picture
 

@@ -42,10 +42,10 @@ from magicpose_cli.augmentation.written_set import (
     write_labels,
     write_lists,
 )
+from magicpose_cli.config.extras import needed
 from magicpose_cli.dataset.data_folder import writing
 from magicpose_cli.dataset.processes import worker_processes
 from magicpose_cli.errors import DetectionError, DeviceError, InputError, OutputError
-from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.files import content_hash, write_bytes, write_json
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.video.picture import read_picture

@@ -16,7 +16,7 @@ from magicpose_cli.augmentation.seen_person import (
     SeenPerson,
 )
 from magicpose_cli.body.filmed_points import HIDDEN_SCORE
-from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.config.extras import needed
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.matte import SURE_MASK, person_mask, segment

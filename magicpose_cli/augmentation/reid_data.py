@@ -53,11 +53,6 @@ class ReidData:
     dropped: tuple[str, ...]
 
     @property
-    def picture_count(self) -> int:
-        """Of all people."""
-        return sum(map(len, self.people.values()))
-
-    @property
     def cameras(self) -> tuple[int, ...]:
         """All that the set's names tell, rising."""
         found = {p.camera for pictures in self.people.values() for p in pictures if p.camera}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Picture, to_pictures
 from magicpose_cli.augmentation.camera_ranges import Viewpoint
 from magicpose_cli.body.cameras import Camera, camera_around
 from magicpose_cli.body.laid_motion import turns_about
@@ -84,7 +84,6 @@ def render_views(
     """
     import torch
 
-    from magicpose_cli.synthetic.people import to_pictures
     from magicpose_cli.synthetic.rendered.scene_renderer import SceneRenderer
 
     with torch.no_grad():

@@ -23,15 +23,12 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.video.picture import read_picture
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from magicpose_cli.pose.detection.detect import PoseDetector
 
 ENLARGED_HEIGHT_PX = 320  # of a crop: detectors miss people of fewer pixels
 WIDEST_PX = 320  # of an enlarged crop
 CANVAS_PX = 448  # side of the square around it, with room for raised arms and another size
 CROP_ASPECT = 1.3  # height over width, from which on a picture is a crop of a person already
-CROP_SHARE = 0.6  # of a crop's height that its person fills
 PHOTO_PX = 768  # longest side at which a photograph is searched
 PERSON_ROOM = 0.15  # around a person in a photograph, of their height
 NEEDED = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
@@ -86,12 +83,7 @@ class PersonFinder:
     def __enter__(self) -> PersonFinder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._detector.close()
 
     def detect(self, picture: Picture) -> Pose | None:

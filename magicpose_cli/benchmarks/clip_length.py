@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from magicpose_cli.config.extras import needed
 from magicpose_cli.errors import MagicPoseError
-from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.files import whole_file
 from magicpose_cli.progress import OnProgress, Progress, silent
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Pictures
+from magicpose_cli.arrays import Floats, Pictures, to_pictures
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def film_known_motion(seed: int, move: str, frames: int, size: int) -> KnownMoti
 
     from magicpose_cli.body.layout import LAYERS
     from magicpose_cli.body.model import Body
-    from magicpose_cli.synthetic.people import to_pictures
     from magicpose_cli.synthetic.rendered.rendered_people import rendered_motion, sample_identity
     from magicpose_cli.synthetic.rendered.walking import with_planted_feet
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.arrays import Picture, Pictures, to_pictures
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 
 if TYPE_CHECKING:
@@ -57,6 +57,4 @@ class NaiveRenderer:
             self.steps,
             self.guidance,
         )
-        frames = self.pipeline.decode(latents)
-        pictures: Pictures = (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
-        return pictures
+        return to_pictures(self.pipeline.decode(latents))

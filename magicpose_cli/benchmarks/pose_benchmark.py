@@ -14,6 +14,7 @@ from itertools import count
 
 import numpy as np
 
+from magicpose_cli.arrays import to_pictures
 from magicpose_cli.benchmarks.tracking_benchmark import TRACKED_FPS, drawn_motions, measure_tracking
 from magicpose_cli.errors import MagicPoseError
 from magicpose_cli.evaluation.pairs import FIRST_SEED, synthetic_pairs
@@ -159,7 +160,7 @@ def draw_film(number: int, frames: int, size: int = DETECTED_PICTURE_PX) -> list
     import torch
 
     from magicpose_cli.synthetic.casting import animate_motions, sample_identities
-    from magicpose_cli.synthetic.people import TEST_SEEDS, render, to_pictures
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + FIRST_SEED + number)
     identity = sample_identities(1, size, generator)

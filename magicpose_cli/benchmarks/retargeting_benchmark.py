@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Picture, Pictures
+from magicpose_cli.arrays import Floats, Picture, Pictures, to_pictures
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.evaluation.pairs import FIRST_SEED
@@ -168,7 +168,6 @@ def rendered_pair(number: int, frames: int) -> RetargetingPair:
 
     from magicpose_cli.body.layout import LAYERS
     from magicpose_cli.body.model import Body
-    from magicpose_cli.synthetic.people import to_pictures
     from magicpose_cli.synthetic.rendered.joint_motion import BodyClip, sample_body_clip
     from magicpose_cli.synthetic.rendered.rendered_people import (
         RenderedClip,

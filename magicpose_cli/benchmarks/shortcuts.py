@@ -23,8 +23,8 @@ from magicpose_cli.benchmarks.render_benchmark import (
     named_variants,
 )
 from magicpose_cli.benchmarks.shared_networks import Weights
+from magicpose_cli.config.extras import needed
 from magicpose_cli.config.preset import Preset
-from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.pairs import synthetic_pairs
 from magicpose_cli.evaluation.pixels import psnr, ssim
 from magicpose_cli.evaluation.pose_following import PoseReader, body_error, found_share

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.config.extras import needed
 from magicpose_cli.evaluation.plots import COLORS
 from magicpose_cli.files import whole_file
 from magicpose_cli.run.stage_timer import Span

@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Mask, Picture
+from magicpose_cli.arrays import Floats, Mask, Picture, to_pictures
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.motion.detections import detect_people
 from magicpose_cli.motion.driver import open_driver
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.tracking.track import track
-from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
+from magicpose_cli.synthetic.people import TEST_SEEDS
 from magicpose_cli.video import write_video
 
 FRAMES, RATE, SPRITE_PX = 75, 25, 320

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Picture, to_pictures
 from magicpose_cli.errors import DetectionError, InputError
 from magicpose_cli.pose.detection.mediapipe_points import FACE_FROM_478, HEAD_FROM_478
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
@@ -135,7 +135,6 @@ def _person(
 ) -> list[TurnScore]:
     """Measure one person from all sides; `seconds` of the views are added."""
     from magicpose_cli.evaluation.samples import Sample
-    from magicpose_cli.synthetic.people import to_pictures
     from magicpose_cli.synthetic.rendered.turned_people import render_turned
     from magicpose_cli.views.subject import find_subject
     from magicpose_cli.views.view_renderer import ViewRenderer

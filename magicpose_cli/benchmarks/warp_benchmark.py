@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from magicpose_cli.arrays import Pictures
+from magicpose_cli.arrays import Pictures, to_pictures
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.evaluation.pairs import FIRST_SEED
 from magicpose_cli.motion.framing import Framing
@@ -149,7 +149,7 @@ def _film(frames: int) -> tuple[Pictures, list[Pose]]:
     import torch
 
     from magicpose_cli.synthetic.casting import animate_motions, sample_identities
-    from magicpose_cli.synthetic.people import TEST_SEEDS, render, to_pictures
+    from magicpose_cli.synthetic.people import TEST_SEEDS, render
 
     generator = torch.Generator().manual_seed(TEST_SEEDS + FIRST_SEED)
     identity = sample_identities(1, WARPED_PICTURE_PX, generator, framing="half")

@@ -76,26 +76,27 @@ def measure_worker_costs(
     preset = preset.with_options(frame__size=f"{width}x{height}")
     shown = footage((width, height), index["pose_canvas"], batch_size)
     moved_s = sum(pipe_costs(shown.maps))
-    costs, made = _measured_in_workers(preset, shown, 1, moved_s)
-    costs = with_frames_of(costs, made, shown.seconds["draw"])
+    costs: WorkerCosts | None = None
     seen: list[SeenRun] = []
     with temporary_folder() as folder:
         for workers in _CHECKED:
             on_progress(Progress("workers", len(seen), len(_CHECKED), "runs"))
-            # workers share this machine's cores, so that they are timed side by side
-            own = costs
-            if workers > 1:
-                own = _measured_in_workers(preset, shown, workers, moved_s)[0]
             batches = MEASURED_BATCHES * workers
+            # workers share this machine's cores, so that they are timed side by side
+            own, made, took = _measured_in_workers(
+                preset, shown, workers, moved_s, folder / f"seen-{workers}.mp4"
+            )
+            if costs is None:  # of one worker
+                costs = with_frames_of(own, made, shown.seconds["draw"])
             run = simulate_workers(
                 # there the maps are drawn already
                 replace(costs, frame_s=own.frame_s, spread=own.spread, draw_s=0.0),
                 workers, batch_size, batches * batch_size,
             )  # fmt: skip
             assert run is not None  # nothing is lost
-            took = seen_run(preset, shown, workers, batches, folder)
             seen.append(SeenRun(workers, own.frame_s, took, run.seconds))
     on_progress(Progress("workers", len(_CHECKED), len(_CHECKED), "runs"))
+    assert costs is not None
     return costs, seen
 
 
@@ -194,22 +195,15 @@ def ray_costs(frame_bytes: int, batch_size: int) -> tuple[float, float]:
     return _least_per_frame(sent, maps), _least_per_frame(taken, maps)
 
 
-def seen_run(
-    preset: Preset, shown: RenderFootage, workers: int, batches: int, folder: Path
-) -> float:
-    """Make so many batches with real workers, kept and encoded as `animate` does.
+def _seen_s(pool: WorkerPool, maps: Pictures, batches: int, out: Path) -> float:
+    """Make so many batches with these workers, kept and encoded as `animate` does.
 
     Returns:
-        Seconds from the moment all workers are ready to the last frame's end.
+        Seconds to the last frame's end; all workers are ready when they begin.
     """
     at = 0
-    out = folder / f"seen-{workers}.mp4"
 
-    with (
-        WorkerPool(preset, group=Processes(workers, threads=1)) as pool,
-        ResumeFolder.open(out, {"workers": workers}) as resume,
-    ):
-        pool.set_reference(shown.reference, preset, batches * len(shown.maps))
+    with ResumeFolder.open(out, {"batches": batches}) as resume:
         writer = VideoWriter(str(out), _FPS, overwrite=True, work=resume.path)
 
         def take(frames: Pictures) -> None:
@@ -222,7 +216,7 @@ def seen_run(
         began = time.perf_counter()
         with writer:
             with BackgroundWriter(take) as sink:
-                for made in pool.render(prefetch(_repeated(shown.maps, batches))):
+                for made in pool.render(prefetch(_repeated(maps, batches))):
                     sink.put(made)
             seconds = time.perf_counter() - began
         resume.finish()
@@ -230,16 +224,19 @@ def seen_run(
 
 
 def _measured_in_workers(
-    preset: Preset, shown: RenderFootage, workers: int, moved_s: float
-) -> tuple[WorkerCosts, Pictures]:
-    """Measure the start of workers and their times of batches, side by side; give a batch, too.
+    preset: Preset, shown: RenderFootage, workers: int, moved_s: float, out: Path
+) -> tuple[WorkerCosts, Pictures, float]:
+    """Measure the start of workers, their times of batches, side by side, and a run to `out`.
 
     moved_s: of sending and taking a frame, which is not the workers' own.
+
+    Returns:
+        The costs of a worker, a batch, and the seconds of MEASURED_BATCHES a worker as a run.
     """
-    frames = len(shown.maps)
+    frames, batches = len(shown.maps), MEASURED_BATCHES * workers
     began = time.perf_counter()
     with WorkerPool(preset, group=Processes(workers, threads=1)) as pool:
-        pool.set_reference(shown.reference, preset, frames)
+        pool.set_reference(shown.reference, preset, batches * frames)
         start_s = time.perf_counter() - began
         [made, *_] = pool.render([shown.maps] * workers)
         times = []
@@ -247,6 +244,7 @@ def _measured_in_workers(
             began = time.perf_counter()
             list(pool.render([shown.maps] * workers))
             times.append(time.perf_counter() - began)
+        took = _seen_s(pool, shown.maps, batches, out)
     own = [max(1e-6, seconds - workers * frames * moved_s) for seconds in times]
     costs = WorkerCosts(
         frame_s=statistics.mean(own) / frames,
@@ -254,7 +252,7 @@ def _measured_in_workers(
         start_s=start_s,
         frame_bytes=made[0].nbytes,
     )
-    return costs, made
+    return costs, made, took
 
 
 def _writing_costs(folder: Path, frames: Pictures) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from magicpose_cli.body.joint_groups import BODY_GROUPS, JOINT_GROUPS, limit_axes
 from magicpose_cli.body.model import Body
@@ -154,9 +154,56 @@ def make_rig(
     """
     import torch
 
-    vertices, joint_count = body.vertex_count, body.joint_count
     basis = body.shape_basis[:SHAPE_COMPONENTS].view(SHAPE_COMPONENTS, -1, 3)
     rest = torch.cat([body.mean[None], basis])
+    pairs = _pairs_of(body, rows, rest, offsets_m or {})
+    own_groups = [JOINT_GROUPS[name] for name in groups]
+    own_joints = [
+        (body.joint(name), number, group.share)
+        for number, group in enumerate(own_groups)
+        for name in group.joints
+    ]
+    index = torch.tensor([joint for joint, _, _ in own_joints])
+    hangs = _descendants(body.parents)[index][:, pairs.bones]
+    carried = torch.zeros(len(index), len(rows)).index_add(1, pairs.points, hangs * pairs.shares)
+    owners, hanging_pairs = hangs.nonzero().T
+    return FitRig(
+        body=body,
+        groups=groups,
+        pair_points=pairs.points,
+        pair_bones=pairs.bones,
+        pair_shares=pairs.shares,
+        moments=pairs.moments,
+        joints=rest[:, body.vertex_count :],
+        joint_index=index,
+        joint_group=torch.tensor([group for _, group, _ in own_joints]),
+        joint_share=torch.tensor([share for _, _, share in own_joints]),
+        joint_parent=torch.tensor(body.parents).clamp_min(0)[index],
+        carried=carried,
+        hanging_rows=owners * len(rows) + pairs.points[hanging_pairs],
+        hanging_pairs=hanging_pairs,
+        axes=torch.stack([limit_axes(body, group) for group in own_groups]),
+    )
+
+
+class _Pairs(NamedTuple):
+    """Key points (rows of the rig), the bones that carry them, and by how much; see FitRig."""
+
+    points: Tensor
+    bones: Tensor
+    shares: Tensor
+    moments: Tensor
+
+
+def _pairs_of(
+    body: Body,
+    rows: list[int],
+    rest: Tensor,
+    offsets_m: Mapping[int, tuple[float, float, float]],
+) -> _Pairs:
+    import torch
+
+    vertices, joint_count = body.vertex_count, body.joint_count
     # A joint is carried by its parent, a vertex by its bones.
     carriers = torch.zeros(vertices + joint_count, joint_count)
     carriers[:vertices] = body.weights
@@ -174,36 +221,10 @@ def make_rig(
         bones.append(kept)
         shares.append(total[kept] * rescale)
         moments.append(torch.einsum("ck,scd->skd", spread[:, kept] * rescale, rest[:, columns]))
-        if offsets_m is not None and row in offsets_m:
+        if row in offsets_m:
             moments[-1][0] += shares[-1][:, None] * torch.tensor(offsets_m[row])
-    own_groups = [JOINT_GROUPS[name] for name in groups]
-    own_joints = [
-        (body.joint(name), number, group.share)
-        for number, group in enumerate(own_groups)
-        for name in group.joints
-    ]
-    index = torch.tensor([joint for joint, _, _ in own_joints])
-    pair_points, pair_bones, pair_shares = torch.tensor(points), torch.cat(bones), torch.cat(shares)
-    below = _descendants(body.parents)[index]
-    hangs = below[:, pair_bones]
-    carried = torch.zeros(len(index), len(rows)).index_add(1, pair_points, hangs * pair_shares)
-    owners, hanging_pairs = hangs.nonzero().T
-    return FitRig(
-        body=body,
-        groups=groups,
-        pair_points=pair_points,
-        pair_bones=pair_bones,
-        pair_shares=pair_shares,
-        moments=torch.cat(moments, dim=1),
-        joints=rest[:, vertices:],
-        joint_index=index,
-        joint_group=torch.tensor([group for _, group, _ in own_joints]),
-        joint_share=torch.tensor([share for _, _, share in own_joints]),
-        joint_parent=parents[index],
-        carried=carried,
-        hanging_rows=owners * len(rows) + pair_points[hanging_pairs],
-        hanging_pairs=hanging_pairs,
-        axes=torch.stack([limit_axes(body, group) for group in own_groups]),
+    return _Pairs(
+        torch.tensor(points), torch.cat(bones), torch.cat(shares), torch.cat(moments, dim=1)
     )
 
 

@@ -79,7 +79,7 @@ def humanoid(motion: SkeletalMotion) -> SkeletalMotion:
     zero = rest_positions(motion.parents, motion.rest_offsets_m)
     offsets = np.array([_offset(bone, parent, joints, zero)
                         for bone, parent in zip(names, above, strict=True)])  # fmt: skip
-    offsets[0] = [0.0, _hips_height(names, rest_positions(parents, offsets)), 0.0]
+    offsets[0] = [0.0, _hips_height(rest_positions(parents, offsets)), 0.0]
     return retarget_chain(motion, names, parents, offsets)
 
 
@@ -115,14 +115,7 @@ def _offset(bone: str, parent: str | None, joints: Mapping[str, int], zero: AnyA
     return np.asarray(way * (length / np.linalg.norm(way)))
 
 
-def _hips_height(names: tuple[str, ...], places: AnyArray) -> float:
+def _hips_height(places: AnyArray) -> float:
     """Meters from the lowest joint to hips at 0, and to the ground."""
     lowest = float(places[:, 1].min())
     return max(SOLE_M - lowest, 0.0)
-
-
-def whole_humanoid() -> tuple[tuple[str, ...], AnyArray, AnyArray]:
-    """Names, parents and offsets in meters of all 55 bones of an adult in a T-pose."""
-    names = tuple(VRM_PARENTS)
-    parents = [-1 if parent is None else names.index(parent) for parent in VRM_PARENTS.values()]
-    return names, np.array(parents), np.stack([T_POSE_M[name] for name in names])

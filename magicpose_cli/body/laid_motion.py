@@ -238,9 +238,7 @@ def with_neck_held(motion: BodyMotion, reference: ReferenceBody, sketch: BodySke
     return replace(motion, place_m=motion.place_m + own_neck - neck)
 
 
-def seen_from(
-    motion: BodyMotion, reference: ReferenceBody, view: CameraView, fps: float, pivot_m: Tensor
-) -> BodyMotion:
+def seen_from(motion: BodyMotion, view: CameraView, fps: float, pivot_m: Tensor) -> BodyMotion:
     """Turn the person before the camera as if the camera went around `pivot_m`.
 
     The pivot keeps its pixel, whatever the view is.

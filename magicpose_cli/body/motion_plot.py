@@ -75,14 +75,14 @@ def write_motion_plot(
         elif kind == "angles":
             chosen = {name: line for name, line in angles.items() if name.endswith(group)}
             label = f"{group or 'turned'} [degrees]"
-            _draw_lines(pen, box, label, chosen, seconds)
+            _draw_lines(pen, box, label, chosen)
         elif kind == "curves":
-            _draw_lines(pen, box, "face curves that move the most", _busiest(motion), seconds)
+            _draw_lines(pen, box, "face curves that move the most", _busiest(motion))
         elif kind == "feet":
             _draw_feet(pen, box, motion, places, bones, seconds)
         else:
             speed = {"root": ground_speed(motion)}
-            _draw_lines(pen, box, "speed over the ground [m/s]", speed, seconds)
+            _draw_lines(pen, box, "speed over the ground [m/s]", speed)
         top += height + GAP
     _draw_seconds(pen, box, seconds)
     picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -189,9 +189,7 @@ def _draw_bodies(
             pen.text((left + step * (number + 0.5), bottom + 11), time, color=QUIET, anchor="mm")
 
 
-def _draw_lines(
-    pen: _Pen, box: PanelBox, label: str, lines: Mapping[str, AnyArray], seconds: float
-) -> None:
+def _draw_lines(pen: _Pen, box: PanelBox, label: str, lines: Mapping[str, AnyArray]) -> None:
     """Lines over time with a scale from 0 or below, and their names to the right."""
     left, top, right, bottom = box
     low = min(0.0, *(float(line.min()) for line in lines.values()))
@@ -232,7 +230,7 @@ def _draw_feet(
     left, top, right, bottom = box
     heights = {f"{side} ankle": line for side, line in foot_heights(places, bones).items()}
     _draw_lines(pen, (left, top, right, bottom - 28), "height of the ankles [m], and where a foot "
-                "stands", heights, seconds)  # fmt: skip
+                "stands", heights)  # fmt: skip
     for number, (side, stands) in enumerate(foot_contacts(motion, places, bones).items()):
         color = LEFT if side == "left" else RIGHT
         y = bottom - 18 + 11 * number

@@ -66,36 +66,6 @@ def quaternion_from_matrix(matrices: Tensor) -> Tensor:
     return torch.where(unit[..., :1] < 0, -unit, unit)
 
 
-def matrix_from_quaternion(quaternions: Tensor) -> Tensor:
-    """(..., 4) as w, x, y, z, of any length but zero, to rotation matrices."""
-    import torch
-
-    w, x, y, z = (quaternions / quaternions.norm(dim=-1, keepdim=True)).unbind(-1)
-    rows = torch.stack(
-        [
-            1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-            2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-            2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
-        ],
-        dim=-1,
-    )  # fmt: skip
-    return rows.view(*rows.shape[:-1], 3, 3)
-
-
-def matrix_from_6d(values: Tensor) -> Tensor:
-    """(..., 6), two columns that need be neither long nor square, to rotation matrices.
-
-    Continuous, so that networks learn it well (Zhou et al., CVPR 2019).
-    """
-    import torch
-    from torch.nn.functional import normalize
-
-    first = normalize(values[..., :3], dim=-1)
-    second = values[..., 3:] - (first * values[..., 3:]).sum(-1, keepdim=True) * first
-    second = normalize(second, dim=-1)
-    return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-1)
-
-
 def _axis_angle_from_quaternion(quaternions: Tensor) -> Tensor:
     """Unit quaternions with w >= 0 to (..., 3) radians."""
     import torch

@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from magicpose_cli.batch import BatchRun, ForAll, Job, Outcome
 
 JOBS, ALL, OUT = "Jobs", "For all jobs", "Output"
+JobList = Annotated[str | None, typer.Argument(metavar="JOBS", show_default=False,
+    help="Job list: .csv, .jsonl or .toml, or - for JSONL on stdin. Each job has a reference, "
+    "a driver, an out and any settings; its paths are relative to the list's folder.")]  # fmt: skip
+RefPatterns = Annotated[list[str] | None, option("--refs", panel=JOBS, metavar="PATTERN",
+    help="Instead of a list, all pairs of these pictures (quote the pattern; repeatable)...")
+    ]  # fmt: skip
+DriverPatterns = Annotated[list[str] | None, option("--drivers", panel=JOBS, metavar="PATTERN",
+    help="...and these drivers.")]  # fmt: skip
 
 
 def command(
-    jobs: Annotated[str | None, typer.Argument(metavar="JOBS", show_default=False,
-        help="Job list: .csv, .jsonl or .toml, or - for JSONL on stdin. Each job has a reference, "
-        "a driver, an out and any settings; its paths are relative to the list's folder.")] = None,
-    refs: Annotated[list[str] | None, option("--refs", panel=JOBS, metavar="PATTERN",
-        help="Instead of a list, all pairs of these pictures (quote the pattern; repeatable)...")
-        ] = None,
-    drivers: Annotated[list[str] | None, option("--drivers", panel=JOBS, metavar="PATTERN",
-        help="...and these drivers.")] = None,
+    jobs: JobList = None,
+    refs: RefPatterns = None,
+    drivers: DriverPatterns = None,
     name: Annotated[str | None, option("--name", panel=JOBS, metavar="TEMPLATE",
         help="Output of a job that names none, with {ref}, {driver}, {n} and {preset} (default: "
         "{ref}_{driver}.mp4).")] = None,

@@ -335,8 +335,8 @@ app.command("workers")(workers_command)
 
 def _check_plot(plot: Path | None) -> None:
     """Before the work, not after it: matplotlib is there, the picture can be written."""
+    from magicpose_cli.config.extras import needed
     from magicpose_cli.errors import printable
-    from magicpose_cli.evaluation.extras import needed
     from magicpose_cli.files import check_writable
 
     if plot is not None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from magicpose_cli.cli.options import Quiet, Typed, setting_options, whole_numbers
 from magicpose_cli.cli.outcome import with_exit_code
 from magicpose_cli.cli.say import say
+
+if TYPE_CHECKING:
+    from magicpose_cli.benchmarks.worker_costs import SeenRun
+    from magicpose_cli.benchmarks.worker_simulation import WorkerCosts
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON on stdout.")]
 
@@ -45,22 +49,17 @@ def gpu_command(
         TABLE,
         PartRecord,
         check_gpu,
-        default_recipe,
         open_gpu_run,
         run_gpu_parts,
     )
     from magicpose_cli.cli.bench_tables import print_json
     from magicpose_cli.cli.gpu_tables import print_gpu_run, write_gpu_markdown
-    from magicpose_cli.training.recipe import load_recipe
 
     if rehearse:
         device = "cpu"
     elif not count:
         check_gpu(device)
-    trained = default_recipe(rehearse=rehearse) if recipe is None else recipe
-    trained = "" if trained == "none" else trained
-    if trained:
-        load_recipe(trained)  # before the work, not after it
+    trained = _recipe_to_train(recipe, rehearse)
     run = open_gpu_run(folder, device, rehearse=rehearse, recipe=trained)
 
     def tell(name: str, record: PartRecord) -> None:
@@ -79,6 +78,19 @@ def gpu_command(
         say(f"no time was left for {', '.join(left)}; the same command goes on from {folder}")
     if not quiet:
         say(f"{folder / RECORDS} and {folder / TABLE}: all that was measured")
+
+
+def _recipe_to_train(recipe: str | None, rehearse: bool) -> str:
+    """Its name, empty for none; what is wrong in it is told before the work, not after it."""
+    from magicpose_cli.benchmarks.gpu_run import default_recipe
+    from magicpose_cli.training.recipe import load_recipe
+
+    name = default_recipe(rehearse=rehearse) if recipe is None else recipe
+    if name == "none":
+        return ""
+    if name:
+        load_recipe(name)
+    return name
 
 
 @with_exit_code
@@ -125,29 +137,12 @@ def workers_command(
     """
     from dataclasses import replace
 
-    from magicpose_cli.benchmarks.worker_costs import (
-        check_ray,
-        costs_of_size,
-        measure_worker_costs,
-        ray_costs,
-    )
     from magicpose_cli.benchmarks.worker_scaling import measure_scaling
     from magicpose_cli.cli.bench_tables import print_json
-    from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.cli.worker_tables import print_workers
-    from magicpose_cli.run.preflight import resolve_preset
 
     numbers = sorted(set(whole_numbers("--workers", workers, 4096, "1,2,4,8")))
-    if ray:
-        check_ray()
-    preset = resolve_preset(None).with_options(**typed)
-    with shown(quiet) as on_progress:
-        costs, seen = measure_worker_costs(preset, batch_size, on_progress=on_progress)
-        if size is not None:
-            costs = costs_of_size(costs, size, batch_size)
-        if ray:
-            send_s, receive_s = ray_costs(costs.frame_bytes, batch_size)
-            costs = replace(costs, send_s=send_s, receive_s=receive_s, one_at_a_time=True)
+    costs, seen = _costs_here(typed, batch_size, size, ray, quiet)
     costs = replace(
         costs,
         frame_s=costs.frame_s if frame_ms is None else frame_ms / 1000,
@@ -160,3 +155,31 @@ def workers_command(
         print_json(measured)
     else:
         print_workers(measured)
+
+
+def _costs_here(
+    typed: Typed, batch_size: int, size: int | None, ray: bool, quiet: bool
+) -> tuple[WorkerCosts, list[SeenRun]]:
+    """What a worker costs here, at that size and by that way, and what was seen of it."""
+    from dataclasses import replace
+
+    from magicpose_cli.benchmarks.worker_costs import (
+        check_ray,
+        costs_of_size,
+        measure_worker_costs,
+        ray_costs,
+    )
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.run.preflight import resolve_preset
+
+    if ray:
+        check_ray()
+    preset = resolve_preset(None).with_options(**typed)
+    with shown(quiet) as on_progress:
+        costs, seen = measure_worker_costs(preset, batch_size, on_progress=on_progress)
+        if size is not None:
+            costs = costs_of_size(costs, size, batch_size)
+        if ray:
+            send_s, receive_s = ray_costs(costs.frame_bytes, batch_size)
+            costs = replace(costs, send_s=send_s, receive_s=receive_s, one_at_a_time=True)
+    return costs, seen

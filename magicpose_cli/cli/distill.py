@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpose_cli.cli.options import Quiet
+from magicpose_cli.cli.options import DeviceName, Minutes, Quiet, TrainingData
 from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
     from magicpose_cli.benchmarks.few_steps import FewStepsRow
 
 TABLE_WIDTH = 120
+MeasuredPairs = Annotated[int | None, typer.Option("--evaluate", min=1, max=100_000, metavar="N",
+    help="Measure OUT beside MODEL on N pairs of drawn people; a finished OUT is only "
+    "measured.")]  # fmt: skip
 
 
 def command(
@@ -29,16 +32,12 @@ def command(
         help="Teach all weights of the denoiser, in place of a LoRA.")] = False,
     rank: Annotated[int | None, typer.Option(min=1, max=4096, metavar="N",
         help="Of the LoRA (default: 64).")] = None,
-    data: Annotated[str | None, typer.Option(metavar="DATA",
-        help="A folder made by `magicpose dataset`, or drawn, rendered or mixed people.")] = None,
+    data: TrainingData = None,
     recipe: Annotated[str, typer.Option(metavar="RECIPE",
         help="distill, distill-small, or a TOML file whose stages distill.")] = "distill",
-    minutes: Annotated[float | None, typer.Option(min=0.01,
-        help="Stop after so long, leaving a checkpoint to go on from.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    evaluate: Annotated[int | None, typer.Option(min=1, max=100_000, metavar="N",
-        help="Measure OUT beside MODEL on N pairs of drawn people; a finished OUT is only "
-        "measured.")] = None,
+    minutes: Minutes = None,
+    device: DeviceName = "auto",
+    evaluate: MeasuredPairs = None,
     detector: Annotated[str, typer.Option(metavar="NAME",
         help="Of --evaluate: as of animate, or none to go without pose following.")] = "auto",
     json_to: Annotated[Path | None, typer.Option("--json", metavar="FILE",
@@ -54,49 +53,37 @@ def command(
     * `magicpose distill magicpose -o runs/fast --evaluate 64`
     * `magicpose animate me.jpg dance.mp4 --model runs/fast`
     """
+    from magicpose_cli.benchmarks.few_steps import measure_few_steps
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.diffusion.checkpoint.loading import resolve_model
-    from magicpose_cli.training.distill_run import (
-        DistillationRequest,
-        distill,
-        distillation_recipe,
-        run_folder,
-    )
+    from magicpose_cli.training import distill_run as run
 
     _check_evaluation(evaluate, json_to, overwrite)
     teacher = resolve_model(model)
-    request = DistillationRequest(steps, guidance, rank, whole, data)
-    settings = distillation_recipe(recipe, teacher, request)
+    request = run.DistillationRequest(steps, guidance, rank, whole, data)
+    settings = run.distillation_recipe(recipe, teacher, request)
     stands = (out / "model_index.json").is_file() and evaluate is not None and not overwrite
     with shown(quiet) as on_progress:
-        if not stands and not distill(
+        if not stands and not run.distill(
             settings, out, device=device, minutes=minutes, overwrite=overwrite,
             on_progress=on_progress,
         ):  # fmt: skip
             if not quiet:
-                say(f"not finished yet; the same command goes on from {run_folder(out)}")
+                say(f"not finished yet; the same command goes on from {run.run_folder(out)}")
             return
         if evaluate is None:
             typer.echo(str(out))
             return
-        from magicpose_cli.benchmarks.few_steps import measure_few_steps
-
         rows = measure_few_steps(
             teacher, out, evaluate, detector=detector, device=device,
             guidance=settings.distillation.guidance, on_progress=on_progress,
         )  # fmt: skip
-    _print(rows, f"{model}, {settings.model.size}x{settings.model.size}")
-    if json_to is not None:
-        from dataclasses import asdict
-
-        from magicpose_cli.files import write_json
-
-        write_json(json_to, [asdict(row) for row in rows])
+    _tell_rows(rows, f"{model}, {settings.model.size}x{settings.model.size}", json_to)
 
 
 def _check_evaluation(evaluate: int | None, json_to: Path | None, overwrite: bool) -> None:
     """What measuring needs, before anything is trained."""
-    from magicpose_cli.evaluation.extras import needed
+    from magicpose_cli.config.extras import needed
     from magicpose_cli.files import check_writable
 
     if json_to is not None:
@@ -105,6 +92,17 @@ def _check_evaluation(evaluate: int | None, json_to: Path | None, overwrite: boo
         check_writable(json_to, overwrite)
     if evaluate is not None:
         needed("skimage")
+
+
+def _tell_rows(rows: list[FewStepsRow], title: str, json_to: Path | None) -> None:
+    """As a table, and where it is asked for as a file."""
+    from dataclasses import asdict
+
+    from magicpose_cli.files import write_json
+
+    _print(rows, title)
+    if json_to is not None:
+        write_json(json_to, [asdict(row) for row in rows])
 
 
 def _print(rows: list[FewStepsRow], title: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
     from magicpose_cli.evaluation.evaluation import Evaluation
+    from magicpose_cli.evaluation.strips import SampleGrid
+    from magicpose_cli.progress import OnProgress
 
 ONLY_ON_THE_PAGE = ("psnr_wrapped", "l1_inside")
 ONLY_ON_THE_PAGE_OF_FILMS = ("psnr_inside", "flicker", "body", "found")
@@ -75,57 +78,12 @@ def command(
     * `magicpose evaluate --model mini --model runs/mine/model --drawn 64`
     * `magicpose evaluate --films clips --every 5 --model mini --warp on`
     """
-    import shlex
-    import sys
-    from contextlib import closing
-
-    from magicpose_cli.cli.progress_bars import shown
-    from magicpose_cli.config.preset import Preset
-    from magicpose_cli.evaluation.disentangling import check_grid
-    from magicpose_cli.evaluation.evaluation import (
-        evaluate_films,
-        evaluate_models,
-        evaluate_videos,
-    )
-    from magicpose_cli.evaluation.evaluation_report import check_report, write_report
-    from magicpose_cli.evaluation.strips import SampleGrid
-    from magicpose_cli.files import check_writable, write_json
-    from magicpose_cli.run.fingerprint import versions
-    from magicpose_cli.run.preflight import resolve_preset
-
-    _check_usage(result, truth, model, [drawn, rendered, data], reference, grid)
-    _check_films(films, at, result, model, typed, bool(drawn or rendered or data or grid))
-    check_report(out, overwrite)
-    if grid is not None:
-        check_grid(grid, overwrite)
-    if json_to is not None:
-        check_writable(json_to, overwrite)
-    settings = Preset().with_options(**typed)
-    if films:
-        name = model[0] if model else None
-        settings = resolve_preset(None, name).with_options(model__name=name, **typed)
-    with closing(SampleGrid()) as sample_grid:
-        with shown(quiet) as on_progress:
-            if result is not None and truth is not None:
-                evaluation = evaluate_videos(
-                    result, truth, sample_grid, reference=reference, device=settings.model.device,
-                    detector=detector, on_progress=on_progress,
-                )  # fmt: skip
-            elif films:
-                evaluation = evaluate_films(
-                    films, settings, sample_grid, at_s=at or 0.0, detector=detector,
-                    on_progress=on_progress, on_failed=say,
-                )  # fmt: skip
-            else:
-                evaluation = evaluate_models(
-                    model or ["auto"], settings, sample_grid, drawn=drawn or 256,
-                    rendered=rendered, data=data, detector=detector, grid=grid,
-                    on_progress=on_progress,
-                )  # fmt: skip
-        run = {"command": shlex.join(["magicpose", *sys.argv[1:]]), "versions": versions()}
-        numbers = write_report(out, evaluation, sample_grid, run, overwrite)
-    if json_to is not None:
-        write_json(json_to, numbers)
+    measured = _Measured(
+        result=result, truth=truth, models=model or [], drawn=drawn, rendered=rendered, data=data,
+        films=films or [], at_s=at, reference=reference, grid=grid, detector=detector, typed=typed,
+    )  # fmt: skip
+    measured.check_usage()
+    evaluation = _report(measured, out, json_to, overwrite, quiet)
     _print(evaluation)
     if not quiet:
         say(f"{out / 'report.html'}: the same with plots and pictures")
@@ -133,42 +91,103 @@ def command(
         raise typer.Exit(1)
 
 
-def _check_usage(
-    result: Path | None,
-    truth: Path | None,
-    model: list[str] | None,
-    pairs: list[int | Path | None],
-    reference: Path | None,
-    grid: Path | None,
-) -> None:
-    """Either models or finished videos; a mixture is wrong usage."""
-    if (result is None) != (truth is None):
-        raise typer.BadParameter("RESULT needs a TRUTH to be held against")
-    if result is not None and (model or any(pairs) or grid):
-        raise typer.BadParameter(
-            "give either RESULT and TRUTH, or --model with --drawn, --rendered or --data"
-        )
-    if result is None and reference:
-        raise typer.BadParameter("--reference goes with RESULT and TRUTH")
-    if sum(map(bool, pairs)) > 1:
-        raise typer.BadParameter("give one of --drawn, --rendered and --data")
+@dataclass(frozen=True)
+class _Measured:
+    """What is measured, as it was typed: finished videos, films, or pairs that models make."""
+
+    result: Path | None
+    truth: Path | None
+    models: list[str]
+    drawn: int | None
+    rendered: int | None
+    data: Path | None
+    films: list[Path]
+    at_s: float | None
+    reference: Path | None
+    grid: Path | None
+    detector: str
+    typed: Typed
+
+    def check_usage(self) -> None:
+        """Refuse mixtures of the three ways, before any file is looked at."""
+        pairs = [each for each in (self.drawn, self.rendered, self.data) if each]
+        if (self.result is None) != (self.truth is None):
+            raise typer.BadParameter("RESULT needs a TRUTH to be held against")
+        if self.result is not None and (self.models or pairs or self.grid):
+            raise typer.BadParameter(
+                "give either RESULT and TRUTH, or --model with --drawn, --rendered or --data"
+            )
+        if self.result is None and self.reference:
+            raise typer.BadParameter("--reference goes with RESULT and TRUTH")
+        if len(pairs) > 1:
+            raise typer.BadParameter("give one of --drawn, --rendered and --data")
+        chooses = self.at_s is not None or any(key in self.typed for key in FILM_SETTINGS)
+        if not self.films and chooses:
+            raise typer.BadParameter("--at, --every and --end go with --films")
+        if self.films and (self.result is not None or pairs or self.grid):
+            raise typer.BadParameter("give either --films, or RESULT and TRUTH, or --model")
+        if self.films and len(self.models) > 1:
+            raise typer.BadParameter("--films takes one --model; run it once for each")
+
+    def evaluate(self, sample_grid: SampleGrid, on_progress: OnProgress) -> Evaluation:
+        """Measure it; samples go into the grid. For errors see the library's functions."""
+        from magicpose_cli.config.preset import Preset
+        from magicpose_cli.evaluation.evaluation import evaluate_models, evaluate_videos
+
+        if self.films:
+            return self._evaluate_films(sample_grid, on_progress)
+        settings = Preset().with_options(**self.typed)
+        if self.result is not None and self.truth is not None:
+            return evaluate_videos(
+                self.result, self.truth, sample_grid, reference=self.reference,
+                device=settings.model.device, detector=self.detector, on_progress=on_progress,
+            )  # fmt: skip
+        return evaluate_models(
+            self.models or ["auto"], settings, sample_grid, drawn=self.drawn or 256,
+            rendered=self.rendered, data=self.data, detector=self.detector, grid=self.grid,
+            on_progress=on_progress,
+        )  # fmt: skip
+
+    def _evaluate_films(self, sample_grid: SampleGrid, on_progress: OnProgress) -> Evaluation:
+        from magicpose_cli.evaluation.evaluation import evaluate_films
+        from magicpose_cli.run.preflight import resolve_preset
+
+        name = self.models[0] if self.models else None
+        settings = resolve_preset(None, name).with_options(model__name=name, **self.typed)
+        return evaluate_films(
+            self.films, settings, sample_grid, at_s=self.at_s or 0.0, detector=self.detector,
+            on_progress=on_progress, on_failed=say,
+        )  # fmt: skip
 
 
-def _check_films(
-    films: list[Path] | None,
-    at: float | None,
-    result: Path | None,
-    model: list[str] | None,
-    typed: Typed,
-    has_others: bool,
-) -> None:
-    """Films are measured alone, with one model; what chooses their frames goes with them."""
-    if not films and (at is not None or any(key in typed for key in FILM_SETTINGS)):
-        raise typer.BadParameter("--at, --every and --end go with --films")
-    if films and (result is not None or has_others):
-        raise typer.BadParameter("give either --films, or RESULT and TRUTH, or --model")
-    if films and model and len(model) > 1:
-        raise typer.BadParameter("--films takes one --model; run it once for each")
+def _report(
+    measured: _Measured, out: Path, json_to: Path | None, overwrite: bool, quiet: bool
+) -> Evaluation:
+    """Measure, and write the page and the numbers; what cannot be written is told before."""
+    import shlex
+    import sys
+    from contextlib import closing
+
+    from magicpose_cli.cli.progress_bars import shown
+    from magicpose_cli.evaluation.disentangling import check_grid
+    from magicpose_cli.evaluation.evaluation_report import check_report, write_report
+    from magicpose_cli.evaluation.strips import SampleGrid
+    from magicpose_cli.files import check_writable, write_json
+    from magicpose_cli.run.fingerprint import versions
+
+    check_report(out, overwrite)
+    if measured.grid is not None:
+        check_grid(measured.grid, overwrite)
+    if json_to is not None:
+        check_writable(json_to, overwrite)
+    with closing(SampleGrid()) as sample_grid:
+        with shown(quiet) as on_progress:
+            evaluation = measured.evaluate(sample_grid, on_progress)
+        run = {"command": shlex.join(["magicpose", *sys.argv[1:]]), "versions": versions()}
+        numbers = write_report(out, evaluation, sample_grid, run, overwrite)
+    if json_to is not None:
+        write_json(json_to, numbers)
+    return evaluation
 
 
 def _print(evaluation: Evaluation) -> None:

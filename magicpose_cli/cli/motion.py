@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magicpose_cli.cli.events import tell
-from magicpose_cli.cli.options import Typed, option, setting_options
+from magicpose_cli.cli.options import (
+    OverwriteFiles,
+    Silent,
+    SummaryEvents,
+    Typed,
+    option,
+    setting_options,
+)
 from magicpose_cli.cli.say import say
 from magicpose_cli.config.preset import MOTION
+from magicpose_cli.config.preset import OUTPUT as OUT
 
 if TYPE_CHECKING:
     from magicpose_cli.body.fitted_motion import FitSummary
@@ -20,7 +28,21 @@ if TYPE_CHECKING:
     from magicpose_cli.motion.filmed_face import FaceFitSummary
     from magicpose_cli.progress import OnProgress
 
-OUT = "Output"
+MotionSource = Annotated[Path, typer.Argument(metavar="IN", show_default=False,
+    help="A film, a folder of pictures, a picture or a pose file (.json, .npz, .npy), to whose "
+    "person a body (with -o .csv a face) is fitted; or a file of motion in space: .bvh (CMU, "
+    "LaFAN1, Mixamo, Rokoko, MocapNET and others), .glb, .vrma, .npz (magicpose's own or "
+    "AMASS's), or face curves: .csv (Live Link Face).")]  # fmt: skip
+MotionOutput = Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
+    help="File to write: .bvh, .glb (VRM's bones), .npz (exact), .csv (Live Link Face) or "
+    ".arkit.csv (seconds and curves); without it the motion is summarized alone.")]  # fmt: skip
+Mirror = Annotated[bool, option("--mirror", panel=MOTION, help="Exchange left and right.")]
+Blend = Annotated[str | None, option("--blend", panel=MOTION, metavar="FILE[:SECONDS]",
+    help="Go over into another motion at the end, within so many seconds (0.5).")]  # fmt: skip
+OntoHumanoid = Annotated[bool, option("--humanoid", panel=MOTION,
+    help="Put it on the bones of VRM's humanoid, in a T-pose at rest (.glb: always).")]  # fmt: skip
+CreatureName = Annotated[str | None, option("--onto", panel=MOTION, metavar="CREATURE",
+    help="Put it on another kind of body: dog, bird, puppet, or a TOML file.")]  # fmt: skip
 OF_FILMS = {
     "motion__detector": "--detector", "motion__canvas": "--canvas", "motion__every": "--every",
     "motion__person": "--person", "motion__max_gap_s": "--max-gap",
@@ -31,38 +53,25 @@ NOT_OF_BODIES = ("driver_kind", "camera", "follow", "retarget", "anchor", "expre
 
 @setting_options("motion", without=[f"motion.{name}" for name in NOT_OF_BODIES])
 def command(
-    source: Annotated[Path, typer.Argument(metavar="IN", show_default=False,
-        help="A film, a folder of pictures, a picture or a pose file (.json, .npz, .npy), to whose "
-        "person a body (with -o .csv a face) is fitted; or a file of motion in space: .bvh (CMU, "
-        "LaFAN1, Mixamo, Rokoko, MocapNET and others), .glb, .vrma, .npz (magicpose's own or "
-        "AMASS's), or face curves: .csv (Live Link Face).")],
-    out: Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
-        help="File to write: .bvh, .glb (VRM's bones), .npz (exact), .csv (Live Link Face) or "
-        ".arkit.csv (seconds and curves); without it the motion is summarized alone.")] = None,
+    source: MotionSource,
+    out: MotionOutput = None,
     plot: Annotated[Path | None, option("--plot", panel=OUT, metavar="PNG",
         help="Draw the body, angles of the joints, contacts of the feet and speed.")] = None,
     overlay: Annotated[Path | None, option("--overlay", panel=OUT, metavar="VIDEO",
         help="Draw the fitted body over the frames of a film: left green, right orange.")] = None,
-    mirror: Annotated[bool, option("--mirror", panel=MOTION,
-        help="Exchange left and right.")] = False,
+    mirror: Mirror = False,
     speed: Annotated[float | None, option("--speed", panel=MOTION, metavar="FACTOR",
         help="So many times as fast.")] = None,
-    blend: Annotated[str | None, option("--blend", panel=MOTION, metavar="FILE[:SECONDS]",
-        help="Go over into another motion at the end, within so many seconds (0.5).")] = None,
-    humanoid: Annotated[bool, option("--humanoid", panel=MOTION,
-        help="Put it on the bones of VRM's humanoid, in a T-pose at rest (.glb: always).")] = False,
-    onto: Annotated[str | None, option("--onto", panel=MOTION, metavar="CREATURE",
-        help="Put it on another kind of body: dog, bird, puppet, or a TOML file.")] = None,
+    blend: Blend = None,
+    humanoid: OntoHumanoid = False,
+    onto: CreatureName = None,
     loop: Annotated[bool, option("--loop", panel=MOTION,
         help="Let the end go over into the start, in place.")] = False,
     *,
     typed: Typed,
-    overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
-        help="Replace files.")] = False,
-    as_json: Annotated[bool, option("--json", panel=OUT,
-        help="Events on stdout, one JSON object a line; the last is the summary.")] = False,
-    quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
-        help="No progress and no summary.")] = False,
+    overwrite: OverwriteFiles = False,
+    as_json: SummaryEvents = False,
+    quiet: Silent = False,
 ) -> None:  # fmt: skip
     """Find a person's motion in space, convert, change, summarize and draw it.
 
@@ -85,10 +94,7 @@ def command(
     )  # fmt: skip
     fit: FitSummary | FaceFitSummary | None = None
     if is_motion_file(source):
-        if wrong := [name for key, name in OF_FILMS.items() if key in typed]:
-            raise typer.BadParameter(f"{source} is a file of motion; leave out {', '.join(wrong)}")
-        if overlay is not None:
-            raise typer.BadParameter(f"{source} has no pictures to draw over; leave out --overlay")
+        _check_no_film(source, typed, overlay)
         part = {key.removeprefix("motion__"): value for key, value in typed.items()}
         result = convert_motion(
             source, out, replace(edits, **part), plot_to=plot, overwrite=overwrite
@@ -106,6 +112,14 @@ def command(
         _print_json(source, out, result, fit)
     elif not quiet:
         _print(source, out, result, fit)
+
+
+def _check_no_film(source: Path, typed: Typed, overlay: Path | None) -> None:
+    """Refuse what only a film has."""
+    if wrong := [name for key, name in OF_FILMS.items() if key in typed]:
+        raise typer.BadParameter(f"{source} is a file of motion; leave out {', '.join(wrong)}")
+    if overlay is not None:
+        raise typer.BadParameter(f"{source} has no pictures to draw over; leave out --overlay")
 
 
 def _of_film(

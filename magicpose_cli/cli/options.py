@@ -11,7 +11,7 @@ import typer
 
 from magicpose_cli.cli import complete
 from magicpose_cli.config.option import Setting, settings_of
-from magicpose_cli.config.preset import SPEED, Preset
+from magicpose_cli.config.preset import OUTPUT, SPEED, Preset
 
 OPTIONS_BY_NAME = {setting.name: setting for setting in settings_of(Preset)}
 
@@ -100,6 +100,31 @@ def _offered(setting: Setting) -> Callable[[str], list[str]] | None:
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Silent = Annotated[bool, option("--quiet", "-q", panel=OUTPUT, help="No progress and no summary.")]
+OverwriteFiles = Annotated[bool, option("--overwrite", "-y", panel=OUTPUT, help="Replace files.")]
+SummaryEvents = Annotated[
+    bool,
+    option(
+        "--json",
+        panel=OUTPUT,
+        help="Events on stdout, one JSON object a line; the last is the summary.",
+    ),
+]
+TrainingData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="A folder made by `magicpose dataset`, or drawn, rendered or mixed people.",
+    ),
+]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes", min=0.01, help="Stop after so long, leaving a checkpoint to go on from."
+    ),
+]
 Workers = Annotated[
     int,
     option(

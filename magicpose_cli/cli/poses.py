@@ -7,31 +7,45 @@ from typing import Annotated
 
 import typer
 
-from magicpose_cli.cli.options import Typed, option, setting_options
+from magicpose_cli.cli.options import (
+    OverwriteFiles,
+    Silent,
+    SummaryEvents,
+    Typed,
+    option,
+    setting_options,
+)
 from magicpose_cli.config.preset import MOTION
 from magicpose_cli.config.preset import OUTPUT as OUT
+
+PoseSource = Annotated[Path, typer.Argument(metavar="INPUT", show_default=False,
+    help="A video, an animated GIF, a folder of pictures, a single picture, a pose file "
+    "(.json, .npz, .npy; of OpenPose, DWPose, COCO, AlphaPose, MMPose, MediaPipe), a folder of "
+    "those, one a frame, or a motion in space (.bvh, .glb, .vrma, .npz).")]  # fmt: skip
+PoseOutput = Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
+    help="Pose file: .json, .npz (compact, exact), .npy or .dwpose.npz (DWPose's arrays), or "
+    "a name without suffix for a folder of OpenPose's files (default: INPUT.poses.json; of a "
+    "pose file none is written). Or a film of the drawn pose maps: .mp4, .mov, .webm; of a "
+    "picture, a .png.")]  # fmt: skip
+Generator = Annotated[str | None, option("--for", panel=OUT, metavar="GENERATOR",
+    help="A folder OUT of what another generator takes: wan-animate (the motion on the person "
+    "of --ref) or wan-replace (the person of --ref in place of the film's).")]  # fmt: skip
+MaxArea = Annotated[str | None, option("--area", panel=OUT, metavar="WxH",
+    help="Pixels of a frame at most with --for, in any shape (default: 1280x720).")]  # fmt: skip
+FOLLOWING = {f"motion__{name}" for name in ("person", "smooth", "max_gap_s")}
+RETARGETING = {f"motion__{name}" for name in ("retarget", "anchor", "expression", "head", "follow")}
 
 
 @setting_options("motion", without=["motion.driver_kind"])
 def command(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", show_default=False,
-        help="A video, an animated GIF, a folder of pictures, a single picture, a pose file "
-        "(.json, .npz, .npy; of OpenPose, DWPose, COCO, AlphaPose, MMPose, MediaPipe), a folder of "
-        "those, one a frame, or a motion in space (.bvh, .glb, .vrma, .npz).")],
-    out: Annotated[Path | None, option("--out", "-o", panel=OUT, metavar="OUT",
-        help="Pose file: .json, .npz (compact, exact), .npy or .dwpose.npz (DWPose's arrays), or "
-        "a name without suffix for a folder of OpenPose's files (default: INPUT.poses.json; of a "
-        "pose file none is written). Or a film of the drawn pose maps: .mp4, .mov, .webm; of a "
-        "picture, a .png.")] = None,
+    source: PoseSource,
+    out: PoseOutput = None,
     maps: Annotated[str | None, option("--maps", panel=OUT, metavar="NAMES",
         help="Beside the drawn pose maps, those of a body that is fitted to the person: some of "
         "depth, normal, normal-bae, parts, silhouette, with commas between, as OUT_depth.mp4 and "
         "so on; OUT without suffix: folders of PNGs.")] = None,
-    generator: Annotated[str | None, option("--for", panel=OUT, metavar="GENERATOR",
-        help="A folder OUT of what another generator takes: wan-animate (the motion on the person "
-        "of --ref) or wan-replace (the person of --ref in place of the film's).")] = None,
-    area: Annotated[str | None, option("--area", panel=OUT, metavar="WxH",
-        help="Pixels of a frame at most with --for, in any shape (default: 1280x720).")] = None,
+    generator: Generator = None,
+    area: MaxArea = None,
     plot: Annotated[Path | None, option("--plot", panel=OUT, metavar="PNG",
         help="Draw what is seen when, how the joints move and where the gaps are.")] = None,
     overlay: Annotated[Path | None, option("--overlay", panel=OUT, metavar="VIDEO",
@@ -44,12 +58,9 @@ def command(
         metavar="REF", help="Put the motion on the person of this picture or pose file.")] = None,
     *,
     typed: Typed,
-    overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
-        help="Replace files.")] = False,
-    as_json: Annotated[bool, option("--json", panel=OUT,
-        help="Events on stdout, one JSON object a line; the last is the summary.")] = False,
-    quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
-        help="No progress and no summary.")] = False,
+    overwrite: OverwriteFiles = False,
+    as_json: SummaryEvents = False,
+    quiet: Silent = False,
 ) -> None:  # fmt: skip
     """Find, convert, summarize, draw and retarget poses.
 
@@ -69,19 +80,14 @@ def command(
     from magicpose_cli.files import name_that_fits
     from magicpose_cli.pose.files.read_write import is_pose_file
 
-    asks = {f"motion__{name}" for name in ("person", "smooth", "max_gap_s")} & typed.keys()
-    if tracked is False and asks:
-        raise typer.BadParameter("--raw follows nobody; leave out --person, --smooth, --max-gap")
-    onto = {f"motion__{name}" for name in ("retarget", "anchor", "expression", "head", "follow")}
-    if retarget_to is None and onto & typed.keys():
-        raise typer.BadParameter("say with --retarget-to whom the motion is put on")
+    _check_typed(typed, tracked, retarget_to)
     settings = Preset().with_options(**typed)
     if out is None and not is_pose_file(source) and maps is None and generator is None:
         out = Path(name_that_fits("{}.poses.json".format, source.absolute().stem))
     asked = Asked(
-        source, out, settings.motion, maps=maps, generator=generator, area=area,
-        follow=True if asks else tracked, tracked=tracked, reference=retarget_to, overlay=overlay,
-        plot=plot, overwrite=overwrite,
+        source, out, settings.motion, maps=maps, generator=generator, area=area, tracked=tracked,
+        follow=True if FOLLOWING & typed.keys() else tracked, reference=retarget_to,
+        overlay=overlay, plot=plot, overwrite=overwrite,
     )  # fmt: skip
     asked.check_usage()
     with shown(quiet, as_json) as on_progress:
@@ -90,3 +96,11 @@ def command(
         print_extracted_json(source, out, done)
     elif not quiet:
         print_extracted(source, out, done)
+
+
+def _check_typed(typed: Typed, tracked: bool | None, retarget_to: Path | None) -> None:
+    """Refuse settings of what is not done."""
+    if tracked is False and FOLLOWING & typed.keys():
+        raise typer.BadParameter("--raw follows nobody; leave out --person, --smooth, --max-gap")
+    if retarget_to is None and RETARGETING & typed.keys():
+        raise typer.BadParameter("say with --retarget-to whom the motion is put on")

@@ -7,56 +7,29 @@ from typing import Annotated
 
 import typer
 
-from magicpose_cli.cli.options import Quiet
+from magicpose_cli.cli.options import DeviceName, Minutes, Quiet, TrainingData
 from magicpose_cli.cli.say import say
 
 
 def command(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECIPE",
-            help="mini, mini-half, mini-cpu, mini-motion, mini-steps, magicpose, magicpose-motion, "
-            "ablation, toy, or a TOML file.",
-        ),
-    ],
-    run: Annotated[
-        Path, typer.Option("--out", "-o", metavar="RUN", help="Checkpoints, sheets and models.")
-    ] = Path("magicpose-run"),
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="A folder made by `magicpose dataset`, or drawn, rendered or mixed people.",
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Stable Diffusion 1.5 folder or MagicPose model."),
-    ] = None,
-    pose_start: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CONTROLNET",
-            help="openpose-controlnet or a file: what the pose network begins as.",
-        ),
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(min=0.01, help="Stop after so long, leaving a checkpoint to go on from."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    benchmark: Annotated[
-        int | None,
-        typer.Option(
-            min=2, metavar="STEPS", help="Time so many steps of each stage and keep nothing."
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", "-y", help="Begin anew where RUN exists.")
-    ] = False,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE",
+        help="mini, mini-half, mini-cpu, mini-motion, mini-steps, magicpose, magicpose-motion, "
+        "ablation, toy, or a TOML file.")],
+    run: Annotated[Path, typer.Option("--out", "-o", metavar="RUN",
+        help="Checkpoints, sheets and models.")] = Path("magicpose-run"),
+    data: TrainingData = None,
+    start: Annotated[str | None, typer.Option(metavar="MODEL",
+        help="Stable Diffusion 1.5 folder or MagicPose model.")] = None,
+    pose_start: Annotated[str | None, typer.Option(metavar="CONTROLNET",
+        help="openpose-controlnet or a file: what the pose network begins as.")] = None,
+    minutes: Minutes = None,
+    device: DeviceName = "auto",
+    benchmark: Annotated[int | None, typer.Option(min=2, metavar="STEPS",
+        help="Time so many steps of each stage and keep nothing.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", "-y",
+        help="Begin anew where RUN exists.")] = False,
     quiet: Quiet = False,
-) -> None:
+) -> None:  # fmt: skip
     """Train MagicPose in its stages; the same command again goes on where it stopped.
 
     Examples:
@@ -83,13 +56,9 @@ def command(
         from magicpose_cli.training.run import train
 
         result = train(
-            settings,
-            run,
-            device=device,
-            minutes=minutes,
-            overwrite=overwrite,
+            settings, run, device=device, minutes=minutes, overwrite=overwrite,
             on_progress=on_progress,
-        )
+        )  # fmt: skip
     for folder in result.models.values():
         typer.echo(str(folder))
     if not result.complete and not quiet:

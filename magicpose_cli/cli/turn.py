@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magicpose_cli.cli.options import option
+from magicpose_cli.cli.options import OverwriteFiles, Silent, SummaryEvents, option
+from magicpose_cli.config.preset import OUTPUT as OUT
 
 if TYPE_CHECKING:
     from magicpose_cli.views.turn import TurnResult
 
-VIEWS, OUT = "Views", "Output"
+VIEWS_PANEL = "Views"
 
 
 def command(
@@ -22,26 +23,23 @@ def command(
         help="A film (.mp4, .webm, .mov, .gif) that can be looped; or a name without suffix for a "
         "folder: the views cut out, transforms.json with their cameras, and head.glb "
         "(default: REF_turn.mp4).")] = None,
-    yaw: Annotated[str, option("--yaw", panel=VIEWS, metavar="LOW..HIGH",
+    yaw: Annotated[str, option("--yaw", panel=VIEWS_PANEL, metavar="LOW..HIGH",
         help="Degrees to the picture's left (negative) and right, within -90..90.")] = "-45..45",
-    pitch: Annotated[str, option("--pitch", panel=VIEWS, metavar="LOW..HIGH",
+    pitch: Annotated[str, option("--pitch", panel=VIEWS_PANEL, metavar="LOW..HIGH",
         help="Degrees down (negative) and up, within -45..45.")] = "-10..10",
-    views: Annotated[int, option("--views", panel=VIEWS, metavar="N",
+    views: Annotated[int, option("--views", panel=VIEWS_PANEL, metavar="N",
         help="How many; the first shows the picture's own side where the ranges hold 0.")] = 48,
-    orbit: Annotated[bool, option("--orbit", panel=VIEWS,
+    orbit: Annotated[bool, option("--orbit", panel=VIEWS_PANEL,
         help="Turn the whole person as one piece, not the head on the neck alone.")] = False,
-    size: Annotated[int, option("--size", panel=VIEWS, metavar="N",
+    size: Annotated[int, option("--size", panel=VIEWS_PANEL, metavar="N",
         help="Pixels of the short side; a smaller picture is not enlarged.")] = 512,
-    detector: Annotated[str, option("--detector", panel=VIEWS, metavar="NAME",
+    detector: Annotated[str, option("--detector", panel=VIEWS_PANEL, metavar="NAME",
         help="As of animate.")] = "auto",
     fps: Annotated[float, option("--fps", panel=OUT, metavar="RATE",
         help="Views a second of a film.")] = 24.0,
-    overwrite: Annotated[bool, option("--overwrite", "-y", panel=OUT,
-        help="Replace files.")] = False,
-    as_json: Annotated[bool, option("--json", panel=OUT,
-        help="Events on stdout, one JSON object a line; the last is the summary.")] = False,
-    quiet: Annotated[bool, option("--quiet", "-q", panel=OUT,
-        help="No progress and no summary.")] = False,
+    overwrite: OverwriteFiles = False,
+    as_json: SummaryEvents = False,
+    quiet: Silent = False,
 ) -> None:  # fmt: skip
     """Show the person of one picture from other sides.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from magicpose_cli.arrays import to_pictures
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.dataset.data_folder import (
     CLIPS_FOLDER,
@@ -113,7 +114,7 @@ def cut_piece(piece: Piece, folder: Path, settings: DatasetSettings) -> Record:
 
 def draw_clip(number: int, folder: Path, settings: DatasetSettings) -> None:
     """Write one drawn or rendered person in several poses, with exact points and masks."""
-    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
+    from magicpose_cli.synthetic.people import TEST_SEEDS
     from magicpose_cli.synthetic.sources import synthetic_people
 
     count, fps, size = settings.drawn.frames, settings.frames.fps, settings.frames.size

@@ -41,7 +41,7 @@ def naive_denoise(
     Returns:
         Latents (F, c, h, w) float32.
     """
-    unet, dtype, device = pipeline.unet, pipeline.unet.dtype, pipeline._execution_device
+    dtype, device = pipeline.unet.dtype, pipeline._execution_device
     scheduler = pipeline.scheduler
     noise = latents.to(device, torch.float32)
     reference, maps, text = (
@@ -49,36 +49,45 @@ def naive_denoise(
     )
     noiseless = noiseless_options(scheduler)
     done = []
-    with ReferenceAttention(unet) as attention:
-
-        def predict(noisy: torch.Tensor, t: Any, pose_map: torch.Tensor, sees: bool) -> Any:
-            down, mid = pipeline.pose_controlnet(
-                noisy, t, text, controlnet_cond=pose_map, return_dict=False
-            )
-            attention.features = None
-            if sees:
-                attention.features = _reference_features(pipeline, reference, t, text)
-            return unet(
-                noisy,
-                t,
-                text,
-                down_block_additional_residuals=down if sees else None,
-                mid_block_additional_residual=mid if sees else None,
-                return_dict=False,
-            )[0].float()
-
+    with ReferenceAttention(pipeline.unet) as attention:
         for pose_map in maps[:, None]:
             scheduler.set_timesteps(steps, device=device)
             x = noise * scheduler.init_noise_sigma
             for t in scheduler.timesteps:
                 noisy = scheduler.scale_model_input(x, t).to(dtype)
-                prediction = predict(noisy, t, pose_map, True)
+                attention.features = _reference_features(pipeline, reference, t, text)
+                prediction = _predict(pipeline, noisy, t, text, pose_map, residuals=True)
                 if guidance != 1.0:
-                    bare = predict(noisy, t, pose_map, False)
+                    attention.features = None
+                    bare = _predict(pipeline, noisy, t, text, pose_map, residuals=False)
                     prediction = bare + guidance * (prediction - bare)
                 x = scheduler.step(prediction, t, x, return_dict=False, **noiseless)[0]
             done.append(x)
     return torch.cat(done)
+
+
+def _predict(
+    pipeline: MagicPosePipeline,
+    noisy: torch.Tensor,
+    t: Any,
+    text: torch.Tensor,
+    pose_map: torch.Tensor,
+    *,
+    residuals: bool,
+) -> torch.Tensor:
+    """The noise in one frame; the pose network runs even where nobody reads its residuals."""
+    down, mid = pipeline.pose_controlnet(
+        noisy, t, text, controlnet_cond=pose_map, return_dict=False
+    )
+    prediction: torch.Tensor = pipeline.unet(
+        noisy,
+        t,
+        text,
+        down_block_additional_residuals=down if residuals else None,
+        mid_block_additional_residual=mid if residuals else None,
+        return_dict=False,
+    )[0]
+    return prediction.float()
 
 
 def _reference_features(

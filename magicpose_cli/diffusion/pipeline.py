@@ -182,10 +182,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
                 every step of every batch; the latents that the call returns are taken.
             callback_on_step_end_tensor_inputs: As in diffusers; only "latents" is known.
         """
-        if unknown := set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs):
-            raise ValueError(f"callback_on_step_end_tensor_inputs: only latents, got {unknown}")
-        for note in notes_on_prompts(self, [], prompt, negative_prompt or ""):
-            warnings.warn(note, stacklevel=2)
+        self._check_call(prompt, negative_prompt or "", callback_on_step_end_tensor_inputs)
         image = self.image_processor.preprocess(reference, height=height, width=width)
         height, width = image.shape[-2:]
         maps = self.pose_processor.preprocess(pose_maps, height=height, width=width)
@@ -201,13 +198,24 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             steady=steady,
             callback_on_step_end=callback_on_step_end,
         )
-        if output_type == "latent":
-            images = latents
-        else:
-            decoded = self.decode(latents, batch_size=batch_size)
-            images = self.image_processor.postprocess(decoded * 2 - 1, output_type=output_type)
+        images = self._postprocess(latents, batch_size, output_type)
         self.maybe_free_model_hooks()
         return MagicPosePipelineOutput(images=images) if return_dict else (images,)
+
+    def _check_call(
+        self, prompt: str, negative_prompt: str, callback_inputs: Sequence[str]
+    ) -> None:
+        if unknown := set(callback_inputs) - set(self._callback_tensor_inputs):
+            raise ValueError(f"callback_on_step_end_tensor_inputs: only latents, got {unknown}")
+        for note in notes_on_prompts(self, [], prompt, negative_prompt):
+            warnings.warn(note, stacklevel=3)
+
+    def _postprocess(self, latents: torch.Tensor, batch_size: int | None, output_type: str) -> Any:
+        """Latents as pictures of the kind that is asked for."""
+        if output_type == "latent":
+            return latents
+        decoded = self.decode(latents, batch_size=batch_size)
+        return self.image_processor.postprocess(decoded * 2 - 1, output_type=output_type)
 
     @torch.no_grad()
     def denoise(

@@ -94,28 +94,30 @@ def _used(preset: Preset) -> Iterator[Finding]:
         DeviceError: The memory does not do; or one of BROKEN at the first thing that is not to be
             had.
     """
-    from magicpose_cli.diffusion.checkpoint.loading import (
-        CHECKPOINTS,
-        has_part,
-        read_index,
-        resolve_model,
-    )
+    from magicpose_cli.diffusion.checkpoint.loading import CHECKPOINTS, resolve_model
+
+    check_temporary()
+    if preset.description:
+        yield Finding("description", preset.description)
+    file = expanded(preset.model.name)
+    if file.suffix.lower() in CHECKPOINTS and file.is_file():
+        told = "convert it by `magicpose models convert` to have its memory estimated"
+        yield Finding("model", f"{file}, a checkpoint: the first run converts it", {}, told)
+        return
+    folder = resolve_model(preset.model.name)
+    yield Finding("model", str(folder))
+    yield from _used_with(preset, folder)
+
+
+def _used_with(preset: Preset, folder: Path) -> Iterator[Finding]:
+    """What runs with the model in this folder, and whether the memory does. Raises as _used."""
+    from magicpose_cli.diffusion.checkpoint.loading import has_part, read_index
     from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
     from magicpose_cli.pose.detection.detect import lacks, pick_detector
     from magicpose_cli.rendering.local import pick_device_and_dtype
     from magicpose_cli.video.ffmpeg import run_ffmpeg
 
-    check_temporary()
     model, sampling = preset.model, preset.sampling
-    if preset.description:
-        yield Finding("description", preset.description)
-    file = expanded(model.name)
-    if file.suffix.lower() in CHECKPOINTS and file.is_file():
-        told = "convert it by `magicpose models convert` to have its memory estimated"
-        yield Finding("model", f"{file}, a checkpoint: the first run converts it", {}, told)
-        return
-    folder = resolve_model(model.name)
-    yield Finding("model", str(folder))
     device, dtype = pick_device_and_dtype(model)
     yield Finding("device, dtype", f"{device}, {dtype}", {"device": device, "dtype": dtype})
     index = read_index(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Picture
-from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.config.extras import needed
 from magicpose_cli.evaluation.samples import MadeSample
 
 MIN_SHARE = 0.001  # of the picture that a region must cover to have a color

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from magicpose_cli.arrays import Picture
+from magicpose_cli.config.extras import check_extras
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ConfigError, printable
-from magicpose_cli.evaluation.extras import check_extras
 from magicpose_cli.evaluation.identity import FaceIdentity
 from magicpose_cli.evaluation.learned_metrics import Frechet, LearnedMetrics
 from magicpose_cli.evaluation.metrics import COPY, FILM_METRICS, METRICS, TRUTH, Metric

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from magicpose_cli.config.extras import needed
 from magicpose_cli.errors import OutputError
 from magicpose_cli.evaluation.evaluation import EvaluatedModel, Evaluation
-from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.learned_metrics import PROTOCOLS_OF_SETS
 from magicpose_cli.evaluation.metrics import COPY
 from magicpose_cli.evaluation.plots import distributions, identity_against_pose

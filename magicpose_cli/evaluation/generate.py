@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.arrays import Picture, Pictures, to_pictures
 from magicpose_cli.compositing.background import Background
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.evaluation.samples import Sample
@@ -99,8 +99,8 @@ class ModelPredictor:
                 guidance_scale=self._guidance,
             )
             frames = self.pipeline.decode(made)
-        pictures = (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
-        return np.stack([self._finished(*pair) for pair in zip(pictures, batch, strict=True)])
+        pairs = zip(to_pictures(frames), batch, strict=True)
+        return np.stack([self._finished(*pair) for pair in pairs])
 
     def _finished(self, made: Picture, sample: Sample) -> Picture:
         """Finish the network's picture as `animate` would.

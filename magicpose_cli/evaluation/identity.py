@@ -135,7 +135,7 @@ def _apart(one: Floats, other: Floats) -> float:
 
 def _face_square(picture: Picture, pose: Pose) -> Picture | None:
     """The square around the pose's face, FACE_SIDE_PX wide; None without a face in the picture."""
-    import cv2
+    from magicpose_cli.warping.face_crop import cut_square
 
     face = pose.face[np.isfinite(pose.face).all(1)]
     if not len(face):
@@ -147,8 +147,4 @@ def _face_square(picture: Picture, pose: Pose) -> Picture | None:
         return None
     scale = FACE_SIDE_PX / side
     matrix = np.array([[scale, 0, -scale * left], [0, scale, -scale * top]])
-    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    square = cv2.warpAffine(
-        picture, matrix, (FACE_SIDE_PX, FACE_SIDE_PX), flags=kind, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(square, np.uint8)
+    return cut_square(picture, matrix, FACE_SIDE_PX)

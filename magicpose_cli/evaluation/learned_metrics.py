@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from magicpose_cli.arrays import Picture, Pictures, Points
+from magicpose_cli.config.extras import needed
 from magicpose_cli.errors import ModelError
-from magicpose_cli.evaluation.extras import needed
 from magicpose_cli.evaluation.metrics import COPY, Metric
 from magicpose_cli.evaluation.samples import MadeSample
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Picture, to_pictures
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.evaluation.samples import Sample, SampleSet
 from magicpose_cli.synthetic.sources import SyntheticKind, synthetic_people
@@ -37,7 +37,7 @@ def synthetic_pairs(kind: SyntheticKind, count: int, size: tuple[int, int]) -> S
         )
 
     def opened() -> Iterator[Sample]:
-        from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
+        from magicpose_cli.synthetic.people import TEST_SEEDS
 
         for start in range(0, count, PEOPLE_CHUNK):
             seed = TEST_SEEDS + FIRST_SEED + start // PEOPLE_CHUNK
@@ -125,7 +125,7 @@ def drawn_samples(identity: Identity, reference: DrawnMotion, motion: DrawnMotio
         reference: How they stand in the references.
         motion: How they stand in the truths, whose poses are asked for.
     """
-    from magicpose_cli.synthetic.people import render, to_pictures
+    from magicpose_cli.synthetic.people import render
 
     given, asked = render(identity, reference), render(identity, motion)
     pictures = zip(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Mask, Picture
-from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.config.extras import needed
 from magicpose_cli.evaluation.samples import MadeSample
 
 PEAK = 255.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from magicpose_cli.arrays import Floats
-from magicpose_cli.evaluation.extras import needed
+from magicpose_cli.config.extras import needed
 from magicpose_cli.evaluation.totals import MetricRow, column, correlation, without
 
 COLORS = ("#3366aa", "#dd7722", "#338855", "#aa3377", "#777777", "#bb9911")

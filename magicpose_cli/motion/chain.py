@@ -81,12 +81,8 @@ def retarget_in_space(
         return None
     frame = find_anchor(clip, target, anchor)
     with torch.no_grad():
-        try:
-            fitted = fit_clip(
-                body, clip.points, clip.scores, clip.width, clip.height,
-                fps=fps, points_3d=clip.body_3d, offsets_m=joint_offsets(clip.body_3d),
-            )  # fmt: skip
-        except InputError:
+        fitted = _fitted(body, clip, fps)
+        if fitted is None:
             return None
         alike = anchor != "best" or bool(alike_lines(target, clip[frame]).any())
         driver = _as_driver(body, reference, fitted, clip)
@@ -107,6 +103,17 @@ def retarget_in_space(
     return completed(
         clip, target, moved, "chain", frame, meshes=meshes, scale=float(np.median(scale))
     )
+
+
+def _fitted(body: Body, clip: PoseClip, fps: float) -> FittedClip | None:
+    """The body in every frame of the clip; None where it fits nobody."""
+    try:
+        return fit_clip(
+            body, clip.points, clip.scores, clip.width, clip.height,
+            fps=fps, points_3d=clip.body_3d, offsets_m=joint_offsets(clip.body_3d),
+        )  # fmt: skip
+    except InputError:
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from magicpose_cli.motion.driver import (
     rate_of,
 )
 from magicpose_cli.motion.person_motion import follow_person, retarget_person
-from magicpose_cli.pose.clip import PeopleClip
+from magicpose_cli.pose.clip import PeopleClip, PoseClip
 from magicpose_cli.pose.files.read_write import (
     check_pose_output,
     is_pose_file,
@@ -32,6 +32,7 @@ from magicpose_cli.pose.files.read_write import (
     write_people,
 )
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.plot import check_plot, write_plot
 from magicpose_cli.pose.retargeting.retarget import Retargeted
 from magicpose_cli.pose.summary import Summary, summarize
 from magicpose_cli.pose.tracking.appearance import appearance_histogram
@@ -154,16 +155,12 @@ def extract_poses(
     laid = _lay_motion_file(source, reference, motion, on_progress)
     found, detections = _find_people(source, laid, motion, on_progress)
     fps, is_film = float(source.rate), source.kind == "film"
-    report, moved, clip, person = None, None, found, None
+    report, clip, person = None, found, None
     if is_film if follow is None else follow:
         cleanup = is_film if cleanup is None else cleanup
         person, report = follow_person(detections.people, fps, motion, cleanup=cleanup)
         clip = PeopleClip.of(person, found.fps)
-    if laid is not None:
-        moved = laid.retargeted
-    elif reference is not None:
-        settings = motion.without_expression
-        moved = retarget_person(person or found.largest, fps, reference.pose, settings)
+    moved = _retargeted(found if person is None else person, fps, laid, reference, motion)
     notes = [*found.notes, *detections.notes, *(reference.notes if reference else ())]
     if motion.face is not None:
         moved, told = _with_face_file(moved, source, reference, motion)
@@ -175,8 +172,6 @@ def extract_poses(
     if overlay_to is not None:
         _write_overlay(overlay_to, source, reference, clip, overwrite, on_progress)
     if plot_to is not None:
-        from magicpose_cli.pose.plot import write_plot
-
         write_plot(plot_to, clip, path.name, overwrite=overwrite)
     notes += _notes(found, report, moved)
     return Extracted(clip, summarize(clip, report), report, moved, notes)
@@ -196,6 +191,20 @@ def _lay_motion_file(
     if settings.retarget not in BODY_MODES and not source.motion.is_face:
         return None
     return lay_motion(source.motion.motion, reference.pose, settings, on_progress)
+
+
+def _retargeted(
+    moves: PeopleClip | PoseClip,
+    fps: float,
+    laid: LaidMotion | None,
+    reference: _Reference | None,
+    motion: MotionSettings,
+) -> Retargeted | None:
+    """The one who was followed, or the largest of all, on the reference's person."""
+    if laid is not None or reference is None:
+        return None if laid is None else laid.retargeted
+    person = moves.largest if isinstance(moves, PeopleClip) else moves
+    return retarget_person(person, fps, reference.pose, motion.without_expression)
 
 
 def _with_face_file(
@@ -263,8 +272,6 @@ def _check_outputs(
     if out is not None:
         check_pose_output(out, overwrite)
     if plot_to is not None:
-        from magicpose_cli.pose.plot import check_plot
-
         check_plot(plot_to, overwrite)
     if overlay_to is None:
         return

@@ -63,7 +63,7 @@ def lay_curves(motion: SkeletalMotion, target: Pose, settings: MotionSettings) -
     clip.part("face")[:] += steps[:, FACE_POINT_ROWS]
     for joint, row in HEAD_ROWS.items():
         clip.joint(joint)[:] += steps[:, row]
-    _add_moves(clip, rig, turns.as_matrix(), _moves(rig, motion, settings))
+    _add_moves(clip, turns.as_matrix(), _moves(rig, motion, settings))
     calm = np.abs(actions_of(motion)).sum(axis=1) + angles[:, 0]
     return Retargeted(clip, "face", int(np.argmin(calm)))
 
@@ -87,7 +87,7 @@ def with_curves(
     turns = _turns_of(clip, rig)
     if clip.face_mesh is not None:
         clip.face_mesh = clip.face_mesh.copy()
-    _add_moves(clip, rig, turns, _moves(rig, motion, settings))
+    _add_moves(clip, turns, _moves(rig, motion, settings))
     return replace(moved, poses=clip)
 
 
@@ -184,7 +184,7 @@ def _turns_of(clip: PoseClip, rig: FaceRig) -> Floats:
     return turns
 
 
-def _add_moves(clip: PoseClip, rig: FaceRig, turns: Floats, moves: Floats) -> None:
+def _add_moves(clip: PoseClip, turns: Floats, moves: Floats) -> None:
     """Add an expression to faces that are turned so, in place."""
     turned = moves @ np.swapaxes(turns, 1, 2)
     clip.part("face")[:] += turned[:, FACE_POINT_ROWS, :2].astype(np.float32)

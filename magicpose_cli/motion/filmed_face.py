@@ -20,8 +20,6 @@ from magicpose_cli.errors import ConfigError, InputError
 from magicpose_cli.motion.body_motion import poses_of_person
 from magicpose_cli.progress import OnProgress, Progress, silent
 
-CURVES_SUFFIX = ".csv"
-
 
 @dataclass(frozen=True)
 class FaceFitSummary:

@@ -234,7 +234,7 @@ def _place(
             grounded = on_ground(path, reference, sketch, anchor, alike=False)
         else:
             grounded = with_neck_held(path, reference, sketch)
-        return seen_from(grounded, reference, view, fps, pivot)
+        return seen_from(grounded, view, fps, pivot)
 
     def anchored(path: BodyMotion) -> tuple[BodyMotion, int]:
         if target is None:

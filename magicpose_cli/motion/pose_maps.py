@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from magicpose_cli.arrays import Picture
-from magicpose_cli.config.preset import Preset
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
 from magicpose_cli.video import OnHeld
@@ -16,8 +15,6 @@ def draw_maps(
     driver: Driver,
     motion: Motion,
     pose_draw_size: int,
-    size: tuple[int, int],
-    preset: Preset,
     frames: Sequence[int],
     on_held: OnHeld = lambda number: None,
 ) -> Iterator[Picture]:
@@ -27,8 +24,6 @@ def draw_maps(
         driver: the driver; its own pictures are the maps where they are ready-drawn.
         motion: the poses, or how ready-drawn maps are framed.
         pose_draw_size: short side in pixels at which poses are drawn, see `pose_map`.
-        size: (width, height) of the network's frame.
-        preset: the settings of the run.
         frames: rising indices into the chosen frames of the driver.
         on_held: called with the number of each ready-drawn map that cannot be decoded.
     """

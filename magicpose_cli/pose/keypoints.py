@@ -159,6 +159,18 @@ def move_points(
     return np.concatenate(moved, axis=-1).astype(np.float32)
 
 
+def shared_points(one: Pose, other: Pose) -> tuple[Floats, Floats]:
+    """Points of body and face that both poses show, (n, 2) float64 of each."""
+    points = [np.concatenate([pose.body, pose.face]).astype(np.float64) for pose in (one, other)]
+    both = np.isfinite(points[0]).all(1) & np.isfinite(points[1]).all(1)
+    return points[0][both], points[1][both]
+
+
+def spread_of(points: Floats) -> float:
+    """How far points, (n, 2), lie apart, for ratios; 0 where there are less than two."""
+    return float(points.std(0).sum()) if len(points) > 1 else 0.0
+
+
 def enlargement(function: Callable[[Floats], Floats]) -> float:
     """How much a map of the plane enlarges lengths at its origin: the root of what areas do."""
     origin, right, down = function(np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from magicpose_cli.arrays import Floats
-from magicpose_cli.errors import ConfigError, OutputError
+from magicpose_cli.config.extras import needed
+from magicpose_cli.errors import OutputError
 from magicpose_cli.files import check_writable, whole_file
 from magicpose_cli.pose.clip import PART_COLUMNS, PeopleClip, PoseClip
 from magicpose_cli.pose.summary import Summary, summarize
@@ -42,12 +42,12 @@ def check_plot(path: Path, overwrite: bool = False) -> None:
     if path.suffix.lower() != ".png":
         raise OutputError(f"{path}: a plot is written as .png; name it so")
     check_writable(path, overwrite)
-    _needed("matplotlib.figure")
+    needed("matplotlib.figure", "plot:")
 
 
 def write_plot(path: Path, clip: PeopleClip, title: str, *, overwrite: bool = False) -> None:
     """Draw the clip's largest person as a PNG. Errors: OutputError, ConfigError."""
-    figure = _needed("matplotlib.figure").Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH)
+    figure = needed("matplotlib.figure", "plot:").Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH)
     person, summary = clip.largest, summarize(clip)
     person.forget_impossible_points()
     step = 1 / clip.fps if clip.fps else 1.0
@@ -77,16 +77,6 @@ def write_plot(path: Path, clip: PeopleClip, title: str, *, overwrite: bool = Fa
     _draw_jitter(figure.add_subplot(grid[3, 1]), summary)
     with whole_file(path, overwrite) as hidden:
         figure.savefig(hidden, format="png")
-
-
-def _needed(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"plot: needs the package {error.name!r}, which is not installed; "
-            "run: pip install 'magicpose[train]'"
-        ) from error
 
 
 def _headline(summary: Summary) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.arrays import Picture, Pictures, to_pictures
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
 from magicpose_cli.errors import ConfigError, DeviceError
@@ -171,7 +171,7 @@ class Renderer:
             start = self._encoded(maps[..., 3:])
         latents = self._sampler.sample(_to_tensor(maps[..., :3]), start=start)
         frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
-        return (frames.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+        return to_pictures(frames)
 
     def _encoded(self, pictures: Pictures) -> torch.Tensor:
         """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""

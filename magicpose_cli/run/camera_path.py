@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import numpy as np
-
 from magicpose_cli.arrays import Picture
 from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import Pose, shared_points, spread_of
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.warping.camera_motion import CameraMotion, mean_motion, steady_camera
 from magicpose_cli.warping.camera_tracking import CameraTracker, camera_size
@@ -123,12 +121,11 @@ def _placement(pose: Pose, placed: Pose, size: tuple[int, int]) -> tuple[float, 
     Returns:
         Pixels of the result in one of the driver's frames, and the place x + iy of their origin.
     """
-    one, other = (np.concatenate([p.body, p.face]).astype(np.float64) for p in (pose, placed))
+    one, other = shared_points(pose, placed)
     one = one * (size[0] / pose.width, size[1] / pose.height)
-    both = np.isfinite(one).all(1) & np.isfinite(other).all(1)
-    if both.sum() > 1 and one[both].std(0).sum() > 0:
-        scale = float(other[both].std(0).sum() / one[both].std(0).sum())
-        x, y = other[both].mean(0) - scale * one[both].mean(0)
+    if spread_of(one) > 0:
+        scale = spread_of(other) / spread_of(one)
+        x, y = other.mean(0) - scale * one.mean(0)
         return scale, complex(x, y)
     scale = placed.width / size[0]
     return scale, complex(0.0, (placed.height - scale * size[1]) / 2)

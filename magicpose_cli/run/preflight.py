@@ -7,7 +7,7 @@ from pathlib import Path
 
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset, load_preset
-from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
+from magicpose_cli.config.resolved import ModelDefaults, ResolvedSettings, resolve_settings
 from magicpose_cli.errors import ConfigError, OutputError
 from magicpose_cli.files import name_that_fits
 from magicpose_cli.motion.driver import Driver, open_driver
@@ -84,12 +84,27 @@ def make_plan(
         driver_kind=opened.kind,
         finds_person=needs_target(opened, preset),
     )
-    plan = Plan(
-        reference=str(reference),
-        driver=str(driver),
+    paths = (str(reference), str(driver), str(output), str(folder))
+    plan = _plan_of(*paths, opened, preset, resolved, preset.model.makes_steady(has_motion))
+    return plan, picture, opened
+
+
+def _plan_of(
+    reference: str,
+    driver: str,
+    output: str,
+    model: str,
+    opened: Driver,
+    preset: Preset,
+    resolved: ResolvedSettings,
+    steady: bool,
+) -> Plan:
+    return Plan(
+        reference=reference,
+        driver=driver,
         driver_kind=opened.kind,
-        output=str(output),
-        model=str(folder),
+        output=output,
+        model=model,
         width=resolved.size[0],
         height=resolved.size[1],
         network_width=resolved.network_size[0],
@@ -106,9 +121,8 @@ def make_plan(
         keep_background=resolved.keep_background,
         warp=resolved.warp,
         trusts_network=resolved.trusts_network,
-        steady=preset.model.makes_steady(has_motion),
+        steady=steady,
     )
-    return plan, picture, opened
 
 
 def _check_outputs(

@@ -217,7 +217,7 @@ class _Sources:
         if needs_detections(driver, preset):
             seen = detect_people(driver, preset.motion, self.on_progress)
         motion = read_motion(driver, target, picture, size, preset, seen)
-        return draw_maps(driver, motion, plan.pose_canvas, size, preset, range(self.count))
+        return draw_maps(driver, motion, plan.pose_canvas, range(self.count))
 
     def _preset(self) -> Preset:
         """What the run's settings say of frames and motion, with the detector that it took."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from magicpose_cli.arrays import Pictures, Points
+from magicpose_cli.arrays import Points
 from magicpose_cli.pose.keypoints import Pose
 
 if TYPE_CHECKING:
@@ -159,12 +159,6 @@ class People:
     def poses(self) -> list[Pose]:
         """Every row as a Pose."""
         return [self.points.pose(i, self.images.shape[-1]) for i in range(len(self.images))]
-
-
-def to_pictures(images: Tensor) -> Pictures:
-    """Make pictures (n, S, S, 3) uint8 of a tensor (n, 3, S, S) in 0..1."""
-    pictures: Pictures = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()
-    return pictures
 
 
 def draw_people(

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from magicpose_cli.arrays import Pictures
+from magicpose_cli.arrays import Pictures, to_pictures
 from magicpose_cli.dataset.processes import cores, worker_processes
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.pose.keypoints import PARTS, Pose
@@ -56,7 +56,6 @@ def make_clips(
         rate: As of `synthetic_people`.
     """
     from magicpose_cli.pose.pose_map import pose_map
-    from magicpose_cli.synthetic.people import to_pictures
 
     people = synthetic_people(kind, seed, count, frames, size, wardrobe, rate)
     images = to_pictures(people.images)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Picture, to_pictures
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS, synthetic_people
@@ -67,7 +67,7 @@ def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture]:
         rng = np.random.default_rng(index)
         reference, truth, maps = sample_pair(clips, rng, model.size, model.pose_canvas)
         return reference, maps, truth
-    from magicpose_cli.synthetic.people import TEST_SEEDS, to_pictures
+    from magicpose_cli.synthetic.people import TEST_SEEDS
 
     kind = recipe.data.source
     people = synthetic_people(kind, TEST_SEEDS + 7000 + index, 1, 2, model.size)

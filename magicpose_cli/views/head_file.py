@@ -6,11 +6,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from magicpose_cli.arrays import AnyArray
-from magicpose_cli.body.motion_files.glb_container import INDICES, VERTICES, GlbBuilder
-from magicpose_cli.body.motion_files.glb_writer import mesh_normals
+from magicpose_cli.body.motion_files.glb_container import GlbBuilder
+from magicpose_cli.body.motion_files.glb_writer import add_mesh
 from magicpose_cli.views.head_model import HeadModel, TexturedMesh
 
 
@@ -48,26 +45,4 @@ def write_head(path: Path, model: HeadModel, *, overwrite: bool = False) -> None
 
 
 def _mesh(builder: GlbBuilder, name: str, mesh: TexturedMesh) -> dict[str, Any]:
-    vertices = _f4(mesh.vertices_m)
-    attributes = {
-        "POSITION": builder.add(vertices, "VEC3", bounds=True, target=VERTICES),
-        "NORMAL": builder.add(
-            _f4(mesh_normals(mesh.vertices_m, mesh.faces)), "VEC3", target=VERTICES
-        ),
-        "TEXCOORD_0": builder.add(_f4(mesh.uv), "VEC2", target=VERTICES),
-    }
-    faces = builder.add(mesh.faces.astype("<u4").reshape(-1), "SCALAR", target=INDICES)
-    primitive: dict[str, Any] = {"attributes": attributes, "indices": faces, "material": 0}
-    told: dict[str, Any] = {"name": name, "primitives": [primitive]}
-    if mesh.shapes_m:
-        primitive["targets"] = [
-            {"POSITION": builder.add(_f4(shape), "VEC3", bounds=True, target=VERTICES)}
-            for shape in mesh.shapes_m.values()
-        ]
-        told["weights"] = [0.0] * len(mesh.shapes_m)
-        told["extras"] = {"targetNames": list(mesh.shapes_m)}
-    return told
-
-
-def _f4(array: AnyArray) -> AnyArray:
-    return np.ascontiguousarray(array, "<f4")
+    return add_mesh(builder, name, mesh, {"TEXCOORD_0": (mesh.uv.astype("<f4"), "VEC2")})

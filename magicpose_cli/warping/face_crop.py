@@ -30,10 +30,20 @@ def upright_face(picture: Picture, pose: Pose, side: int) -> Picture | None:
     found = np.stack([pose.face[part].mean(0) for part in _PARTS]).astype(np.float64)
     if not np.isfinite(found).all() or np.linalg.norm(found[1] - found[0]) < _MIN_SPAN_PX:
         return None
-    matrix = similarity(found, _PLACES * float(side))
+    return cut_square(picture, similarity(found, _PLACES * float(side)), side)
+
+
+def cut_square(picture: Picture, matrix: Floats, side: int) -> Picture:
+    """Cut a square out, (side, side, 3) uint8 RGB; beyond the picture its edge is repeated.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        matrix: (2, 3), from the picture's pixels to the square's without shear.
+        side: In pixels.
+    """
     shrinks = np.hypot(matrix[0, 0], matrix[1, 0]) < 1
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    turned = cv2.warpAffine(
+    square = cv2.warpAffine(
         picture, matrix, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE
     )
-    return turned.astype(np.uint8, copy=False)
+    return square.astype(np.uint8, copy=False)

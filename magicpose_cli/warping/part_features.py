@@ -12,6 +12,7 @@ from magicpose_cli.warping.boxes import bounding_box
 from magicpose_cli.warping.parts import (
     HAND_LENGTH,
     PART_JOINTS,
+    erase_hull,
     mirrored_part,
     shows_trunk,
     trunk_outline,
@@ -136,11 +137,7 @@ def _trace(shape: Floats | None, square: FeatureSquare, height: float) -> Floats
     points = np.rint(square.place(shape) * (1 << fraction)).clip(-30000, 30000).astype(np.int32)
     room = side // 4  # what lies a little outside leaves its trace as well
     away = np.ones((side + 2 * room,) * 2, np.uint8)
-    moved = points + (room << fraction)
-    if len(shape) == 2:
-        cv2.line(away, moved[0].tolist(), moved[1].tolist(), (0,), 1, shift=fraction)
-    else:
-        cv2.fillConvexPoly(away, cv2.convexHull(moved), (0,), shift=fraction)
+    erase_hull(away, points + (room << fraction), fraction)
     if away.all():
         return np.zeros((side, side), np.float32)
     distance = cv2.distanceTransform(away, cv2.DIST_L2, 3)[room : room + side, room : room + side]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Integers, Picture
+from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
@@ -231,6 +231,20 @@ def with_legs_apart(parts: list[str], weights: Floats, right: Floats, grid: Grid
     return shared
 
 
+def erase_hull(away: AnyArray, points: Integers, fraction: int) -> None:
+    """Set a picture, (h, w) uint8, to 0 on the line between two points or on the hull of more.
+
+    Args:
+        away: Changed in place.
+        points: (n, 2) in fixed point.
+        fraction: Bits behind their point.
+    """
+    if len(points) == 2:
+        cv2.line(away, points[0].tolist(), points[1].tolist(), (0,), 1, shift=fraction)
+    else:
+        cv2.fillConvexPoly(away, cv2.convexHull(points), (0,), shift=fraction)
+
+
 def nearest_shares(parts: list[str], reference: WarpPoints, height: float, grid: Grid) -> Floats:
     """Share each node among limbs and hands by how near their bones are.
 
@@ -247,12 +261,11 @@ def nearest_shares(parts: list[str], reference: WarpPoints, height: float, grid:
     for part in parts:
         away = np.ones(grid.shape, np.uint8)
         if part in PART_JOINTS:
-            start, end = grid.fixed(np.array(limb_segment(part, reference))).tolist()
-            cv2.line(away, start, end, (0,), 1, shift=grid.FRACTION)
+            shape = np.array(limb_segment(part, reference))
         else:
             hand = reference.hands[part.partition("_")[0]]
-            hull = cv2.convexHull(grid.fixed(hand[is_known(hand)]))
-            cv2.fillConvexPoly(away, hull, (0,), shift=grid.FRACTION)
+            shape = hand[is_known(hand)]
+        erase_hull(away, grid.fixed(shape), grid.FRACTION)
         distances.append(cv2.distanceTransform(away, cv2.DIST_L2, 5))
     apart = np.stack(distances) * grid.step / (NEAREST_FADE * height)
     near = np.exp(apart.min(0) - apart)

@@ -18,7 +18,7 @@ import numpy as np
 from magicpose_cli.arrays import AnyArray, Floats, Mask, Picture
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.framing import Framing, person_box
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import Pose, shared_points, spread_of
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.matte import find_matte
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, as_bytes
@@ -166,9 +166,7 @@ def _scale_to_track(width: int, height: int) -> float:
 
 def _ratio(one: Pose, other: Pose) -> float:
     """Return how much larger the first pose is, by the points that both show."""
-    points = [np.concatenate([pose.body, pose.face]).astype(np.float64) for pose in (one, other)]
-    both = np.isfinite(points[0]).all(1) & np.isfinite(points[1]).all(1)
-    spread = [p[both].std(0).sum() if both.sum() > 1 else 0.0 for p in points]
+    spread = [spread_of(points) for points in shared_points(one, other)]
     return float(spread[0] / spread[1]) if spread[1] > 0 else 0.0
 
 

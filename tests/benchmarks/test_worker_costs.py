@@ -1,9 +1,11 @@
 """What workers cost here, and the simulation against real ones."""
 
+import json
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from magicpose_cli.benchmarks import worker_costs
 from magicpose_cli.benchmarks.worker_costs import (
@@ -13,15 +15,29 @@ from magicpose_cli.benchmarks.worker_costs import (
     pipe_costs,
     ray_costs,
 )
-from magicpose_cli.config.preset import Preset
+from magicpose_cli.cli.bench import app
 from magicpose_cli.errors import ConfigError
 
 
 @pytest.mark.slow
 def test_the_simulation_tells_what_real_workers_take(tiny_model, monkeypatch):
+    """Measured once, through the command, which adds what is typed."""
+    told = []
+
+    def measured(*given, **named):
+        told.append(measure_worker_costs(*given, **named))
+        return told[-1]
+
     monkeypatch.setattr(worker_costs, "MEASURED_BATCHES", 6)
-    preset = Preset().with_options(model__name=str(tiny_model))
-    costs, seen = measure_worker_costs(preset, 8)
+    monkeypatch.setattr(worker_costs, "measure_worker_costs", measured)
+    arguments = ["workers", "--model", str(tiny_model), "--workers", "1,4", "--frames", "400"]
+    arguments += ["--frame-ms", "100", "--seeds", "1", "--batch-size", "8", "--json", "--quiet"]
+    run = CliRunner().invoke(app, arguments)
+    assert run.exit_code == 0, run.output
+    shown = json.loads(run.stdout)
+    assert [scale["workers"] for scale in shown["scales"]] == [1, 4]
+    assert shown["costs"]["frame_s"] == 0.1 and len(shown["seen"]) == 2
+    ((costs, seen),) = told
     assert costs.frame_bytes == 64 * 64 * 3 and costs.lost_per_hour == 0
     for name in ("frame_s", "start_s", "draw_s", "send_s", "receive_s", "keep_s", "encode_s"):
         assert getattr(costs, name) > 0, name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from magicpose_cli.body.humanoid import whole_humanoid
+from magicpose_cli.body.humanoid import T_POSE_M, VRM_PARENTS
 from magicpose_cli.body.humanoid_names import bone_above
 from magicpose_cli.body.skeletal_motion import (
     SkeletalMotion,
@@ -28,8 +28,10 @@ BODY = ["hips", "spine", "chest", "upperChest", "neck", "head"] + [
 def skeleton(bones=None):
     """Names, parents and offsets of some of the humanoid's bones, in a T-pose."""
     bones = bones or BODY
-    names, parents, offsets = whole_humanoid()
-    places = rest_positions(parents, offsets)
+    names = tuple(VRM_PARENTS)
+    parents = [-1 if above is None else names.index(above) for above in VRM_PARENTS.values()]
+    offsets = np.stack([T_POSE_M[name] for name in names])
+    places = rest_positions(np.array(parents), offsets)
     kept = [name for name in names if name in bones]
     above = [bone_above(bone, set(kept)) for bone in kept]
     new_parents = [-1 if bone is None else kept.index(bone) for bone in above]

@@ -133,41 +133,11 @@ def test_depth_has_gradients():
     assert -1e-4 * slope[..., 2].sum().item() == pytest.approx(change.item(), rel=1e-3)
 
 
-def test_textures_are_upright():
-    texture = torch.zeros(2, 2, 3)
-    texture[0, 0] = torch.tensor([1.0, 0, 0])  # at the top left: u 0, v 1
-    uv = torch.tensor([[[[0.1, 0.9], [0.9, 0.9], [0.1, 0.1]]]])
-    found = shading.sample_texture(texture, uv)[0, 0]
-    assert found[0, 0] > 0.9 and (found[1:] < 0.1).all()
-
-
 def test_light_comes_from_above():
     white = torch.ones(1, 1, 2, 3) * 0.5
     normals = torch.tensor([[[[0.0, -1, 0], [0, 1, 0]]]])
     up, down = shading.lit(white, normals)[0, 0, :, 0]
     assert up > down > 0.2
-
-
-def test_a_picture_has_soft_edges_and_its_background(body):
-    rest = body.rest(torch.zeros(1, 1)).vertices
-    camera = camera_around(rest, 64, 64)
-    blue = torch.tensor([0.0, 0, 1]).expand(64, 64, 3)
-    color = torch.tensor([[[0.6, 0.4, 0.3]]])
-    picture, cover = shading.render_body(body, rest, camera, color, blue)
-    assert picture.shape == (1, 64, 64, 3) and picture.min() >= 0 and picture.max() <= 1
-    assert set(cover.unique().tolist()) == {0.0, 0.25, 0.5, 0.75, 1.0}
-    torch.testing.assert_close(picture[0, 0, 0], torch.tensor([0.0, 0, 1]))
-    assert (picture[cover == 1][:, 0] > picture[cover == 1][:, 2]).all()
-    hard, sharp = shading.render_body(body, rest, camera, color, soft=False)
-    assert set(sharp.unique().tolist()) == {0.0, 1.0} and not hard[sharp == 0].any()
-
-
-def test_texture_coordinates_lie_in_the_texture(body):
-    rest = body.rest(torch.zeros(1, 1)).vertices
-    found = rasterize(rest, body.faces, camera_around(rest, 64, 64))
-    uv = shading.uv_map(found, body)[silhouette(found)]
-    assert uv.min() > 0 and uv.max() < 1
-    assert uv.std(dim=0).min() > 0.05
 
 
 @pytest.mark.gpu
@@ -186,9 +156,3 @@ def test_a_graphics_card_draws_the_same(body, shape, rotations, posed):
     own = rasterize(posed.vertices, body.faces, camera, cull_back=True)
     same = (seen.triangles.cpu() == own.triangles).float().mean()
     assert same > 0.99
-    color = torch.tensor([[[0.6, 0.4, 0.3]]])
-    pictures = [
-        shading.render_body(b, v, camera, c)[0].cpu()
-        for b, v, c in ((body, posed.vertices, color), (card, there.vertices, color.cuda()))
-    ]
-    assert (pictures[0] - pictures[1]).abs().mean() < 1e-3

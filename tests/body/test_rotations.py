@@ -33,17 +33,6 @@ def test_quaternions_agree_with_scipy():
     expected = Rotation.from_matrix(matrices.numpy()).as_quat()[:, [3, 0, 1, 2]]
     expected *= (expected[:, :1] >= 0) * 2.0 - 1
     torch.testing.assert_close(found, torch.from_numpy(expected))
-    torch.testing.assert_close(r.matrix_from_quaternion(3 * found), matrices)
-
-
-def test_six_numbers_make_a_rotation():
-    matrices = r.matrix_from_6d(torch.randn(20, 6, generator=GENERATOR, dtype=torch.float64))
-    torch.testing.assert_close(
-        matrices @ matrices.mT, torch.eye(3, dtype=torch.float64).expand(20, 3, 3)
-    )
-    torch.testing.assert_close(torch.linalg.det(matrices), torch.ones(20, dtype=torch.float64))
-    columns = torch.cat([matrices[:, :, 0], matrices[:, :, 1]], dim=1)
-    torch.testing.assert_close(r.matrix_from_6d(columns), matrices)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-5, 1.0])

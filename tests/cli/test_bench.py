@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from magicpose_cli.benchmarks import pose_benchmark, warp_benchmark, worker_costs
+from magicpose_cli.benchmarks import pose_benchmark, warp_benchmark
 from magicpose_cli.cli.bench import app
 
 
@@ -113,18 +113,6 @@ def test_a_rehearsal_without_time_says_what_is_left(tmp_path):
     assert "the same command goes on" in run.output
     told = CliRunner().invoke(app, [*arguments, "--json", "--quiet"])
     assert json.loads(told.stdout)["parts"] == {}
-
-
-@pytest.mark.slow
-def test_workers_as_json(tiny_model, monkeypatch):
-    monkeypatch.setattr(worker_costs, "MEASURED_BATCHES", 2)
-    arguments = ["workers", "--model", str(tiny_model), "--workers", "1,4", "--frames", "400"]
-    arguments += ["--frame-ms", "100", "--seeds", "1", "--batch-size", "4", "--json", "--quiet"]
-    run = CliRunner().invoke(app, arguments)
-    assert run.exit_code == 0, run.output
-    measured = json.loads(run.stdout)
-    assert [scale["workers"] for scale in measured["scales"]] == [1, 4]
-    assert measured["costs"]["frame_s"] == 0.1 and len(measured["seen"]) == 2
 
 
 @pytest.mark.slow

@@ -36,9 +36,9 @@ def test_animate_end_to_end(media, tiny_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_name_steers_no_terminal(media, tiny_model, tmp_path):
+def test_a_name_steers_no_terminal(shell, media, tiny_model, tmp_path):
     name = "red\x1b[31m.mp4"
-    run = magicpose(
+    run = shell(
         "animate", media / "ref.png", media / "dance.mp4", "--model", tiny_model, "--steps", 1,
         "--end", 0.25, "-o", name, cwd=tmp_path,
     )  # fmt: skip
@@ -47,9 +47,9 @@ def test_a_name_steers_no_terminal(media, tiny_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_run_does_not_overwrite(media, tiny_model, tmp_path):
+def test_a_second_run_does_not_overwrite(shell, media, tiny_model, tmp_path):
     (tmp_path / "ref_dance.mp4").write_text("mine")
-    run = magicpose("animate", media / "ref.png", media / "dance.mp4", cwd=tmp_path)
+    run = shell("animate", media / "ref.png", media / "dance.mp4", cwd=tmp_path)
     assert run.returncode == 1
     assert run.stderr.startswith("error: ") and run.stderr.count("\n") == 1
     assert "--overwrite" in run.stderr
@@ -57,8 +57,8 @@ def test_a_second_run_does_not_overwrite(media, tiny_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_dry_run_writes_nothing(media, tiny_model, tmp_path):
-    run = magicpose(
+def test_dry_run_writes_nothing(shell, media, tiny_model, tmp_path):
+    run = shell(
         "animate", media / "ref.png", media / "dance.mp4", "--model", tiny_model, "--dry-run",
         "--json", cwd=tmp_path,
     )  # fmt: skip
@@ -78,34 +78,34 @@ def test_dry_run_writes_nothing(media, tiny_model, tmp_path):
         (["-o", "out.avi"], ".avi cannot be written"),
     ],
 )
-def test_wrong_settings_are_one_line_and_exit_1(media, tmp_path, options, said):
-    run = magicpose("animate", media / "ref.png", media / "dance.mp4", *options, cwd=tmp_path)
+def test_wrong_settings_are_one_line_and_exit_1(shell, media, tmp_path, options, said):
+    run = shell("animate", media / "ref.png", media / "dance.mp4", *options, cwd=tmp_path)
     assert run.returncode == 1 and said in run.stderr and run.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_wrong_usage_is_exit_2(tmp_path):
-    assert magicpose("animate", cwd=tmp_path).returncode == 2
-    assert magicpose("animate", "a", "b", "--nonsense", cwd=tmp_path).returncode == 2
+def test_wrong_usage_is_exit_2(shell, tmp_path):
+    assert shell("animate", cwd=tmp_path).returncode == 2
+    assert shell("animate", "a", "b", "--nonsense", cwd=tmp_path).returncode == 2
 
 
 @pytest.mark.slow
-def test_presets_are_listed_with_the_default_marked(tmp_path):
-    run = magicpose("presets", cwd=tmp_path)
+def test_presets_are_listed_with_the_default_marked(shell, tmp_path):
+    run = shell("presets", cwd=tmp_path)
     assert run.returncode == 0
     assert "(default)" in run.stdout and "lowvram" in run.stdout
-    listed = json.loads(magicpose("presets", "--json", cwd=tmp_path).stdout)
+    listed = json.loads(shell("presets", "--json", cwd=tmp_path).stdout)
     assert listed["magicpose"]["sampling"]["guidance"] == 7.0
 
 
 @pytest.mark.slow
-def test_poses_and_models(media, tmp_path):
-    run = magicpose("poses", media / "dance.mp4", "-o", "p.json", "--end", 0.25, cwd=tmp_path)
+def test_poses_and_models(shell, media, tmp_path):
+    run = shell("poses", media / "dance.mp4", "-o", "p.json", "--end", 0.25, cwd=tmp_path)
     assert run.returncode == 0 and "a person found in 2" in run.stderr
     assert len(json.loads((tmp_path / "p.json").read_text())) == 2
     (tmp_path / "bad.th").write_text("no checkpoint")
-    run = magicpose("models", "convert", "bad.th", tmp_path / "model", cwd=tmp_path)
+    run = shell("models", "convert", "bad.th", tmp_path / "model", cwd=tmp_path)
     assert run.returncode == 1 and run.stderr.startswith("error: ")
     assert not (tmp_path / "model").exists()
-    assert "mini" in magicpose("models", "list", cwd=tmp_path).stdout
+    assert "mini" in shell("models", "list", cwd=tmp_path).stdout

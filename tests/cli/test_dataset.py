@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
@@ -9,24 +8,13 @@ from magicpose_cli.dataset.clips import open_clips
 QUICK = "[frames]\nsize = 64\nfps = 8.0\n[clips]\nmin_frames = 3\n[drawn]\nframes = 2\n"
 
 
-def dataset(*arguments, cwd):
-    code = (
-        "import typer\n"
-        "from magicpose_cli.cli import dataset\n"
-        "from magicpose_cli.cli.outcome import with_exit_code\n"
-        "if __name__ == '__main__':\n"
-        "    app = typer.Typer(pretty_exceptions_enable=False)\n"
-        "    app.command()(with_exit_code(dataset.command))\n"
-        "    app()\n"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def dataset(shell):
+    return partial(shell, "dataset")
 
 
 @pytest.mark.slow
-def test_videos_and_drawn_people_become_data(media, tmp_path):
+def test_videos_and_drawn_people_become_data(dataset, media, tmp_path):
     (tmp_path / "quick.toml").write_text(QUICK)
     arguments = (media, "-o", "data", "--config", "quick.toml", "--synthetic", 1, "--workers", 1)
     run = dataset(*arguments, cwd=tmp_path)
@@ -58,7 +46,7 @@ def test_videos_and_drawn_people_become_data(media, tmp_path):
         (("--synthetic", 1, "--config", "none.toml"), "none.toml"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_1(tmp_path, arguments, said):
+def test_wrong_input_is_one_line_and_exit_1(dataset, tmp_path, arguments, said):
     run = dataset(*arguments, "-o", "data", cwd=tmp_path)
     assert run.returncode == 1 and run.stderr.count("\n") == 1
     assert run.stderr.startswith("error: ") and said in run.stderr

@@ -1,22 +1,18 @@
 """`magicpose evaluate` as a shell meets it."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
 
-def evaluate(*arguments, cwd):
-    code = "from magicpose_cli.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, "evaluate", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def evaluate(shell):
+    return partial(shell, "evaluate")
 
 
 @pytest.mark.slow
-def test_a_model_end_to_end(tiny_model, tmp_path):
+def test_a_model_end_to_end(evaluate, tiny_model, tmp_path):
     run = evaluate(
         "--model", tiny_model, "--drawn", 2, "--steps", 2, "--detector", "none", "-o", "report",
         "--json", "all.json", cwd=tmp_path,
@@ -57,7 +53,7 @@ def test_a_model_end_to_end(tiny_model, tmp_path):
         (["--drawn", "2", "--at", "0"], 2, "--films"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_anything_is(tmp_path, arguments, code, said):
+def test_what_cannot_be_done_is_said_before_anything_is(evaluate, tmp_path, arguments, code, said):
     run = evaluate(*arguments, cwd=tmp_path)
     assert run.returncode == code and said in run.stderr, run.stderr
     if code == 1:
@@ -66,7 +62,7 @@ def test_what_cannot_be_done_is_said_before_anything_is(tmp_path, arguments, cod
 
 
 @pytest.mark.slow
-def test_films_end_to_end(media, tiny_model, tmp_path):
+def test_films_end_to_end(evaluate, media, tiny_model, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"no film")
     run = evaluate(
         "--films", media / "dance.mp4", "--films", "broken.mp4", "--every", 2, "-m", tiny_model,

@@ -1,8 +1,6 @@
 """`magicpose poses` as a shell meets it."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -39,13 +37,9 @@ def last(result):
 
 
 @pytest.mark.slow
-def test_a_film_end_to_end(media, tmp_path):
-    code = "from magicpose_cli.cli import main; main()"
-    options = ["poses", media / "dance.mp4", "--end", 0.5, "--plot", "p.png", "--overlay", "o.mp4"]
-    run = subprocess.run(
-        [sys.executable, "-c", code, *map(str, options)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+def test_a_film_end_to_end(shell, media, tmp_path):
+    options = ["--end", 0.5, "--plot", "p.png", "--overlay", "o.mp4"]
+    run = shell("poses", media / "dance.mp4", *options, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dance.poses.json", "o.mp4", "p.png"]
     last = run.stderr.splitlines()[-1]

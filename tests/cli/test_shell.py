@@ -14,27 +14,20 @@ from magicpose_cli.video import probe
 RUN = [sys.executable, "-c", "from magicpose_cli.cli import main; main()"]
 
 
-def magicpose(*arguments, cwd, stdin=b"", **environment):
-    return subprocess.run(
-        [*RUN, *map(str, arguments)], input=stdin, cwd=cwd, capture_output=True, timeout=300,
-        check=False, env={**os.environ, **environment},
-    )  # fmt: skip
-
-
 @pytest.mark.slow
-def test_the_reference_comes_from_standard_input(media, tiny_model, tmp_path):
-    run = magicpose(
+def test_the_reference_comes_from_standard_input(shell, media, tiny_model, tmp_path):
+    run = shell(
         "animate", "-", media / "dance.mp4", "-m", tiny_model, "--steps", 1, "--end", 0.3,
         cwd=tmp_path, stdin=(media / "ref.png").read_bytes(),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert probe(tmp_path / "stdin_dance.mp4").frame_count == 2
-    assert run.stderr.startswith(f"model {tiny_model} (64x64, 1 step)\n".encode())
+    assert run.stderr.startswith(f"model {tiny_model} (64x64, 1 step)\n")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".json", ".npz", ".npy"])
-def test_the_driver_comes_from_standard_input(media, tiny_model, tmp_path, suffix):
+def test_the_driver_comes_from_standard_input(shell, media, tiny_model, tmp_path, suffix):
     from magicpose_cli.config.preset import MotionSettings
     from magicpose_cli.motion.extract import extract_poses
     from magicpose_cli.video import read_frames, write_video
@@ -46,7 +39,7 @@ def test_the_driver_comes_from_standard_input(media, tiny_model, tmp_path, suffi
         write_video(driver, read_frames(probe(media / "dance.mp4")), 8)
     else:
         extract_poses(media / "dance.mp4", driver, MotionSettings())
-    run = magicpose(
+    run = shell(
         "animate", media / "ref.png", "-", "-m", tiny_model, "--canvas", "256x256", "--fps", 8,
         "--dry-run", "--json", cwd=tmp_path, stdin=driver.read_bytes(),
     )  # fmt: skip
@@ -55,18 +48,18 @@ def test_the_driver_comes_from_standard_input(media, tiny_model, tmp_path, suffi
 
 
 @pytest.mark.slow
-def test_two_inputs_from_one_pipe_are_wrong_usage(tmp_path):
-    run = magicpose("animate", "-", "-", cwd=tmp_path)
-    assert run.returncode == 2 and b"only one input" in run.stderr
+def test_two_inputs_from_one_pipe_are_wrong_usage(shell, tmp_path):
+    run = shell("animate", "-", "-", cwd=tmp_path)
+    assert run.returncode == 2 and "only one input" in run.stderr
 
 
 @pytest.mark.slow
-def test_an_error_is_an_event_as_well(media, tmp_path):
-    run = magicpose("animate", "none.png", media / "dance.mp4", "--json", cwd=tmp_path)
+def test_an_error_is_an_event_as_well(shell, media, tmp_path):
+    run = shell("animate", "none.png", media / "dance.mp4", "--json", cwd=tmp_path)
     (event,) = map(json.loads, run.stdout.splitlines())
     assert run.returncode == event["exit_code"] == 1
     assert (event["event"], event["kind"]) == ("error", "InputError")
-    assert run.stderr.decode() == f"error: {event['message']}\n"
+    assert run.stderr == f"error: {event['message']}\n"
 
 
 def on_a_terminal(*arguments, **environment):
@@ -108,13 +101,13 @@ def test_no_color_where_none_is_wanted():
         ("magicpose ba", {"batch"}),
     ],
 )
-def test_the_shell_completes(line, expected, tmp_path):
+def test_the_shell_completes(shell, line, expected, tmp_path):
     words = line.split()
-    run = magicpose(
+    run = shell(
         cwd=tmp_path, MAGICPOSE_HOME=str(tmp_path), _MAGICPOSE_COMPLETE="complete_bash",
         COMP_WORDS=line, COMP_CWORD=str(len(words) - 1),
     )  # fmt: skip
-    assert set(run.stdout.decode().split()) == expected, run.stderr
+    assert set(run.stdout.split()) == expected, run.stderr
 
 
 def commands(group, path=()):

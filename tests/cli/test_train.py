@@ -63,7 +63,7 @@ def test_it_trains_stops_in_time_and_says_how_to_go_on(magicpose, tmp_path):
     [
         (["none"], "recipe 'none': expected one of"),
         (["toy", "--data", "nowhere"], "nowhere"),
-        (["magicpose", "--data", "drawn", "--start", "nowhere"], "model.start 'nowhere'"),
+        (["toy", "--start", "nowhere"], "model.start 'nowhere'"),
         (["toy", "--device", "tpu"], "model.device: 'tpu'"),
     ],
 )

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from diffusers import ControlNetModel, DDIMScheduler, UNet2DConditionModel
 
 from magicpose_cli.diffusion.original_schedule import naive_denoise
+from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.diffusion.schedulers import scheduler_by_name
 
@@ -227,21 +229,47 @@ def test_compiled_is_eager_on_cuda(pipeline, inputs, maps):
     assert error(graph.sample(maps), eager) <= 1e-3  # from the captured graph
 
 
-@pytest.mark.slow
-def test_compiled_is_eager(tmp_path, monkeypatch):
-    """On the smallest network there is: compiling takes as long as there are layers."""
-    from magicpose_cli.diffusion.checkpoint.random_weights import random_pipeline
+@pytest.fixture
+def smallest() -> MagicPosePipeline:
+    """Networks of one level that attend in their middle: compiling takes as long as layers do."""
+    torch.manual_seed(0)
+    shape = {
+        "block_out_channels": (8,),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D",),
+        "cross_attention_dim": 8,
+        "attention_head_dim": 2,
+        "norm_num_groups": 4,
+    }
+    unets = [UNet2DConditionModel(**shape, up_block_types=("UpBlock2D",)) for _ in range(2)]
+    pose = ControlNetModel(
+        **shape, mid_block_type="UNetMidBlock2D", conditioning_embedding_out_channels=(8, 8)
+    )
+    for name, weight in pose.named_parameters():
+        if "controlnet_" in name:  # zero in a new network, which would hide the pose
+            torch.nn.init.normal_(weight, std=0.1)
+    return MagicPosePipeline(
+        unet=unets[0], appearance_unet=unets[1], pose_controlnet=pose, vae=None,
+        scheduler=DDIMScheduler(clip_sample=False),
+    )  # fmt: skip
 
+
+@pytest.fixture
+def small_inputs() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "noise": torch.randn(1, 4, 8, 8, generator=generator),
+        "reference_latents": torch.randn(1, 4, 8, 8, generator=generator),
+        "prompt_embeds": torch.zeros(1, 77, 8),
+    }
+
+
+@pytest.mark.slow
+def test_compiled_is_eager(smallest, small_inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    pipeline = random_pipeline("tiny")
-    generator = torch.Generator().manual_seed(0)
-    maps = torch.rand(2, 3, 64, 64, generator=generator)
-    inputs = {
-        "noise": pipeline.initial_noise(64, 64, generator),
-        "reference_latents": torch.randn(1, 4, 8, 8, generator=generator),
-        "prompt_embeds": pipeline.encode_prompt(),
-    }
+    pipeline, inputs = smallest, small_inputs
+    maps = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     options = {"steps": 4, "guidance": 3.0, "acceleration": Acceleration(cache_every=2)}
     eager = Sampler(pipeline, **inputs, **options).sample(maps)
     graph = Sampler(pipeline, **inputs, **options, compiled=True)
@@ -251,7 +279,7 @@ def test_compiled_is_eager(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_one_graph_serves_all_steps_and_batches(pipeline, inputs, maps, monkeypatch):
+def test_one_graph_serves_all_steps_and_batches(smallest, small_inputs, monkeypatch):
     """Traced, not compiled: what a step changes must not make torch trace it anew."""
     from torch._dynamo.testing import CompileCounter
 
@@ -262,7 +290,9 @@ def test_one_graph_serves_all_steps_and_batches(pipeline, inputs, maps, monkeypa
     )
     torch._dynamo.reset()
     acceleration = Acceleration(cache_every=2)
-    sampler = Sampler(pipeline, **inputs, steps=3, acceleration=acceleration, compiled=True)
+    options = {"steps": 3, "acceleration": acceleration, "compiled": True}
+    sampler = Sampler(smallest, **small_inputs, **options)
+    maps = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     once = sampler.sample(maps)
     assert torch.equal(sampler.sample(maps), once)
     sampler.sample(maps, start=once)

@@ -1,5 +1,6 @@
 """Several workers make what one process makes, byte for byte, even where some are killed."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -55,8 +56,7 @@ def same(made, truth):
 
 def workers():
     """The processes of all pools, the newest last: process ids begin anew at some time."""
-    children = psutil.Process().children()
-    own = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    own = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
     return sorted(own, key=lambda child: child.create_time())
 
 

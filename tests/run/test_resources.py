@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import magicpose_cli.rendering.local
 from magicpose_cli.animation import animate
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import ModelError
@@ -17,19 +16,6 @@ def preset(tiny_model) -> Preset:
     return Preset().with_options(
         model__name=str(tiny_model), model__device="cpu", sampling__steps=2, motion__end_s=0.25
     )
-
-
-@pytest.fixture
-def loads(monkeypatch):
-    """How often a model was really loaded."""
-    load, seen = magicpose_cli.rendering.local.load_model, []
-
-    def counted(preset, notes=None):
-        seen.append(preset.model.name)
-        return load(preset, notes)
-
-    monkeypatch.setattr(magicpose_cli.rendering.local, "load_model", counted)
-    return seen
 
 
 def pictures(folder):

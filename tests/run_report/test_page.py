@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ import pytest
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import InputError, OutputError
-from magicpose_cli.motion.detections import find_people
 from magicpose_cli.motion.pose_maps import draw_maps
 from magicpose_cli.motion.read_motion import read_motion
 from magicpose_cli.run.preflight import make_plan
+from magicpose_cli.run.resources import Resources
 from magicpose_cli.run.run_record import (
     MotionRecord,
     Result,
@@ -36,7 +37,15 @@ OWN_FRAME = (180, 0, 0)  # what stands for the network's frame beside a warped r
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def make_run(folder: Path, reference: Path, driver: Path, name="out.mp4", **options):
+@pytest.fixture(scope="module")
+def make_run(resources):
+    """make_run(folder, reference, driver, name, **options) -> the output."""
+    return partial(_make_run, resources)
+
+
+def _make_run(
+    resources: Resources, folder: Path, reference: Path, driver: Path, name="out.mp4", **options
+):
     """A run's files without its model: the poses stand for the frames it would have made."""
     from magicpose_cli.pose.files.openpose_json import write_poses
 
@@ -44,14 +53,15 @@ def make_run(folder: Path, reference: Path, driver: Path, name="out.mp4", **opti
     preset = Preset().with_options(model__name="mini", **(usual | options))
     output = folder / name
     plan, picture, opened = make_plan(reference, driver, output, preset)
-    target = None
+    target = seen = None
     if opened.kind == "video":
-        target = find_people(reference, picture, "mediapipe")[0]
+        target = resources.people(reference, picture, preset.motion)[0]
+        seen = resources.detections(opened, preset.motion)
     size = (plan.network_width, plan.network_height)
     result_size = (plan.width, plan.height) if plan.warp else None
-    motion = read_motion(opened, target, picture, size, preset, None, result_size)
+    motion = read_motion(opened, target, picture, size, preset, seen, result_size)
     every = range(opened.frame_count)
-    made = draw_maps(opened, motion, plan.pose_canvas, size, preset, every)
+    made = draw_maps(opened, motion, plan.pose_canvas, every)
     if plan.warp:
         made = map(motion.framing.between(motion.result_framing).picture, made)
     if preset.output.compare:
@@ -89,8 +99,15 @@ def gap_driver(frames, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(media, gap_driver, tmp_path_factory):
+def run(make_run, media, gap_driver, tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("run"), media / "ref.png", gap_driver)
+
+
+@pytest.fixture(scope="module")
+def run_with_poses(make_run, media, gap_driver, tmp_path_factory):
+    """The same with its poses beside it: nobody has to be looked for again."""
+    folder = tmp_path_factory.mktemp("saved")
+    return make_run(folder, media / "ref.png", gap_driver, output__save_poses=True)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +176,7 @@ def test_gaps_that_are_held_are_told_from_those_that_are_filled(run):
 
 
 @pytest.mark.slow
-def test_whatever_a_run_is_called_it_stays_text(media, tmp_path):
+def test_whatever_a_run_is_called_it_stays_text(make_run, media, tmp_path):
     evil = "<img src=x onerror=alert(1)>&quot;'"
     driver = tmp_path / f"{evil}.mp4"
     shutil.copy(media / "dance.mp4", driver)
@@ -189,7 +206,7 @@ def test_the_policy_names_this_very_script_and_style(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.gif", "out.webm", "out.mov", "out"])
-def test_every_kind_of_output(media, pose_file, tmp_path, name):
+def test_every_kind_of_output(make_run, media, pose_file, tmp_path, name):
     output = make_run(tmp_path, media / "ref.png", pose_file, name, motion__retarget="none")
     written = write_page(output)
     assert written.page == str(tmp_path / f"{name}.html")
@@ -201,7 +218,7 @@ def test_every_kind_of_output(media, pose_file, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_a_side_by_side_result_is_taken_apart(media, pose_file, tmp_path):
+def test_a_side_by_side_result_is_taken_apart(make_run, media, pose_file, tmp_path):
     output = make_run(
         tmp_path, media / "ref.png", pose_file, motion__retarget="none", output__compare=True
     )
@@ -223,7 +240,9 @@ def tall(media, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_of_a_warped_side_by_side_result_the_last_column_is_shown(tall, pose_file, tmp_path):
+def test_of_a_warped_side_by_side_result_the_last_column_is_shown(
+    make_run, tall, pose_file, tmp_path
+):
     output = make_run(
         tmp_path, tall, pose_file, motion__retarget="none", frame__warp="on", output__compare=True
     )
@@ -244,7 +263,7 @@ def test_of_a_warped_side_by_side_result_the_last_column_is_shown(tall, pose_fil
 
 
 @pytest.mark.slow
-def test_a_warped_runs_poses_are_those_the_network_saw(tall, media, tmp_path):
+def test_a_warped_runs_poses_are_those_the_network_saw(make_run, tall, media, tmp_path):
     from PIL import Image
 
     output = make_run(tmp_path, tall, media / "dance.mp4", frame__warp="on")
@@ -286,7 +305,7 @@ def test_a_former_run_knew_no_warp(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_saved_poses_are_shown_where_the_driver_is_gone(media, tmp_path):
+def test_saved_poses_are_shown_where_the_driver_is_gone(make_run, media, tmp_path):
     driver, reference = tmp_path / "dance.mp4", tmp_path / "ref.png"
     shutil.copy(media / "dance.mp4", driver)
     shutil.copy(media / "ref.png", reference)
@@ -305,7 +324,7 @@ def test_saved_poses_are_shown_where_the_driver_is_gone(media, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_driver_of_poses_and_one_of_maps(media, pose_file, tmp_path):
+def test_a_driver_of_poses_and_one_of_maps(make_run, media, pose_file, tmp_path):
     output = make_run(tmp_path, media / "ref.png", pose_file, motion__retarget="none")
     written = write_page(output)
     assert written.films == ("driver", "poses", "result") and written.notes == ()
@@ -320,8 +339,8 @@ def test_a_driver_of_poses_and_one_of_maps(media, pose_file, tmp_path):
 
 
 @pytest.mark.slow
-def test_of_a_long_clip_the_beginning_is_shown(run, tmp_path):
-    written = write_page(run, tmp_path / "short.html", max_seconds=0.5)
+def test_of_a_long_clip_the_beginning_is_shown(run_with_poses, tmp_path):
+    written = write_page(run_with_poses, tmp_path / "short.html", max_seconds=0.5)
     assert written.frames == 4 and "The first 0.5 of 2 seconds" in written.notes[0]
     text = (tmp_path / "short.html").read_text("utf-8")
     assert {len(film) for film in films_of(tmp_path / "short.html", tmp_path).values()} == {4}
@@ -329,7 +348,7 @@ def test_of_a_long_clip_the_beginning_is_shown(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_large_films_are_made_small(media, tmp_path):
+def test_large_films_are_made_small(make_run, media, tmp_path):
     rng = np.random.default_rng(0)
     picture = np.kron(rng.integers(0, 255, (9, 16, 3), np.uint8), np.ones((80, 80, 1), np.uint8))
     write_video(tmp_path / "wide.mp4", [picture] * 3, 8)
@@ -378,29 +397,29 @@ def test_what_is_no_run_is_one_line(run, media, tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_is_replaced_or_left_half_written(run, tmp_path):
+def test_nothing_is_replaced_or_left_half_written(run_with_poses, tmp_path):
     target = tmp_path / "page.html"
     target.write_text("mine")
     with pytest.raises(OutputError, match="--overwrite"):
-        write_page(run, target)
+        write_page(run_with_poses, target)
 
     def interrupt(progress):
         if progress.stage == "page" and progress.done > 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        write_page(run, target, overwrite=True, on_progress=interrupt)
+        write_page(run_with_poses, target, overwrite=True, on_progress=interrupt)
     assert not getattr(caught.value, "_partials", ())
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert target.read_text() == "mine"
-    write_page(run, target, overwrite=True)
+    write_page(run_with_poses, target, overwrite=True)
     assert target.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.slow
-def test_a_result_that_was_changed_is_told(run, media, tmp_path):
+def test_a_result_that_was_changed_is_told(run_with_poses, media, tmp_path):
     copy = tmp_path / "out.mp4"
-    shutil.copy(sidecar_path(run), sidecar_path(copy))
+    shutil.copy(sidecar_path(run_with_poses), sidecar_path(copy))
     write_picture(tmp_path / "x.png", read_picture(media / "ref.png"))
     write_video(copy, [np.zeros((SIDE, SIDE, 3), np.uint8)] * 5, 8)
     written = write_page(copy)

@@ -10,7 +10,6 @@ import numpy as np
 from magicpose_cli.arrays import AnyArray
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
-UPS: tuple[Up, ...] = ("x", "y", "z", "-x", "-y", "-z")
 UNITS_M = {
     "meters": 1.0,
     "centimeters": 0.01,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -103,16 +103,42 @@ def _mesh(builder: GlbBuilder, mesh: SkinnedMesh, joints: int) -> dict[str, Any]
     most = np.pad(most, ((0, 0), (0, INFLUENCES - most.shape[1])))
     weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     most[weights == 0] = 0  # as glTF wants it
+    more = {"JOINTS_0": (most.astype("<u2"), "VEC4"), "WEIGHTS_0": (_f4(weights), "VEC4")}
+    return add_mesh(builder, "body", mesh, more)
+
+
+class Mesh(Protocol):
+    """Triangles with shapes: vertices (V, 3) in meters, faces (T, 3), offsets (V, 3) by names."""
+
+    @property
+    def vertices_m(self) -> AnyArray: ...  # noqa: D102
+    @property
+    def faces(self) -> AnyArray: ...  # noqa: D102
+    @property
+    def shapes_m(self) -> Mapping[str, AnyArray]: ...  # noqa: D102
+
+
+def add_mesh(
+    builder: GlbBuilder, name: str, mesh: Mesh, more: Mapping[str, tuple[AnyArray, str]]
+) -> dict[str, Any]:
+    """Store a mesh; returns what glTF says of it.
+
+    Args:
+        builder: Of the file.
+        name: Of the mesh.
+        mesh: Its places, triangles and shapes.
+        more: Further attributes of the vertices by their names, each with its kind.
+    """
     attributes = {
         "POSITION": builder.add(_f4(mesh.vertices_m), "VEC3", bounds=True, target=VERTICES),
         "NORMAL": builder.add(_f4(mesh_normals(mesh.vertices_m, mesh.faces)), "VEC3",
                               target=VERTICES),
-        "JOINTS_0": builder.add(most.astype("<u2"), "VEC4", target=VERTICES),
-        "WEIGHTS_0": builder.add(_f4(weights), "VEC4", target=VERTICES),
     }  # fmt: skip
+    for attribute, (values, kind) in more.items():
+        attributes[attribute] = builder.add(values, kind, target=VERTICES)
     faces = builder.add(mesh.faces.astype("<u4").reshape(-1), "SCALAR", target=INDICES)
     primitive: dict[str, Any] = {"attributes": attributes, "indices": faces, "material": 0}
-    told: dict[str, Any] = {"name": "body", "primitives": [primitive]}
+    told: dict[str, Any] = {"name": name, "primitives": [primitive]}
     if mesh.shapes_m:
         primitive["targets"] = [
             {"POSITION": builder.add(_f4(shape), "VEC3", bounds=True, target=VERTICES)}

@@ -130,10 +130,7 @@ def track(
     believed, seen = clip.seen, _frames_seen(clip)
     if cleanup:
         fill_from_guesses(clip)
-    for start, end in pairwise(shot_bounds(clip, size, fps)):
-        shot = clip[start:end]
-        interpolate_gaps(shot, round(max_gap_s * fps))
-        smooth_shot(shot, float(np.median(size[start:end])), fps, smooth)
+    _fill_and_smooth(clip, size, fps, max_gap_s, smooth)
     jitter_after = _jitter(clip, seen, size)
     interpolated = clip.seen
     held = hold_last(clip)
@@ -151,6 +148,16 @@ def track(
         parts=_parts(believed, interpolated, clip.seen),
     )
     return clip, report
+
+
+def _fill_and_smooth(
+    clip: PoseClip, size: Floats, fps: float, max_gap_s: float, smooth: float
+) -> None:
+    """Each shot for itself: nothing goes over a cut."""
+    for start, end in pairwise(shot_bounds(clip, size, fps)):
+        shot = clip[start:end]
+        interpolate_gaps(shot, round(max_gap_s * fps))
+        smooth_shot(shot, float(np.median(size[start:end])), fps, smooth)
 
 
 def _chosen(detections: Sequence[Sequence[Detection]], detection_index: Integers) -> PoseClip:

@@ -21,16 +21,15 @@ PIXELS_PER_M = 320
 
 
 class Column(NamedTuple):
-    """One tube of cloth: how far around and along, in meters, and where its left border lies."""
+    """One tube of cloth: how far around, in meters, and where its left border lies."""
 
     around_m: float
-    along_m: float
     left_m: float
 
 
-TORSO_COLUMN = Column(1.0, 1.1, 0.0)
-ARM_COLUMN = Column(0.4, 0.8, 1.1)
-LEG_COLUMN = Column(0.6, 1.1, 1.6)
+TORSO_COLUMN = Column(1.0, 0.0)
+ARM_COLUMN = Column(0.4, 1.1)
+LEG_COLUMN = Column(0.6, 1.6)
 COLUMNS = (TORSO_COLUMN, ARM_COLUMN, LEG_COLUMN)
 WIDTH_M, HEIGHT_M = 2.3, 1.1
 MARGIN_M = 0.05  # painted beyond both sides of a column, so that its seam shows no other column

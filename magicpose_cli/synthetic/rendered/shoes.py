@@ -37,7 +37,7 @@ def make_shoes(figure: Figure, height: float, rng: np.random.Generator) -> tuple
     rest = cloth.moved(torch.full((len(cloth.rest),), rng.uniform(0.006, 0.01))).rest
     up = (rest[:, 1] - low).clamp_min(0)
     along = ((rest[:, 2] - ankle[2] + 0.09) / 0.3).clamp(0, 1)  # 0 at the heel, 1 at the toes
-    rest = _boxed(cloth, rest, up, along, low)
+    rest = _boxed(rest, up, along, low)
     uv = torch.stack([along, (rest[:, 1] - low + _SOLE_M) / TEXTURE_HEIGHT_M], 1).clamp(0.01, 0.99)
     surface = Surface(
         LABELS.index("shoes"), "shoes", rest[None], cloth.weights, cloth.faces, uv[cloth.faces],
@@ -54,7 +54,7 @@ def _shoe_field(figure: Figure, cloth: Cloth, top_m: float) -> Tensor:
     return torch.where(cloth.fields[:, 0] > 0.3, -1.0, field)
 
 
-def _boxed(cloth: Cloth, rest: Tensor, up: Tensor, along: Tensor, low: float) -> Tensor:
+def _boxed(rest: Tensor, up: Tensor, along: Tensor, low: float) -> Tensor:
     """A foot (n, 3) with room before its toes, on a sole that is wider than the shaft."""
     out = rest.clone()
     middle = rest[:, 0].sign() * rest[:, 0].abs().mean()

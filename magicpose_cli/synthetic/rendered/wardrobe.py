@@ -163,7 +163,7 @@ def library_surfaces(
         parts = {LABELS.index("shoes"): torch.ones(len(faces)) > 0}
     if kind == "suit":
         leg = torch.tensor([name.startswith(("upperleg", "lowerleg")) for name in body.joint_names])
-        hip = rest[0, rows].mean(1)[:, 1] < _waist_m(body, rest)
+        hip = rest[0, rows].mean(1)[:, 1] < _waist_m(rest)
         low = (hip & ~_on_arm(body, joints) | (joints[:, leg].sum(1) > 0.5))[faces].all(1)
         parts = {LABELS.index("bottom"): low, LABELS.index("top"): ~low}
     return [
@@ -182,7 +182,7 @@ def _on_arm(body: Body, joints: Tensor) -> Tensor:
     return joints[:, arm].sum(1) > 0.3
 
 
-def _waist_m(body: Body, rest: Tensor) -> float:
+def _waist_m(rest: Tensor) -> float:
     """About the height of the waist of a person at rest (F, V, 3)."""
     low, high = rest[0, :, 1].amin(), rest[0, :, 1].amax()
     return float(low + 0.58 * (high - low))

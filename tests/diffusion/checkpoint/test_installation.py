@@ -1,10 +1,9 @@
 """The released model in one go, from a hub on this machine that holds a small one."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
+from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from magicpose_cli.models.catalog import SD15, TOKENIZER
 from magicpose_cli.video import probe
 from tests.diffusion.checkpoint.test_conversion import released_vae
 from tests.models.loopback import Hub
+from tests.nursery import Shell, open_nursery
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = [*LETTERS, *(f"{c}</w>" for c in LETTERS), "<|startoftext|>", "<|endoftext|>"]
@@ -44,17 +44,10 @@ def released(small_state, tmp_path_factory):
     return file.read_bytes()
 
 
-@pytest.fixture
-def hub(released):
+@pytest.fixture(scope="module")
+def served():
+    """A hub on this machine, empty."""
     hub = Hub()
-    tokenizer = {
-        "vocab.json": json.dumps({word: i for i, word in enumerate(WORDS)}),
-        "merges.txt": "#version: 0.2\n",
-        "tokenizer_config.json": json.dumps({"model_max_length": 77}),
-        "special_tokens_map.json": "{}",
-    }
-    hub.repositories["Boese0601/MagicDance"] = {"model_state-110000.th": released}
-    hub.repositories[SD15] = {name: tokenizer[name.split("/")[1]].encode() for name in TOKENIZER}
     thread = threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield hub
@@ -63,17 +56,35 @@ def hub(released):
 
 
 @pytest.fixture
-def run(hub, tmp_path):
-    def magicpose(*arguments):
-        code = "from magicpose_cli.cli import main; main()"
-        return subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)], cwd=tmp_path, timeout=300,
-            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-            env={**os.environ, "HF_ENDPOINT": hub.address, "NO_PROXY": "127.0.0.1",
-                 "MAGICPOSE_HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "hf")},
-        )  # fmt: skip
+def hub(served, released):
+    served.asked.clear()
+    tokenizer = {
+        "vocab.json": json.dumps({word: i for i, word in enumerate(WORDS)}),
+        "merges.txt": "#version: 0.2\n",
+        "tokenizer_config.json": json.dumps({"model_max_length": 77}),
+        "special_tokens_map.json": "{}",
+    }
+    served.repositories["Boese0601/MagicDance"] = {"model_state-110000.th": released}
+    served.repositories[SD15] = {name: tokenizer[name.split("/")[1]].encode() for name in TOKENIZER}
+    return served
 
-    return magicpose
+
+@pytest.fixture(scope="module")
+def shell(served, tmp_path_factory) -> Iterator[Shell]:
+    """Processes whose hub, as its client reads it when it is imported, is the one here."""
+    folder = tmp_path_factory.mktemp("client")
+    variables = {
+        "HF_ENDPOINT": served.address,
+        "NO_PROXY": "127.0.0.1",
+        "HF_HOME": str(folder / "hf"),
+    }
+    with open_nursery(folder, ["models", "list"], **variables) as nursery:
+        yield Shell(nursery, folder)
+
+
+@pytest.fixture
+def run(shell, hub, tmp_path):
+    return partial(shell, cwd=tmp_path, MAGICPOSE_HOME=str(tmp_path / "home"))
 
 
 @pytest.mark.slow
