@@ -26,8 +26,8 @@ class HeadJoints(NamedTuple):
     """Where a head turns, (3,) pixels each, in the axes of the face's mesh.
 
     Attributes:
-        neck: The middle of the neck's joints.
-        skull: The topmost of them.
+        neck: About which it turns on the neck.
+        skull: The topmost joint of the neck.
     """
 
     neck: Floats

@@ -6,7 +6,7 @@ import pytest
 from magicpose_cli.views.angles import ViewAngles
 from magicpose_cli.views.camera_file import TO_WORLD_AXES, camera_record, camera_to_world
 from magicpose_cli.views.sheets import mirrored_points, rotation, turned
-from magicpose_cli.views.view_renderer import ViewRenderer
+from magicpose_cli.views.view_renderer import ViewRenderer, _DrawnSheet
 from tests.views.conftest import SIDE
 
 NOSE_TIP = 4  # of the 478
@@ -36,6 +36,29 @@ def whole(marked):
 def spot(picture):
     rows, columns = np.nonzero(picture.min(2) > 235)
     return np.array([columns.mean(), rows.mean()])
+
+
+def flat_sheet(color, depth, softness=0.0):
+    shape = (SIDE, SIDE)
+    return _DrawnSheet(
+        np.full((*shape, 3), color, np.float32), np.ones(shape, np.float32),
+        np.full(shape, depth, np.float32), np.full(shape, softness, np.float32),
+        np.zeros(shape, np.float32),
+    )  # fmt: skip
+
+
+def test_a_mirror_image_covers_nothing_that_the_picture_shows(head):
+    front, back, mirror = flat_sheet(200, 10), flat_sheet(100, 50), flat_sheet(0, 5)
+    near, far = head._filled(front, back, mirror)
+    assert (near.alpha > 0.99).all() and (near.depth <= far.depth).all()
+    assert (near.colors == 200).all()
+
+
+def test_a_mirror_image_is_shown_where_the_picture_is_stretched(head):
+    front, back, mirror = flat_sheet(200, 10, softness=1.0), flat_sheet(100, 50), flat_sheet(0, 12)
+    near, far = head._filled(front, back, mirror)
+    middle = np.s_[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4]
+    assert (near.alpha[middle] < 0.01).all() and (far.colors[middle] == 0).all()
 
 
 @pytest.mark.parametrize("orbit", [False, True])
