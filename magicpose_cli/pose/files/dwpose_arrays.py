@@ -85,7 +85,9 @@ def told_by_points(path: Path, arrays: dict[str, AnyArray], *, one_frame: bool =
         )
     where, points = f"{path}: {name}" if name else str(path), named[name]
     if points.shape[-1:] == (HOLISTIC,) and points.ndim <= 2:
-        return replace(read_holistic(where, points), size=told, fps=fps)
+        holistic = read_holistic(where, points)
+        check_frames(where, len(holistic.frames))
+        return replace(holistic, size=told, fps=fps)
     beside = next((n for n in SCORES_NAMES if n in named and n != name), None)
     scores = named[beside] if beside else None
     if scores is not None and scores.shape != points.shape[:-1]:

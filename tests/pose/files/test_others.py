@@ -413,6 +413,12 @@ def test_points_in_meters_are_no_picture(tmp_path, full_body):
     assert np.isfinite(pose.body_3d[pose.body_score > 0]).all()
 
 
+def test_a_folder_without_a_row_of_holistic_numbers_is_refused(tmp_path):
+    np.save(tmp_path / "0.npy", np.zeros((0, 1662)))
+    with pytest.raises(InputError, match=r"0\.npy.*got 0"):
+        read_clip(tmp_path, canvas=(640, 480))
+
+
 def test_rows_of_holistic_numbers(tmp_path, full_body):
     row = np.zeros(1662)
     row[:132] = [p[key] for p in landmarks(full_body) for key in ("x", "y", "z", "visibility")]
