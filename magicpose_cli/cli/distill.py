@@ -12,6 +12,8 @@ from magicpose_cli.cli.say import say
 
 if TYPE_CHECKING:
     from magicpose_cli.benchmarks.few_steps import FewStepsRow
+    from magicpose_cli.progress import OnProgress
+    from magicpose_cli.training.recipe import Recipe
 
 TABLE_WIDTH = 120
 MeasuredPairs = Annotated[int | None, typer.Option("--evaluate", min=1, max=100_000, metavar="N",
@@ -53,7 +55,6 @@ def command(
     * `magicpose distill magicpose -o runs/fast --evaluate 64`
     * `magicpose animate me.jpg dance.mp4 --model runs/fast`
     """
-    from magicpose_cli.benchmarks.few_steps import measure_few_steps
     from magicpose_cli.cli.progress_bars import shown
     from magicpose_cli.diffusion.checkpoint.loading import resolve_model
     from magicpose_cli.training import distill_run as run
@@ -74,10 +75,7 @@ def command(
         if evaluate is None:
             typer.echo(str(out))
             return
-        rows = measure_few_steps(
-            teacher, out, evaluate, detector=detector, device=device,
-            guidance=settings.distillation.guidance, on_progress=on_progress,
-        )  # fmt: skip
+        rows = _measured(teacher, out, evaluate, settings, detector, device, on_progress)
     _tell_rows(rows, f"{model}, {settings.model.size}x{settings.model.size}", json_to)
 
 
@@ -92,6 +90,19 @@ def _check_evaluation(evaluate: int | None, json_to: Path | None, overwrite: boo
         check_writable(json_to, overwrite)
     if evaluate is not None:
         needed("skimage")
+
+
+def _measured(
+    teacher: Path, out: Path, pairs: int, settings: Recipe, detector: str, device: str,
+    on_progress: OnProgress,
+) -> list[FewStepsRow]:  # fmt: skip
+    """The model beside its teacher; what measures is imported when it is asked for."""
+    from magicpose_cli.benchmarks.few_steps import measure_few_steps
+
+    return measure_few_steps(
+        teacher, out, pairs, detector=detector, device=device,
+        guidance=settings.distillation.guidance, on_progress=on_progress,
+    )  # fmt: skip
 
 
 def _tell_rows(rows: list[FewStepsRow], title: str, json_to: Path | None) -> None:
