@@ -25,7 +25,7 @@ from magicpose_cli.motion.read_motion import (
 )
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.run.camera_path import CameraPath, find_camera_path
+from magicpose_cli.run.camera_path import CameraPath, find_camera_path, shows_drivers_place
 from magicpose_cli.run.fingerprint import run_fingerprint
 from magicpose_cli.run.finishing import Finisher, WarpedFrames
 from magicpose_cli.run.frame_batches import FrameBatches
@@ -334,12 +334,29 @@ class _Job:
         canvas = self.plan.pose_canvas
         return draw_maps(self.driver, motion, canvas, frames, self.held_maps.add)
 
+    @property
+    def _moves_background(self) -> bool:
+        """Whether the result's background is the reference's own, and free to move."""
+        plan = self.plan
+        return plan.warp and not plan.trusts_network and not self.preset.frame.paste_back
+
     def _camera(self, motion: Motion) -> CameraPath | None:
         """Follow the driver's camera, where the background is to move with it."""
-        if self.preset.frame.camera_motion == "off":
+        asked = self.preset.frame.camera_motion
+        by_itself = asked == "auto"
+        if asked == "off" or (by_itself and not self._moves_background):
             return None
         with self.timer("camera"):
+            if by_itself and not shows_drivers_place(self.driver, motion, self.picture):
+                return None
             path = find_camera_path(self.driver, motion, self.on_progress)
+        if by_itself:
+            if path is None or path.stands_still(self.plan.size):
+                return None
+            motion.notes += (
+                "the reference shows the place that the driver was filmed in: its background moves "
+                "with the driver's camera (--camera-motion off keeps it still)",
+            )
         if path is None:
             motion.notes += ("camera-motion: the driver is no film that can be followed: off",)
         return path

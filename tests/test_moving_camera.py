@@ -15,10 +15,14 @@ WAY = (0.0, 4.0, 8.0, 12.0, 9.0)
 
 @pytest.fixture(scope="module")
 def panned(wave, tmp_path_factory):  # noqa: F811
-    """ref.png, pan.mp4 of a person and a wall that go to the left, and still.mp4."""
+    """A film of a person and a wall that go to the left, one that stands still, and pictures.
+
+    The pictures are ref.png of the same wall and elsewhere.png of another one.
+    """
     folder, wall = tmp_path_factory.mktemp("panned"), textured_wall()
     whole = seen_by(wall, camera_matrix(), wave[0])
     write_picture(folder / "ref.png", whole)
+    write_picture(folder / "elsewhere.png", seen_by(textured_wall(1), camera_matrix(), wave[0]))
     pictures = []
     for x in WAY:
         place = np.arange(256) + int(x)
@@ -33,11 +37,11 @@ def panned(wave, tmp_path_factory):  # noqa: F811
 
 @pytest.fixture
 def run(panned, preset, resources, tmp_path):  # noqa: F811
-    def go(name, driver, camera, **options):
+    def go(name, driver, camera, reference="ref.png", **options):
         settings = preset.with_options(frame__camera_motion=camera)
         out = tmp_path / name
         made = animate(
-            panned[0] / "ref.png", panned[0] / driver, out, settings,
+            panned[0] / reference, panned[0] / driver, out, settings,
             resources=resources, **options,
         )  # fmt: skip
         return made, np.stack(list(read_frames(probe(out))))
@@ -54,6 +58,19 @@ def test_the_background_goes_with_the_camera(run, panned):
         truth = panned[1][k][:, :-12]
         assert quality(on[k][:, :-12], truth) > quality(off[k][:, :-12], truth) + 4
     assert not any("camera" in note for note in made.notes)
+
+
+@pytest.mark.slow
+def test_by_itself_it_goes_with_the_camera_of_its_own_place_alone(run, panned):
+    made, auto = run("auto", "pan.mp4", "auto")
+    _, on = run("on", "pan.mp4", "on")
+    assert np.array_equal(auto, on)
+    assert any("the place that the driver was filmed in" in note for note in made.motion.notes)
+    elsewhere, auto = run("elsewhere", "pan.mp4", "auto", reference="elsewhere.png")
+    _, off = run("off", "pan.mp4", "off", reference="elsewhere.png")
+    assert np.array_equal(auto, off)
+    still, _ = run("still", "still.mp4", "auto")
+    assert not any("filmed in" in n for made in (elsewhere, still) for n in made.motion.notes)
 
 
 @pytest.mark.slow

@@ -204,9 +204,12 @@ class FrameSettings(Section):
         bool, Option("--secondary-motion/--no-secondary-motion", OUTPUT)
     ] = True
     """Let warped hair and clothes swing as the driver's do, as far as its picture shows."""
-    camera_motion: Annotated[Literal["off", "on"], Option("--camera-motion", OUTPUT)] = "off"
-    """Move a warped result's background as the driver's camera moves: on, or off, which keeps it
-    still."""
+    camera_motion: Annotated[Literal["auto", "on", "off"], Option("--camera-motion", OUTPUT)] = (
+        "auto"
+    )
+    """Move a warped result's background as the driver's camera moves; off keeps it still.
+
+    auto: where the reference shows the place that the driver was filmed in."""
 
 
 class MotionSettings(Section):

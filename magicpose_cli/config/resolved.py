@@ -109,7 +109,7 @@ def resolve_settings(
 
 def _check_camera_motion(preset: Preset, warp: bool, *, draws_background: bool) -> None:
     """Check that the background is the reference's own, and free to move with the camera."""
-    if preset.frame.camera_motion == "off":
+    if preset.frame.camera_motion != "on":
         return
     if not warp or draws_background:
         who = "this model draws the background itself" if warp else "this result is not warped"

@@ -11,8 +11,14 @@ from magicpose_cli.motion.driver import Driver
 from magicpose_cli.motion.motion import Motion
 from magicpose_cli.pose.keypoints import Pose, shared_points, spread_of
 from magicpose_cli.progress import OnProgress, Progress, silent
-from magicpose_cli.warping.camera_motion import CameraMotion, mean_motion, steady_camera
-from magicpose_cli.warping.camera_tracking import CameraTracker, camera_size
+from magicpose_cli.warping.camera_motion import (
+    CameraMotion,
+    mean_motion,
+    mesh_places,
+    steady_camera,
+)
+from magicpose_cli.warping.camera_tracking import CameraTracker, PlacedPicture, camera_size
+from magicpose_cli.warping.moved_plate import limited_share
 
 MAX_BRIDGED = 5  # frames in a row in which the camera may be lost without being seen to halt
 READ_AT_ONCE = 96  # frames that are held, to be looked at from the last to the first
@@ -29,6 +35,11 @@ class CameraPath:
 
     motions: Sequence[CameraMotion]
     lost: tuple[int, ...] = ()
+
+    def stands_still(self, size: tuple[int, int]) -> bool:
+        """Whether no frame of a result of (width, height) pixels moves its background."""
+        nodes = mesh_places(size)
+        return not any(limited_share(one.displacements(nodes), size) for one in self.motions)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -75,6 +86,34 @@ def find_camera_path(
     scale, origin = _placement(poses[anchor], motion.in_result(motion.poses[anchor]), size)
     placed = [replace(one, scale=scale, origin=origin) for one in steady]
     return CameraPath(placed, tuple(sorted(lost)))
+
+
+def shows_drivers_place(driver: Driver, motion: Motion, picture: Picture) -> bool:
+    """Tell whether a reference shows the place that the driver was filmed in.
+
+    So it is where a frame of the film is animated by the film, be it that somebody has painted the
+    person anew. The reference is laid onto the driver's anchor frame as its person is, and onto
+    the film's first one.
+
+    Args:
+        driver: The opened driver.
+        motion: Its motion, laid onto the reference.
+        picture: The whole reference, (H, W, 3) uint8 RGB.
+    """
+    anchor, poses = motion.anchor, motion.tracked
+    if not poses or anchor is None or motion.reference_pose is None:
+        return False
+    size = camera_size((poses[0].width, poses[0].height))
+    scale, origin = _placement(poses[anchor], motion.in_result(motion.poses[anchor]), size)
+    laid = PlacedPicture(
+        motion.result_framing.picture(picture), motion.in_result(motion.reference_pose),
+        scale, origin,
+    )  # fmt: skip
+    for index in sorted({anchor, 0}, reverse=True):
+        frame = next(driver.frames(slice(index, index + 1), size))
+        if CameraTracker(frame, poses[index]).shows_place_of(laid):
+            return True
+    return False
 
 
 def _bridged(motions: list[CameraMotion], lost: Sequence[int]) -> list[CameraMotion]:

@@ -39,6 +39,8 @@ NEAR_PX = 1.5  # from nearer by, tracking need not begin anew
 DETAIL_SIGMA = 1 / 16  # of the short side: coarser differences are light, not motion
 MIN_GAIN = 0.03  # by so much a motion must reduce the difference of the two pictures to count
 FULL_GAIN = 0.15  # from so much on it counts wholly
+MIN_SAME_PLACE = 0.5  # correlation of two pictures' details, from which on they show one place
+PLACED_EDGE_PX = 9  # at the edges of a picture that is laid onto a frame, where it is not compared
 MAX_LOSS = 1.05  # of the difference that the frame before would leave
 
 
@@ -57,6 +59,23 @@ class _View:
     half: Picture
     background: Picture
     motion: CameraMotion
+
+
+@dataclass(frozen=True)
+class PlacedPicture:
+    """A picture of a person, and where a film's frame lies in it.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB.
+        pose: Of the person, in its pixels.
+        scale: Pixels of the picture in one of the frame's.
+        origin: The picture's pixel x + iy that shows the frame's first one.
+    """
+
+    picture: Picture
+    pose: Pose
+    scale: float
+    origin: complex
 
 
 class CameraTracker:
@@ -93,6 +112,44 @@ class CameraTracker:
                 return self._last.motion, True
         self._key = self._last = frame
         return frame.motion, False
+
+    def shows_place_of(self, other: PlacedPicture) -> bool:
+        """Tell whether the anchor frame shows the place that another picture shows."""
+        found = _motion_between(self._anchor, frame := self._placed_view(other))
+        if found is None:
+            return False
+        there = found.all_come_from()
+        where = _shared_background(self._anchor, frame, there)[::2, ::2] > 0
+        one, two = (
+            _details(picture)[where]
+            for picture in (_moved(self._anchor.half, there[::2, ::2] / 2), frame.half)
+        )
+        alike = float(np.mean(one * two) / np.sqrt(np.mean(one**2) * np.mean(two**2) + 1e-9))
+        return alike >= MIN_SAME_PLACE
+
+    def _placed_view(self, other: PlacedPicture) -> _View:
+        """See a picture as the anchor frame's camera would, who stands where its person does."""
+        height, width = other.picture.shape[:2]
+        size = (max(1, round(width / other.scale)), max(1, round(height / other.scale)))
+        first = np.array([other.origin.real, other.origin.imag]) / other.scale
+        scaled = cv2.resize(other.picture, size, interpolation=cv2.INTER_AREA)
+        matrix = np.column_stack([np.eye(2), first])
+        shown, inside = (
+            cv2.warpAffine(values, matrix, self._size, flags=flags | cv2.WARP_INVERSE_MAP)
+            for values, flags in (
+                (scaled, cv2.INTER_LINEAR),
+                (np.full(size[::-1], 255, np.uint8), cv2.INTER_NEAREST),
+            )
+        )
+        pose = other.pose.map_points(lambda points: points / other.scale - first, *self._size)
+        view = self._view(np.asarray(shown, np.uint8), pose, CameraMotion.none(self._size))
+        edge = np.ones((PLACED_EDGE_PX,) * 2, np.uint8)
+        shrunk = np.asarray(cv2.erode(np.asarray(inside, np.uint8), edge), np.uint8)
+        background = np.asarray(view.background & shrunk, np.uint8)
+        gray = _in_light_of(self._anchor, view.gray, background)
+        return replace(
+            view, gray=gray, half=np.asarray(cv2.pyrDown(gray), np.uint8), background=background
+        )
 
     def _view(self, picture: Picture, pose: Pose, motion: CameraMotion) -> _View:
         gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
@@ -266,9 +323,24 @@ def _shared_background(key: _View, frame: _View, places: Floats) -> Picture:
 def _difference(key: _View, frame: _View, places: Floats, where: Picture) -> float:
     """Return by how many levels the moved key and the frame differ, without what light does."""
     apart = cv2.subtract(_moved(key.half, places[::2, ::2] / 2), frame.half, dtype=cv2.CV_32F)
-    sigma = DETAIL_SIGMA * min(apart.shape)
-    details = apart - cv2.GaussianBlur(apart, (0, 0), sigma)
-    return float(cv2.mean(np.abs(details), mask=where[::2, ::2].copy())[0])
+    return float(cv2.mean(np.abs(_details(apart)), mask=where[::2, ::2].copy())[0])
+
+
+def _in_light_of(view: _View, gray: Picture, background: Picture) -> Picture:
+    """Give a gray picture the brightness and the contrast of a view, as far as both tell."""
+    (middle, spread), (own, own_spread) = (
+        [float(value[0, 0]) for value in cv2.meanStdDev(picture, mask=mask)]
+        for picture, mask in ((view.gray, view.background), (gray, background))
+    )
+    lit = (gray.astype(np.float32) - own) * (spread / max(own_spread, 1.0)) + middle
+    return np.asarray(np.rint(lit).clip(0, 255), np.uint8)
+
+
+def _details(gray: AnyArray) -> Floats:
+    """Return what is left of a gray picture without its light, (h, w) float32."""
+    values = gray.astype(np.float32)
+    light = cv2.GaussianBlur(values, (0, 0), DETAIL_SIGMA * min(values.shape))
+    return np.asarray(values - light)
 
 
 def _moved(picture: Picture, places: Floats) -> Picture:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from magicpose_cli.warping.camera_motion import CameraMotion
-from magicpose_cli.warping.camera_tracking import CameraTracker, camera_size
+from magicpose_cli.warping.camera_tracking import CameraTracker, PlacedPicture, camera_size
 from magicpose_cli.warping.moved_plate import MovablePlate
 from tests.warping.moving_camera import camera_matrix, error_px, seen_by, textured_wall
 
@@ -49,6 +49,31 @@ def test_noise_before_a_camera_that_stands_still_moves_nothing(tracker, wall, st
 def test_the_person_does_not_move_the_camera(tracker, wall, standing, raised):
     motion, _ = tracker.follow(seen_by(wall, STILL, raised), raised.pose)
     assert error_px(motion, STILL, raised.shown) < 0.05
+
+
+@pytest.mark.parametrize("way", [{}, {"x": 9, "zoom": 1.05}, {"turn_deg": 2}])
+def test_a_picture_of_the_same_place_is_known(tracker, wall, raised, way):
+    picture = seen_by(wall, camera_matrix(**way), raised)
+    darker = (0.6 * picture + 20).astype(np.uint8)
+    assert tracker.shows_place_of(PlacedPicture(darker, raised.pose, 1.0, 0j))
+
+
+def test_a_picture_of_the_same_place_is_known_in_another_size(tracker, wall, raised):
+    picture = seen_by(wall, STILL, raised)
+    wide = np.pad(picture.repeat(2, 0).repeat(2, 1), ((40, 0), (60, 0), (0, 0)))
+    pose = raised.pose.map_points(lambda points: 2 * points + (60, 40), 572, 552)
+    assert tracker.shows_place_of(PlacedPicture(wide, pose, 2.0, 60 + 40j))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_picture_of_another_place_is_not_taken_for_it(tracker, standing, seed):
+    picture = seen_by(textured_wall(seed), STILL, standing)
+    assert not tracker.shows_place_of(PlacedPicture(picture, standing.pose, 1.0, 0j))
+
+
+def test_of_an_even_wall_nothing_is_known(tracker, standing):
+    picture = np.where(standing.shown[..., None], standing.picture, np.uint8(120))
+    assert not tracker.shows_place_of(PlacedPicture(picture, standing.pose, 1.0, 0j))
 
 
 @pytest.mark.slow
