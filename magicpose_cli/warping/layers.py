@@ -23,10 +23,10 @@ from magicpose_cli.warping.patch_fill import fill_hole
 from magicpose_cli.warping.warp_points import WarpPoints
 
 SEAM_WIDTH = 0.1  # of an arm's share, over which an arm fades into the trunk
-TRUNK_GROWTH = (1.25, 1.1)  # of the quadrangle between the joints: where an arm can hide the trunk
-THIGH_THICKNESS = 0.13  # body heights: a hand on the hip hides a thigh
-SURE_SHARE = 0.8  # of these, in which an arm surely has the body behind it
-SEAM_LAP = 0.025  # body heights that the body goes on under an arm anyway, lest a seam opens
+SHOULDER_GROWTH, HIP_GROWTH = 1.2, 1.8  # of the width between the joints: where an arm can hide
+TRUNK_LENGTHENING = 1.1  # the trunk, and of the length between them
+THIGH_THICKNESS = 0.16  # body heights: a hand on the hip hides a thigh
+EDGE_GAP_PX = 3  # from the trunk's edge to an arm that is before it
 FABRIC_REACH = 0.04  # body heights around what an arm hides, in which the clothes are looked at
 HIDDEN_SHARE = 0.02  # of an arm in a pixel, from which on it hides the trunk
 VISIBLE_SHARE = 0.9  # of the trunk in a pixel, from which on its color is surely the trunk's
@@ -103,12 +103,14 @@ def split_layers(
     if not reference.has("right_shoulder", "left_shoulder", "right_hip", "left_hip"):
         return [Layer(BODY_LAYER, alpha * (1 - taken), colors, rank), *arms]
     body = alpha * (1 - taken)
-    behind = _continued(body > 0.5, _trunk(reference, height, grid, 1.0), height)
-    hidden = (taken > HIDDEN_SHARE) & (behind | _trunk(reference, height, grid, SURE_SHARE))
+    before = cv2.dilate((taken > HIDDEN_SHARE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    hidden = before & trunk_behind_arms(
+        body > 0.5, before, _trunk(reference, height, grid), reference, grid
+    )
     if (box := bounding_box(hidden, margin_px=round(FABRIC_REACH * height))) is not None:
-        shown = ((body > VISIBLE_SHARE) & (taken < HIDDEN_SHARE)).astype(np.float32)
+        shown = ((body > VISIBLE_SHARE) & ~before).astype(np.float32)
         side_px = min(grid.width, grid.height)
-        filled = fill_hole(colors[box], shown[box], side_px, smooth=smooth)
+        filled = fill_hole(colors[box], shown[box], side_px, hidden[box], smooth=smooth)
         soft = np.maximum(cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.5), hidden)
         colors = colors.copy()
         colors[box] += soft[box][..., None] * (filled - colors[box])
@@ -116,13 +118,14 @@ def split_layers(
     return [Layer(BODY_LAYER, body, colors, rank), *arms]
 
 
-def _trunk(reference: WarpPoints, height: float, grid: Grid, share: float) -> Mask:
-    """Tell where trunk and thighs of a share of their usual width are, (H, W)."""
+def _trunk(reference: WarpPoints, height: float, grid: Grid) -> Mask:
+    """Tell where trunk and thighs may be, (H, W)."""
     mask = np.zeros(grid.padded[::-1], np.uint8)
-    across, down = TRUNK_GROWTH
-    outline = scaled_about_mean(trunk_outline(reference, height), (share * across, down))
+    corners = trunk_outline(reference, height)
+    outline = scaled_about_mean(corners, (SHOULDER_GROWTH, TRUNK_LENGTHENING))
+    outline[2:] = scaled_about_mean(corners, (HIP_GROWTH, TRUNK_LENGTHENING))[2:]
     cv2.fillConvexPoly(mask, _hull(outline, grid), (1,))
-    thickness = max(1, int(share * THIGH_THICKNESS * height))
+    thickness = max(1, int(THIGH_THICKNESS * height))
     for side in ("right", "left"):
         hip, knee = reference.joint(f"{side}_hip"), reference.joint(f"{side}_knee")
         if not np.isfinite(knee).all():
@@ -131,16 +134,46 @@ def _trunk(reference: WarpPoints, height: float, grid: Grid, share: float) -> Ma
     return mask > 0
 
 
-def _continued(body: Mask, trunk: Mask, height: float) -> Mask:
-    """Continue the body, (H, W), behind what is before its trunk, and a little beyond its edge."""
-    lap = cv2.getStructuringElement(
-        cv2.MORPH_ELLIPSE, (max(3, round(2 * SEAM_LAP * height) | 1),) * 2
+def trunk_behind_arms(
+    body: Mask, arms: Mask, trunk: Mask, reference: WarpPoints, grid: Grid
+) -> Mask:
+    """Tell where the trunk goes on behind the arms, (H, W).
+
+    Along the trunk its left and its right edge are known where no arm is before them; between
+    such places they are straight.
+
+    Args:
+        body: Where the body is seen, (H, W).
+        arms: Where the arms are, (H, W).
+        trunk: Where the trunk may be, (H, W).
+        reference: The reference's points.
+        grid: Of the reference.
+    """
+    shoulders, hips = (
+        np.mean([reference.joint(f"{side}_{name}") for side in ("right", "left")], axis=0)
+        for name in ("shoulder", "hip")
     )
-    grown = cv2.dilate(body.astype(np.uint8), lap)
-    points = cv2.findNonZero((body & trunk).astype(np.uint8))
-    if points is not None:
-        cv2.fillConvexPoly(grown, cv2.convexHull(points), (1,))
-    return np.asarray((grown > 0) & trunk)
+    down = hips - shoulders
+    down = down / max(float(np.hypot(*down)), 1e-6)
+    rows, columns = np.nonzero(trunk)
+    x, y = columns - grid.pad - shoulders[0], rows - grid.pad - shoulders[1]
+    along = np.rint(down[0] * x + down[1] * y).astype(int)
+    across = down[0] * y - down[1] * x
+    along -= along.min()
+    seen, hidden = body[rows, columns], arms[rows, columns]
+    within = np.ones(len(rows), bool)
+    for sign in (1, -1):
+        side = sign * across
+        edge = np.full(along.max() + 1, -np.inf)
+        np.maximum.at(edge, along[seen], side[seen])
+        beside = hidden & (side > edge[along]) & (side < edge[along] + EDGE_GAP_PX)
+        edge[along[beside]] = -np.inf
+        known = np.flatnonzero(np.isfinite(edge))
+        if len(known):
+            within &= side <= np.interp(along, known, edge[known])
+    behind = np.zeros_like(trunk)
+    behind[rows, columns] = within
+    return behind
 
 
 def _pixel(point: Floats, grid: Grid) -> list[int]:

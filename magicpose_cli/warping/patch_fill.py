@@ -10,7 +10,7 @@ random place near the match so far, is tried for all patches at once.
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import cv2
 import numpy as np
@@ -41,13 +41,17 @@ _SAMPLES = 3000  # patches whose principal components are found
 _CARRIED_STRIDE_PX = 3  # between the patches whose mean is taken where none was searched
 
 
-def fill_hole(colors: Floats, known: Floats, side: int, *, smooth: bool = False) -> Floats:
+def fill_hole(
+    colors: Floats, known: Floats, side: int, wanted: Mask | None = None, *, smooth: bool = False
+) -> Floats:
     """Fill what is not known: smoothly where all around is smooth, else by patches.
 
     Args:
         colors: (H, W, 3) float32 RGB in 0..255, a picture or a part of one.
         known: (H, W) float32, 1 where the colors are known, else 0.
         side: The picture's short side in pixels.
+        wanted: (H, W), the part of the hole that will be seen, as of a cloth that ends somewhere;
+            all of it by default.
         smooth: Fill it smoothly anyway, which takes a tenth of the time.
 
     Returns:
@@ -60,16 +64,18 @@ def fill_hole(colors: Floats, known: Floats, side: int, *, smooth: bool = False)
     share = np.clip((_detail(colors, known, side) - plain) / (detailed - plain), 0, 1)
     share *= 1 - known
     if share.any():
-        filled += share[..., None] * (fill_by_patches(colors, known == 0) - filled)
+        filled += share[..., None] * (fill_by_patches(colors, known == 0, wanted) - filled)
     return filled
 
 
-def fill_by_patches(picture: Floats, hole: Mask) -> Floats:
+def fill_by_patches(picture: Floats, hole: Mask, wanted: Mask | None = None) -> Floats:
     """Fill a hole; in a mirrored picture the result is mirrored.
 
     Args:
         picture: (H, W, 3) float32 RGB in 0..255; what it has in the hole is not looked at.
         hole: (H, W) bool.
+        wanted: (H, W) bool, the part of the hole that will be seen; the rest is a mirror image,
+            lest a large rest, of which nothing is known, decide on it.
 
     Returns:
         (H, W, 3) float32, the picture outside of the hole.
@@ -77,9 +83,10 @@ def fill_by_patches(picture: Floats, hole: Mask) -> Floats:
     if not hole.any():
         return picture
     turned = _is_brighter_left(picture, hole)
+    rest = np.zeros_like(hole) if wanted is None else hole & ~wanted
     if turned:
-        picture, hole = picture[:, ::-1], hole[:, ::-1]
-    filled = _filled(np.ascontiguousarray(picture), np.ascontiguousarray(hole))
+        picture, hole, rest = (np.ascontiguousarray(p[:, ::-1]) for p in (picture, hole, rest))
+    filled = _filled(picture, hole, rest)
     return filled[:, ::-1] if turned else filled
 
 
@@ -107,17 +114,24 @@ def _is_brighter_left(picture: Floats, hole: Mask) -> bool:
     return bool(known[:, :half].sum() > known[:, -half:].sum())
 
 
-def _filled(picture: Floats, hole: Mask) -> Floats:
-    pyramid = [(picture, hole)]
+def _filled(picture: Floats, hole: Mask, rest: Mask) -> Floats:
+    if is_part := rest.any():
+        picture, hole = _mirrored(picture, hole), hole & ~rest
+    pyramid = [(picture, hole, rest)]
     while min(pyramid[-1][1].shape) > 2 * COARSEST_SIDE_PX:
         pyramid.append(_halved(*pyramid[-1]))
     levels = [_Level(*level) for level in pyramid]
-    if min(len(level.sources) for level in levels) < MIN_SOURCES:
+    # Of a narrow surrounding a coarse level has no whole patch: the search begins at a finer one.
+    levels = [*takewhile(lambda level: len(level.sources) >= MIN_SOURCES, levels)]
+    if not levels:
         return push_pull(picture, 1 - hole.astype(np.float32))
     random = np.random.default_rng(0)
     coarsest = levels[-1]
-    picture, hole = pyramid[-1]
-    current = smooth_fill(picture, 1 - hole.astype(np.float32), min(hole.shape))
+    picture, hole, _ = pyramid[len(levels) - 1]
+    if is_part:  # of a cloth, say, whose pattern a smooth beginning would lose
+        current = _mirrored(picture, hole)
+    else:
+        current = smooth_fill(picture, 1 - hole.astype(np.float32), min(hole.shape))
     matches = random.choice(coarsest.sources, len(coarsest.targets))
     matches, current = coarsest.refined(current, matches, FIRST_ROUNDS, random)
     for coarser, level in pairwise(levels[::-1]):
@@ -130,7 +144,22 @@ def _filled(picture: Floats, hole: Mask) -> Floats:
     return current
 
 
-def _halved(picture: Floats, hole: Mask) -> tuple[Floats, Mask]:
+def _mirrored(picture: Floats, hole: Mask) -> Floats:
+    """Continue a picture into its hole as a mirror at the hole's edge shows it."""
+    _, label = cv2.distanceTransformWithLabels(
+        hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.zeros(label.max() + 1, np.int64)
+    places[label[~hole]] = np.flatnonzero(~hole)
+    edge = np.stack(np.divmod(places[label], hole.shape[1]))
+    here = np.indices(hole.shape)
+    there = (2 * edge - here).clip(0, np.array(hole.shape)[:, None, None] - 1)
+    outside = hole[tuple(there)]
+    there[:, outside] = edge[:, outside]
+    return np.asarray(picture[tuple(there)])
+
+
+def _halved(picture: Floats, hole: Mask, rest: Mask) -> tuple[Floats, Mask, Mask]:
     """Half the size; a pixel of which any part is in the hole is in the hole."""
     height, width = hole.shape
     odd = (0, height % 2, 0, width % 2)
@@ -140,7 +169,10 @@ def _halved(picture: Floats, hole: Mask) -> tuple[Floats, Mask]:
     share = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
     colors = cv2.resize(whole * known[..., None], half, interpolation=cv2.INTER_AREA)
     mean = np.asarray(colors / np.maximum(share, 1e-6)[..., None], np.float32)
-    return mean, np.asarray(share < 1 - 1e-4)
+    resting = cv2.copyMakeBorder(rest.astype(np.float32), *odd, cv2.BORDER_REPLICATE)
+    resting = cv2.resize(resting, half, interpolation=cv2.INTER_AREA)
+    halved = np.asarray(share < 1 - 1e-4)
+    return mean, halved, np.asarray(resting > 1e-4) & ~halved
 
 
 class _Level:
@@ -155,17 +187,19 @@ class _Level:
         sources: (m,) places of the patches that are wholly known.
     """
 
-    def __init__(self, picture: Floats, hole: Mask) -> None:
+    def __init__(self, picture: Floats, hole: Mask, rest: Mask) -> None:
         self.shape, self._picture, self._hole = hole.shape, picture, hole
         margin = (PATCH_RADIUS,) * 4
         self._stride = hole.shape[1] + 2 * PATCH_RADIUS
         wide = cv2.copyMakeBorder(picture, *margin, cv2.BORDER_REFLECT)
         self._colors = np.asarray(wide, np.float32).reshape(-1, 3)
         side = 2 * PATCH_RADIUS + 1
-        touches = cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+        square = np.ones((side, side), np.uint8)
+        touches = cv2.dilate(hole.astype(np.uint8), square) > 0
+        unknown = cv2.dilate((hole | rest).astype(np.uint8), square) > 0
         whole = np.zeros_like(hole)
         inner = np.s_[PATCH_RADIUS:-PATCH_RADIUS]
-        whole[inner, inner] = ~touches[inner, inner]
+        whole[inner, inner] = ~unknown[inner, inner]
         self.targets, self.sources, self._in_hole = (
             self._places(mask) for mask in (touches, whole, hole)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -98,3 +99,33 @@ def test_smooth_shading_is_filled_smoothly_and_texture_is_not():
     assert (fill_hole(shading, known, 512) == smooth_fill(shading, known, 512)).all()
     stripes = _stripes(4, False)
     assert _error(fill_hole(stripes, known, 512), stripes, HOLE) < 12
+
+
+def _blots(shape: tuple[int, int]) -> np.ndarray:
+    """Blots of 40 and 200, as wide as a hand's fingers."""
+    noise = np.random.default_rng(0).normal(0, 1, shape)
+    blots = np.where(cv2.GaussianBlur(noise, (0, 0), 3) > 0, 200, 40)
+    return np.repeat(blots[..., None], 3, 2).astype(np.float32)
+
+
+def test_a_pattern_goes_on_to_the_edge_of_what_has_it():
+    truth, columns = _blots((96, 140)), np.arange(140)
+    known = np.broadcast_to(columns < 70, (96, 140)).copy()
+    known[34:58, 52:] = False
+    wanted = ~known & (columns < 70)
+    spoiled = np.where(known[..., None], truth, np.float32(0))
+    filled = fill_by_patches(spoiled, ~known, wanted)
+    assert (filled[known] == truth[known]).all()
+    # Where nothing but this cloth is known, all the rest would be filled with one color.
+    lost = fill_by_patches(spoiled, ~known)
+    assert filled[wanted].std() > 0.8 * truth[wanted].std() > 1.5 * lost[wanted].std()
+
+
+def test_of_a_narrow_surrounding_the_texture_is_taken_too():
+    truth = _stripes(3, turned=False)
+    known, hole = np.zeros((2, *HOLE.shape), bool)
+    known[20:76, 30:42] = True
+    hole[40:56, 42:50] = True
+    spoiled = np.where(known[..., None], truth, np.float32(0))
+    filled = fill_by_patches(spoiled, ~known, hole)
+    assert filled[hole].std() > 0.8 * truth[hole].std()
