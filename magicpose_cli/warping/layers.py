@@ -26,6 +26,7 @@ SEAM_WIDTH = 0.1  # of an arm's share, over which an arm fades into the trunk
 SHOULDER_GROWTH, HIP_GROWTH = 1.2, 1.8  # of the width between the joints: where an arm can hide
 TRUNK_LENGTHENING = 1.1  # the trunk, and of the length between them
 THIGH_THICKNESS = 0.16  # body heights: a hand on the hip hides a thigh
+HIDDEN_EDGE_PX = 1.0  # standard deviation of the edge of what an arm hides
 EDGE_GAP_PX = 3  # from the trunk's edge to an arm that is before it
 FABRIC_REACH = 0.04  # body heights around what an arm hides, in which the clothes are looked at
 HIDDEN_SHARE = 0.02  # of an arm in a pixel, from which on it hides the trunk
@@ -110,11 +111,14 @@ def split_layers(
     if (box := bounding_box(hidden, margin_px=round(FABRIC_REACH * height))) is not None:
         shown = ((body > VISIBLE_SHARE) & ~before).astype(np.float32)
         side_px = min(grid.width, grid.height)
-        filled = fill_hole(colors[box], shown[box], side_px, hidden[box], smooth=smooth)
-        soft = np.maximum(cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 1.5), hidden)
+        # Colors reach a little beyond the edge, which is as soft as one of the matte.
+        wide = cv2.dilate(hidden.astype(np.float32), np.ones((5, 5), np.uint8))
+        filled = fill_hole(colors[box], shown[box], side_px, wide[box] > 0, smooth=smooth)
+        soft = np.maximum(cv2.GaussianBlur(wide, (0, 0), 1.5), wide)
         colors = colors.copy()
         colors[box] += soft[box][..., None] * (filled - colors[box])
-        body = np.maximum(body, hidden * alpha)
+        edge = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), HIDDEN_EDGE_PX)
+        body = np.maximum(body, edge * alpha)
     return [Layer(BODY_LAYER, body, colors, rank), *arms]
 
 
