@@ -23,7 +23,7 @@ from magicpose_cli.warping.patch_fill import fill_hole
 from magicpose_cli.warping.warp_points import WarpPoints
 
 SEAM_WIDTH = 0.1  # of an arm's share, over which an arm fades into the trunk
-SHOULDER_GROWTH, HIP_GROWTH = 1.2, 1.8  # of the width between the joints: where an arm can hide
+SHOULDER_GROWTH, HIP_GROWTH = 1.2, 1.5  # of the width between the joints: where an arm can hide
 TRUNK_LENGTHENING = 1.1  # the trunk, and of the length between them
 THIGH_THICKNESS = 0.16  # body heights: a hand on the hip hides a thigh
 HIDDEN_EDGE_PX = 1.0  # standard deviation of the edge of what an arm hides
@@ -112,13 +112,13 @@ def split_layers(
         shown = ((body > VISIBLE_SHARE) & ~before).astype(np.float32)
         side_px = min(grid.width, grid.height)
         # Colors reach a little beyond the edge, which is as soft as one of the matte.
-        wide = cv2.dilate(hidden.astype(np.float32), np.ones((5, 5), np.uint8))
+        wide = np.asarray(cv2.dilate(hidden.astype(np.float32), np.ones((5, 5))), np.float32)
         filled = fill_hole(colors[box], shown[box], side_px, wide[box] > 0, smooth=smooth)
         soft = np.maximum(cv2.GaussianBlur(wide, (0, 0), 1.5), wide)
         colors = colors.copy()
         colors[box] += soft[box][..., None] * (filled - colors[box])
-        edge = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), HIDDEN_EDGE_PX)
-        body = np.maximum(body, edge * alpha)
+        continued = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), HIDDEN_EDGE_PX)
+        body = np.maximum(body, continued * alpha)
     return [Layer(BODY_LAYER, body, colors, rank), *arms]
 
 

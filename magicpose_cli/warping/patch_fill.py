@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Mask
+from magicpose_cli.warping.grain import grain_like
 from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.smooth_fill import smooth_fill
 
@@ -44,7 +45,7 @@ _CARRIED_STRIDE_PX = 3  # between the patches whose mean is taken where none was
 def fill_hole(
     colors: Floats, known: Floats, side: int, wanted: Mask | None = None, *, smooth: bool = False
 ) -> Floats:
-    """Fill what is not known: smoothly where all around is smooth, else by patches.
+    """Fill what is not known: smoothly where all around is smooth, with its grain; else by patches.
 
     Args:
         colors: (H, W, 3) float32 RGB in 0..255, a picture or a part of one.
@@ -52,7 +53,7 @@ def fill_hole(
         side: The picture's short side in pixels.
         wanted: (H, W), the part of the hole that will be seen, as of a cloth that ends somewhere;
             all of it by default.
-        smooth: Fill it smoothly anyway, which takes a tenth of the time.
+        smooth: Fill it smoothly anyway and without grain, which takes a tenth of the time.
 
     Returns:
         (H, W, 3) float32; the known colors stay.
@@ -63,6 +64,8 @@ def fill_hole(
     plain, detailed = PLAIN_DETAIL
     share = np.clip((_detail(colors, known, side) - plain) / (detailed - plain), 0, 1)
     share *= 1 - known
+    way = -1 if _is_brighter_left(colors, known == 0) else 1
+    filled += grain_like(colors[:, ::way], known[:, ::way], side)[:, ::way]
     if share.any():
         filled += share[..., None] * (fill_by_patches(colors, known == 0, wanted) - filled)
     return filled

@@ -44,7 +44,7 @@ def test_smooth_shading_stays_smooth():
     alpha = _person()
     plate, _ = make_plate(np.where(alpha[..., None] > 0, 0, picture).astype(np.uint8), alpha)
     smooth, _ = make_plate(picture, alpha, smooth=True)
-    assert (plate == smooth).all()
+    assert np.abs(plate - smooth).max() < 1  # steps of a level are its only grain
 
 
 def test_specks_that_a_matte_leaves_inside_are_of_the_hole():
