@@ -1,10 +1,15 @@
 """A drawn person the real detector finds, and a model of the real classes at toy size."""
 
 import multiprocessing
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+
+# Before NumPy is imported: its threads would spin on the cores that other workers of pytest need.
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
