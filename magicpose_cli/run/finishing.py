@@ -32,6 +32,7 @@ from magicpose_cli.warping.secondary import (
     size_to_track,
     steadied,
     steady_reach,
+    tracking_side,
 )
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, WarpedFrame
 
@@ -198,7 +199,11 @@ class WarpedFrames:
         self._poses = carry_hands(motion.poses, reference.hidden_hands)
         self._tracker: Future[DriverTracker | None] | None = None
         if secondary and motion.tracked:
-            self._size = size_to_track(motion.tracked)
+            anchor = motion.anchor
+            assert anchor is not None
+            self._laid = motion.in_result(motion.poses[anchor])
+            side = tracking_side(motion.tracked, anchor, self._laid)
+            self._size = size_to_track(motion.tracked, side)
             beside = ThreadPoolExecutor(1, thread_name_prefix="tracker")  # the network's work
             self._tracker = beside.submit(self._track)
             beside.shutdown(wait=False)
@@ -208,9 +213,8 @@ class WarpedFrames:
         motion, anchor = self._motion, self._motion.anchor
         assert anchor is not None
         picture = next(self._driver.frames(slice(anchor, anchor + 1), self._size))
-        laid = motion.in_result(motion.poses[anchor])
         try:
-            return DriverTracker(picture, motion.tracked, anchor, laid)
+            return DriverTracker(picture, motion.tracked, anchor, self._laid)
         except DetectionError as error:
             self.notes.append(f"hair and clothes are moved by the points alone: {error}")
             return None

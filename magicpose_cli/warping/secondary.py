@@ -23,7 +23,8 @@ from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.matte import find_matte
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, as_bytes
 
-TRACKING_SIDE_PX = 384  # short side of the driver's window, in which the flow is found
+TRACKING_SIDE_PX = (160, 384)  # short side of the driver's window, in which the flow is found:
+TRACKED_PER_SHOWN = 1.25  # at least, at most, and between these pixels for each of the result's
 FINE_FLOW_SIDE_PX = 256  # short side from which on a quarter of the size is enough for the flow
 DRIFT_SIGMA = 1 / 64  # of the short side: standard deviation of the average over the picture
 DRIFT_STRIDE_PX = 4  # of the window for one pixel of the drift, which is smooth
@@ -54,7 +55,7 @@ class DriverTracker:
     def __init__(self, picture: Picture, poses: Sequence[Pose], anchor: int, placed: Pose) -> None:
         self._box = _box_of_all(poses, (picture.shape[1], picture.shape[0]))
         left, top, right, bottom = self._box
-        scale = _scale_to_track(right - left, bottom - top)
+        scale = _scale_to_track(right - left, bottom - top, tracking_side(poses, anchor, placed))
         across, down = poses[0].width / picture.shape[1], poses[0].height / picture.shape[0]
         self._framing = Framing(
             (left * across, top * down, right * across, bottom * down),
@@ -93,11 +94,29 @@ class DriverTracker:
         return np.asarray(window, np.uint8)
 
 
-def size_to_track(poses: Sequence[Pose]) -> tuple[int, int]:
-    """(width, height) of the driver's frames, of which nothing is lost to a tracker."""
+def tracking_side(poses: Sequence[Pose], anchor: int, placed: Pose) -> int:
+    """Short side in pixels at which the driver's window is tracked: what the result shows of it.
+
+    Args:
+        poses: Of the person in all frames, in the driver's pixels.
+        anchor: The index of the pose that was laid onto the reference.
+        placed: This pose, in the result's pixels.
+    """
+    left, top, right, bottom = _box_of_all(poses, (poses[0].width, poses[0].height))
+    shown = _ratio(placed, poses[anchor]) * min(right - left, bottom - top)
+    return round(float(np.clip(TRACKED_PER_SHOWN * shown, *TRACKING_SIDE_PX)))
+
+
+def size_to_track(poses: Sequence[Pose], side_px: int) -> tuple[int, int]:
+    """(width, height) of the driver's frames, of which nothing is lost to a tracker.
+
+    Args:
+        poses: Of the person in all frames, in the driver's pixels.
+        side_px: As of `tracking_side`.
+    """
     width, height = poses[0].width, poses[0].height
     left, top, right, bottom = _box_of_all(poses, (width, height))
-    scale = _scale_to_track(right - left, bottom - top)
+    scale = _scale_to_track(right - left, bottom - top, side_px)
     return max(1, round(scale * width)), max(1, round(scale * height))
 
 
@@ -158,9 +177,9 @@ def _box_of_all(poses: Sequence[Pose], size: tuple[int, int]) -> tuple[int, int,
     return left, top, right, bottom
 
 
-def _scale_to_track(width: int, height: int) -> float:
+def _scale_to_track(width: int, height: int, side_px: int) -> float:
     """Return by how much a window is made smaller: 1 where it would only lose."""
-    scale = TRACKING_SIDE_PX / min(width, height)
+    scale = side_px / min(width, height)
     return scale if scale < MIN_SHRINKING else 1.0
 
 

@@ -96,7 +96,7 @@ def test_its_size_is_that_of_the_result(dotted):
 
 
 def test_a_large_driver_is_looked_at_in_small(dotted, monkeypatch):
-    monkeypatch.setattr(secondary, "TRACKING_SIDE_PX", 60)
+    monkeypatch.setattr(secondary, "TRACKING_SIDE_PX", (60, 60))
     tracker = DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
     tracked = tracker.track(dotted.picture, dotted.pose)
     width, height = tracked.pose.width, tracked.pose.height
