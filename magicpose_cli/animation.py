@@ -24,6 +24,7 @@ from magicpose_cli.motion.read_motion import (
     read_motion,
 )
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.progress import OnProgress, Progress, silent
 from magicpose_cli.run.camera_path import CameraPath, find_camera_path, shows_drivers_place
 from magicpose_cli.run.fingerprint import run_fingerprint
@@ -190,10 +191,16 @@ class _Job:
             with self.timer("reference"):
                 picture = motion.framing.picture(self.picture)
                 size = renderer.set_reference(
-                    picture, self._network_preset, len(drawn), self._face()
+                    picture, self._network_preset, len(drawn), self._face(), self._own_map(motion)
                 )
         self.on_progress(Progress("model", 1, 1))
         return renderer, self._batches_of(drawn, size)
+
+    def _own_map(self, motion: Motion) -> Picture | None:
+        """The reference's pose map, for models that read it."""
+        if motion.reference_pose is None:
+            return None
+        return pose_map(motion.reference_pose, self.plan.pose_canvas)
 
     def _face(self) -> Picture | None:
         """The reference's face, upright, where the settings ask for its identity and it is seen."""

@@ -124,7 +124,7 @@ class PictureMaker:
             )  # fmt: skip
         if any(far) and not self._trusts:
             body = TexturedBody(seen.body, cut.matte)
-        drawn = self._frames(cut, placed, far, fusion)
+        drawn = self._frames(cut, seen.pose, placed, far, fusion)
         for number, is_far in enumerate(far):
             pose = placed.poses[number]
             if is_far and self._trusts:
@@ -146,9 +146,14 @@ class PictureMaker:
         return abs(own.elevation_deg - asked.elevation_deg) > FAR_ELEVATION_DEG
 
     def _frames(
-        self, cut: CutOut, placed: PlacedPoses, far: Sequence[bool], fusion: Fusion | None
+        self,
+        cut: CutOut,
+        own: Pose,
+        placed: PlacedPoses,
+        far: Sequence[bool],
+        fusion: Fusion | None,
     ) -> dict[int, Picture]:
-        """The model's frames of those poses that show anything of them."""
+        """The model's frames of those poses that show anything of them; own: of the cut-out."""
         wanted = [
             number
             for number, is_far in enumerate(far)
@@ -160,7 +165,8 @@ class PictureMaker:
             return {}
         renderer = self._resources.renderer(self._preset).result()
         reference = self._network.picture(cut.canvas)
-        size = renderer.set_reference(reference, self._preset, len(wanted))
+        own_map = pose_map(self._network.pose(own), self._canvas)
+        size = renderer.set_reference(reference, self._preset, len(wanted), own_map=own_map)
         poses = self._network.clip(placed.poses)
 
         def batches() -> Iterator[Pictures]:

@@ -19,7 +19,7 @@ from magicpose_cli.arrays import Floats, Picture
 from magicpose_cli.benchmarks.arithmetic import counted
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.config.resolved import ModelDefaults
-from magicpose_cli.evaluation.generate import ModelPredictor
+from magicpose_cli.evaluation.generate import ModelPredictor, own_map
 from magicpose_cli.evaluation.pairs import synthetic_pairs
 from magicpose_cli.evaluation.pixels import psnr, psnr_inside, ssim
 from magicpose_cli.evaluation.pose_following import PoseReader, body_error, found_share
@@ -171,7 +171,8 @@ def _cost(pipeline: MagicPosePipeline, way: _Way, sample: Sample) -> tuple[float
     preset = Preset().with_options(
         sampling__steps=way.steps, sampling__guidance=way.guidance, model__compile="off"
     )
-    renderer = Renderer(pipeline, sample.reference, preset)
+    own = own_map(sample, pipeline.config.pose_canvas)
+    renderer = Renderer(pipeline, sample.reference, preset, own_map=own)
     maps = np.stack([pose_map(sample.pose, pipeline.config.pose_canvas)] * TIMED_FRAMES)
     renderer.make(maps)
     start = time.perf_counter()

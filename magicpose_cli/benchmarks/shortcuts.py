@@ -25,6 +25,7 @@ from magicpose_cli.benchmarks.render_benchmark import (
 from magicpose_cli.benchmarks.shared_networks import Weights
 from magicpose_cli.config.extras import needed
 from magicpose_cli.config.preset import Preset
+from magicpose_cli.evaluation.generate import own_map
 from magicpose_cli.evaluation.pairs import synthetic_pairs
 from magicpose_cli.evaluation.pixels import psnr, ssim
 from magicpose_cli.evaluation.pose_following import PoseReader, body_error, found_share
@@ -214,7 +215,7 @@ def measure_reuse(
         film = draw_film(number, FILM_FRAMES, size)
         poses = [sample.pose for sample in film if sample.pose is not None]
         maps = np.stack([pose_map(pose, pipeline.config.pose_canvas) for pose in poses])
-        renderer = Renderer(pipeline, film[0].truth, exact.preset)
+        renderer = Renderer(pipeline, film[0].truth, exact.preset, own_map=maps[0])
         batches = np.split(maps, range(renderer.batch_size, len(maps), renderer.batch_size))
         made = list(np.concatenate(list(renderer.render(batches))))
         motion = Motion(PoseClip.of(poses), frame((size, size), (size, size), "crop"))
@@ -254,7 +255,8 @@ def _pictures(variant: Variant, weights: Weights, samples: Sequence[Sample]) -> 
     for sample in samples:
         assert sample.reference is not None and sample.pose is not None
         asked = pose_map(sample.pose, pipeline.config.pose_canvas)
-        yield Renderer(pipeline, sample.reference, preset).make(asked[None])[0]
+        own = own_map(sample, pipeline.config.pose_canvas)
+        yield Renderer(pipeline, sample.reference, preset, own_map=own).make(asked[None])[0]
 
 
 def _compared(

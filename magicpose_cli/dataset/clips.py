@@ -40,17 +40,35 @@ MIRRORED_FACE = [
 
 
 class PicturePair(NamedTuple):
-    """Three square pictures under the same crop.
+    """Two square pictures of a person under the same crop, and their poses, drawn.
 
     Attributes:
         reference: Shows the person.
+        reference_map: Their pose.
         target: Shows the person in another pose.
-        pose_map: That pose, drawn.
+        target_map: That pose.
     """
 
     reference: Picture
+    reference_map: Picture
     target: Picture
-    pose_map: Picture
+    target_map: Picture
+
+
+class FilmPair(NamedTuple):
+    """A picture of a person and a film of theirs under the same crop, and their poses, drawn.
+
+    Attributes:
+        reference: (S, S, 3), shows the person.
+        reference_map: (S, S, 3), their pose.
+        frames: (F, S, S, 3).
+        maps: (F, S, S, 3), the frames' poses.
+    """
+
+    reference: Picture
+    reference_map: Picture
+    frames: Pictures
+    maps: Pictures
 
 
 @dataclass(frozen=True)
@@ -183,7 +201,7 @@ def sample_pair(
     flip: float = 0.0,
     jitter: float = 0.0,
 ) -> PicturePair:
-    """Take two different frames of one random clip and the second one's pose map.
+    """Take two different frames of one random clip and their pose maps.
 
     Clips of a single frame give it twice.
 
@@ -199,7 +217,8 @@ def sample_pair(
     clip = clips[int(rng.integers(len(clips)))]
     first, second = rng.choice(len(clip), 2, replace=len(clip) < 2)
     picture, drawn = _under_one_crop(clip, rng, size, pose_draw_size, min_crop, flip, jitter)
-    return PicturePair(picture(int(first)), picture(int(second)), drawn(int(second)))
+    one, other = int(first), int(second)
+    return PicturePair(picture(one), drawn(one), picture(other), drawn(other))
 
 
 def sample_film(
@@ -212,8 +231,8 @@ def sample_film(
     min_crop: float = MIN_CROP_SHARE,
     flip: float = 0.0,
     jitter: float = 0.0,
-) -> tuple[Picture, Pictures, Pictures]:
-    """Take consecutive frames of one random clip, their pose maps and another frame of the person.
+) -> FilmPair:
+    """Take consecutive frames of one random clip and another frame of the person.
 
     All are under the same crop.
 
@@ -226,15 +245,13 @@ def sample_film(
         min_crop: Smallest share of a clip's picture that is shown.
         flip: How often (0..1) all are mirrored.
         jitter: How far (0..1) brightness, contrast and saturation stray, alike in all.
-
-    Returns:
-        The reference (S, S, 3), the frames (F, S, S, 3) and their pose maps (F, S, S, 3).
     """
     clip = clips[int(rng.integers(len(clips)))]
     start, other = int(rng.integers(len(clip) - frames + 1)), int(rng.integers(len(clip)))
     picture, drawn = _under_one_crop(clip, rng, size, pose_draw_size, min_crop, flip, jitter)
     row = range(start, start + frames)
-    return picture(other), np.stack([*map(picture, row)]), np.stack([*map(drawn, row)])
+    pictures, maps = (np.stack([*map(make, row)]) for make in (picture, drawn))
+    return FilmPair(picture(other), drawn(other), pictures, maps)
 
 
 def _under_one_crop(

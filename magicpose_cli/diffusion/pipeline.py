@@ -24,6 +24,7 @@ from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_i
 from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
 from magicpose_cli.diffusion.motion_module import MotionModule
 from magicpose_cli.diffusion.motion_windows import blended, motion_windows
+from magicpose_cli.diffusion.reference_pose import reads_reference_pose, with_pose
 from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.errors import ModelError
 
@@ -52,7 +53,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
 
     Args:
         unet: Denoiser (SD 1.5 in the released model).
-        appearance_unet: A full copy of the denoiser that reads the clean reference latent.
+        appearance_unet: A full copy of the denoiser that reads the clean reference latent; one with
+            further input channels reads the reference's pose map, too.
         pose_controlnet: Reads the OpenPose-style picture.
         scheduler: Owns the step; any deterministic diffusers scheduler.
         vae: Autoencoder.
@@ -155,6 +157,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         latents: torch.Tensor | None = None,
         batch_size: int | None = None,
         steady: bool = False,
+        reference_pose_map: PictureLike | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
@@ -176,6 +179,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             latents: That noise instead, (1 or F, c, height / 8, width / 8).
             batch_size: Frames denoised at once, all by default; never changes the result.
             steady: Whether the frames are a clip that the motion adapter holds together.
+            reference_pose_map: Of the reference, for a model that reads it; others ignore it.
             output_type: "pil", "np", "pt" or "latent".
             return_dict: Whether to return an object or a tuple.
             callback_on_step_end: Called as f(pipeline, step, timestep, {"latents": ...}) after
@@ -186,9 +190,12 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         image = self.image_processor.preprocess(reference, height=height, width=width)
         height, width = image.shape[-2:]
         maps = self.pose_processor.preprocess(pose_maps, height=height, width=width)
+        own = None
+        if reference_pose_map is not None:
+            own = self.pose_processor.preprocess(reference_pose_map, height=height, width=width)
         latents = self.denoise(
             self.initial_noise(height, width, generator) if latents is None else latents,
-            self.encode_reference(image),
+            self.encode_reference(image, own),
             maps,
             self.encode_prompt(prompt),
             num_inference_steps=num_inference_steps,
@@ -238,7 +245,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
 
         Args:
             latents: (F or 1, c, h, w) unit noise; one is shared by all frames.
-            reference_latents: (1, c, h, w), clean; or F of them.
+            reference_latents: (1, c, h, w), clean; or F of them. As `encode_reference` gives them.
             pose_maps: (F, 3, 8h, 8w), RGB in 0..1.
             prompt_embeds: (1, 77, d).
             num_inference_steps: The model's own, `default_steps`, by default.
@@ -336,8 +343,31 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             hidden: torch.Tensor = self.text_encoder(ids.to(self._execution_device))[0]
         return hidden
 
+    @property
+    def reads_reference_pose(self) -> bool:
+        """Whether the appearance network takes the reference's pose map beside its latents."""
+        return reads_reference_pose(self.appearance_unet, self.unet.config.in_channels)
+
     @torch.no_grad()
-    def encode_reference(self, image: torch.Tensor) -> torch.Tensor:
+    def encode_reference(
+        self, image: torch.Tensor, pose_map: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Encode references as the appearance network reads them.
+
+        Args:
+            image: (n, 3, H, W) in -1..1.
+            pose_map: (n, 3, H, W) in 0..1, RGB, for a model that reads it; None is an unknown pose.
+
+        Returns:
+            Clean latents (n, c, h, w), with the channels of `with_pose` for such a model.
+        """
+        latents = self.encode(image)
+        if not self.reads_reference_pose:
+            return latents
+        return with_pose(latents, torch.zeros_like(image) if pose_map is None else pose_map)
+
+    @torch.no_grad()
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
         """(n, 3, H, W) in -1..1 -> clean latents (n, c, h, w); the posterior's mode, not a draw."""
         vae = self._needed_vae()
         encoded = vae.encode(image.to(self._execution_device, vae.dtype))

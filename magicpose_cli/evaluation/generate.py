@@ -88,8 +88,13 @@ class ModelPredictor:
         references = [sample.reference for sample in batch if sample.reference is not None]
         if all(reference is references[0] for reference in references):
             references = references[:1]
+        own = None
+        if self.pipeline.reads_reference_pose:
+            own = _tensor(
+                [own_map(sample, canvas) for sample in batch if sample.reference is not None]
+            )[: len(references)]
         with memory_explained():
-            latents = self.pipeline.encode_reference(_tensor(references) * 2 - 1)
+            latents = self.pipeline.encode_reference(_tensor(references) * 2 - 1, own)
             made = self.pipeline.denoise(
                 self._noise,
                 latents,
@@ -112,6 +117,16 @@ class ModelPredictor:
         if self._keeps and (warp is None or self._trusts_network):
             made = _kept(made, sample)
         return made if warp is None else warp.fused(sample, made)
+
+
+def own_map(sample: Sample, canvas: int) -> Picture:
+    """The reference's pose map, black where its pose is not known."""
+    from magicpose_cli.pose.pose_map import pose_map
+
+    assert sample.reference is not None
+    if sample.reference_pose is None:
+        return np.zeros_like(sample.reference)
+    return pose_map(sample.reference_pose, canvas)
 
 
 def _kept(picture: Picture, sample: Sample) -> Picture:

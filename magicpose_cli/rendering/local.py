@@ -46,6 +46,7 @@ class Renderer:
         preset: All settings.
         frames: How many frames there will be, which decides whether compiling pays.
         face: The reference's face, upright, for models with identity tokens.
+        own_map: The reference's pose map, (H, W, 3) uint8 RGB, for models that read it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Renderer:
         preset: Preset,
         frames: int = 0,
         face: Picture | None = None,
+        own_map: Picture | None = None,
     ):
         import torch
 
@@ -88,7 +90,10 @@ class Renderer:
         pays = device == "cuda" and preset.model.offload == "none" and is_long
         compiled = preset.model.compile
         with memory_explained():
-            reference_latents = pipeline.encode_reference(_to_tensor(reference[None]) * 2 - 1)
+            reference_latents = pipeline.encode_reference(
+                _to_tensor(reference[None]) * 2 - 1,
+                None if own_map is None else _to_tensor(own_map[None]),
+            )
             self._sampler = Sampler(
                 pipeline,
                 pipeline.initial_noise(height, width, torch.Generator().manual_seed(sampling.seed)),
@@ -178,7 +183,7 @@ class Renderer:
         import torch
 
         parts = torch.split(_to_tensor(pictures) * 2 - 1, _DECODED_AT_ONCE)
-        return torch.cat([self.pipeline.encode_reference(part) for part in parts])
+        return torch.cat([self.pipeline.encode(part) for part in parts])
 
 
 class LocalRenderer:
@@ -191,11 +196,16 @@ class LocalRenderer:
         self._scheduler = self._pipeline.scheduler
 
     def set_reference(
-        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+        self,
+        reference: Picture,
+        preset: Preset,
+        frames: int,
+        face: Picture | None = None,
+        own_map: Picture | None = None,
     ) -> int:
         """Take a reference; the model's own scheduler is back where none is asked for."""
         self._pipeline.scheduler = self._scheduler
-        self._renderer = Renderer(self._pipeline, reference, preset, frames, face)
+        self._renderer = Renderer(self._pipeline, reference, preset, frames, face, own_map)
         self.notes = self._renderer.notes
         self.notes += self._loading_notes
         return self._renderer.batch_size

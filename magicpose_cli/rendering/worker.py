@@ -43,7 +43,12 @@ class Worker:
             return Reply("failed", traceback.format_exc())
 
     def set_reference(
-        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+        self,
+        reference: Picture,
+        preset: Preset,
+        frames: int,
+        face: Picture | None = None,
+        own_map: Picture | None = None,
     ) -> int:
         """Take a reference; returns how many frames a batch may have here."""
         import torch
@@ -54,7 +59,7 @@ class Worker:
             torch.set_num_threads(self._threads)
         if self._renderer is None:
             self._renderer = LocalRenderer(preset)
-        size: int = self._renderer.set_reference(reference, preset, frames, face)
+        size: int = self._renderer.set_reference(reference, preset, frames, face, own_map)
         return size
 
     def make(self, maps: Pictures) -> tuple[Pictures, list[str]]:

@@ -74,13 +74,18 @@ class WorkerPool:
         self._group.close()
 
     def set_reference(
-        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+        self,
+        reference: Picture,
+        preset: Preset,
+        frames: int,
+        face: Picture | None = None,
+        own_map: Picture | None = None,
     ) -> int:
         """Send the reference (H, W, 3) uint8 RGB to all; returns how many frames a batch has."""
         self._drain()
         self.notes = []
         self._reference_tasks = [
-            (reference, preset.with_options(model__device=device), frames, face)
+            (reference, preset.with_options(model__device=device), frames, face, own_map)
             for device in self._devices
         ]
         for number in range(self._group.size):

@@ -38,7 +38,12 @@ class FrameRenderer(Protocol):
     notes: list[str]
 
     def set_reference(
-        self, reference: Picture, preset: Preset, frames: int, face: Picture | None = None
+        self,
+        reference: Picture,
+        preset: Preset,
+        frames: int,
+        face: Picture | None = None,
+        own_map: Picture | None = None,
     ) -> int:
         """Take a reference for the frames to come.
 
@@ -47,6 +52,7 @@ class FrameRenderer(Protocol):
             preset: All settings; `frame.size` is the network's.
             frames: How many frames there will be.
             face: The reference's face, upright (S, S, 3) uint8 RGB, where it is wanted and seen.
+            own_map: The reference's pose map, (H, W, 3) uint8 RGB, where its pose is known.
 
         Returns:
             How many frames a batch has at most.

@@ -24,6 +24,11 @@ from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeli
 from magicpose_cli.diffusion.motion_module import MotionModule, new_motion_adapter
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
+from magicpose_cli.diffusion.reference_pose import (
+    forget_pose,
+    reads_reference_pose,
+    widen_for_pose,
+)
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
 from magicpose_cli.training.distillation import prepare_distillation
@@ -236,6 +241,16 @@ class Networks(nn.Module):
         return (decoded.float() + 1) / 2
 
     @property
+    def latent_factor(self) -> int:
+        """Pixels that a latent cell is wide: what the pose network's hint encoder shrinks by."""
+        return int(2 ** (len(self.pose_controlnet.config.conditioning_embedding_out_channels) - 1))
+
+    @property
+    def reads_reference_pose(self) -> bool:
+        """Whether the appearance network takes the reference's pose map beside its latents."""
+        return reads_reference_pose(self.appearance_unet, self.unet.config.in_channels)
+
+    @property
     def device(self) -> torch.device:
         """Where the parts are."""
         device: torch.device = next(self.unet.parameters()).device
@@ -255,7 +270,11 @@ class Networks(nn.Module):
         if name in ("motion_adapter", "lora"):  # which begin with no effect, see `build_networks`
             return
         if name == "appearance_unet":
+            reads_pose, channels = self.reads_reference_pose, self.unet.config.in_channels
+            forget_pose(self.appearance_unet, channels)
             self.appearance_unet.load_state_dict(self.unet.state_dict())
+            if reads_pose:
+                widen_for_pose(self.appearance_unet, self.latent_factor)
         elif name == "pose_controlnet":
             weights = pose_network_weights(self.unet, self.pose_controlnet)
             self.pose_controlnet.load_state_dict(weights)
@@ -291,6 +310,8 @@ def build_networks(recipe: Recipe) -> Networks:
     if model.pose_start:
         start_from_controlnet(networks.pose_controlnet, model.pose_start)
         networks.pretrained = (*networks.pretrained, "pose_controlnet")
+    if model.reference_pose and not networks.reads_reference_pose:
+        widen_for_pose(networks.appearance_unet, networks.latent_factor)
     if recipe.distills:
         prepare_distillation(networks, recipe)
     if recipe.gradient_checkpointing:
@@ -327,6 +348,7 @@ def _grow_networks(model: RecipeModelSettings) -> Networks:
     """A MagicPose model of half the size, and a finer level on top."""
     folder = _magicpose_folder("grow_from", model.grow_from, "half the size, train it first")
     half = _networks_of_magicpose(folder)
+    forget_pose(half.appearance_unet, half.unet.config.in_channels)
     parts = with_copies(UNet2DConditionModel(**network_shape(model)), model.network)
     add_level(parts, half)
     networks = Networks(parts, half.scheduler, half.vae, half.text, half.language)

@@ -14,9 +14,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from magicpose_cli.arrays import Picture, Pictures
+from magicpose_cli.arrays import Pictures
 from magicpose_cli.config.user_home import expanded
-from magicpose_cli.dataset.clips import ClipFolder, open_clips, sample_film, sample_pair
+from magicpose_cli.dataset.clips import (
+    ClipFolder,
+    FilmPair,
+    PicturePair,
+    open_clips,
+    sample_film,
+    sample_pair,
+)
 from magicpose_cli.errors import InputError
 from magicpose_cli.progress import OnProgress
 from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS, SyntheticKind
@@ -33,12 +40,14 @@ class PairBatch:
 
     Attributes:
         reference: Clean latents (n, c, h, w).
+        reference_maps: Pose maps of the references, (n, 3, S, S) in 0..1.
         target: Clean latents of the same shape; of films F rows in a row for each reference.
         picture: The target itself, (n, 3, S, S) in 0..1.
         maps: Pose maps of the target, (n, 3, S, S) in 0..1.
     """
 
     reference: Tensor
+    reference_maps: Tensor
     target: Tensor
     picture: Tensor
     maps: Tensor
@@ -96,7 +105,8 @@ class SyntheticPeople:
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
             one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
             picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
-            yield PairBatch(latents[clips, one], latents[clips, other], picture, maps)
+            own = to_float(pool.maps[clips, one])
+            yield PairBatch(latents[clips, one], own, latents[clips, other], picture, maps)
             step += 1
             pool.advance(step)
 
@@ -115,7 +125,8 @@ class SyntheticPeople:
                 kept[clips[:, None], rows].flatten(0, 1)
                 for kept in (latents, pool.images, pool.maps)
             )
-            yield PairBatch(latents[clips, one], target, to_float(picture), to_float(maps))
+            own = to_float(pool.maps[clips, one])
+            yield PairBatch(latents[clips, one], own, target, to_float(picture), to_float(maps))
             step += 1
             pool.advance(step)
 
@@ -175,9 +186,9 @@ class FilmedPeople:
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give pairs of two frames of one clip, from step `first` on."""
-        for reference, target, maps in self._load(count, first):
-            picture = to_float(target)
-            yield PairBatch(encode(to_float(reference)), encode(picture), picture, to_float(maps))
+        for reference, own, target, maps in self._load(count, first):
+            picture, (own, maps) = to_float(target), map(to_float, (own, maps))
+            yield PairBatch(encode(to_float(reference)), own, encode(picture), picture, maps)
 
     def films(self, count: int, frames: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give frames in a row of one clip each, from step `first` on.
@@ -192,22 +203,22 @@ class FilmedPeople:
                 "of kind motion takes; make the data anew from longer films or with more fps"
             )
         films = _Films(clips, self._recipe, self._seed, frames)
-        for reference, target, maps in self._loaded(films, count, first):
+        for reference, own, target, maps in self._loaded(films, count, first):
             picture = to_float(target.flatten(0, 1))
             yield PairBatch(
-                encode(to_float(reference)), encode(picture), picture,
+                encode(to_float(reference)), to_float(own), encode(picture), picture,
                 to_float(maps.flatten(0, 1)),
             )  # fmt: skip
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
         """Give the targets alone, from step `first` on."""
-        for _, target, _ in self._load(count, first):
+        for _, _, target, _ in self._load(count, first):
             yield to_float(target)
 
     def examples(self, count: int) -> Pictures:
         """Give the targets of the first pairs."""
         pairs = _Pairs(self._clips, self._recipe, self._seed)
-        return np.stack([pairs[i][1] for i in range(count)])
+        return np.stack([pairs[i].target for i in range(count)])
 
     def close(self) -> None:
         """Do nothing: the processes end with the stream."""
@@ -228,13 +239,13 @@ class FilmedPeople:
             yield [moved(pictures, self._device) for pictures in batch]
 
 
-class _Pairs(Dataset[tuple[Picture, Picture, Picture]]):
+class _Pairs(Dataset[PicturePair]):
     """Pair number i, whenever and wherever it is asked for."""
 
     def __init__(self, clips: list[ClipFolder], recipe: Recipe, seed: tuple[int, int]):
         self._clips, self._recipe, self._seed = clips, recipe, seed
 
-    def __getitem__(self, index: int) -> tuple[Picture, Picture, Picture]:
+    def __getitem__(self, index: int) -> PicturePair:
         rng = np.random.default_rng([*self._seed, index])
         model, data = self._recipe.model, self._recipe.data
         return sample_pair(
@@ -242,13 +253,13 @@ class _Pairs(Dataset[tuple[Picture, Picture, Picture]]):
         )
 
 
-class _Films(Dataset[tuple[Picture, Pictures, Pictures]]):
+class _Films(Dataset[FilmPair]):
     """Film number i, whenever and wherever it is asked for."""
 
     def __init__(self, clips: list[ClipFolder], recipe: Recipe, seed: tuple[int, int], frames: int):
         self._clips, self._recipe, self._seed, self._frames = clips, recipe, seed, frames
 
-    def __getitem__(self, index: int) -> tuple[Picture, Pictures, Pictures]:
+    def __getitem__(self, index: int) -> FilmPair:
         rng = np.random.default_rng([*self._seed, index])
         model, data = self._recipe.model, self._recipe.data
         return sample_film(

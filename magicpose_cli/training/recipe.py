@@ -106,6 +106,8 @@ class RecipeModelSettings(Section):
     pose_canvas: int = Field(604, ge=32)
     default_steps: int = Field(50, ge=1)
     default_guidance: float = Field(7.0, ge=1)
+    reference_pose: bool = False
+    """Whether the appearance network reads the reference's pose map beside its picture."""
     keep_background: bool = False
     """Whether what is made with the model keeps the reference's background by default."""
     warp: bool = False
@@ -291,8 +293,8 @@ class Recipe(Tables):
         }
         if not self.distills:
             free["distillation"] = True
-        if not self.model.shrink_from:
-            free["model"] = {"shrink_from"}
+        new = ("shrink_from", "reference_pose")
+        free["model"] = {name for name in new if not getattr(self.model, name)}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 

@@ -36,7 +36,7 @@ class SampleSheet:
         pipeline = networks.pipeline()
         pipeline.set_progress_bar_config(disable=True)
         lines = []
-        for reference, maps, truth in self._rows:
+        for reference, own, maps, truth in self._rows:
             if kind == "autoencoder":
                 pictures = torch.from_numpy(truth.copy())[None].to(networks.device)
                 latents = networks.encode(to_float(pictures))
@@ -45,6 +45,7 @@ class SampleSheet:
                 (result,) = pipeline(
                     Image.fromarray(reference),
                     Image.fromarray(maps),
+                    reference_pose_map=Image.fromarray(own),
                     num_inference_steps=model.default_steps,
                     guidance_scale=0.0 if kind == "base" else model.default_guidance,
                     generator=torch.Generator().manual_seed(0),
@@ -57,19 +58,20 @@ class SampleSheet:
         Image.fromarray(np.concatenate(lines)).save(path)
 
 
-def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture]:
-    """Reference, pose map and truth, each (S, S, 3) uint8."""
+def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture, Picture]:
+    """Reference, pose maps of it and of the truth, and this, each (S, S, 3) uint8."""
     model = recipe.model
     if recipe.data.source not in SYNTHETIC_KINDS:
         from magicpose_cli.dataset.clips import open_clips, sample_pair
 
         clips = open_clips(expanded(recipe.data.source))
         rng = np.random.default_rng(index)
-        reference, truth, maps = sample_pair(clips, rng, model.size, model.pose_canvas)
-        return reference, maps, truth
+        reference, own, truth, maps = sample_pair(clips, rng, model.size, model.pose_canvas)
+        return reference, own, maps, truth
     from magicpose_cli.synthetic.people import TEST_SEEDS
 
     kind = recipe.data.source
     people = synthetic_people(kind, TEST_SEEDS + 7000 + index, 1, 2, model.size)
     pictures = to_pictures(people.images)
-    return pictures[0], pose_map(people.poses()[1], model.pose_canvas), pictures[1]
+    own, maps = (pose_map(pose, model.pose_canvas) for pose in people.poses())
+    return pictures[0], own, maps, pictures[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.reference_pose import with_pose
 from magicpose_cli.training.autoencoder import DecoderTraining
 from magicpose_cli.training.distillation import ConsistencyDistillation, GuidanceDistillation
 from magicpose_cli.training.end_to_end import EndToEnd
@@ -20,6 +22,7 @@ from magicpose_cli.training.pair_source import PairBatch, PairSource, moved
 from magicpose_cli.training.progressive_growing import ProgressiveGrowing
 from magicpose_cli.training.recipe import DistillationSettings, StageSettings
 
+UNKNOWN_POSE_SHARE = 0.1  # of the references, whose pose an appearance network is not shown
 DECODER_CROP_PX = 64
 """Side of what the decoder is trained on: its sight is short, and crops are cheap."""
 
@@ -123,10 +126,20 @@ def examples(
         dropped = int(n * stage.cond_dropout + float(u[n])) if stage.kind != "base" else 0
         t = moved((1000 * u[:n] ** (1 / stage.timestep_bias)).long().clamp(max=999), device)
         noise = torch.randn(batch.reference.shape, generator=noises, device=device)
-        if stage.kind == "end-to-end":
-            yield batch, dropped, t, noise, moved(torch.rand(n, generator=chance), device)
+        windows = torch.rand(n, generator=chance) if stage.kind == "end-to-end" else None
+        if networks.reads_reference_pose:
+            batch = _with_reference_pose(batch, chance)
+        if windows is not None:
+            yield batch, dropped, t, noise, moved(windows, device)
         else:
             yield batch, dropped, t, noise
+
+
+def _with_reference_pose(batch: PairBatch, chance: torch.Generator) -> PairBatch:
+    """The references' poses beside their latents, but for some of which nothing is known."""
+    known = torch.rand(len(batch.reference), generator=chance) >= UNKNOWN_POSE_SHARE
+    maps = batch.reference_maps * moved(known, batch.reference.device)[:, None, None, None]
+    return replace(batch, reference=with_pose(batch.reference, maps))
 
 
 def _crops(pictures: Tensor, chance: torch.Generator) -> Tensor:

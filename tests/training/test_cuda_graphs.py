@@ -15,7 +15,11 @@ def arguments(seed, dropped):
         return torch.rand(shape, generator=generator).cuda()
 
     batch = PairBatch(
-        drawn(4, 4, 8, 8), drawn(4, 4, 8, 8), drawn(4, 3, 64, 64), drawn(4, 3, 64, 64)
+        drawn(4, 4, 8, 8),
+        drawn(4, 3, 64, 64),
+        drawn(4, 4, 8, 8),
+        drawn(4, 3, 64, 64),
+        drawn(4, 3, 64, 64),
     )
     return batch, dropped, torch.full((4,), 500).cuda(), drawn(4, 4, 8, 8), drawn(4)
 

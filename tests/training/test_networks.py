@@ -2,14 +2,18 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from magicpose_cli.diffusion.checkpoint.layout import controlnet_modules, renamed, shape_of
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ModelError
+from magicpose_cli.progress import silent
 from magicpose_cli.training.networks import build_networks
+from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe
+from magicpose_cli.training.stages import examples, task_of
 from magicpose_cli.training.trained_model import write_model
 
 
@@ -198,3 +202,34 @@ def test_a_controlnet_that_does_not_fit_is_one_line(toy, networks, harm, said, t
     with pytest.raises(ModelError, match=said) as caught:
         build_networks(toy.model_copy(update={"model": model}))
     assert "\n" not in str(caught.value)
+
+
+def reading(recipe: Recipe) -> Recipe:
+    model = recipe.model.model_copy(update={"reference_pose": True})
+    return recipe.model_copy(update={"model": model})
+
+
+def test_a_recipe_lets_the_appearance_network_read_the_reference_pose(toy):
+    networks = build_networks(reading(toy))
+    assert networks.reads_reference_pose
+    networks.unet.conv_in.weight.data.fill_(0.5)
+    networks.start_from_denoiser("appearance_unet")
+    weight = networks.appearance_unet.conv_in.weight
+    assert (weight[:, :4] == 0.5).all() and (weight[:, 4:] == 0).all()
+
+
+def test_the_stages_show_it_the_poses_of_most_references(toy):
+    networks, stage = build_networks(reading(toy)), toy.stages["joint"]
+    stage = stage.model_copy(update={"batch": 32})
+    source = open_source(toy, 0, torch.device("cpu"), silent)
+    try:
+        batch, dropped, t, noise = next(examples(networks, stage, source, (0,), 0))
+    finally:
+        source.close()
+    maps = F.pixel_shuffle(batch.reference[:, 4:], 8)
+    known = maps.flatten(1).amax(1) > 0
+    assert 20 < known.sum() < 32 and noise.shape == batch.target.shape
+    assert torch.equal(maps[known], batch.reference_maps[known])
+    loss = task_of(networks, stage)(batch, dropped, t, noise)
+    loss.backward()
+    assert networks.appearance_unet.conv_in.weight.grad[:, 4:].abs().max() > 0
