@@ -105,6 +105,8 @@ def shows_drivers_place(driver: Driver, motion: Motion, picture: Picture) -> boo
         return False
     size = camera_size((poses[0].width, poses[0].height))
     scale, origin = _placement(poses[anchor], motion.in_result(motion.poses[anchor]), size)
+    if scale <= 0:
+        return False
     laid = PlacedPicture(
         motion.result_framing.picture(picture), motion.in_result(motion.reference_pose),
         scale, origin,

@@ -130,10 +130,11 @@ class CameraTracker:
     def _placed_view(self, other: PlacedPicture) -> _View:
         """See a picture as the anchor frame's camera would, who stands where its person does."""
         height, width = other.picture.shape[:2]
-        size = (max(1, round(width / other.scale)), max(1, round(height / other.scale)))
-        first = np.array([other.origin.real, other.origin.imag]) / other.scale
+        smaller = max(1.0, other.scale)  # before it is laid: a lookup would skip pixels
+        size = (max(1, round(width / smaller)), max(1, round(height / smaller)))
         scaled = cv2.resize(other.picture, size, interpolation=cv2.INTER_AREA)
-        matrix = np.column_stack([np.eye(2), first])
+        first = np.array([other.origin.real, other.origin.imag])
+        matrix = np.column_stack([other.scale * np.eye(2), first]) / smaller
         shown, inside = (
             cv2.warpAffine(values, matrix, self._size, flags=flags | cv2.WARP_INVERSE_MAP)
             for values, flags in (
@@ -141,7 +142,7 @@ class CameraTracker:
                 (np.full(size[::-1], 255, np.uint8), cv2.INTER_NEAREST),
             )
         )
-        pose = other.pose.map_points(lambda points: points / other.scale - first, *self._size)
+        pose = other.pose.map_points(lambda points: (points - first) / other.scale, *self._size)
         view = self._view(np.asarray(shown, np.uint8), pose, CameraMotion.none(self._size))
         edge = np.ones((PLACED_EDGE_PX,) * 2, np.uint8)
         shrunk = np.asarray(cv2.erode(np.asarray(inside, np.uint8), edge), np.uint8)

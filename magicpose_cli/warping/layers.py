@@ -160,6 +160,8 @@ def trunk_behind_arms(
     down = hips - shoulders
     down = down / max(float(np.hypot(*down)), 1e-6)
     rows, columns = np.nonzero(trunk)
+    if not len(rows):
+        return trunk
     x, y = columns - grid.pad - shoulders[0], rows - grid.pad - shoulders[1]
     along = np.rint(down[0] * x + down[1] * y).astype(int)
     across = down[0] * y - down[1] * x

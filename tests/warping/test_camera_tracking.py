@@ -1,5 +1,6 @@
 """A camera that is followed by the background around a person."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -58,11 +59,13 @@ def test_a_picture_of_the_same_place_is_known(tracker, wall, raised, way):
     assert tracker.shows_place_of(PlacedPicture(darker, raised.pose, 1.0, 0j))
 
 
-def test_a_picture_of_the_same_place_is_known_in_another_size(tracker, wall, raised):
-    picture = seen_by(wall, STILL, raised)
-    wide = np.pad(picture.repeat(2, 0).repeat(2, 1), ((40, 0), (60, 0), (0, 0)))
-    pose = raised.pose.map_points(lambda points: 2 * points + (60, 40), 572, 552)
-    assert tracker.shows_place_of(PlacedPicture(wide, pose, 2.0, 60 + 40j))
+@pytest.mark.parametrize("scale", [2.0, 0.5])
+def test_a_picture_of_the_same_place_is_known_in_another_size(tracker, wall, raised, scale):
+    side = round(256 * scale)
+    picture = cv2.resize(seen_by(wall, STILL, raised), (side, side), interpolation=cv2.INTER_AREA)
+    wide = np.pad(picture, ((40, 0), (60, 0), (0, 0)))
+    pose = raised.pose.map_points(lambda points: scale * points + (60, 40), side + 60, side + 40)
+    assert tracker.shows_place_of(PlacedPicture(wide, pose, scale, 60 + 40j))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -47,3 +47,4 @@ def test_a_trunk_of_which_no_edge_is_seen_is_as_wide_as_it_may_be():
     trunk = np.abs(COLUMNS - 64) < 30
     nothing = np.zeros_like(trunk)
     assert np.array_equal(trunk_behind_arms(nothing, trunk, trunk, points(), GRID), trunk)
+    assert not trunk_behind_arms(trunk, nothing, nothing, points(), GRID).any()
