@@ -19,8 +19,8 @@ WARPED_NOTE = (
     "diffusion model of 13 million parameters, and what else was hidden stays a guess (see README)"
 )
 MINI_NOTE = (
-    "made with mini, the small embedded model trained on drawn people at 256x256: it shows that "
-    "everything works; for real pictures install the released weights (see README)"
+    "made with mini, the small embedded model trained on drawn and rendered people at 256x256: it "
+    "shows that everything works; for real pictures install the released weights (see README)"
 )
 
 

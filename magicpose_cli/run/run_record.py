@@ -109,7 +109,7 @@ class Plan:
                 "drawn by an embedded diffusion model of 13 million parameters"
             )
         if self.model == str(MINI):
-            return f"model mini ({size}): small, embedded, trained on drawn people alone"
+            return f"model mini ({size}): small, embedded, trained on drawn and rendered people"
         return f"model {self.model} ({size})"
 
 

@@ -360,6 +360,7 @@ def _shrink_networks(model: RecipeModelSettings) -> Networks:
     """A MagicPose model of twice the size without its finest level, for many steps."""
     folder = _magicpose_folder("shrink_from", model.shrink_from, "twice the size, such as mini")
     whole = _networks_of_magicpose(folder)
+    forget_pose(whole.appearance_unet, whole.unet.config.in_channels)
     parts, scheduler = without_finest_level(whole), many_step_scheduler(whole.scheduler)
     networks = Networks(parts, scheduler, whole.vae, whole.text, whole.language)
     networks.pretrained = NETWORK_NAMES

@@ -16,6 +16,7 @@ SHIPPED = (
     "mini-cpu",
     "mini-half",
     "mini-motion",
+    "mini-reference-pose",
     "mini-rendered",
     "mini-steps",
     "toy",
