@@ -64,8 +64,11 @@ def forget_pose(appearance: UNet2DConditionModel, latent_channels: int) -> None:
 def _set_inputs(appearance: UNet2DConditionModel, channels: int) -> None:
     """Give the first convolution so many inputs; what is new begins at zero."""
     old = appearance.conv_in
-    new = nn.Conv2d(
-        channels, old.out_channels, old.kernel_size, padding=old.padding,
+    if channels == old.in_channels:
+        return
+    # No chance is drawn, so that a run's other numbers stay what they are.
+    new: nn.Conv2d = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Conv2d, channels, old.out_channels, old.kernel_size, padding=old.padding,
         device=old.weight.device, dtype=old.weight.dtype,
     )  # fmt: skip
     assert new.bias is not None and old.bias is not None

@@ -47,8 +47,11 @@ def test_weights_are_counted_from_the_files_headers(mini):
     largest = max(p.numel() for p in parameters(*networks))
     assert needed(offload="sequential").weights == 4 * largest
     staying = sum(p.numel() for p in parameters(mini.pose_controlnet, mini.vae))
-    unet = sum(p.numel() for p in parameters(mini.unet))
-    assert needed(offload="model").weights == 4 * (staying + unet)
+    unet, appearance = (
+        sum(p.numel() for p in parameters(part)) for part in (mini.unet, mini.appearance_unet)
+    )
+    assert appearance > unet  # its first convolution reads the reference's pose, too
+    assert needed(offload="model").weights == 4 * (staying + appearance)
 
 
 def test_quantized_are_the_weights_of_linear_layers(mini):
