@@ -24,7 +24,7 @@ from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_i
 from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
 from magicpose_cli.diffusion.motion_module import MotionModule
 from magicpose_cli.diffusion.motion_windows import blended, motion_windows
-from magicpose_cli.diffusion.reference_pose import reads_reference_pose, with_pose
+from magicpose_cli.diffusion.reference_pose import latent_factor, reads_reference_pose, with_pose
 from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.errors import ModelError
 
@@ -139,8 +139,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     @property
     def vae_scale_factor(self) -> int:
         """Pixels a latent cell is wide: what the pose network's hint encoder shrinks by."""
-        channels = self.pose_controlnet.config.conditioning_embedding_out_channels
-        return int(2 ** (len(channels) - 1))
+        return latent_factor(self.pose_controlnet)
 
     @torch.no_grad()
     def __call__(

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DConditionModel
+from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 MAP_CHANNELS = 3  # of a pose map, RGB
+
+
+def latent_factor(pose_controlnet: ControlNetModel) -> int:
+    """Pixels a latent cell is wide: what the pose network's hint encoder shrinks by."""
+    return int(2 ** (len(pose_controlnet.config.conditioning_embedding_out_channels) - 1))
 
 
 def pose_channels(factor: int) -> int:

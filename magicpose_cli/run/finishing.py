@@ -32,7 +32,6 @@ from magicpose_cli.warping.secondary import (
     size_to_track,
     steadied,
     steady_reach,
-    tracking_side,
 )
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, WarpedFrame
 
@@ -202,8 +201,7 @@ class WarpedFrames:
             anchor = motion.anchor
             assert anchor is not None
             self._laid = motion.in_result(motion.poses[anchor])
-            side = tracking_side(motion.tracked, anchor, self._laid)
-            self._size = size_to_track(motion.tracked, side)
+            self._size = size_to_track(motion.tracked, anchor, self._laid)
             beside = ThreadPoolExecutor(1, thread_name_prefix="tracker")  # the network's work
             self._tracker = beside.submit(self._track)
             beside.shutdown(wait=False)

@@ -26,6 +26,7 @@ from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
 from magicpose_cli.diffusion.reference_pose import (
     forget_pose,
+    latent_factor,
     reads_reference_pose,
     widen_for_pose,
 )
@@ -241,11 +242,6 @@ class Networks(nn.Module):
         return (decoded.float() + 1) / 2
 
     @property
-    def latent_factor(self) -> int:
-        """Pixels that a latent cell is wide: what the pose network's hint encoder shrinks by."""
-        return int(2 ** (len(self.pose_controlnet.config.conditioning_embedding_out_channels) - 1))
-
-    @property
     def reads_reference_pose(self) -> bool:
         """Whether the appearance network takes the reference's pose map beside its latents."""
         return reads_reference_pose(self.appearance_unet, self.unet.config.in_channels)
@@ -274,7 +270,7 @@ class Networks(nn.Module):
             forget_pose(self.appearance_unet, channels)
             self.appearance_unet.load_state_dict(self.unet.state_dict())
             if reads_pose:
-                widen_for_pose(self.appearance_unet, self.latent_factor)
+                widen_for_pose(self.appearance_unet, latent_factor(self.pose_controlnet))
         elif name == "pose_controlnet":
             weights = pose_network_weights(self.unet, self.pose_controlnet)
             self.pose_controlnet.load_state_dict(weights)
@@ -311,7 +307,7 @@ def build_networks(recipe: Recipe) -> Networks:
         start_from_controlnet(networks.pose_controlnet, model.pose_start)
         networks.pretrained = (*networks.pretrained, "pose_controlnet")
     if model.reference_pose and not networks.reads_reference_pose:
-        widen_for_pose(networks.appearance_unet, networks.latent_factor)
+        widen_for_pose(networks.appearance_unet, latent_factor(networks.pose_controlnet))
     if recipe.distills:
         prepare_distillation(networks, recipe)
     if recipe.gradient_checkpointing:

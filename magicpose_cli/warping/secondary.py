@@ -55,7 +55,7 @@ class DriverTracker:
     def __init__(self, picture: Picture, poses: Sequence[Pose], anchor: int, placed: Pose) -> None:
         self._box = _box_of_all(poses, (picture.shape[1], picture.shape[0]))
         left, top, right, bottom = self._box
-        scale = _scale_to_track(right - left, bottom - top, tracking_side(poses, anchor, placed))
+        scale = _scale_to_track(right - left, bottom - top, _side_to_track(poses, anchor, placed))
         across, down = poses[0].width / picture.shape[1], poses[0].height / picture.shape[0]
         self._framing = Framing(
             (left * across, top * down, right * across, bottom * down),
@@ -94,7 +94,7 @@ class DriverTracker:
         return np.asarray(window, np.uint8)
 
 
-def tracking_side(poses: Sequence[Pose], anchor: int, placed: Pose) -> int:
+def _side_to_track(poses: Sequence[Pose], anchor: int, placed: Pose) -> int:
     """Short side in pixels at which the driver's window is tracked: what the result shows of it.
 
     Args:
@@ -107,16 +107,11 @@ def tracking_side(poses: Sequence[Pose], anchor: int, placed: Pose) -> int:
     return round(float(np.clip(TRACKED_PER_SHOWN * shown, *TRACKING_SIDE_PX)))
 
 
-def size_to_track(poses: Sequence[Pose], side_px: int) -> tuple[int, int]:
-    """(width, height) of the driver's frames, of which nothing is lost to a tracker.
-
-    Args:
-        poses: Of the person in all frames, in the driver's pixels.
-        side_px: As of `tracking_side`.
-    """
+def size_to_track(poses: Sequence[Pose], anchor: int, placed: Pose) -> tuple[int, int]:
+    """(width, height) of the driver's frames, of which nothing is lost to a tracker of these."""
     width, height = poses[0].width, poses[0].height
     left, top, right, bottom = _box_of_all(poses, (width, height))
-    scale = _scale_to_track(right - left, bottom - top, side_px)
+    scale = _scale_to_track(right - left, bottom - top, _side_to_track(poses, anchor, placed))
     return max(1, round(scale * width)), max(1, round(scale * height))
 
 
