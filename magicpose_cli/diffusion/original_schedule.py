@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
+from magicpose_cli.diffusion.reference_channels import with_reference
 from magicpose_cli.diffusion.schedulers import noiseless_options
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def naive_denoise(
             for t in scheduler.timesteps:
                 noisy = scheduler.scale_model_input(x, t).to(dtype)
                 attention.features = _reference_features(pipeline, reference, t, text)
-                prediction = _predict(pipeline, noisy, t, text, pose_map, residuals=True)
+                prediction = _predict(pipeline, noisy, t, text, pose_map, reference)
                 if guidance != 1.0:
                     attention.features = None
-                    bare = _predict(pipeline, noisy, t, text, pose_map, residuals=False)
+                    bare = _predict(pipeline, noisy, t, text, pose_map, None)
                     prediction = bare + guidance * (prediction - bare)
                 x = scheduler.step(prediction, t, x, return_dict=False, **noiseless)[0]
             done.append(x)
@@ -72,19 +73,22 @@ def _predict(
     t: Any,
     text: torch.Tensor,
     pose_map: torch.Tensor,
-    *,
-    residuals: bool,
+    reference: torch.Tensor | None,
 ) -> torch.Tensor:
-    """The noise in one frame; the pose network runs even where nobody reads its residuals."""
+    """The noise in one frame; the pose network runs even where nobody reads its residuals.
+
+    reference: None is the unconditional pass, which sees neither it nor the pose.
+    """
     down, mid = pipeline.pose_controlnet(
         noisy, t, text, controlnet_cond=pose_map, return_dict=False
     )
+    conditional = reference is not None
     prediction: torch.Tensor = pipeline.unet(
-        noisy,
+        with_reference(noisy, reference, pipeline.unet.config.in_channels),
         t,
         text,
-        down_block_additional_residuals=down if residuals else None,
-        mid_block_additional_residual=mid if residuals else None,
+        down_block_additional_residuals=down if conditional else None,
+        mid_block_additional_residual=mid if conditional else None,
         return_dict=False,
     )[0]
     return prediction.float()
