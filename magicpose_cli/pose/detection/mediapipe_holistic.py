@@ -40,7 +40,11 @@ from magicpose_cli.pose.detection.mediapipe_hands import (
     HandFinder,
     forget_doubled_hand,
 )
-from magicpose_cli.pose.detection.mediapipe_points import confidence, pose_of
+from magicpose_cli.pose.detection.mediapipe_points import (
+    confidence,
+    forget_misplaced_face,
+    pose_of,
+)
 from magicpose_cli.pose.detection.others_hidden import are_near, hide_others
 from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.detection.views import (
@@ -336,6 +340,7 @@ class MediaPipeHolistic:
         read = {part: getattr(found, part) for part in GRAPH_PARTS}
         landmarks = {part: list_.landmark for part, list_ in read.items() if list_ is not None}
         forget_doubled_hand(landmarks, region.side, width, height)
+        forget_misplaced_face(landmarks, width, height)
         pose = pose_of(width, height, **landmarks)
         if pose.is_empty:
             return None

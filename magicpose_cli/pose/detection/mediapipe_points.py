@@ -40,6 +40,10 @@ MIN_VISIBILITY = 0.5  # MediaPipe invents the legs of a half body at about 0.0 t
 # An ear is hidden by the head once it stands nearer to the nose than this share of the other ear's
 # distance, measured along the line between the ears.
 HIDDEN_EAR_SHARE = 0.3
+# Nose and eyes of the body, and the mesh's corners of the same eyes: both models see a face apart
+# by up to 0.6 of the mesh's extent, a mesh that lies on hair or on an ear by 0.7 and more.
+NOSE_AND_EYES = {0: (4,), 2: (362, 263), 5: (33, 133)}
+MAX_FACE_DISTANCE = 0.7
 GUESS_MARGIN = 0.1  # of the picture's size: a guess that is farther outside is worth nothing
 
 Landmarks = Sequence[Any]
@@ -88,6 +92,19 @@ def pose_of(
         **parts,
     )
     return within_picture(pose)
+
+
+def forget_misplaced_face(parts: dict[str, Landmarks], width: int, height: int) -> None:
+    """Drop a face that lies elsewhere than the body's nose and eyes; `parts` is changed in place.
+
+    The face model answers with a face for the back of a head, too.
+    """
+    if "face" not in parts:
+        return
+    body, mesh = (points_of(parts[part], width, height)[:, :2] for part in ("body", "face"))
+    wrong = [body[joint] - mesh[list(at)].mean(0) for joint, at in NOSE_AND_EYES.items()]
+    if np.linalg.norm(wrong, axis=1).mean() > MAX_FACE_DISTANCE * np.sqrt(mesh.var(0).sum()):
+        del parts["face"]
 
 
 def points_of(landmarks: Landmarks, width: int, height: int) -> Floats:

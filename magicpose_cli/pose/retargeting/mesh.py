@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from magicpose_cli.arrays import Floats, Points
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import MESH_POINTS, Pose
+from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
 from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX
 
 # Points of the 478 that an expression hardly moves: forehead, temples, nose bridge, eye corners.
@@ -25,6 +26,9 @@ IRISES = ((468, (33, 133)), (473, (263, 362)))  # an iris's first point, and its
 MAX_MESH_TURN_RAD = 0.9  # from the reference's own
 ALIKE_TURN_RAD = 0.07  # between two heads, as much as faces of other shapes seem to be turned
 TURN_SHARES = np.linspace(0, 1, 11)  # of the turn between the two in the anchor, that are tried
+TEMPLES = (234, 454)
+MESH_NOISE_PX = 0.6  # of a point, in the driver's picture: a profile shows the less
+EXPRESSION_SPREAD = 0.025  # of the face's width: how far an expression moves points as a rule
 LIKELY_SIZE = (0.5, 2.0)  # of a face since the anchor, beyond which a mesh is a mistake
 
 
@@ -47,7 +51,7 @@ def carried_meshes(
     driver's, for so is the body below it. least_turn: whether a reference that looks elsewhere than
     the anchor may be turned in it, too. expression, head, gaze: how much of the driver's is taken;
     1 is all. Unless it is turned, the anchor's mesh is the reference's own. A frame without a mesh
-    has that of its neighbors, gone along with the neck.
+    has that of its neighbors, gone along with the head.
     """
     clip = PoseClip.of(poses)
     frames = clip.mesh_frames().tolist()
@@ -72,7 +76,7 @@ def carried_meshes(
         now_middle, now = _centered(clip.face_mesh[index])
         if not LIKELY_SIZE[0] <= grown <= LIKELY_SIZE[1]:
             continue
-        change = turn.inv().apply(now) / grown - own
+        change = _trust(now) * (turn.inv().apply(now) / grown - own)
         change = expression * change + _looks(change, gaze - expression)
         shape = reference + size * to_reference.apply(change)
         shape = grown * (_within(turn * first, head) * upright).apply(shape)
@@ -137,6 +141,20 @@ def _turn_and_scale(source: Floats, target: Floats) -> tuple[Rotation, float]:
     return turn, float((other * turn.apply(one)).sum() / (one**2).sum())
 
 
+def _trust(mesh: Floats) -> float:
+    """The share of an expression that is likely true, of a mesh in the driver's pixels.
+
+    What is seen is taken for an expression and the detector's noise, which the turn back to the
+    front enlarges (the least squares estimate of the one, Wiener 1949). A small face in profile
+    shows next to nothing.
+    """
+    across = mesh[TEMPLES[1]] - mesh[TEMPLES[0]]
+    width = float(np.linalg.norm(across))
+    facing = float(np.linalg.norm(across[:2])) / max(width, 1e-9)
+    noise = MESH_NOISE_PX / max(width * facing**2, 1e-9)
+    return 1 / (1 + (noise / EXPRESSION_SPREAD) ** 2)
+
+
 def _looks(change: Floats, share: float) -> Floats:
     """(478, 3) a share of how the irises go between the corners of the eyes; 0 elsewhere."""
     looks = np.zeros_like(change)
@@ -163,11 +181,13 @@ def _middle_step(steps: Floats) -> Floats:
 
 
 def _filled(found: dict[int, Floats], moved: Floats) -> Points | None:
-    """The meshes of all frames; between two that are known in a straight line, beside the neck."""
+    """The meshes of all frames; between two that are known in a straight line, beside the head.
+
+    Where no joint of the head is seen they go along with the neck.
+    """
     frames = np.array(sorted(found))
     if not len(frames):
         return None
-    neck = moved[:, POINT_INDEX["neck"]]
     meshes = np.empty((len(moved), MESH_POINTS, 3), np.float32)
     for index in range(len(moved)):
         if index not in found:
@@ -177,8 +197,11 @@ def _filled(found: dict[int, Floats], moved: Floats) -> Points | None:
             carried = []
             for side in sides:
                 mesh = found[side].copy()
-                way = neck[index] - neck[side]
-                mesh[:, :2] += np.where(np.isfinite(way), way, 0.0)
+                way = moved[index] - moved[side]
+                head = way[list(HEAD_JOINTS)]
+                mesh[:, :2] += _middle_step(
+                    head if np.isfinite(head).any() else way[[POINT_INDEX["neck"]]]
+                )
                 carried.append(mesh)
             mesh = carried[0] + np.clip(share, 0, 1) * (carried[1] - carried[0])
         else:

@@ -14,6 +14,7 @@ pytest.importorskip("mediapipe.python.solutions")
 
 from magicpose_cli.pose.detection.mediapipe_hands import forget_doubled_hand
 from magicpose_cli.pose.detection.mediapipe_holistic import SURE_CONFIDENCE, Find, MediaPipeHolistic
+from magicpose_cli.pose.detection.mediapipe_points import forget_misplaced_face
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.casting import sample_identities, sample_motions
 from magicpose_cli.synthetic.people import TEST_SEEDS, render
@@ -139,3 +140,21 @@ def test_two_hands_in_one_place_are_that_of_the_nearer_wrist():
     parts["left_hand"] = at(60, 50)
     forget_doubled_hand(parts, 100, 100, 100)
     assert parts.keys() == {"body", "left_hand", "right_hand"}
+
+
+def test_a_face_away_from_nose_and_eyes_is_none():
+    def at(points):
+        return [SimpleNamespace(x=x / 100, y=y / 100) for x, y in points]
+
+    rng = np.random.default_rng(0)
+    mesh = rng.normal((50, 40), 5, (478, 2))
+    mesh[[4, 362, 263, 33, 133]] = (50, 42), (53, 38), (57, 38), (43, 38), (47, 38)
+    body = np.zeros((33, 2))
+    body[[0, 2, 5]] = (50, 42), (55, 38), (45, 38)
+    for shift, stays in ((0, True), (4, True), (6, False)):  # of an extent of 7
+        parts = {"body": at(body + np.array([shift, 0])), "face": at(mesh)}
+        forget_misplaced_face(parts, 100, 100)
+        assert ("face" in parts) == stays
+    parts = {"body": at(body)}
+    forget_misplaced_face(parts, 100, 100)
+    assert parts.keys() == {"body"}
