@@ -20,6 +20,7 @@ from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.framing import Framing, person_box
 from magicpose_cli.pose.keypoints import Pose, shared_points, spread_of
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
+from magicpose_cli.pose.retargeting.mesh import facing
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.matte import find_matte
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, as_bytes
@@ -31,7 +32,9 @@ FINE_FLOW_SIDE_PX = 256  # short side from which on a quarter of the size is eno
 DRIFT_SIGMA = 1 / 64  # of the short side: standard deviation of the average over the picture
 DRIFT_STRIDE_PX = 4  # of the window for one pixel of the drift, which is smooth
 MAX_DRIFT = 1 / 40  # of the short side: a larger one is a mistake
-MAX_FACE_DRIFT = 0.03  # of the face's height, up to once that height around it: its points tell
+# Of the face's height, up to once that height around it: its points tell how it moves. Of a face
+# that looks into the camera, and of one that has turned away.
+MAX_FACE_DRIFT, MAX_HIDDEN_FACE_DRIFT = 0.1, 0.03
 FREE_OF_FACE = 2.0  # face heights around its middle, beyond which MAX_DRIFT alone counts
 STEADY_S = 0.025  # standard deviation of the average over time
 STEADY_REACH = 2.5  # standard deviations, where that average ends
@@ -75,7 +78,7 @@ class DriverTracker:
         if min(start.shape[:2]) < FINE_FLOW_SIDE_PX:
             self._flow.setFinestScale(1)  # half the size, where a quarter tells too little
         self._scale = _ratio(placed, anchor_pose)
-        self._face = _face_in(anchor_pose)
+        self._face_height = _face_height(anchor_pose)
 
     def track(self, picture: Picture, pose: Pose) -> TrackedFrame:
         """Find the drift in one frame of the driver.
@@ -95,21 +98,20 @@ class DriverTracker:
     def _hold_face(self, drift: Floats, there: Pose) -> None:
         """Shorten the drift of a face, in place, to what its points may have missed.
 
-        A small face that turns away looks otherwise all over, which no flow can follow.
+        A face that turns away looks otherwise all over, which no flow can follow.
         """
-        face = _face_in(there)
-        if face is None and self._face is not None:
-            head = there.body[list(HEAD_JOINTS)]
-            head = head[np.isfinite(head).all(1)]
-            face = (head.mean(0), self._face[1]) if len(head) else None
-        if face is None:
+        height = _face_height(there) or self._face_height
+        head = there.body[list(HEAD_JOINTS)]
+        if not height or not np.isfinite(head).any():
             return
-        middle, height = face
+        middle = np.nanmean(head, axis=0)
+        shown = 0.0 if there.face_mesh is None else facing(there.face_mesh) ** 2
+        most = height * max(MAX_HIDDEN_FACE_DRIFT, MAX_FACE_DRIFT * shown)
         rows, columns = (np.arange(n) * DRIFT_STRIDE_PX for n in drift.shape[:2])
         apart = np.hypot(columns - middle[0], rows[:, None] - middle[1]) / height
         free = np.clip((FREE_OF_FACE - apart) / (FREE_OF_FACE - 1), 1e-6, 1)
         length = np.maximum(np.linalg.norm(drift, axis=2), 1e-6)
-        drift *= np.minimum(1, MAX_FACE_DRIFT * height / free / length)[..., None]
+        drift *= np.minimum(1, most / free / length)[..., None]
 
     def _cut(self, picture: Picture) -> Picture:
         """Cut out the window around the person, at the size in which it is tracked."""
@@ -119,12 +121,10 @@ class DriverTracker:
         return np.asarray(window, np.uint8)
 
 
-def _face_in(pose: Pose) -> tuple[Floats, float] | None:
-    """Return middle and height of a face, brows to chin, in pixels; None where it is not known."""
+def _face_height(pose: Pose) -> float:
+    """Return the height of a face, brows to chin, in pixels; 0 where it is not known."""
     face = pose.face[np.isfinite(pose.face).all(1)]
-    if len(face) < MIN_KNOWN_FACE_POINTS:
-        return None
-    return face.mean(0), float(np.ptp(face, axis=0).max())
+    return float(np.ptp(face, axis=0).max()) if len(face) >= MIN_KNOWN_FACE_POINTS else 0.0
 
 
 def _side_to_track(poses: Sequence[Pose], anchor: int, placed: Pose) -> int:

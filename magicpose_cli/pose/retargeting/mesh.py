@@ -101,6 +101,16 @@ def nod_between(mesh: Floats, other: Floats) -> float:
     return float(_turn(mesh, other).as_rotvec()[0])
 
 
+def facing(mesh: Floats) -> float:
+    """How much of a face's width its picture shows: 1 from the front, 0 in profile.
+
+    Args:
+        mesh: (478, 3) pixels.
+    """
+    across = (mesh[TEMPLES[1]] - mesh[TEMPLES[0]]).astype(np.float64)
+    return float(np.linalg.norm(across[:2])) / max(float(np.linalg.norm(across)), 1e-9)
+
+
 def _least_turned(between: Rotation, turns: Rotation) -> Rotation:
     """The share of the turn from the reference's head to the anchor's that the reference takes.
 
@@ -148,10 +158,8 @@ def _trust(mesh: Floats) -> float:
     front enlarges (the least squares estimate of the one, Wiener 1949). A small face in profile
     shows next to nothing.
     """
-    across = mesh[TEMPLES[1]] - mesh[TEMPLES[0]]
-    width = float(np.linalg.norm(across))
-    facing = float(np.linalg.norm(across[:2])) / max(width, 1e-9)
-    noise = MESH_NOISE_PX / max(width * facing**2, 1e-9)
+    width = float(np.linalg.norm(mesh[TEMPLES[1]] - mesh[TEMPLES[0]]))
+    noise = MESH_NOISE_PX / max(width * facing(mesh) ** 2, 1e-9)
     return 1 / (1 + (noise / EXPRESSION_SPREAD) ** 2)
 
 

@@ -7,8 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
 from magicpose_cli.pose.retargeting.mesh import MAX_MESH_TURN_RAD, RIGID, carried_meshes
-from magicpose_cli.pose.retargeting.points import named_points
+from magicpose_cli.pose.retargeting.points import POINT_INDEX, named_points
 from magicpose_cli.pose.retargeting.retarget import retarget
 from tests.pose.drawn import SIZE, exact_poses, motion, two_people
 from tests.warping.people import mesh_on
@@ -106,13 +107,29 @@ def test_a_head_that_is_always_held_otherwise_is_left_as_it_is(target, still):
 
 @pytest.mark.parametrize("expression", [0.0, 0.5, 1.0, 2.0])
 def test_an_expression_is_carried_as_much_as_wanted(target, still, expression):
-    poses = [still, meshed(still, spoken(still.face_mesh, 6))]
+    close = turned(still.face_mesh, 0, 10)
+    poses = [meshed(still, close), meshed(still, spoken(close, 60))]
     mesh = carried(poses, target, expression=expression)[1]
     size = np.linalg.norm(target.face_mesh[33] - target.face_mesh[263])
-    size /= np.linalg.norm(still.face_mesh[33] - still.face_mesh[263])
+    size /= np.linalg.norm(close[33] - close[263])
     change = mesh - target.face_mesh
-    assert np.allclose(change[CHIN, 1], 6 * size * expression, rtol=0.15, atol=0.02)
+    assert np.allclose(change[CHIN, 1], 60 * size * expression, rtol=0.15, atol=0.02)
     assert np.abs(np.delete(change, CHIN, axis=0)).max() < 0.02
+
+
+@pytest.mark.parametrize("degrees", [0, 60])
+def test_an_expression_is_believed_as_far_as_the_face_is_seen(target, still, degrees):
+    """Of a small face less than of a large one, and in profile next to nothing."""
+    size = np.linalg.norm(still.face_mesh[234] - still.face_mesh[454])
+    found = []
+    for scale in (10, 30 / size):
+        mesh = turned(still.face_mesh, 0, scale)
+        moved = turned(spoken(mesh, 0.06 * scale * size), degrees)
+        mesh = carried([meshed(still, mesh), meshed(still, moved)], target, head=0)[1]
+        found.append(float((mesh - target.face_mesh)[CHIN, 1].mean()))
+    large, small = found
+    assert large > 0.8 * 0.06 * np.linalg.norm(target.face_mesh[234] - target.face_mesh[454])
+    assert small / large == pytest.approx(0.62 if degrees == 0 else 0.1, abs=0.08)
 
 
 def test_without_expression_and_turn_only_the_way_is_left(target, still):
@@ -146,7 +163,7 @@ def test_the_face_goes_where_the_points_go(target, still):
     assert np.allclose(mesh - target.face_mesh, (9, -3, 0), atol=0.01)
 
 
-def test_what_is_missing_lies_between_its_neighbors_and_goes_with_the_neck(target, still):
+def test_what_is_missing_lies_between_its_neighbors_and_goes_with_the_head(target, still):
     nobody = replace(still, face_mesh=None)
     poses = [still, nobody, nobody, nobody, meshed(still, spoken(still.face_mesh, 8))]
     first, *between, last = carried(poses, target)
@@ -156,6 +173,11 @@ def test_what_is_missing_lies_between_its_neighbors_and_goes_with_the_neck(targe
     moved[2] += (20, 0)
     mesh = carried_meshes(poses, moved, target, 0)[2]
     assert np.allclose(mesh - between[1], (20, 0, 0), atol=1e-3)
+    moved[2, [POINT_INDEX["neck"], POINT_INDEX["right_hip"]]] += (7, 7)  # bends forward
+    assert np.array_equal(carried_meshes(poses, moved, target, 0)[2], mesh)
+    moved[2, list(HEAD_JOINTS)] = np.nan
+    mesh = carried_meshes(poses, moved, target, 0)[2]
+    assert np.allclose(mesh - between[1], (27, 7, 0), atol=1e-3)
 
 
 def test_before_the_first_and_after_the_last_a_mesh_is_held(target, still):
