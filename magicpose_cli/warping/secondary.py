@@ -36,6 +36,7 @@ MAX_DRIFT = 1 / 40  # of the short side: a larger one is a mistake
 # that looks into the camera, and of one that has turned away.
 MAX_FACE_DRIFT, MAX_HIDDEN_FACE_DRIFT = 0.1, 0.03
 FREE_OF_FACE = 2.0  # face heights around its middle, beyond which MAX_DRIFT alone counts
+LARGEST_SCALE = 1.5  # the result's pixels in one of the window, beyond which a flow is too coarse
 STEADY_S = 0.025  # standard deviation of the average over time
 STEADY_REACH = 2.5  # standard deviations, where that average ends
 DOUBT_LEVELS = 20.0  # of 255, by which the two pictures still differ where a flow counts half
@@ -92,6 +93,7 @@ class DriverTracker:
         frame = cv2.cvtColor(self._cut(picture), cv2.COLOR_RGB2GRAY)
         predicted = as_bytes(warped.picture[..., 0])
         drift = drift_between(predicted, warped.cover, frame, self._flow)
+        drift *= min(1.0, LARGEST_SCALE / max(self._scale, 1e-9)) ** 2
         self._hold_face(drift, there)
         return TrackedFrame(there, drift, self._scale)
 

@@ -123,6 +123,18 @@ def test_its_size_is_that_of_the_result(dotted):
     assert tracker.track(dotted.picture, dotted.pose).scale == pytest.approx(3, rel=0.01)
 
 
+def test_a_driver_that_is_enlarged_is_believed_less(dotted):
+    """A wrong pixel of a small driver would be many of the result's."""
+    there = swung(dotted.picture, belly(dotted.pose), (2, 0))
+    found = []
+    for times in (1, 1.5, 6):
+        placed = dotted.pose.map_points(lambda points, by=times: by * points, 1600, 1600)
+        tracked = DriverTracker(dotted.picture, [dotted.pose], 0, placed).track(there, dotted.pose)
+        found.append(float(np.linalg.norm(drift_at(tracked, belly(tracked.pose)))))
+    assert found[1] == pytest.approx(found[0], rel=0.05)
+    assert found[2] == pytest.approx(found[1] / 16, rel=0.05)
+
+
 def test_a_large_driver_is_looked_at_in_small(dotted, monkeypatch):
     monkeypatch.setattr(secondary, "TRACKING_SIDE_PX", (60, 60))
     tracker = DriverTracker(dotted.picture, [dotted.pose], 0, dotted.pose)
