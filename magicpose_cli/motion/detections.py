@@ -86,6 +86,8 @@ def _detect_film(
 
     total = driver.frame_count
     count = -(-total // SECTION) if DETECTORS[detector].threads else 1
+    if count > 2:
+        count = -(-count // 4) * 4  # so that two or four cores come to an end together
     if driver.clip.decoder == "ffmpeg" and not driver.clip.seekable:
         count = min(count, SECTIONS_PIPED)
     bounds = [total * i // count for i in range(count + 1)]
