@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.pose.clip import PoseClip
-from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.pose.retargeting.in_place import in_place
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.retargeting.in_place import (
+    in_place,
+    near_own_place,
+    neck_strays,
+    with_neck_held,
+)
 from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.track import TrackReport, track
@@ -43,11 +51,16 @@ def retarget_person(
 ) -> Retargeted:
     """The motion on the reference's person `target`, kept in place where that is asked for.
 
+    A head that the reference shows alone is kept near its place, unless `follow` is False.
+
     Raises:
         DetectionError: where there is no target, or the two have no points in common.
     """
-    clip = in_place(clip, fps) if motion.follow else clip
     mode = motion.retarget
+    if motion.follow:
+        clip = in_place(clip, fps)
+    elif motion.follow is None and mode != "none" and target is not None and _is_head(target):
+        return _kept_near(clip, fps, target, motion)
     if mode == "chain":
         from magicpose_cli.motion.chain import retarget_in_space
 
@@ -69,3 +82,19 @@ def retarget_person(
         head=motion.head,
         gaze=motion.gaze,
     )
+
+
+def _kept_near(clip: PoseClip, fps: float, target: Pose, motion: MotionSettings) -> Retargeted:
+    """The motion on a head that the reference shows alone, which is not carried away."""
+    strays = neck_strays(clip)
+    if strays:
+        clip = with_neck_held(clip, fps)
+    moved = retarget_person(clip, fps, target, motion.model_copy(update={"follow": False}))
+    near = near_own_place(moved.poses, target)
+    return replace(moved, poses=near or moved.poses, holds_head=strays or near is not None)
+
+
+def _is_head(target: Pose) -> bool:
+    """Whether a reference shows a face and no shoulder."""
+    shoulders = [BODY_JOINTS.index(f"{side}_shoulder") for side in ("right", "left")]
+    return bool(np.isfinite(target.face).any() and not np.isfinite(target.body[shoulders]).any())

@@ -152,7 +152,8 @@ def _follow(
     )
     moved = retarget_person(tracked, fps, target, settings)
     notes = (*detections.notes, *report.notes())
-    return _ReadMotion(moved, tracked, report, detections.detector, bool(settings.follow), notes)
+    is_followed = bool(settings.follow) or moved.holds_head
+    return _ReadMotion(moved, tracked, report, detections.detector, is_followed, notes)
 
 
 def _lay_motion_file(
