@@ -31,6 +31,7 @@ SHUT_OPENING = 0.14  # in widths of the eye: a shut one shows no iris
 REPAINT_CHANGE, REPAINT_FADE = 0.04, 0.03
 """The change of the gaze and half of the lids', in widths of the eye, from which on an eye is put
 together anew, and how much more until no moved pixel is left: without a change these are better."""
+ASIDE = (0.35, 0.55)  # of an eye's width that is seen: of the first and less it is not repainted
 EYE_MARGIN_PX = 6  # around an eye
 WHITE_RADIUS, IRIS_RADIUS = 1.18, 1.05  # of the iris: the white is outside, the iris inside
 MIN_WHITE_PX = 6  # pixels of white that an eye must show
@@ -83,7 +84,15 @@ class Eyes:
         for (outline, center, rim), ball in self._eyes:
             if ball is not None:
                 iris = mesh[center, :2], _radius(mesh, center, rim)
-                _paint(colors, mesh[list(outline), :2], *iris, ball, corner)
+                shown = _shown(mesh[[outline[index] for index in EYE_CORNERS]])
+                _paint(colors, mesh[list(outline), :2], *iris, ball, corner, shown)
+
+
+def _shown(corners: Floats) -> float:
+    """Return 1 for an eye seen from the front, 0 for one seen from the side, of (2, 3) pixels."""
+    across = corners[1] - corners[0]
+    seen = float(np.linalg.norm(across[:2])) / max(float(np.linalg.norm(across)), 1e-6)
+    return float(np.clip((seen - ASIDE[0]) / (ASIDE[1] - ASIDE[0]), 0, 1))
 
 
 def _radius(mesh: Floats, center: int, rim: tuple[int, ...]) -> float:
@@ -138,13 +147,14 @@ def _paint(
     radius: float,
     ball: Eyeball,
     corner: tuple[int, int],
+    shown: float,
 ) -> None:
     width = _width(lids)
     if width < MIN_EYE_PX:
         return
     change = np.linalg.norm((center - lids[0]) / width - ball.gaze)
     change += 0.5 * abs(_opening(lids) - ball.opening)
-    share = float(np.clip((change - REPAINT_CHANGE) / REPAINT_FADE, 0, 1))
+    share = shown * float(np.clip((change - REPAINT_CHANGE) / REPAINT_FADE, 0, 1))
     window = window_around(lids, colors.shape[:2], corner)
     if share == 0 or window is None:
         return

@@ -8,7 +8,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.warping.grid import Grid, Window
-from magicpose_cli.warping.head import HeadWarp
+from magicpose_cli.warping.head import HeadMotion, HeadWarp
 from magicpose_cli.warping.interpolation import affine, push_pull, similarity
 from magicpose_cli.warping.layers import BODY_LAYER
 from magicpose_cli.warping.parts import (
@@ -25,6 +25,7 @@ MAX_LIMB_STRETCH = 1.6  # lengths in the reference that a limb may have; more is
 SHOULDER_RADIUS = 0.09  # body heights around the shoulder, in which the trunk holds an arm
 MIN_BODY_SHARE = 0.02  # of all but the arms: less says nothing of what is behind an arm
 FOOT_FADE = 0.015  # body heights beyond the ankle, over which a shin becomes a foot
+FAR_AWAY_PX = np.float32(1e5)  # where nothing is seen
 MIN_HAND_SCALE, MAX_HAND_SCALE = 0.35, 2.0  # of an affine map; beyond, a hand only turns and scales
 
 
@@ -154,18 +155,21 @@ class MotionField:
                 points say; see `secondary`.
 
         Returns:
-            (h, w, 2) float32 pixels each.
+            (h, w, 2) float32 pixels each; FAR_AWAY_PX of what a turned head hides.
         """
-        motions, face = self._at_nodes(now)
+        motions, head = self._at_nodes(now)
         fields = {name: self._layers[name].window.at_points(m) for name, m in motions.items()}
-        if self._head is not None and face is not None:
-            self._head.move_face(fields[BODY_LAYER], face)
+        if self._head is not None and head is not None:
+            self._head.move_face(fields[BODY_LAYER], head.face)
         for name, further in (drift or {}).items():
             fields[name] += self._layers[name].window.at_points(further)
+        if self._head is not None and head is not None and head.is_turned:
+            flat = fields[BODY_LAYER].reshape(-1, 2)
+            flat[self._head.hidden(fields[BODY_LAYER], head)] = FAR_AWAY_PX
         return fields
 
-    def _at_nodes(self, now: WarpPoints) -> tuple[dict[str, Floats], Floats | None]:
-        """Return the nodes' motion by layer, and where the points of the face go."""
+    def _at_nodes(self, now: WarpPoints) -> tuple[dict[str, Floats], HeadMotion | None]:
+        """Return the nodes' motion by layer, and the head's where the face is known."""
         maps = self._maps(now)
         found = self._head.motion(now) if self._head is not None else None
         if found is not None:
@@ -175,7 +179,7 @@ class MotionField:
         if self._head is None or found is None:
             return motions, None
         self._head.add(motions[BODY_LAYER], found.nodes)
-        return motions, found.face
+        return motions, found
 
     def _map_or_fallback(self, part: str, maps: dict[str, Floats]) -> Floats:
         """Return a part's map, else that of the part it hangs on, else the identity."""

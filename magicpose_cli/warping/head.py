@@ -14,7 +14,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers
 from magicpose_cli.pose.retargeting.mesh import RIGID
-from magicpose_cli.warping.grid import Grid, Window
+from magicpose_cli.warping.grid import FIELD_STRIDE_PX, Grid, Window
 from magicpose_cli.warping.interpolation import apply_map, similarity
 from magicpose_cli.warping.parts import MIN_WEIGHT
 from magicpose_cli.warping.warp_points import WarpPoints, is_known
@@ -26,6 +26,8 @@ EAR_POINTS = (127, 356, 234, 454)  # at ears and temples, of the mesh's 478
 MESH_FACE_POINTS = 468  # points of the mesh that are not irises
 EXPRESSION_FADE = 0.22  # face heights around the face, over which its expression fades out
 DEPTH_FADE = 0.3  # face heights, from the face's own depth to the ears'
+TURNED = 0.2  # sine of a head's turn to a side since the reference, from which on it hides parts
+HIDING_DEPTH = 0.1  # face heights: what is nearer by so much hides what comes to lie behind it
 FACE_RIM = 0.04  # face heights inside the outline, over which the face's own motion sets in
 
 
@@ -36,10 +38,14 @@ class HeadMotion:
     Attributes:
         nodes: (n, 2) pixels that the head's nodes move by.
         face: (m, 2) pixels, where the points of the face go.
+        depth: (m,) pixels from the camera, where those points then are; None without a mesh.
+        is_turned: Whether the head has turned aside so far that it hides parts of itself.
     """
 
     nodes: Floats
     face: Floats
+    depth: Floats | None
+    is_turned: bool
 
 
 class HeadWarp:
@@ -89,12 +95,16 @@ class HeadWarp:
         basis = triangles.transform[simplex]
         first = np.einsum("nij,nj->ni", basis[:, :2], pixels[index] - basis[:, 2])
         self._shares = np.column_stack([first, 1 - first.sum(1)]).astype(np.float32)
+        self._triangles, self._simplex = triangles.simplices, simplex
         self._corners = triangles.simplices[simplex]
         depth = grid.at_field_points(cv2.distanceTransform(inside, cv2.DIST_L2, 5))[window.points]
         rim = np.clip(depth / max(2.0, FACE_RIM * self.height), 0, 1)
         heads = window.at_points(weight.reshape(window.places.shape[:2]))
         laid = np.clip(2 * heads - 1, 0, 1) * rim
         self._laid = laid.reshape(-1)[index].astype(np.float32)
+        around = (heads.reshape(-1) > MIN_WEIGHT) & (rim.reshape(-1) == 0)
+        self._around = np.flatnonzero(around)
+        self._around_from = pixels[self._around].astype(np.float32)
 
     def _place_nodes(self, outline: Integers, nodes: Floats, grid: Grid, inside: Integers) -> None:
         """Find how far the face's outline moves each of the head's nodes, and their depth."""
@@ -131,7 +141,10 @@ class HeadWarp:
         face = np.where(seen[:, None], wanted[:, :2], rigid)
         further = (face - rigid)[self._outline].astype(np.float32)
         pulled = np.einsum("on,oc->cn", self._pull, further).T  # no BLAS: see `MotionField`
-        return HeadMotion(apply_map(turn, self._nodes) - self._nodes[:, :2] + pulled, face)
+        nodes = apply_map(turn, self._nodes) - self._nodes[:, :2] + pulled
+        depth = wanted[:, 2] if self._has_mesh else None
+        is_turned = bool(abs(turn[0, 2]) > TURNED * np.linalg.norm(turn[0, :3]))
+        return HeadMotion(nodes, face, depth, is_turned)
 
     def _wanted(self, now: WarpPoints) -> Floats | None:
         """Return where the face's points go, (m, 2 or 3); None where too few are known."""
@@ -162,3 +175,49 @@ class HeadWarp:
         to = np.einsum("nk,nkc->nc", self._shares, face.astype(np.float32)[self._corners])
         former = flat[self._pixels]
         flat[self._pixels] = former + self._laid[:, None] * (to - self._from - former)
+
+    def hidden(self, field: Floats, motion: HeadMotion) -> Integers:
+        """Find the window's points that the turned head hides from the camera.
+
+        Those are what lies on triangles of the face that look away, what comes to lie behind a part
+        of the face that is nearer, such as a cheek behind the nose, and hair and neck behind it.
+
+        Args:
+            field: (h, w, 2) of the window's points, in pixels, with the face's own motion.
+            motion: Of the head.
+
+        Returns:
+            Indices of the window's points, in reading order.
+        """
+        face, flat = motion.face, field.reshape(-1, 2)
+        then, now = (_sense(points[self._triangles]) for points in (self._points[:, :2], face))
+        away = (then * now < 0)[self._simplex]
+        corner = face.min(0) - FIELD_STRIDE_PX
+        size = np.ceil(np.ptp(face, axis=0) / FIELD_STRIDE_PX).astype(int) + 3
+
+        def cells(places: Floats) -> Integers:
+            at = np.floor((places - corner) / FIELD_STRIDE_PX).astype(int)
+            return np.asarray(np.clip(at, 0, size - 1))
+
+        if motion.depth is not None:
+            at = cells(self._from + flat[self._pixels])
+            deep = np.einsum(
+                "nk,nk->n", self._shares, motion.depth.astype(np.float32)[self._corners]
+            )
+            nearest = np.full(size[::-1], np.float32(np.inf))
+            np.minimum.at(nearest, (at[~away, 1], at[~away, 0]), deep[~away])
+            nearest = cv2.erode(nearest, np.ones((3, 3), np.uint8))
+            away |= deep > nearest[at[:, 1], at[:, 0]] + HIDING_DEPTH * self.height
+        outline = np.rint((face - corner) / FIELD_STRIDE_PX).astype(np.int32)
+        inside = np.zeros(size[::-1], np.uint8)
+        cv2.fillConvexPoly(inside, cv2.convexHull(outline), (1,))
+        inside = np.asarray(cv2.erode(inside, np.ones((3, 3), np.uint8)), np.uint8)
+        at = cells(self._around_from + flat[self._around])
+        behind = inside[at[:, 1], at[:, 0]] > 0
+        return np.concatenate([self._pixels[away & (self._laid > 0.5)], self._around[behind]])
+
+
+def _sense(triangles: Floats) -> Floats:
+    """Return twice the signed area of triangles, (n, 3, 2): its sign tells how they are turned."""
+    one, other = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
+    return np.asarray(one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0])

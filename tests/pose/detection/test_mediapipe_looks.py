@@ -144,7 +144,7 @@ def test_two_hands_in_one_place_are_that_of_the_nearer_wrist():
 
 def test_a_face_away_from_nose_and_eyes_is_none():
     def at(points):
-        return [SimpleNamespace(x=x / 100, y=y / 100) for x, y in points]
+        return [SimpleNamespace(x=x / 100, y=y / 100, z=0.0) for x, y in points]
 
     rng = np.random.default_rng(0)
     mesh = rng.normal((50, 40), 5, (478, 2))
