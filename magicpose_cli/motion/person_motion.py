@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.pose.clip import PoseClip
-from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.in_place import (
-    in_place,
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.retargeting.cut_reference import (
+    is_cut,
+    is_own_frame,
     near_own_place,
     neck_strays,
     with_neck_held,
 )
+from magicpose_cli.pose.retargeting.in_place import in_place
 from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.track import TrackReport, track
@@ -51,7 +51,7 @@ def retarget_person(
 ) -> Retargeted:
     """The motion on the reference's person `target`, kept in place where that is asked for.
 
-    A head that the reference shows alone is kept near its place, unless `follow` is False.
+    A head or bust that the picture cuts off is kept near its place, unless `follow` is False.
 
     Raises:
         DetectionError: where there is no target, or the two have no points in common.
@@ -59,7 +59,7 @@ def retarget_person(
     mode = motion.retarget
     if motion.follow:
         clip = in_place(clip, fps)
-    elif motion.follow is None and mode != "none" and target is not None and _is_head(target):
+    elif motion.follow is None and mode != "none" and target is not None and is_cut(target):
         return _kept_near(clip, fps, target, motion)
     if mode == "chain":
         from magicpose_cli.motion.chain import retarget_in_space
@@ -85,16 +85,13 @@ def retarget_person(
 
 
 def _kept_near(clip: PoseClip, fps: float, target: Pose, motion: MotionSettings) -> Retargeted:
-    """The motion on a head that the reference shows alone, which is not carried away."""
+    """The motion on a reference that its picture cuts off, which is not carried away."""
+    held = motion.model_copy(update={"follow": False})
+    if is_own_frame(clip, target):
+        return retarget_person(clip, fps, target, held)
     strays = neck_strays(clip)
     if strays:
         clip = with_neck_held(clip, fps)
-    moved = retarget_person(clip, fps, target, motion.model_copy(update={"follow": False}))
+    moved = retarget_person(clip, fps, target, held)
     near = near_own_place(moved.poses, target)
-    return replace(moved, poses=near or moved.poses, holds_head=strays or near is not None)
-
-
-def _is_head(target: Pose) -> bool:
-    """Whether a reference shows a face and no shoulder."""
-    shoulders = [BODY_JOINTS.index(f"{side}_shoulder") for side in ("right", "left")]
-    return bool(np.isfinite(target.face).any() and not np.isfinite(target.body[shoulders]).any())
+    return replace(moved, poses=near or moved.poses, is_held=strays or near is not None)

@@ -152,7 +152,7 @@ def _follow(
     )
     moved = retarget_person(tracked, fps, target, settings)
     notes = (*detections.notes, *report.notes())
-    is_followed = bool(settings.follow) or moved.holds_head
+    is_followed = bool(settings.follow) or moved.is_held
     return _ReadMotion(moved, tracked, report, detections.detector, is_followed, notes)
 
 

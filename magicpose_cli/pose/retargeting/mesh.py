@@ -24,6 +24,9 @@ RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
          168, 6, 197, 195, 33, 133, 362, 263]  # fmt: skip
 IRISES = ((468, (33, 133)), (473, (263, 362)))  # an iris's first point, and its eye's corners
 MAX_MESH_TURN_RAD = 0.9  # from the reference's own
+CHEEK_RAD = 1.05  # by which a cheek looks aside of a face that looks into the camera
+MAX_STRETCH = 3.0  # of a cheek that the reference hardly shows
+SOFT_SHARE = 0.7  # of the turn that shows so much, up to which it is free
 ALIKE_TURN_RAD = 0.07  # between two heads, as much as faces of other shapes seem to be turned
 TURN_SHARES = np.linspace(0, 1, 11)  # of the turn between the two in the anchor, that are tried
 TEMPLES = (234, 454)
@@ -70,6 +73,7 @@ def carried_meshes(
     if least_turn:
         turns = Rotation.concatenate([turn for turn, _ in steps])
         first = _least_turned(to_reference.inv() * upright.inv(), turns)
+    most = _most_turn(reference)
     off = _middle_step(moved[start, FACE] - target.face)  # of a body that stands in another way
     found: dict[int, Floats] = {}
     for index, (turn, grown) in zip(frames, steps, strict=True):
@@ -79,7 +83,8 @@ def carried_meshes(
         change = _trust(now) * (turn.inv().apply(now) / grown - own)
         change = expression * change + _looks(change, gaze - expression)
         shape = reference + size * to_reference.apply(change)
-        shape = grown * (_within(turn * first, head) * upright).apply(shape)
+        turned = _within(turn * first, head, most)
+        shape = grown * (turned * upright).apply(shape)
         way = size * (now_middle - start_middle)
         way[:2] += _strayed(clip, moved, start, index, size) + off
         found[index] = shape + middle + way
@@ -130,9 +135,30 @@ def _turn(mesh: Floats, other: Floats) -> Rotation:
     return Rotation.align_vectors(two, one)[0]
 
 
-def _within(turn: Rotation, share: float) -> Rotation:
-    """This share of a turn; beyond what one picture can show of a head, it stops."""
+def _most_turn(mesh: Floats) -> float:
+    """The radians that a head may turn aside to show its hidden cheek: as a rule MAX_MESH_TURN_RAD.
+
+    Where a cheek is nearly edge-on its few pixels are not stretched more than MAX_STRETCH times.
+    Positive for a head whose left cheek is the hidden one, which turns to the picture's left.
+    """
+    across = mesh[TEMPLES[1]] - mesh[TEMPLES[0]]
+    aside = float(np.arctan2(across[2], across[0]))
+    shown = CHEEK_RAD + min(abs(aside), np.pi / 2 - CHEEK_RAD)
+    widest = min(1.0, MAX_STRETCH * np.cos(shown))
+    limit = shown - np.arccos(widest) if widest < 1 else MAX_MESH_TURN_RAD
+    return float(np.copysign(min(limit, MAX_MESH_TURN_RAD), aside))
+
+
+def _within(turn: Rotation, share: float, most: float) -> Rotation:
+    """This share of a turn; beyond what one picture can show of a head, it stops.
+
+    most: of `_most_turn`. Toward there it comes to rest softly.
+    """
     vector = share * turn.as_rotvec()
+    shows, free = float(np.copysign(vector[1], most * vector[1])), SOFT_SHARE * abs(most)
+    if shows > free:
+        rest = max(abs(most) - free, 1e-9)
+        vector[1] = np.copysign(free + rest * np.tanh((shows - free) / rest), vector[1])
     angle = float(np.linalg.norm(vector))
     return Rotation.from_rotvec(vector * min(1.0, MAX_MESH_TURN_RAD / max(angle, 1e-9)))
 

@@ -51,7 +51,7 @@ class Retargeted:
         dropped: parts of the driver that the reference lacks.
         held: parts that the driver does not show, kept as the reference has them.
         lends_face: whether the driver's face is put on a reference on whose head none was found.
-        holds_head: whether the head is kept near its place, because the reference shows it alone.
+        is_held: whether the person is kept near their place, because the picture cuts them off.
     """
 
     poses: PoseClip
@@ -60,7 +60,7 @@ class Retargeted:
     dropped: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     lends_face: bool = False
-    holds_head: bool = False
+    is_held: bool = False
 
     def notes(self) -> list[str]:
         """What a user should know of it, a line each."""
@@ -73,10 +73,10 @@ class Retargeted:
             )
         if self.lends_face:
             lines.append("the reference's head shows no face points: the driver's are put on it")
-        if self.holds_head:
+        if self.is_held:
             lines.append(
-                "the reference shows a head alone, which the driver would carry away: it is kept "
-                "near its place; --no-follow lets go"
+                "the driver would carry the person away from where the reference's picture cuts "
+                "them off: they are kept near their place; --no-follow lets go"
             )
         return lines
 

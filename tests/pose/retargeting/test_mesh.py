@@ -27,6 +27,15 @@ def turned(mesh: np.ndarray, degrees: float, scale: float = 1.0) -> np.ndarray:
     return scale * Rotation.from_euler("y", degrees, degrees=True).apply(mesh - middle) + middle
 
 
+def domed(mesh: np.ndarray) -> np.ndarray:
+    """A face as deep as wide."""
+    middle, half = mesh[RIGID].mean(0), np.ptp(mesh[:, 0]) / 2
+    deep = mesh.astype(np.float64)
+    out = ((mesh[:, :2] - middle[:2]) / half).clip(-1, 1)
+    deep[:, 2] = half * (out[:, 0] ** 2 - 1)
+    return deep
+
+
 def spoken(mesh: np.ndarray, pixels: float) -> np.ndarray:
     """Some of the points that an expression moves, moved down."""
     mesh = mesh.astype(np.float64)
@@ -227,3 +236,15 @@ def test_a_head_is_as_upright_as_the_drivers_where_the_body_is(target, still):
     wanted = still.face_mesh[263] - still.face_mesh[33]
     found, own = (np.degrees(np.arctan2(line[1], line[0])) for line in (across, wanted))
     assert found == pytest.approx(own, abs=1.5)
+
+
+@pytest.mark.parametrize(("own", "driver", "most"), [
+    (0, 50, 50), (25, -45, 14), (-25, 45, 14), (25, 45, 45), (-25, -45, 45), (25, -8, 8),
+])  # fmt: skip
+def test_a_hidden_cheek_is_shown_as_far_as_its_pixels_reach(target, still, own, driver, most):
+    """Degrees of yaw: of the reference, of the driver since the anchor, of the result since then."""
+    aside = meshed(target, turned(domed(target.face_mesh), own))
+    poses = [meshed(still, turned(domed(still.face_mesh), turn)) for turn in (own, own + driver)]
+    meshes = carried(poses, aside)
+    angle = np.degrees(rotation_between(meshes[0], meshes[1]).magnitude())
+    assert angle == pytest.approx(most, abs=2)

@@ -1,0 +1,128 @@
+"""A reference that the picture's edge cuts off, which a driver must not carry away from that edge.
+
+Of a head the picture shows a piece of the neck, of a bust the trunk down to its edge. A driver who
+walks, bends or jumps would stretch the one and show the other's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from magicpose_cli.arrays import Floats
+from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.retargeting.in_place import filled
+from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX, named_points
+
+NECK = BODY_JOINTS.index("neck")
+HIPS = [BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]
+# All in heights of the face, brows to chin.
+FREE, FARTHEST = 0.4, 0.7  # from its own place: a head or bust goes freely, or never beyond
+FARTHEST_UP = 0.15  # of a bust, whose end would be seen
+STRAYED = 0.5  # by which a neck is away from where it mostly is
+OWN_FRAME = 0.06  # by which points of one picture, found twice, lie apart on average
+STRAYS_OFTEN = 0.1  # of the frames
+SEEN_OFTEN = 0.5  # of the frames
+HOLD_S = 0.1  # standard deviation of the average over time: a neck's point trembles
+
+
+def is_cut(target: Pose) -> bool:
+    """Tell whether a reference shows a face and no hip."""
+    return bool(np.isfinite(target.face).any() and not np.isfinite(target.body[HIPS]).any())
+
+
+def is_own_frame(poses: Sequence[Pose], target: Pose) -> bool:
+    """Tell whether a reference stands in its picture as the driver does in one of the frames.
+
+    It is then taken from the film, and goes where the film goes.
+    """
+    clip = PoseClip.of(poses)
+    own = PoseClip.of([target]).points[0].astype(np.float64)
+    by = np.array([target.width / clip.width, target.height / clip.height])
+    apart = np.linalg.norm(clip.points * by - own, axis=2)
+    known = np.isfinite(apart)
+    enough = known.sum(axis=1) >= np.isfinite(own[:, 0]).sum() / 2
+    if not enough.any():
+        return False
+    return bool(np.nanmean(apart[enough], axis=1).min() <= OWN_FRAME * _face_height(target))
+
+
+def neck_strays(poses: Sequence[Pose]) -> bool:
+    """Tell whether the neck often goes farther than a cut reference could show.
+
+    Known only of a film that shows shoulders.
+    """
+    clip = PoseClip.of(poses)
+    points = named_points(clip)
+    neck, face = points[:, POINT_INDEX["neck"]], points[:, FACE]
+    known = np.isfinite(neck).all(axis=1)
+    seen = np.isfinite(face).all(axis=(1, 2))
+    if known.mean() < SEEN_OFTEN or not seen.any():
+        return False
+    height = float(np.median(np.ptp(face[seen, :, 1], axis=1)))
+    away = np.linalg.norm(neck[known] - np.median(neck[known], axis=0), axis=1)
+    return bool((away > STRAYED * height).mean() > STRAYS_OFTEN)
+
+
+def with_neck_held(poses: Sequence[Pose], fps: float) -> PoseClip:
+    """Move each pose so that the neck stays where it begins: what is left is the head's motion."""
+    clip = PoseClip.of(poses)
+    neck = named_points(clip)[:, POINT_INDEX["neck"]]
+    smooth = np.stack([gaussian_filter1d(filled(axis), HOLD_S * fps) for axis in neck.T], axis=1)
+    return clip.shifted((smooth[0] - smooth).astype(np.float32))
+
+
+def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
+    """Let a cut reference go no farther than its picture can show.
+
+    What goes farther comes to rest softly: the middle of a face at FARTHEST, the neck of a bust
+    there, too, but upward at FARTHEST_UP.
+
+    Args:
+        poses: Laid onto the reference, in its pixels.
+        target: The reference's own pose, as `is_cut` wants it.
+
+    Returns:
+        None where nothing goes so far.
+    """
+    clip = PoseClip.of(poses)
+    is_bust = bool(np.isfinite(target.body[NECK]).all())
+    place, own = _held_place(clip, target, is_bust)
+    if not np.isfinite(place).all(axis=1).any():
+        return None
+    height = _face_height(target)
+    off = (np.stack([filled(axis) for axis in place.T], axis=1) - own) / height
+    rising = is_bust and bool((off[:, 1] < -FREE * FARTHEST_UP / FARTHEST).any())
+    if not rising and (np.linalg.norm(off, axis=1) <= FREE).all():
+        return None
+    held = off.copy()
+    if is_bust:
+        up = held[:, 1] < 0
+        held[up, 1] *= FARTHEST / FARTHEST_UP  # on a scale on which both ways end alike
+    far = np.linalg.norm(held, axis=1)
+    rest = FARTHEST - FREE
+    near = FREE + rest * np.tanh(np.maximum(far - FREE, 0) / rest)
+    held *= np.where(far > FREE, near / np.maximum(far, 1e-9), 1.0)[:, None]
+    if is_bust:
+        held[up, 1] *= FARTHEST_UP / FARTHEST
+    return clip.shifted((height * (held - off)).astype(np.float32))
+
+
+def _held_place(clip: PoseClip, target: Pose, is_bust: bool) -> tuple[Floats, Floats]:
+    """What is held in each frame, (frames, 2), NaN where unseen, and where it is in the target."""
+    if is_bust:
+        return clip.part("body")[:, NECK].astype(np.float64), target.body[NECK].astype(np.float64)
+    faces, own = clip.part("face"), target.face
+    if clip.face_mesh is not None and target.face_mesh is not None:
+        faces, own = clip.face_mesh[..., :2], target.face_mesh[:, :2]
+    middle = np.full((len(clip), 2), np.nan)
+    known = np.isfinite(faces).all(axis=2).any(axis=1)
+    middle[known] = np.nanmean(faces[known].astype(np.float64), axis=1)
+    return middle, np.nanmean(own.astype(np.float64), axis=0)
+
+
+def _face_height(pose: Pose) -> float:
+    return float(np.ptp(pose.face[np.isfinite(pose.face).all(axis=1), 1]))
