@@ -26,6 +26,7 @@ IRISES = ((468, (33, 133)), (473, (263, 362)))  # an iris's first point, and its
 MAX_MESH_TURN_RAD = 0.9  # from the reference's own
 CHEEK_RAD = 1.05  # by which a cheek looks aside of a face that looks into the camera
 MAX_STRETCH = 3.0  # of a cheek that the reference hardly shows
+MIN_SHOWN_TURN_RAD = 0.17  # that a head may turn so in any case
 SOFT_SHARE = 0.7  # of the turn that shows so much, up to which it is free
 ALIKE_TURN_RAD = 0.07  # between two heads, as much as faces of other shapes seem to be turned
 TURN_SHARES = np.linspace(0, 1, 11)  # of the turn between the two in the anchor, that are tried
@@ -146,7 +147,7 @@ def _most_turn(mesh: Floats) -> float:
     shown = CHEEK_RAD + min(abs(aside), np.pi / 2 - CHEEK_RAD)
     widest = min(1.0, MAX_STRETCH * np.cos(shown))
     limit = shown - np.arccos(widest) if widest < 1 else MAX_MESH_TURN_RAD
-    return float(np.copysign(min(limit, MAX_MESH_TURN_RAD), aside))
+    return float(np.copysign(np.clip(limit, MIN_SHOWN_TURN_RAD, MAX_MESH_TURN_RAD), aside))
 
 
 def _within(turn: Rotation, share: float, most: float) -> Rotation:
@@ -156,7 +157,7 @@ def _within(turn: Rotation, share: float, most: float) -> Rotation:
     """
     vector = share * turn.as_rotvec()
     shows, free = float(np.copysign(vector[1], most * vector[1])), SOFT_SHARE * abs(most)
-    if shows > free:
+    if abs(most) < MAX_MESH_TURN_RAD and shows > free:
         rest = max(abs(most) - free, 1e-9)
         vector[1] = np.copysign(free + rest * np.tanh((shows - free) / rest), vector[1])
     angle = float(np.linalg.norm(vector))
