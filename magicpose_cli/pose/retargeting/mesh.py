@@ -24,10 +24,8 @@ RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
          168, 6, 197, 195, 33, 133, 362, 263]  # fmt: skip
 IRISES = ((468, (33, 133)), (473, (263, 362)))  # an iris's first point, and its eye's corners
 MAX_MESH_TURN_RAD = 0.9  # from the reference's own
-CHEEK_RAD = 1.05  # by which a cheek looks aside of a face that looks into the camera
-MAX_STRETCH = 3.0  # of a cheek that the reference hardly shows
-MIN_SHOWN_TURN_RAD = 0.17  # that a head may turn so in any case
-SOFT_SHARE = 0.7  # of the turn that shows so much, up to which it is free
+CHEEK_HIDDEN_RAD = 0.52  # by which a face looks aside that shows its other cheek edge-on
+SOFT_SHARE = 0.7  # of such a turn, up to which it is free
 ALIKE_TURN_RAD = 0.07  # between two heads, as much as faces of other shapes seem to be turned
 TURN_SHARES = np.linspace(0, 1, 11)  # of the turn between the two in the anchor, that are tried
 TEMPLES = (234, 454)
@@ -139,15 +137,14 @@ def _turn(mesh: Floats, other: Floats) -> Rotation:
 def _most_turn(mesh: Floats) -> float:
     """The radians that a head may turn aside to show its hidden cheek: as a rule MAX_MESH_TURN_RAD.
 
-    Where a cheek is nearly edge-on its few pixels are not stretched more than MAX_STRETCH times.
+    A head that looks aside may turn to the front, and beyond it the less, the fewer pixels of that
+    cheek there are to be stretched.
     Positive for a head whose left cheek is the hidden one, which turns to the picture's left.
     """
     across = mesh[TEMPLES[1]] - mesh[TEMPLES[0]]
     aside = float(np.arctan2(across[2], across[0]))
-    shown = CHEEK_RAD + min(abs(aside), np.pi / 2 - CHEEK_RAD)
-    widest = min(1.0, MAX_STRETCH * np.cos(shown))
-    limit = shown - np.arccos(widest) if widest < 1 else MAX_MESH_TURN_RAD
-    return float(np.copysign(np.clip(limit, MIN_SHOWN_TURN_RAD, MAX_MESH_TURN_RAD), aside))
+    beyond = MAX_MESH_TURN_RAD * max(0.0, 1 - abs(aside) / CHEEK_HIDDEN_RAD)
+    return float(np.copysign(min(abs(aside) + beyond, MAX_MESH_TURN_RAD), aside))
 
 
 def _within(turn: Rotation, share: float, most: float) -> Rotation:
