@@ -190,7 +190,9 @@ class HeadWarp:
             Indices of the window's points, in reading order.
         """
         face, flat = motion.face, field.reshape(-1, 2)
-        then, now = (_sense(points[self._triangles]) for points in (self._points[:, :2], face))
+        then, now = (
+            triangle_sense(points[self._triangles]) for points in (self._points[:, :2], face)
+        )
         away = (then * now < 0)[self._simplex]
         corner = face.min(0) - FIELD_STRIDE_PX
         size = np.ceil(np.ptp(face, axis=0) / FIELD_STRIDE_PX).astype(int) + 3
@@ -217,7 +219,7 @@ class HeadWarp:
         return np.concatenate([self._pixels[away & (self._laid > 0.5)], self._around[behind]])
 
 
-def _sense(triangles: Floats) -> Floats:
+def triangle_sense(triangles: Floats) -> Floats:
     """Return twice the signed area of triangles, (n, 3, 2): its sign tells how they are turned."""
     one, other = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     return np.asarray(one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0])

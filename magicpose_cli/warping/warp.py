@@ -17,6 +17,7 @@ from magicpose_cli.warping.field import MotionField
 from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.layers import BODY_LAYER, Layer, split_layers
 from magicpose_cli.warping.matte import Matte
+from magicpose_cli.warping.mirrored_cheek import MirroredCheek
 from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.moved_plate import MovablePlate
 from magicpose_cli.warping.part_segmentation import find_part_shares
@@ -153,14 +154,17 @@ class ReferenceWarp:
             self.parts, weights, reference, self.body_height, grid, self._windows
         )
         self._features: list[Eyes | Mouth] = []
+        self._cheek: MirroredCheek | None = None
         self._mesh_nodes = None
         if reference.mesh is not None:
             first = [part.start for part in self._windows[BODY_LAYER].nodes[::-1]]
             nodes = ((reference.mesh[:, :2] + grid.pad) / grid.steps - first).astype(np.float32)
             self._mesh_nodes = nodes[:, :1].copy(), nodes[:, 1:].copy()
+            foreground = shades(matte.foreground).reshape(height, width, -1)
+            self._cheek = MirroredCheek(reference.mesh, foreground)
             self._features = [
                 Mouth(reference.mesh, matte.foreground, gray=gray),
-                Eyes(reference.mesh, shades(matte.foreground).reshape(height, width, -1)),
+                Eyes(reference.mesh, foreground),
             ]
 
     def __call__(
@@ -272,6 +276,8 @@ class ReferenceWarp:
 
     def _paint(self, moved: SplattedLayer, mesh: Floats) -> None:
         rows, columns = moved.box
+        if self._cheek is not None:
+            self._cheek.paint(moved.colors, moved.alpha, mesh, (columns.start, rows.start))
         for feature in self._features:
             feature.paint(moved.colors, mesh, (columns.start, rows.start))
 

@@ -1,0 +1,129 @@
+"""The cheek that a reference which looks aside hardly shows, taken from the other one, mirrored.
+
+Its few pixels would be stretched over what the head shows once it turns back. Faces are alike on
+both sides, but for the light: what is taken is as bright as the hidden side is near the nose.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from magicpose_cli.arrays import AnyArray, Floats
+from magicpose_cli.warping.head import MESH_FACE_POINTS, triangle_sense
+from magicpose_cli.warping.warp_points import colors_at, window_around
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TEMPLES = (234, 454)
+MIDLINE = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 0, 17, 152)  # forehead to chin
+MIN_ASIDE_RAD = 0.12  # from which on a face hides one of its cheeks
+# Pixels of the reference in one of the frame: with fewer than the second the mirror image begins,
+# with fewer than the first nothing else is seen.
+STRETCHED = (0.3, 0.6)
+BETTER = (0.5, 1.5)  # doublings of the pixels, by which the other cheek shows more, likewise
+LIKELY_GAIN = (0.6, 1.6)  # of the light on one side over that on the other
+
+
+class MirroredCheek:
+    """The hidden cheek of one reference.
+
+    Args:
+        mesh: (478, 3) pixels, of the reference.
+        colors: (H, W, n) of the reference, 0 to 255, RGB or gray.
+    """
+
+    def __init__(self, mesh: Floats, colors: AnyArray) -> None:
+        from scipy.spatial import Delaunay, cKDTree
+
+        self._colors = np.asarray(colors, np.float32)
+        points = mesh[:MESH_FACE_POINTS].astype(np.float64)
+        ahead, aside = _looking_ahead(points)
+        self.is_hidden = abs(aside) >= MIN_ASIDE_RAD
+        if not self.is_hidden:
+            return
+        reflected = ahead * (-1, 1, 1)
+        mirror = cKDTree(ahead).query(reflected)[1]
+        self._triangles = Delaunay(ahead[:, :2]).simplices
+        self._front = np.sign(triangle_sense(ahead[self._triangles, :2]))
+        self._source = points[mirror, :2]
+        self._own, mirrored = (
+            np.maximum(np.abs(triangle_sense(flat[self._triangles])), 1e-3)
+            for flat in (points[:, :2], self._source)
+        )
+        low, high = BETTER
+        self._better = np.clip((np.log2(mirrored / self._own) - low) / (high - low), 0, 1)
+        self._better[mirrored < 0.5] = 0.0  # which are no pixels either
+        # Where the hidden side is seen well enough to compare: beside the midline.
+        share = self._own / mirrored
+        beside = np.unique(self._triangles[(share > 0.4) & (share < 0.9)])
+        light = [colors_at(self._colors, at[beside]) for at in (points[:, :2], self._source)]
+        gain = np.median(np.maximum(light[0], 1) / np.maximum(light[1], 1), axis=0)
+        self._gain = np.clip(np.nan_to_num(gain, nan=1.0), *LIKELY_GAIN).astype(np.float32)
+
+    def paint(self, colors: Floats, alpha: Floats, mesh: Floats, corner: tuple[int, int]) -> None:
+        """Paint the cheek into a part of a frame, in place, as far as it would be stretched.
+
+        Args:
+            colors: (h, w, n) float32 of the part.
+            alpha: (h, w, 1) float32 of the part, 0 to 1.
+            mesh: (478, 3) pixels, of the frame.
+            corner: (x, y) of the part's upper left pixel in the frame.
+        """
+        if not self.is_hidden:
+            return
+        now = mesh[:MESH_FACE_POINTS, :2].astype(np.float64)
+        sense = triangle_sense(now[self._triangles]) * self._front
+        seen = sense > 0
+        least, most = STRETCHED
+        stretched = np.clip((most - self._own / np.maximum(sense, 1e-3)) / (most - least), 0, 1)
+        share = np.where(seen, stretched * self._better, 0.0)
+        weights, count = np.zeros(len(now)), np.zeros(len(now))
+        for column in self._triangles[seen].T:
+            np.add.at(weights, column, share[seen])
+            np.add.at(count, column, 1)
+        weights /= np.maximum(count, 1)
+        window = None
+        if (weights > 0.05).sum() >= 3:
+            window = window_around(now[weights > 0.05], colors.shape[:2], corner)
+        if window is None:
+            return
+        (rows, columns), first = window
+        found = _between(now[count > 0], np.column_stack([self._source, weights])[count > 0])
+        x, y = np.meshgrid(
+            *(np.arange(p.stop - p.start, dtype=np.float64) for p in (columns, rows))
+        )
+        at = found(np.stack([x + first[0], y + first[1]], -1))
+        inside = np.isfinite(at[..., 0])
+        at = np.where(inside[..., None], at, 0).astype(np.float32)
+        from_x, from_y = (np.ascontiguousarray(at[..., axis]) for axis in (0, 1))
+        made = cv2.remap(
+            self._colors, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        made = made.reshape(*at.shape[:2], -1) * self._gain
+        mask = cv2.GaussianBlur(np.ascontiguousarray(at[..., 2]), (0, 0), 1.0)[..., None]
+        part, cover = colors[rows, columns], alpha[rows, columns]
+        part += mask * (made - part)
+        np.maximum(cover, np.clip(2 * mask, 0, 1), out=cover)
+
+
+def _looking_ahead(points: Floats) -> tuple[Floats, float]:
+    """Turn a face, (n, 3), to the front, its midline on x = 0; and by how many radians."""
+    across = points[TEMPLES[1]] - points[TEMPLES[0]]
+    aside = float(np.arctan2(across[2], across[0]))
+    sine, cosine = np.sin(aside), np.cos(aside)
+    x, y, z = (points - points[list(MIDLINE)].mean(0)).T
+    ahead = np.column_stack([cosine * x + sine * z, y, cosine * z - sine * x])
+    ahead[:, 0] -= ahead[list(MIDLINE), 0].mean()
+    return ahead, aside
+
+
+def _between(places: Floats, values: Floats) -> Callable[[Floats], Floats]:
+    """Return the function that is linear between places, (n, 2), and NaN around them."""
+    from scipy.interpolate import LinearNDInterpolator
+
+    interpolator: Callable[[Floats], Floats] = LinearNDInterpolator(places, values)
+    return interpolator
