@@ -41,9 +41,9 @@ MIN_VISIBILITY = 0.5  # MediaPipe invents the legs of a half body at about 0.0 t
 # distance, measured along the line between the ears.
 HIDDEN_EAR_SHARE = 0.3
 # Nose and eyes of the body, and the mesh's corners of the same eyes: both models see a face apart
-# by up to half of the mesh's extent, a mesh that lies on hair or on an ear by 0.6 and more.
+# by up to 0.67 of the mesh's extent, a mesh that lies on hair or on an ear by 0.73 and more.
 NOSE_AND_EYES = {0: (4,), 2: (362, 263), 5: (33, 133)}
-MAX_FACE_DISTANCE = 0.6
+MAX_FACE_DISTANCE = 0.7
 GUESS_MARGIN = 0.1  # of the picture's size: a guess that is farther outside is worth nothing
 
 Landmarks = Sequence[Any]
