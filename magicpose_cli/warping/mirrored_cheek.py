@@ -12,18 +12,18 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats
+from magicpose_cli.pose.retargeting.mesh import TEMPLES
 from magicpose_cli.warping.head import MESH_FACE_POINTS, triangle_sense
 from magicpose_cli.warping.warp_points import colors_at, window_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TEMPLES = (234, 454)
 MIDLINE = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 0, 17, 152)  # forehead to chin
 MIN_ASIDE_RAD = 0.12  # from which on a face hides one of its cheeks
 # Pixels of the reference in one of the frame: with fewer than the second the mirror image begins,
 # with fewer than the first nothing else is seen.
-STRETCHED = (0.3, 0.6)
+FEW_PIXELS = (0.3, 0.6)
 BETTER = (0.5, 1.5)  # doublings of the pixels, by which the other cheek shows more, likewise
 LIKELY_GAIN = (0.6, 1.6)  # of the light on one side over that on the other
 
@@ -78,7 +78,7 @@ class MirroredCheek:
         now = mesh[:MESH_FACE_POINTS, :2].astype(np.float64)
         sense = triangle_sense(now[self._triangles]) * self._front
         seen = sense > 0
-        least, most = STRETCHED
+        least, most = FEW_PIXELS
         stretched = np.clip((most - self._own / np.maximum(sense, 1e-3)) / (most - least), 0, 1)
         share = np.where(seen, stretched * self._better, 0.0)
         weights, count = np.zeros(len(now)), np.zeros(len(now))

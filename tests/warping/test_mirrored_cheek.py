@@ -5,7 +5,8 @@ import pytest
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial.transform import Rotation
 
-from magicpose_cli.warping.mirrored_cheek import MIDLINE, TEMPLES, MirroredCheek
+from magicpose_cli.pose.retargeting.mesh import TEMPLES
+from magicpose_cli.warping.mirrored_cheek import MIDLINE, MirroredCheek
 
 SIZE = 200
 HIDDEN, SHADE = -1, 0.8  # the side of the picture, and its light over the other's

@@ -17,8 +17,8 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.retargeting.in_place import filled
 from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX, named_points
 
-NECK = BODY_JOINTS.index("neck")
-HIPS = [BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]
+_NECK = BODY_JOINTS.index("neck")
+_HIPS = [BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]
 # All in heights of the face, brows to chin.
 FREE, FARTHEST = 0.4, 0.7  # from its own place: a head or bust goes freely, or never beyond
 FARTHEST_UP = 0.15  # of a bust, whose end would be seen
@@ -31,7 +31,7 @@ HOLD_S = 0.1  # standard deviation of the average over time: a neck's point trem
 
 def is_cut(target: Pose) -> bool:
     """Tell whether a reference shows a face and no hip."""
-    return bool(np.isfinite(target.face).any() and not np.isfinite(target.body[HIPS]).any())
+    return bool(np.isfinite(target.face).any() and not np.isfinite(target.body[_HIPS]).any())
 
 
 def is_own_frame(poses: Sequence[Pose], target: Pose) -> bool:
@@ -89,7 +89,7 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
         None where nothing goes so far.
     """
     clip = PoseClip.of(poses)
-    is_bust = bool(np.isfinite(target.body[NECK]).all())
+    is_bust = bool(np.isfinite(target.body[_NECK]).all())
     place, own = _held_place(clip, target, is_bust)
     if not np.isfinite(place).all(axis=1).any():
         return None
@@ -114,7 +114,7 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
 def _held_place(clip: PoseClip, target: Pose, is_bust: bool) -> tuple[Floats, Floats]:
     """What is held in each frame, (frames, 2), NaN where unseen, and where it is in the target."""
     if is_bust:
-        return clip.part("body")[:, NECK].astype(np.float64), target.body[NECK].astype(np.float64)
+        return clip.part("body")[:, _NECK].astype(np.float64), target.body[_NECK].astype(np.float64)
     faces, own = clip.part("face"), target.face
     if clip.face_mesh is not None and target.face_mesh is not None:
         faces, own = clip.face_mesh[..., :2], target.face_mesh[:, :2]

@@ -242,7 +242,9 @@ def test_a_head_is_as_upright_as_the_drivers_where_the_body_is(target, still):
     (0, 40, 40), (0, -40, 40), (15, -45, 39), (25, -45, 33), (-25, 45, 33), (25, 45, 45),
     (-25, -45, 45), (25, -20, 20), (40, -50, 40),
 ])  # fmt: skip
-def test_a_head_that_looks_aside_turns_to_the_front_and_little_beyond(target, still, own, driver, most):
+def test_a_head_that_looks_aside_turns_to_the_front_and_little_beyond(
+    target, still, own, driver, most
+):
     """Degrees of yaw: of the reference; of driver and result since the anchor."""
     aside = meshed(target, turned(domed(target.face_mesh), own))
     poses = [meshed(still, turned(domed(still.face_mesh), turn)) for turn in (own, own + driver)]
