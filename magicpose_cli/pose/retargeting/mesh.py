@@ -213,10 +213,7 @@ def _middle_step(steps: Floats) -> Floats:
 
 
 def _filled(found: dict[int, Floats], moved: Floats) -> Points | None:
-    """The meshes of all frames; between two that are known in a straight line, beside the head.
-
-    Where no joint of the head is seen they go along with the neck.
-    """
+    """The meshes of all frames; between two that are known in a straight line, beside the head."""
     frames = np.array(sorted(found))
     if not len(frames):
         return None
@@ -229,14 +226,24 @@ def _filled(found: dict[int, Floats], moved: Floats) -> Points | None:
             carried = []
             for side in sides:
                 mesh = found[side].copy()
-                way = moved[index] - moved[side]
-                head = way[list(HEAD_JOINTS)]
-                mesh[:, :2] += _middle_step(
-                    head if np.isfinite(head).any() else way[[POINT_INDEX["neck"]]]
-                )
+                mesh[:, :2] += _way_since(moved, int(side), index)
                 carried.append(mesh)
             mesh = carried[0] + np.clip(share, 0, 1) * (carried[1] - carried[0])
         else:
             mesh = found[index]
         meshes[index] = mesh
     return meshes
+
+
+def _way_since(moved: Floats, side: int, index: int) -> Floats:
+    """(2,) the way of a head from the last frame with a mesh to one without.
+
+    The joints of a head lie elsewhere where they are not of the mesh. So they tell the way from the
+    first frame without one on; up to that, and where no joint is seen, the neck does.
+    """
+    neck, head = [POINT_INDEX["neck"]], list(HEAD_JOINTS)
+    first = side + int(np.sign(index - side))
+    further = moved[index] - moved[first]
+    seen = np.isfinite(further[head]).any()
+    way: Floats = _middle_step((moved[first] - moved[side])[neck])
+    return way + _middle_step(further[head if seen else neck])

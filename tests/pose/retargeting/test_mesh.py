@@ -189,6 +189,15 @@ def test_what_is_missing_lies_between_its_neighbors_and_goes_with_the_head(targe
     assert np.allclose(mesh - between[1], (27, 7, 0), atol=1e-3)
 
 
+def test_joints_that_lie_elsewhere_without_a_mesh_move_no_face(target, still):
+    nobody = replace(still, face_mesh=None)
+    poses = [still, nobody, nobody, nobody, still]
+    moved = named_points([target] * 5)
+    straight = carried_meshes(poses, moved, target, 0)
+    moved[1:4, list(HEAD_JOINTS)] += (9, 4)
+    assert np.allclose(carried_meshes(poses, moved, target, 0), straight, atol=1e-3)
+
+
 def test_before_the_first_and_after_the_last_a_mesh_is_held(target, still):
     nobody = replace(still, face_mesh=None)
     poses = [nobody, still, meshed(still, spoken(still.face_mesh, 8)), nobody]
