@@ -152,7 +152,7 @@ def swap_decoder(pipeline: MagicPosePipeline, place: Path) -> None:
     other = load_autoencoder(
         place,
         unet.dtype,
-        unet.config.out_channels,
+        unet.config.in_channels,
         pipeline.vae_scale_factor,
         decoder_alone=own is not None,
     ).to(unet.device)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
-from magicpose_cli.diffusion.reference_channels import with_reference
 from magicpose_cli.diffusion.schedulers import noiseless_options
 
 if TYPE_CHECKING:
@@ -57,10 +56,10 @@ def naive_denoise(
             for t in scheduler.timesteps:
                 noisy = scheduler.scale_model_input(x, t).to(dtype)
                 attention.features = _reference_features(pipeline, reference, t, text)
-                prediction = _predict(pipeline, noisy, t, text, pose_map, reference)
+                prediction = _predict(pipeline, noisy, t, text, pose_map, residuals=True)
                 if guidance != 1.0:
                     attention.features = None
-                    bare = _predict(pipeline, noisy, t, text, pose_map, None)
+                    bare = _predict(pipeline, noisy, t, text, pose_map, residuals=False)
                     prediction = bare + guidance * (prediction - bare)
                 x = scheduler.step(prediction, t, x, return_dict=False, **noiseless)[0]
             done.append(x)
@@ -73,22 +72,19 @@ def _predict(
     t: Any,
     text: torch.Tensor,
     pose_map: torch.Tensor,
-    reference: torch.Tensor | None,
+    *,
+    residuals: bool,
 ) -> torch.Tensor:
-    """The noise in one frame; the pose network runs even where nobody reads its residuals.
-
-    reference: None is the unconditional pass, which sees neither it nor the pose.
-    """
+    """The noise in one frame; the pose network runs even where nobody reads its residuals."""
     down, mid = pipeline.pose_controlnet(
         noisy, t, text, controlnet_cond=pose_map, return_dict=False
     )
-    conditional = reference is not None
     prediction: torch.Tensor = pipeline.unet(
-        with_reference(noisy, reference, pipeline.unet.config.in_channels),
+        noisy,
         t,
         text,
-        down_block_additional_residuals=down if conditional else None,
-        mid_block_additional_residual=mid if conditional else None,
+        down_block_additional_residuals=down if residuals else None,
+        mid_block_additional_residual=mid if residuals else None,
         return_dict=False,
     )[0]
     return prediction.float()

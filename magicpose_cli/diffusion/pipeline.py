@@ -24,7 +24,7 @@ from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_i
 from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
 from magicpose_cli.diffusion.motion_module import MotionModule
 from magicpose_cli.diffusion.motion_windows import blended, motion_windows
-from magicpose_cli.diffusion.reference_channels import latent_factor, reads_more, with_pose
+from magicpose_cli.diffusion.reference_pose import latent_factor, reads_reference_pose, with_pose
 from magicpose_cli.diffusion.sampler import Acceleration, Sampler
 from magicpose_cli.errors import ModelError
 
@@ -52,8 +52,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     empty prompt's embedding is zero and no other prompt is possible.
 
     Args:
-        unet: Denoiser (SD 1.5 in the released model); one with further input channels reads what
-            the appearance network reads, too.
+        unet: Denoiser (SD 1.5 in the released model).
         appearance_unet: A full copy of the denoiser that reads the clean reference latent; one with
             further input channels reads the reference's pose map, too.
         pose_controlnet: Reads the OpenPose-style picture.
@@ -320,7 +319,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         factor = self.vae_scale_factor
         if height % factor or width % factor:
             raise ValueError(f"size {width}x{height}: expected multiples of {factor}")
-        shape = (1, self.unet.config.out_channels, height // factor, width // factor)
+        shape = (1, self.unet.config.in_channels, height // factor, width // factor)
         noise: torch.Tensor = randn_tensor(shape, generator=generator, dtype=torch.float32)
         return noise
 
@@ -346,7 +345,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     @property
     def reads_reference_pose(self) -> bool:
         """Whether the appearance network takes the reference's pose map beside its latents."""
-        return reads_more(self.appearance_unet)
+        return reads_reference_pose(self.appearance_unet, self.unet.config.in_channels)
 
     @torch.no_grad()
     def encode_reference(

@@ -24,7 +24,6 @@ from magicpose_cli.diffusion.reference_attention import (
     ReferenceFeatures,
     precompute_kv,
 )
-from magicpose_cli.diffusion.reference_channels import with_reference
 from magicpose_cli.diffusion.reference_features import reference_features
 from magicpose_cli.diffusion.schedulers import (
     able_to_begin_late,
@@ -140,7 +139,6 @@ class Sampler:
         self._attention = ReferenceAttention(self._unet)
         self._features = {} if features is None else features
         self._reference = (pipeline, reference_latents, prompt_embeds)
-        self._beside = reference_latents.to(self._device, self._dtype)
         self._scheduler.set_timesteps(steps, device=self._device)
         self._compute_features(
             self._scheduler.timesteps if strength == 1.0 else self._begin_late()[0]
@@ -278,7 +276,7 @@ class Sampler:
         bare: whether all rows are unconditional; else those behind as many with a reference.
         """
         prediction = self._unet(
-            self._with_reference(noisy, bare=bare),
+            noisy,
             t,
             self._with_identity(text, bare=bare),
             down_block_additional_residuals=down,
@@ -304,9 +302,7 @@ class Sampler:
         self._attention.attending = frames
         embedded = unet.time_embedding(unet.get_time_embed(noisy, t))
         block = unet.up_blocks[-1]
-        hidden = torch.cat(
-            [deep.hidden[: len(noisy)], unet.conv_in(self._with_reference(noisy)) + pose], dim=1
-        )
+        hidden = torch.cat([deep.hidden[: len(noisy)], unet.conv_in(noisy) + pose], dim=1)
         hidden = self._last.layer(hidden, embedded)
         if attentions := getattr(block, "attentions", None):
             text = self._with_identity(text)
@@ -318,22 +314,12 @@ class Sampler:
         texts = self._texts if guided else self._texts[:1]
         return torch.cat([text.expand(frames, -1, -1) for text in texts])
 
-    def _conditional(self, *, bare: bool) -> int:
-        """How many leading rows see reference and pose."""
-        return 0 if bare else self._attention.attending or 0
-
-    def _with_reference(self, noisy: torch.Tensor, *, bare: bool = False) -> torch.Tensor:
-        """The noisy latents as the denoiser reads them: alone, or with the reference beside."""
-        seen = self._conditional(bare=bare)
-        reference = self._beside.expand(seen, -1, -1, -1) if seen else None
-        return with_reference(noisy, reference, self._unet.config.in_channels)
-
     def _with_identity(self, text: torch.Tensor, *, bare: bool = False) -> Any:
         """The text as the denoiser takes it: alone, or with the tokens of the face beside it."""
         if not self._tokens:
             return text
         shown, absent = self._tokens
-        seen = self._conditional(bare=bare)
+        seen = 0 if bare else self._attention.attending or 0
         parts = [shown.expand(seen, -1, -1), absent.expand(len(text) - seen, -1, -1)]
         return text, [torch.cat(parts)]
 

@@ -24,13 +24,11 @@ from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeli
 from magicpose_cli.diffusion.motion_module import MotionModule, new_motion_adapter
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
-from magicpose_cli.diffusion.reference_channels import (
+from magicpose_cli.diffusion.reference_pose import (
+    forget_pose,
     latent_factor,
-    read_latents_alone,
-    reads_more,
+    reads_reference_pose,
     widen_for_pose,
-    widen_for_reference,
-    with_reference,
 )
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.autoencoder import new_autoencoder
@@ -59,14 +57,11 @@ class Conditions:
     Attributes:
         features: Of the references, see `ReferenceAttention`.
         attending: How many leading samples attend to the features.
-        reference: What the appearance network read, of the leading samples, for a denoiser that
-            reads it beside its noise.
         residuals: Of the pose network, by the names of the denoiser's arguments.
     """
 
     features: ReferenceFeatures | None = None
     attending: int | None = None
-    reference: Tensor | None = None
     residuals: dict[str, Any] = field(default_factory=dict)
 
 
@@ -181,7 +176,6 @@ class Networks(nn.Module):
                 for name, hidden in recorded.items():  # each film's reference for its frames
                     recorded[name] = hidden.repeat_interleave(frames, 0)
             found.features, found.attending = dict(recorded), some * each
-            found.reference = reference.repeat_interleave(each, 0)
         if maps is not None and len(maps):
             some = len(maps)
             down, mid = self.pose_controlnet(
@@ -207,8 +201,7 @@ class Networks(nn.Module):
         if self.motion is not None:  # what is run again for the gradients has to see it, too
             self.motion.frames = frames
         text = self.text.expand(len(noisy), -1, -1)
-        read = with_reference(noisy, under.reference, self.unet.config.in_channels)
-        predicted: Tensor = self.unet(read, t, text, **under.residuals).sample
+        predicted: Tensor = self.unet(noisy, t, text, **under.residuals).sample
         return predicted
 
     def forget(self) -> None:
@@ -251,7 +244,7 @@ class Networks(nn.Module):
     @property
     def reads_reference_pose(self) -> bool:
         """Whether the appearance network takes the reference's pose map beside its latents."""
-        return reads_more(self.appearance_unet)
+        return reads_reference_pose(self.appearance_unet, self.unet.config.in_channels)
 
     @property
     def device(self) -> torch.device:
@@ -273,22 +266,14 @@ class Networks(nn.Module):
         if name in ("motion_adapter", "lora"):  # which begin with no effect, see `build_networks`
             return
         if name == "appearance_unet":
-            reads_pose = self.reads_reference_pose
-            read_latents_alone(self.appearance_unet)
-            self.appearance_unet.load_state_dict(self._plain_denoiser().state_dict())
+            reads_pose, channels = self.reads_reference_pose, self.unet.config.in_channels
+            forget_pose(self.appearance_unet, channels)
+            self.appearance_unet.load_state_dict(self.unet.state_dict())
             if reads_pose:
                 widen_for_pose(self.appearance_unet, latent_factor(self.pose_controlnet))
         elif name == "pose_controlnet":
-            weights = pose_network_weights(self._plain_denoiser(), self.pose_controlnet)
+            weights = pose_network_weights(self.unet, self.pose_controlnet)
             self.pose_controlnet.load_state_dict(weights)
-
-    def _plain_denoiser(self) -> UNet2DConditionModel:
-        """The denoiser, or a copy that reads noisy latents alone."""
-        if not reads_more(self.unet):
-            return self.unet
-        plain = deepcopy(self.unet)
-        read_latents_alone(plain)
-        return plain
 
     def pipeline(self) -> MagicPosePipeline:
         """Make a pipeline of the same parts, for sample sheets; its settings are the defaults.
@@ -323,8 +308,6 @@ def build_networks(recipe: Recipe) -> Networks:
         networks.pretrained = (*networks.pretrained, "pose_controlnet")
     if model.reference_pose and not networks.reads_reference_pose:
         widen_for_pose(networks.appearance_unet, latent_factor(networks.pose_controlnet))
-    if model.concat_reference or reads_more(networks.unet):
-        widen_for_reference(networks.unet, networks.appearance_unet)
     if recipe.distills:
         prepare_distillation(networks, recipe)
     if recipe.gradient_checkpointing:
@@ -361,8 +344,7 @@ def _grow_networks(model: RecipeModelSettings) -> Networks:
     """A MagicPose model of half the size, and a finer level on top."""
     folder = _magicpose_folder("grow_from", model.grow_from, "half the size, train it first")
     half = _networks_of_magicpose(folder)
-    for name in ("unet", "appearance_unet"):
-        read_latents_alone(half.part(name))
+    forget_pose(half.appearance_unet, half.unet.config.in_channels)
     parts = with_copies(UNet2DConditionModel(**network_shape(model)), model.network)
     add_level(parts, half)
     networks = Networks(parts, half.scheduler, half.vae, half.text, half.language)
@@ -374,8 +356,7 @@ def _shrink_networks(model: RecipeModelSettings) -> Networks:
     """A MagicPose model of twice the size without its finest level, for many steps."""
     folder = _magicpose_folder("shrink_from", model.shrink_from, "twice the size, such as mini")
     whole = _networks_of_magicpose(folder)
-    for name in ("unet", "appearance_unet"):
-        read_latents_alone(whole.part(name))
+    forget_pose(whole.appearance_unet, whole.unet.config.in_channels)
     parts, scheduler = without_finest_level(whole), many_step_scheduler(whole.scheduler)
     networks = Networks(parts, scheduler, whole.vae, whole.text, whole.language)
     networks.pretrained = NETWORK_NAMES
@@ -426,11 +407,6 @@ def _networks_of_stable_diffusion(folder: Path) -> Networks:
             f"model.start {folder}: no Stable Diffusion 1.5 diffusers folder ({reason}); expected "
             "unet, vae, text_encoder and tokenizer in it"
         ) from error
-    if reads_more(unet):
-        raise ModelError(
-            f"model.start {folder}: its unet reads {unet.config.in_channels} channels; expected "
-            f"{unet.config.out_channels}, of a model that makes pictures from text alone"
-        )
     parts = with_copies(unet, None)
     scheduler = DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,

@@ -108,8 +108,6 @@ class RecipeModelSettings(Section):
     default_guidance: float = Field(7.0, ge=1)
     reference_pose: bool = False
     """Whether the appearance network reads the reference's pose map beside its picture."""
-    concat_reference: bool = False
-    """Whether the denoiser reads beside its noise what the appearance network reads."""
     keep_background: bool = False
     """Whether what is made with the model keeps the reference's background by default."""
     warp: bool = False
@@ -295,7 +293,7 @@ class Recipe(Tables):
         }
         if not self.distills:
             free["distillation"] = True
-        new = ("shrink_from", "reference_pose", "concat_reference")
+        new = ("shrink_from", "reference_pose")
         free["model"] = {name for name in new if not getattr(self.model, name)}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]

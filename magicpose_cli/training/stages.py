@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from magicpose_cli.diffusion.reference_channels import with_pose
+from magicpose_cli.diffusion.reference_pose import with_pose
 from magicpose_cli.training.autoencoder import DecoderTraining
 from magicpose_cli.training.distillation import ConsistencyDistillation, GuidanceDistillation
 from magicpose_cli.training.end_to_end import EndToEnd

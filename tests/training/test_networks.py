@@ -204,8 +204,8 @@ def test_a_controlnet_that_does_not_fit_is_one_line(toy, networks, harm, said, t
     assert "\n" not in str(caught.value)
 
 
-def reading(recipe: Recipe, **more: bool) -> Recipe:
-    model = recipe.model.model_copy(update={"reference_pose": True, **more})
+def reading(recipe: Recipe) -> Recipe:
+    model = recipe.model.model_copy(update={"reference_pose": True})
     return recipe.model_copy(update={"model": model})
 
 
@@ -233,21 +233,3 @@ def test_the_stages_show_it_the_poses_of_most_references(toy):
     loss = task_of(networks, stage)(batch, dropped, t, noise)
     loss.backward()
     assert networks.appearance_unet.conv_in.weight.grad[:, 4:].abs().max() > 0
-
-
-def test_a_recipe_lets_the_denoiser_read_the_reference_beside_its_noise(toy):
-    recipe = reading(toy, concat_reference=True)
-    networks, stage = build_networks(recipe), recipe.stages["joint"]
-    assert networks.unet.config.in_channels == 4 + 196
-    networks.unet.conv_in.weight.data.fill_(0.5)
-    for name in ("appearance_unet", "pose_controlnet"):  # which begin as what reads latents
-        networks.start_from_denoiser(name)
-        assert (networks.part(name).conv_in.weight[:, :4] == 0.5).all()
-    assert networks.pose_controlnet.conv_in.in_channels == 4
-    source = open_source(recipe, 0, torch.device("cpu"), silent)
-    try:
-        loss = task_of(networks, stage)(*next(examples(networks, stage, source, (0,), 0)))
-    finally:
-        source.close()
-    loss.backward()
-    assert networks.unet.conv_in.weight.grad[:, 4:].abs().max() > 0

@@ -192,7 +192,6 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
                     use_safetensors=True,
                 )
             _check_complete(pipeline, folder)
-            _check_inputs(pipeline, folder)
         except unreadable() as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
@@ -300,22 +299,6 @@ def _check_complete(pipeline: Any, folder: Path) -> None:
             raise ModelError(
                 f"model {folder}: {name} lacks {len(lacking)} weights ({lacking[0]}, ...); "
                 "convert or copy it again"
-            )
-
-
-def _check_inputs(pipeline: MagicPosePipeline, folder: Path) -> None:
-    from magicpose_cli.diffusion.reference_channels import pose_channels
-
-    unet, appearance = pipeline.unet.config, pipeline.appearance_unet.config
-    latents = unet.out_channels
-    for name, found, beside in (
-        ("appearance_unet", appearance.in_channels, pose_channels(pipeline.vae_scale_factor)),
-        ("unet", unet.in_channels, appearance.in_channels),
-    ):
-        if found not in (latents, latents + beside):
-            raise ModelError(
-                f"model {folder}: {name} reads {found} channels; expected {latents} of latents, or "
-                f"{latents + beside} with what it may read of the reference"
             )
 
 

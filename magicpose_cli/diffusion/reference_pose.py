@@ -1,14 +1,10 @@
-"""The reference in further input channels: its pose beside its latents, both beside the noise.
+"""The reference's own pose, beside its latents: where in the picture each limb and feature is.
 
 An appearance network of more input channels than latents have reads the pose map of the reference,
 too. Keys and values then say of what they are: without, the denoiser has to guess which part of
 the reference a limb of the frame corresponds to. Reference-guided poses are of One-to-All Animation
-(arXiv:2511.22940).
-
-A denoiser of more input channels reads beside its noise what the appearance network reads.
-Attention finds what has moved; what stays where it is, such as the background, stands in these
-channels at its own place (InstructPix2Pix, Brooks et al., CVPR 2023, arXiv:2211.09800). As there,
-new channels begin at zero, which leaves a trained network as it was.
+(arXiv:2511.22940); as further channels that begin at zero they leave a trained
+network as it was (as InstructPix2Pix widens its denoiser, Brooks et al. 2023).
 """
 
 from __future__ import annotations
@@ -50,30 +46,9 @@ def with_pose(latents: Tensor, maps: Tensor) -> Tensor:
     return torch.cat([latents, beside.expand(len(latents), -1, -1, -1)], 1)
 
 
-def with_reference(noisy: Tensor, reference: Tensor | None, channels: int) -> Tensor:
-    """Put references beside noisy latents, as a denoiser of so many channels reads them.
-
-    Args:
-        noisy: (n, c, h, w).
-        reference: (r, channels - c, h, w) of the first r samples; the others see none. None is of
-            no sample.
-        channels: Of the denoiser's input.
-
-    Returns:
-        (n, channels, h, w); the noisy latents themselves for a denoiser that reads no more.
-    """
-    n, c, h, w = noisy.shape
-    if channels == c:
-        return noisy
-    if reference is None:
-        return torch.cat([noisy, noisy.new_zeros(n, channels - c, h, w)], 1)
-    beside = F.pad(reference.to(noisy), (0, 0) * 3 + (0, n - len(reference)))
-    return torch.cat([noisy, beside], 1)
-
-
-def reads_more(network: UNet2DConditionModel) -> bool:
-    """Tell whether a network reads more than latents: see above for what each reads."""
-    return bool(network.config.in_channels > network.config.out_channels)
+def reads_reference_pose(appearance: UNet2DConditionModel, latent_channels: int) -> bool:
+    """Tell whether an appearance network takes pose maps beside its latents."""
+    return bool(appearance.config.in_channels > latent_channels)
 
 
 def widen_for_pose(appearance: UNet2DConditionModel, factor: int) -> None:
@@ -83,27 +58,17 @@ def widen_for_pose(appearance: UNet2DConditionModel, factor: int) -> None:
         appearance: Is changed in place.
         factor: Pixels that a latent cell is wide.
     """
-    _set_inputs(appearance, appearance.config.out_channels + pose_channels(factor))
+    _set_inputs(appearance, appearance.config.in_channels + pose_channels(factor))
 
 
-def widen_for_reference(unet: UNet2DConditionModel, appearance: UNet2DConditionModel) -> None:
-    """Let a denoiser read what the appearance network reads; it has to learn to.
-
-    Args:
-        unet: Is changed in place.
-        appearance: Stays as it is.
-    """
-    _set_inputs(unet, unet.config.out_channels + appearance.config.in_channels)
+def forget_pose(appearance: UNet2DConditionModel, latent_channels: int) -> None:
+    """Let an appearance network read latents alone. It is changed in place."""
+    _set_inputs(appearance, latent_channels)
 
 
-def read_latents_alone(network: UNet2DConditionModel) -> None:
-    """Let a network forget what it reads beside latents. It is changed in place."""
-    _set_inputs(network, network.config.out_channels)
-
-
-def _set_inputs(network: UNet2DConditionModel, channels: int) -> None:
+def _set_inputs(appearance: UNet2DConditionModel, channels: int) -> None:
     """Give the first convolution so many inputs; what is new begins at zero."""
-    old = network.conv_in
+    old = appearance.conv_in
     if channels == old.in_channels:
         return
     # No chance is drawn, so that a run's other numbers stay what they are.
@@ -117,5 +82,5 @@ def _set_inputs(network: UNet2DConditionModel, channels: int) -> None:
         new.weight.zero_()
         new.weight[:, :kept] = old.weight[:, :kept]
         new.bias.copy_(old.bias)
-    network.conv_in = new
-    network.register_to_config(in_channels=channels)
+    appearance.conv_in = new
+    appearance.register_to_config(in_channels=channels)
