@@ -41,9 +41,10 @@ MIN_VISIBILITY = 0.5  # MediaPipe invents the legs of a half body at about 0.0 t
 # distance, measured along the line between the ears.
 HIDDEN_EAR_SHARE = 0.3
 # Nose and eyes of the body, and the mesh's corners of the same eyes: both models see a face apart
-# by up to 0.67 of the mesh's extent, a mesh that lies on hair or on an ear by 0.73 and more.
+# by up to 0.67 of the mesh's extent, and a small one by 0.13 of the shoulders' width. A mesh that
+# lies on hair or on an ear is 0.73 and 0.16 off and more.
 NOSE_AND_EYES = {0: (4,), 2: (362, 263), 5: (33, 133)}
-MAX_FACE_DISTANCE = 0.7
+MAX_FACE_DISTANCES = (0.7, 0.145)
 GUESS_MARGIN = 0.1  # of the picture's size: a guess that is farther outside is worth nothing
 
 Landmarks = Sequence[Any]
@@ -105,7 +106,9 @@ def forget_misplaced_face(parts: dict[str, Landmarks], width: int, height: int) 
     wrong = [body[joint] - mesh[list(at)].mean(0) for joint, at in NOSE_AND_EYES.items()]
     depth = np.array([p.z * width for p in parts["face"]])
     extent = np.sqrt(mesh.var(0).sum() + depth.var())  # in space: a profile is as large
-    if np.linalg.norm(wrong, axis=1).mean() > MAX_FACE_DISTANCE * extent:
+    shoulders = np.linalg.norm(np.subtract(*body[list(SHOULDERS)]))
+    sizes = np.multiply(MAX_FACE_DISTANCES, (extent, shoulders))
+    if np.linalg.norm(wrong, axis=1).mean() > sizes.max():
         del parts["face"]
 
 

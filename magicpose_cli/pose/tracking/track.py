@@ -125,7 +125,11 @@ def track(
     jitter_before = _jitter(clip, seen, size)
     counts = CleanupCounts()
     if cleanup:
+        found = clip.points.copy(), clip.scores.copy()
         counts = clean_up(clip, detections, picked, size, fps, max_gap_s)
+        clip.forget_impossible_points()  # which those had from whom something was taken
+        if not clip.seen.any():  # rather somebody doubtful than nobody
+            clip.points[:], clip.scores[:] = found
     clip.forget_faceless_meshes()
     believed, seen = clip.seen, _frames_seen(clip)
     if cleanup:

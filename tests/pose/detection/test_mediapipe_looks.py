@@ -158,3 +158,7 @@ def test_a_face_away_from_nose_and_eyes_is_none():
     parts = {"body": at(body)}
     forget_misplaced_face(parts, 100, 100)
     assert parts.keys() == {"body"}
+    body[[11, 12]] = (20, 70), (80, 70)  # a face that is small beside the body
+    parts = {"body": at(body + np.array([6, 0])), "face": at(mesh)}
+    forget_misplaced_face(parts, 100, 100)
+    assert "face" in parts

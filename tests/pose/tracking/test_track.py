@@ -285,6 +285,23 @@ coordinates = st.one_of(
 )  # fmt: skip
 def test_it_never_dies(points, seed, fps, person):
     """Anybody anywhere, points without numbers, huge ones, others in each frame."""
+    check_tracked(points, seed, fps, person)
+
+
+@pytest.mark.parametrize(("shape", "odd", "seed"), [
+    ((3, 3), {(1, 1, 0, 0): 2.0**100}, 98),  # taken from somebody else in the same place
+    ((1, 2), {(0, 0, 1, 1): 30, (0, 0, 4, 0): -(2.0**40), (0, 0, 32, 0): -(2.0**40),
+              (0, 1, 82, 0): -(2.0**40)}, 181),  # two who are one, and all of both in doubt
+])  # fmt: skip
+def test_people_in_one_place_with_impossible_points(shape, odd, seed):
+    points = np.full((*shape, 128, 2), 50, np.float32)
+    for place, value in odd.items():
+        points[place] = value
+    check_tracked(points, seed, 1000.0, "largest")
+
+
+def check_tracked(points, seed, fps, person):
+    """Whoever may be a person is tracked, and all that is told of them has a number."""
     scores = np.random.default_rng(seed).choice([0.0, 0.3, 1.0], points.shape[:3])
     clip = [
         [
