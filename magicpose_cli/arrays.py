@@ -34,6 +34,13 @@ AnyArray = npt.NDArray[Any]
 """What a file or a library gives, before it is looked at."""
 
 
+def softly_limited(lengths: Floats | float, free: float, most: float) -> Floats:
+    """Leave lengths as they are up to `free`; what is longer comes to rest at `most` smoothly."""
+    room = most - free
+    soft = free + room * np.tanh(np.maximum(np.subtract(lengths, free), 0) / room)
+    return np.asarray(np.where(np.greater(lengths, free), soft, lengths))
+
+
 def to_pictures(images: Tensor) -> Pictures:
     """Make pictures (n, H, W, 3) uint8 of a tensor (n, 3, H, W) in 0..1."""
     pictures: Pictures = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()

@@ -12,8 +12,8 @@ from magicpose_cli.pose.retargeting.cut_reference import (
     is_cut,
     is_own_frame,
     near_own_place,
+    neck_held,
     neck_strays,
-    with_neck_held,
 )
 from magicpose_cli.pose.retargeting.in_place import in_place
 from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
@@ -91,7 +91,7 @@ def _kept_near(clip: PoseClip, fps: float, target: Pose, motion: MotionSettings)
         return retarget_person(clip, fps, target, held)
     strays = neck_strays(clip)
     if strays:
-        clip = with_neck_held(clip, fps)
+        clip = neck_held(clip, fps)
     moved = retarget_person(clip, fps, target, held)
     near = near_own_place(moved.poses, target)
     return replace(moved, poses=near or moved.poses, is_held=strays or near is not None)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers
+from magicpose_cli.pose.retargeting.mesh import seen_share
 from magicpose_cli.warping.interpolation import apply_map, push_pull, similarity
 from magicpose_cli.warping.warp_points import window_around
 
@@ -90,9 +91,7 @@ class Eyes:
 
 def _shown(corners: Floats) -> float:
     """Return 1 for an eye seen from the front, 0 for one seen from the side, of (2, 3) pixels."""
-    across = corners[1] - corners[0]
-    seen = float(np.linalg.norm(across[:2])) / max(float(np.linalg.norm(across)), 1e-6)
-    return float(np.clip((seen - ASIDE[0]) / (ASIDE[1] - ASIDE[0]), 0, 1))
+    return float(np.clip((seen_share(corners) - ASIDE[0]) / (ASIDE[1] - ASIDE[0]), 0, 1))
 
 
 def _radius(mesh: Floats, center: int, rim: tuple[int, ...]) -> float:

@@ -96,6 +96,7 @@ class HeadWarp:
         first = np.einsum("nij,nj->ni", basis[:, :2], pixels[index] - basis[:, 2])
         self._shares = np.column_stack([first, 1 - first.sum(1)]).astype(np.float32)
         self._triangles, self._simplex = triangles.simplices, simplex
+        self._sense = triangle_sense(self._points[self._triangles, :2])
         self._corners = triangles.simplices[simplex]
         depth = grid.at_field_points(cv2.distanceTransform(inside, cv2.DIST_L2, 5))[window.points]
         rim = np.clip(depth / max(2.0, FACE_RIM * self.height), 0, 1)
@@ -190,10 +191,7 @@ class HeadWarp:
             Indices of the window's points, in reading order.
         """
         face, flat = motion.face, field.reshape(-1, 2)
-        then, now = (
-            triangle_sense(points[self._triangles]) for points in (self._points[:, :2], face)
-        )
-        away = (then * now < 0)[self._simplex]
+        away = (self._sense * triangle_sense(face[self._triangles]) < 0)[self._simplex]
         corner = face.min(0) - FIELD_STRIDE_PX
         size = np.ceil(np.ptp(face, axis=0) / FIELD_STRIDE_PX).astype(int) + 3
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats
-from magicpose_cli.pose.retargeting.mesh import TEMPLES
+from magicpose_cli.pose.retargeting.mesh import yaw_of
 from magicpose_cli.warping.head import MESH_FACE_POINTS, triangle_sense
 from magicpose_cli.warping.warp_points import colors_at, window_around
 
@@ -112,8 +112,7 @@ class MirroredCheek:
 
 def _looking_ahead(points: Floats) -> tuple[Floats, float]:
     """Turn a face, (n, 3), to the front, its midline on x = 0; and by how many radians."""
-    across = points[TEMPLES[1]] - points[TEMPLES[0]]
-    aside = float(np.arctan2(across[2], across[0]))
+    aside = yaw_of(points)
     sine, cosine = np.sin(aside), np.cos(aside)
     x, y, z = (points - points[list(MIDLINE)].mean(0)).T
     ahead = np.column_stack([cosine * x + sine * z, y, cosine * z - sine * x])

@@ -7,7 +7,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import Floats
+from magicpose_cli.arrays import Floats, softly_limited
 from magicpose_cli.warping.camera_motion import CameraMotion
 from magicpose_cli.warping.interpolation import upsample
 
@@ -88,6 +88,5 @@ def limited_share(further: Floats, size: tuple[int, int]) -> float:
     share = float(np.clip((length - CAMERA_DEAD_ZONE_PX) / CAMERA_DEAD_ZONE_PX, 0, 1))
     part = float((np.abs(further) / size).max())
     if part > FREE_CAMERA_SHIFT:
-        room = MAX_CAMERA_SHIFT - FREE_CAMERA_SHIFT
-        share *= (FREE_CAMERA_SHIFT + room * np.tanh((part - FREE_CAMERA_SHIFT) / room)) / part
+        share *= float(softly_limited(part, FREE_CAMERA_SHIFT, MAX_CAMERA_SHIFT)) / part
     return share

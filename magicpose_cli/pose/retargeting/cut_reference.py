@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from magicpose_cli.arrays import Floats
+from magicpose_cli.arrays import Floats, softly_limited
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.retargeting.in_place import filled
@@ -67,11 +67,11 @@ def neck_strays(poses: Sequence[Pose]) -> bool:
     return bool((away > STRAYED * height).mean() > STRAYS_OFTEN)
 
 
-def with_neck_held(poses: Sequence[Pose], fps: float) -> PoseClip:
+def neck_held(poses: Sequence[Pose], fps: float) -> PoseClip:
     """Move each pose so that the neck stays where it begins: what is left is the head's motion."""
     clip = PoseClip.of(poses)
     neck = named_points(clip)[:, POINT_INDEX["neck"]]
-    smooth = np.stack([gaussian_filter1d(filled(axis), HOLD_S * fps) for axis in neck.T], axis=1)
+    smooth = gaussian_filter1d(filled(neck), HOLD_S * fps, axis=0)
     return clip.shifted((smooth[0] - smooth).astype(np.float32))
 
 
@@ -94,7 +94,7 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
     if not np.isfinite(place).all(axis=1).any():
         return None
     height = _face_height(target)
-    off = (np.stack([filled(axis) for axis in place.T], axis=1) - own) / height
+    off = (filled(place) - own) / height
     rising = is_bust and bool((off[:, 1] < -FREE * FARTHEST_UP / FARTHEST).any())
     if not rising and (np.linalg.norm(off, axis=1) <= FREE).all():
         return None
@@ -102,10 +102,8 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
     if is_bust:
         up = held[:, 1] < 0
         held[up, 1] *= FARTHEST / FARTHEST_UP  # on a scale on which both ways end alike
-    far = np.linalg.norm(held, axis=1)
-    rest = FARTHEST - FREE
-    near = FREE + rest * np.tanh(np.maximum(far - FREE, 0) / rest)
-    held *= np.where(far > FREE, near / np.maximum(far, 1e-9), 1.0)[:, None]
+    far = np.maximum(np.linalg.norm(held, axis=1), 1e-9)
+    held *= (softly_limited(far, FREE, FARTHEST) / far)[:, None]
     if is_bust:
         held[up, 1] *= FARTHEST_UP / FARTHEST
     return clip.shifted((height * (held - off)).astype(np.float32))

@@ -32,7 +32,7 @@ def in_place(poses: Sequence[Pose], fps: float) -> PoseClip:
     window = min(frames, len(clip) - 1 + len(clip) % 2)
     if window < 3 or not np.isfinite(way).any(axis=0).all():
         return clip
-    smooth = savgol_filter([filled(axis) for axis in way.T], window, min(2, window - 1)).T
+    smooth = savgol_filter(filled(way).T, window, min(2, window - 1)).T
     steps = (smooth - smooth[0]).astype(np.float32)
     return clip.shifted(-steps)
 
@@ -49,7 +49,10 @@ def _often(values: Floats) -> bool:
     return bool(np.isfinite(values).mean() >= MIN_FOOT_SHARE)
 
 
-def filled(values: Floats) -> Floats:
-    """(frames,) without NaN: in a straight line between what is known."""
-    known = np.flatnonzero(np.isfinite(values))
-    return np.interp(np.arange(len(values)), known, values[known])
+def filled(places: Floats) -> Floats:
+    """(frames, n) without NaN: each column in a straight line between what is known."""
+    columns = []
+    for column in places.T:
+        known = np.flatnonzero(np.isfinite(column))
+        columns.append(np.interp(np.arange(len(column)), known, column[known]))
+    return np.stack(columns, axis=1)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from magicpose_cli.arrays import Floats, Points
+from magicpose_cli.arrays import Floats, Points, softly_limited
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import MESH_POINTS, Pose
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
@@ -111,8 +111,19 @@ def facing(mesh: Floats) -> float:
     Args:
         mesh: (478, 3) pixels.
     """
-    across = (mesh[TEMPLES[1]] - mesh[TEMPLES[0]]).astype(np.float64)
+    return seen_share(mesh[list(TEMPLES)])
+
+
+def seen_share(ends: Floats) -> float:
+    """How much of the length between two points, (2, 3) pixels, its picture shows, 0 to 1."""
+    across = np.subtract(ends[1], ends[0], dtype=np.float64)
     return float(np.linalg.norm(across[:2])) / max(float(np.linalg.norm(across)), 1e-9)
+
+
+def yaw_of(mesh: Floats) -> float:
+    """Radians by which a face, (478, 3), looks aside; positive where its left cheek is hidden."""
+    across = mesh[TEMPLES[1]] - mesh[TEMPLES[0]]
+    return float(np.arctan2(across[2], across[0]))
 
 
 def _least_turned(between: Rotation, turns: Rotation) -> Rotation:
@@ -141,8 +152,7 @@ def _most_turn(mesh: Floats) -> float:
     cheek there are to be stretched.
     Positive for a head whose left cheek is the hidden one, which turns to the picture's left.
     """
-    across = mesh[TEMPLES[1]] - mesh[TEMPLES[0]]
-    aside = float(np.arctan2(across[2], across[0]))
+    aside = yaw_of(mesh)
     beyond = MAX_MESH_TURN_RAD * max(0.0, 1 - abs(aside) / CHEEK_HIDDEN_RAD)
     return float(np.copysign(min(abs(aside) + beyond, MAX_MESH_TURN_RAD), aside))
 
@@ -153,10 +163,9 @@ def _within(turn: Rotation, share: float, most: float) -> Rotation:
     most: of `_most_turn`. Toward there it comes to rest softly.
     """
     vector = share * turn.as_rotvec()
-    shows, free = float(np.copysign(vector[1], most * vector[1])), SOFT_SHARE * abs(most)
-    if abs(most) < MAX_MESH_TURN_RAD and shows > free:
-        rest = max(abs(most) - free, 1e-9)
-        vector[1] = np.copysign(free + rest * np.tanh((shows - free) / rest), vector[1])
+    if abs(most) < MAX_MESH_TURN_RAD and most * vector[1] > 0:
+        limited = softly_limited(abs(vector[1]), SOFT_SHARE * abs(most), abs(most))
+        vector[1] = np.copysign(limited, vector[1])
     angle = float(np.linalg.norm(vector))
     return Rotation.from_rotvec(vector * min(1.0, MAX_MESH_TURN_RAD / max(angle, 1e-9)))
 

@@ -15,21 +15,12 @@ from magicpose_cli.pose.retargeting.cut_reference import (
     is_cut,
     is_own_frame,
     near_own_place,
+    neck_held,
     neck_strays,
-    with_neck_held,
 )
-from tests.pose.drawn import at_rest, exact_poses, two_people
+from tests.warping.people import shifted
 
 FPS = 25.0
-
-
-@pytest.fixture(scope="module")
-def standing() -> Pose:
-    return exact_poses(two_people(0)[0], at_rest())[0]
-
-
-def moved(pose: Pose, x: float, y: float = 0.0) -> Pose:
-    return pose.map_points(lambda points: points + np.float32((x, y)), pose.width, pose.height)
 
 
 def head_of(pose: Pose) -> Pose:
@@ -47,21 +38,21 @@ def test_a_neck_strays_that_is_often_far_from_where_it_mostly_is(standing):
     step = height_of(standing)
     stays = [standing] * 30
     assert not neck_strays(stays)
-    assert not neck_strays([*stays, moved(standing, step)])  # once
-    assert neck_strays([*stays, *[moved(standing, step)] * 6])
-    assert not neck_strays([*stays, *[moved(standing, 0.3 * step)] * 6])
+    assert not neck_strays([*stays, shifted(standing, step)])  # once
+    assert neck_strays([*stays, *[shifted(standing, step)] * 6])
+    assert not neck_strays([*stays, *[shifted(standing, 0.3 * step)] * 6])
     heads = [replace(pose, body=np.full_like(pose.body, np.nan)) for pose in stays]
     assert not neck_strays(heads)  # without shoulders nobody knows
 
 
 def test_with_the_neck_held_the_heads_own_motion_is_left(standing):
-    walking = [moved(standing, 3 * i) for i in range(40)]
+    walking = [shifted(standing, 3 * i) for i in range(40)]
     nodding = []
     for i, pose in enumerate(walking):
         body = pose.body.copy()
         body[0, 1] += 4 * np.sin(i / 3)
         nodding.append(replace(pose, body=body))
-    held = with_neck_held(nodding, FPS)
+    held = neck_held(nodding, FPS)
     necks, noses = (np.stack([pose.body[joint] for pose in held]) for joint in (1, 0))
     assert np.ptp(necks[8:-8, 0]) < 0.5
     assert np.ptp(noses[:, 1]) == pytest.approx(8, abs=0.5)
@@ -70,7 +61,7 @@ def test_with_the_neck_held_the_heads_own_motion_is_left(standing):
 @pytest.mark.parametrize("far", [0.2, 0.4, 0.6, 3.0])
 def test_a_head_goes_freely_and_never_beyond(standing, far):
     height = height_of(standing)
-    poses = [standing, moved(standing, 0.8 * far * height, 0.6 * far * height)]
+    poses = [standing, shifted(standing, 0.8 * far * height, 0.6 * far * height)]
     near = near_own_place(poses, head_of(standing))
     if far <= 0.4:
         assert near is None
@@ -91,9 +82,9 @@ def bust_of(pose: Pose) -> Pose:
 def test_a_bust_does_not_rise_from_its_picture(standing):
     """Sideways and down it goes as far as a head."""
     height, target = height_of(standing), bust_of(standing)
-    assert near_own_place([standing, moved(standing, 0.3 * height, 0.2 * height)], target) is None
+    assert near_own_place([standing, shifted(standing, 0.3 * height, 0.2 * height)], target) is None
     ways = [(0, -2), (2, 0), (0, 2), (0, -0.05), (1, -1)]
-    poses = [moved(standing, height * x, height * y) for x, y in ways]
+    poses = [shifted(standing, height * x, height * y) for x, y in ways]
     near = near_own_place(poses, target)
     assert near is not None
     off = (np.stack([pose.body[1] for pose in near]) - standing.body[1]) / height
@@ -105,18 +96,18 @@ def test_a_bust_does_not_rise_from_its_picture(standing):
 
 
 def test_a_reference_out_of_the_film_is_known_in_any_size(standing):
-    clip = PoseClip.of([moved(standing, 4 * i) for i in range(40)])
+    clip = PoseClip.of([shifted(standing, 4 * i) for i in range(40)])
     large = clip[17].map_points(lambda points: 2 * points + 1.5, 1024, 1024)
     assert is_own_frame(clip, head_of(large))
-    assert not is_own_frame(clip, moved(head_of(large), 0, 40))
+    assert not is_own_frame(clip, shifted(head_of(large), 0, 40))
     assert not is_own_frame(PoseClip.of([Pose.of(512, 512)] * 3), large)
 
 
 @pytest.mark.parametrize("cut", [head_of, bust_of])
 @pytest.mark.parametrize("follow", [None, False])
 def test_who_is_cut_off_is_kept_near_their_place_unless_let_go(standing, cut, follow):
-    clip = PoseClip.of([moved(standing, 4 * i, -2 * i) for i in range(40)])
-    target = moved(cut(standing), 0, 50)
+    clip = PoseClip.of([shifted(standing, 4 * i, -2 * i) for i in range(40)])
+    target = shifted(cut(standing), 0, 50)
     assert is_cut(target)
     laid = retarget_person(clip, FPS, target, MotionSettings(follow=follow))
     faces = np.stack([pose.face.mean(0) for pose in laid.poses])
@@ -127,12 +118,12 @@ def test_who_is_cut_off_is_kept_near_their_place_unless_let_go(standing, cut, fo
 
 
 def test_a_frame_of_the_film_goes_where_the_film_goes(standing):
-    clip = PoseClip.of([moved(standing, 4 * i) for i in range(40)])
+    clip = PoseClip.of([shifted(standing, 4 * i) for i in range(40)])
     assert not retarget_person(clip, FPS, bust_of(standing), MotionSettings()).is_held
 
 
 def test_who_shows_hips_is_not_held(standing):
-    clip = PoseClip.of([moved(standing, 4 * i) for i in range(40)])
-    target = moved(standing, 0, 50)
+    clip = PoseClip.of([shifted(standing, 4 * i) for i in range(40)])
+    target = shifted(standing, 0, 50)
     assert not is_cut(target)
     assert not retarget_person(clip, FPS, target, MotionSettings()).is_held

@@ -5,24 +5,15 @@ import pytest
 
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.in_place import in_place
-from tests.pose.drawn import at_rest, exact_poses, two_people
+from tests.warping.people import shifted
 
 FPS = 25.0
-
-
-@pytest.fixture(scope="module")
-def standing() -> Pose:
-    return exact_poses(two_people(0)[0], at_rest())[0]
-
-
-def moved(pose: Pose, x: float, y: float = 0.0) -> Pose:
-    return pose.map_points(lambda points: points + np.float32((x, y)), pose.width, pose.height)
 
 
 def test_the_way_is_taken_out_and_the_sway_stays(standing):
     times = np.arange(100) / FPS
     sway = 4 * np.sin(2 * np.pi * 2 * times)
-    walking = [moved(standing, 60 * t + s) for t, s in zip(times, sway, strict=True)]
+    walking = [shifted(standing, 60 * t + s) for t, s in zip(times, sway, strict=True)]
     at = np.stack([pose.body[1] for pose in in_place(walking, FPS)])
     assert np.ptp(at[:, 0]) < 12 < 60 * times[-1] / 10
     assert np.ptp(at[10:-10, 0]) > 6
@@ -34,7 +25,7 @@ def test_who_sits_down_sinks(standing):
     feet = [10, 13]  # right and left ankle
     poses = []
     for drop in np.linspace(0, 60, 60):
-        lower = moved(standing, 0, drop)
+        lower = shifted(standing, 0, drop)
         lower.body[feet] = standing.body[feet]
         poses.append(lower)
     at = np.stack([pose.body for pose in in_place(poses, FPS)])
