@@ -46,7 +46,7 @@ def interpolate_gaps(clip: PoseClip, max_gap_frames: int) -> None:
 
     They go on a curve between the detections before and after that keeps the speed at both ends
     (cubic Hermite). Faces and hands move with their joint where it is known all the way. Filled
-    points have lower scores. The mesh of a face that is filled in goes the straight way.
+    points have lower scores. The mesh of a face that is filled in goes where the face goes.
     """
     faceless = ~clip.seen[:, PART_COLUMNS["face"]].any(axis=1)
     for part, columns in PART_COLUMNS.items():  # the body first: the others are anchored to it
@@ -58,7 +58,7 @@ def interpolate_gaps(clip: PoseClip, max_gap_frames: int) -> None:
                 _interpolate_alike(points, scores, frames, group, anchor, max_gap_frames)
     if clip.face_mesh is not None:
         filled = faceless & clip.seen[:, PART_COLUMNS["face"]].any(axis=1)
-        _interpolate_mesh(clip.face_mesh, filled, max_gap_frames)
+        _interpolate_mesh(clip.face_mesh, clip.part("face"), filled, max_gap_frames)
 
 
 def hold_last(clip: PoseClip) -> Mask:
@@ -121,10 +121,11 @@ def _interpolate_alike(
     scores[np.ix_(missing, columns)] = FILLED_SCORE * neighbors
 
 
-def _interpolate_mesh(meshes: Floats, chosen: Mask, max_gap_frames: int) -> None:
+def _interpolate_mesh(meshes: Floats, faces: Floats, chosen: Mask, max_gap_frames: int) -> None:
     """Fill in place the meshes of the `chosen` frames, as shares of those before and after.
 
-    meshes: (frames, 478, 3); between two that are known at most `max_gap_frames` may lie.
+    meshes: (frames, 478, 3); between two that are known at most `max_gap_frames` may lie. faces:
+    (frames, 68, 2), already filled, which tell where the mesh is.
     """
     frames = np.flatnonzero(has_mesh(meshes))
     missing = np.flatnonzero(chosen & ~has_mesh(meshes))
@@ -135,6 +136,10 @@ def _interpolate_mesh(meshes: Floats, chosen: Mask, max_gap_frames: int) -> None
         if end - start <= max_gap_frames + 1:
             share = np.float32((frame - start) / (end - start))
             meshes[frame] = meshes[start] + share * (meshes[end] - meshes[start])
+            straight = faces[start] + share * (faces[end] - faces[start])
+            aside = (faces[frame] - straight)[np.isfinite(faces[[start, frame, end]]).all((0, 2))]
+            if len(aside):
+                meshes[frame, :, :2] += aside.mean(axis=0)
 
 
 def _curve(path: Floats, frames: Integers, missing: Integers, which: Integers) -> Floats:
