@@ -20,7 +20,6 @@ from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.framing import Framing, person_box
 from magicpose_cli.pose.keypoints import Pose, shared_points, spread_of
 from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
-from magicpose_cli.pose.retargeting.mesh import facing
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.matte import find_matte
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, as_bytes
@@ -32,10 +31,9 @@ FINE_FLOW_SIDE_PX = 256  # short side from which on a quarter of the size is eno
 DRIFT_SIGMA = 1 / 64  # of the short side: standard deviation of the average over the picture
 DRIFT_STRIDE_PX = 4  # of the window for one pixel of the drift, which is smooth
 MAX_DRIFT = 1 / 40  # of the short side: a larger one is a mistake
-# Of the face's height, up to once that height around it: its points tell how it moves. Of a face
-# that looks into the camera, and of one that has turned away.
-MAX_FACE_DRIFT, MAX_HIDDEN_FACE_DRIFT = 0.1, 0.03
-FREE_OF_FACE = 2.0  # face heights around its middle, beyond which MAX_DRIFT alone counts
+MAX_FACE_DRIFT = 0.01  # of the face's height, in the face, whose points tell how it moves
+# Face heights around its middle, from which on more is allowed, and beyond which MAX_DRIFT is.
+END_OF_FACE, FREE_OF_FACE = 0.7, 2.0
 LARGEST_SCALE = 1.5  # the result's pixels in one of the window, beyond which a flow is too coarse
 STEADY_S = 0.025  # standard deviation of the average over time
 STEADY_REACH = 2.5  # standard deviations, where that average ends
@@ -100,20 +98,20 @@ class DriverTracker:
     def _hold_face(self, drift: Floats, there: Pose) -> None:
         """Shorten the drift of a face, in place, to what its points may have missed.
 
-        A face that turns away looks otherwise all over, which no flow can follow.
+        Where it turns, speaks or is blurred it looks otherwise all over, which no flow can follow.
         """
         height = _face_height(there) or self._face_height
         head = there.body[list(HEAD_JOINTS)]
         if not height or not np.isfinite(head).any():
             return
         middle = np.nanmean(head, axis=0)
-        shown = 0.0 if there.face_mesh is None else facing(there.face_mesh) ** 2
-        most = height * max(MAX_HIDDEN_FACE_DRIFT, MAX_FACE_DRIFT * shown)
         rows, columns = (np.arange(n) * DRIFT_STRIDE_PX for n in drift.shape[:2])
         apart = np.hypot(columns - middle[0], rows[:, None] - middle[1]) / height
-        free = np.clip((FREE_OF_FACE - apart) / (FREE_OF_FACE - 1), 1e-6, 1)
+        free = np.clip((apart - END_OF_FACE) / (FREE_OF_FACE - END_OF_FACE), 0, 1)
+        side = min(self._framing.width, self._framing.height)
+        most = MAX_FACE_DRIFT * height + free * MAX_DRIFT * side
         length = np.maximum(np.linalg.norm(drift, axis=2), 1e-6)
-        drift *= np.minimum(1, most / free / length)[..., None]
+        drift *= np.minimum(1, most / length)[..., None]
 
     def _cut(self, picture: Picture) -> Picture:
         """Cut out the window around the person, at the size in which it is tracked."""

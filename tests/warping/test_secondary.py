@@ -1,11 +1,8 @@
 """What a driver's picture tells beyond its points, and how it is steadied."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from magicpose_cli.errors import DetectionError
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
@@ -14,7 +11,7 @@ from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reac
 from magicpose_cli.warping.warp import TrackedFrame
 from tests.pose.drawn import at_rest
 from tests.warping.conftest import on_a_wall
-from tests.warping.people import drawn, mesh_on, shifted
+from tests.warping.people import drawn, shifted
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +78,7 @@ def test_a_drift_is_never_large(tracker, dotted):
     assert np.linalg.norm(tracked.drift, axis=2).max() <= secondary.MAX_DRIFT * side * 1.001
 
 
-def test_a_face_drifts_less_the_farther_it_has_turned_away(dotted):
+def test_a_face_hardly_drifts(dotted):
     """A dotted face, pulled along by more than its points may have missed."""
     pose, middle = dotted.pose, dotted.pose.face.mean(0)
     rng = np.random.default_rng(0)
@@ -90,20 +87,10 @@ def test_a_face_drifts_less_the_farther_it_has_turned_away(dotted):
     head = np.hypot(x - middle[0], y[:, None] - middle[1]) < 0.6 * np.ptp(pose.face[:, 1])
     dots = cv2.resize(rng.integers(60, 200, (86, 86, 3), np.uint8), (256, 256))
     picture[head] = dots[head]
-    away = swung(picture, middle, (3, 0))
-    mesh = mesh_on(pose.face).astype(np.float32)
-    found = []
-    for degrees in (0, 60):
-        turn = Rotation.from_euler("y", degrees, degrees=True)
-        turned = (turn.apply(mesh - mesh.mean(0)) + mesh.mean(0)).astype(np.float32)
-        shown = replace(pose, face_mesh=turned)
-        tracker = DriverTracker(picture, [pose], 0, pose)
-        tracked = tracker.track(away, shown)
-        at = tracked.pose.face.mean(0)
-        size = np.ptp(tracked.pose.face, axis=0).max()
-        found.append(np.linalg.norm(drift_at(tracked, at, 2)) / size)
-    ahead, aside = found
-    assert ahead > 0.08 and aside <= 0.0301
+    tracked = DriverTracker(picture, [pose], 0, pose).track(swung(picture, middle, (3, 0)), pose)
+    size = np.ptp(tracked.pose.face, axis=0).max()
+    drift = np.linalg.norm(drift_at(tracked, tracked.pose.face.mean(0), 2)) / size
+    assert 0.9 * secondary.MAX_FACE_DRIFT < drift < 1.01 * secondary.MAX_FACE_DRIFT
 
 
 def test_what_the_points_tell_is_no_drift(dotted):
