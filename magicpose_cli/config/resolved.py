@@ -21,6 +21,8 @@ class ModelDefaults:
         sample_size: Side in pixels of the squares that the model was trained on.
         default_steps: Denoising steps with which the model looks best.
         default_guidance: Scale of the image guidance with which the model looks best.
+        start_from_reference: Share of the noise with which frames start from the reference; 0 is
+            noise alone.
         keep_background: Whether frames keep the reference's background.
         warp: Whether frames show the reference's own pixels wherever these can be moved.
     """
@@ -29,6 +31,7 @@ class ModelDefaults:
     sample_size: int = 512
     default_steps: int = 50
     default_guidance: float = 7.0
+    start_from_reference: float = 0.0
     keep_background: bool = False
     warp: bool = False
 

@@ -67,6 +67,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         sample_size: Side in pixels of the pictures that the model was trained on.
         default_steps: Denoising steps where none are asked for.
         default_guidance: Scale of the guidance where none is asked for.
+        start_from_reference: Share of the noise with which frames start from the reference; 0 is
+            noise alone.
         keep_background: Whether callers do well to put the reference's background back into the
             frames.
         warp: Whether callers do well to move the reference's own pixels and take the frames for
@@ -97,6 +99,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         sample_size: int = 512,
         default_steps: int = 50,
         default_guidance: float = 7.0,
+        start_from_reference: float = 0.0,
         keep_background: bool = False,
         warp: bool = False,
     ):
@@ -118,6 +121,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             sample_size=sample_size,
             default_steps=default_steps,
             default_guidance=default_guidance,
+            start_from_reference=start_from_reference,
             keep_background=keep_background,
             warp=warp,
         )
@@ -287,7 +291,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         callback: StepCallback | None,
     ) -> list[torch.Tensor]:
         """Sample the frames of each part, with a bar that counts all steps."""
-        with self.progress_bar(total=len(self.scheduler.timesteps) * len(parts)) as progress:
+        with self.progress_bar(total=sampler.evaluations * len(parts)) as progress:
 
             def on_step(i: int, t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
                 progress.update()

@@ -29,6 +29,7 @@ from magicpose_cli.diffusion.schedulers import (
     able_to_begin_late,
     noiseless_options,
     set_last_timesteps,
+    set_timesteps_from,
 )
 
 if TYPE_CHECKING:
@@ -140,9 +141,13 @@ class Sampler:
         self._features = {} if features is None else features
         self._reference = (pipeline, reference_latents, prompt_embeds)
         self._scheduler.set_timesteps(steps, device=self._device)
-        self._compute_features(
-            self._scheduler.timesteps if strength == 1.0 else self._begin_late()[0]
-        )
+        self._own_share = pipeline.config.start_from_reference
+        self._own_start: torch.Tensor | None = None
+        if self._own_share:
+            self._own_start = reference_latents[:, : pipeline.unet.config.in_channels]
+        timesteps = self._begin(late=strength != 1.0)[0]
+        self.evaluations = len(timesteps)
+        self._compute_features(timesteps)
         self._identity = torch.nn.Identity()
         self._uncond_first: tuple[torch.Tensor, torch.Tensor | None] | None = None
         self._last = _InputRecorder(self._unet.up_blocks[-1].resnets[-1])
@@ -179,14 +184,14 @@ class Sampler:
             Latents (F, c, h, w) float32.
         """
         noise = self._noise if noise is None else noise.to(self._device, torch.float32)
+        timesteps, skipped = self._begin(late=start is not None)
+        if start is None:
+            start = self._own_start
         if start is None:
             scheduler = self._scheduler
-            scheduler.set_timesteps(self.steps, device=self._device)
-            timesteps, skipped = scheduler.timesteps, 0
             x = noise.expand(len(pose_maps), -1, -1, -1) * scheduler.init_noise_sigma
         else:
             scheduler = self._late_scheduler
-            timesteps, skipped = self._begin_late()
             start = start.to(self._device, torch.float32).expand(len(pose_maps), -1, -1, -1)
             x = scheduler.add_noise(start, noise, timesteps[:1])
         self._compute_features(timesteps)
@@ -352,9 +357,18 @@ class Sampler:
         finally:
             net.controlnet_cond_embedding = layers
 
-    def _begin_late(self) -> tuple[torch.Tensor, int]:
-        """The timesteps of frames that begin from a picture, and how many before are left out."""
-        return set_last_timesteps(self._late_scheduler, self.steps, self.strength, self._device)
+    def _begin(self, *, late: bool) -> tuple[torch.Tensor, int]:
+        """The timesteps of frames, and how many before them are left out.
+
+        late: Whether the frames bring pictures to begin from.
+        """
+        if late:
+            return set_last_timesteps(self._late_scheduler, self.steps, self.strength, self._device)
+        if self._own_start is not None:
+            share = self._own_share
+            return set_timesteps_from(self._late_scheduler, self.steps, share, self._device)
+        self._scheduler.set_timesteps(self.steps, device=self._device)
+        return self._scheduler.timesteps, 0
 
     def _compute_features(self, timesteps: torch.Tensor) -> None:
         """Compute the reference features of timesteps that have none yet.

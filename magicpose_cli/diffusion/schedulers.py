@@ -124,3 +124,21 @@ def set_last_timesteps(
     elif hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
     return timesteps, len(every) - len(timesteps)
+
+
+def set_timesteps_from(
+    scheduler: Any, steps: int, noise: float, device: Any = None
+) -> tuple[torch.Tensor, int]:
+    """Have a scheduler that is `able_to_begin_late` take steps from a share of the noise on.
+
+    Args:
+        scheduler: Of diffusers.
+        steps: How many steps are taken.
+        noise: Share of the schedule at which they begin, above 0; 1 is its noisiest timestep.
+        device: Where the timesteps are to be.
+
+    Returns:
+        As of `set_last_timesteps`.
+    """
+    every = max(steps, round(steps / noise))
+    return set_last_timesteps(scheduler, every, steps / every, device)

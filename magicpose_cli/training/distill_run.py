@@ -67,6 +67,7 @@ def distillation_recipe(name: str, model: Path, request: DistillationRequest) ->
         "model__name": f"{model.name}-few-steps",
         "model__size": own.sample_size,
         "model__pose_canvas": own.pose_canvas,
+        "model__start_from_reference": own.start_from_reference,
         "model__keep_background": own.keep_background,
         "model__warp": own.warp,
         "model__default_guidance": 1.0,

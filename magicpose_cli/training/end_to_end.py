@@ -4,16 +4,21 @@ Asked at the last timestep, where nothing but noise comes in, a denoiser tells t
 pictures that fit reference and pose. The error of that picture, through the decoder, teaches all
 parts at once what an error in latents does not: which latents the decoder makes a sharp person of
 (Garcia et al. 2024, "Fine-Tuning Image-Conditional Diffusion Models is Easier Than You Think",
-arXiv:2409.11355). Of large pictures a window is looked at, which lies where the person is. Some
-samples of each batch are denoised as before, so that more steps stay possible.
+arXiv:2409.11355). Networks whose frames start from the reference are asked where these do, and get
+the noised reference for the noise: what does not move is then there from the start. Of large
+pictures a window is looked at, which lies where the person is. Some samples of each batch are
+denoised as before, so that more steps stay possible.
 """
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_timesteps_from
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.training.autoencoder import picture_error
 from magicpose_cli.training.networks import Networks
@@ -42,6 +47,10 @@ class EndToEnd(nn.Module):
                 "leave it out of the recipe, it is for models made from nothing"
             )
         self.networks = networks
+        self._first = len(networks.sqrt_alphas_cumprod) - 1
+        if share := networks.start_from_reference:
+            scheduler = able_to_begin_late(deepcopy(networks.scheduler))
+            self._first = int(set_timesteps_from(scheduler, 1, share)[0][0])
 
     def forward(
         self, batch: PairBatch, dropped: int, t: Tensor, noise: Tensor, where: Tensor
@@ -58,11 +67,13 @@ class EndToEnd(nn.Module):
         target, count = batch.target, len(batch.target)
         at_once = count - round(DENOISED_SHARE * count)
         seen = count - min(dropped, count - at_once)
-        last = len(self.networks.sqrt_alphas_cumprod) - 1
-        t = torch.cat([torch.full_like(t[:at_once], last), t[at_once:]])
+        t = torch.cat([torch.full_like(t[:at_once], self._first), t[at_once:]])
         a, s = self.networks.factors(t)
         noisy = a * target + s * noise
         noisy[:at_once] = noise[:at_once]  # the sampler begins with nothing of the target in it
+        if self.networks.start_from_reference:
+            start = a * batch.reference[:, : target.shape[1]] + s * noise
+            noisy[:at_once] = start[:at_once]
         velocity = self.networks(noisy, t, batch.reference[:seen], batch.maps[:seen]).float()
         made = (a * noisy - s * velocity)[:at_once]
         weights = importance(batch.maps[:at_once])

@@ -75,6 +75,8 @@ class Networks(nn.Module):
         pretrained: Parts that come trained, so that no stage begins them as a copy of the denoiser.
         input_convs: Of the model of half the size that these networks have grown from, if any.
         text: Embedding (1, tokens, width) of the empty prompt.
+        start_from_reference: Share of the noise with which frames start from the reference; 0 is
+            noise alone.
         motion_adapter: Layers that attend along time; None in a model without.
         motion: The same at work in the denoiser.
         lora: Layers beside the denoiser's, where these are to stay as they are.
@@ -114,6 +116,7 @@ class Networks(nn.Module):
         self.pose_controlnet = parts["pose_controlnet"]
         self.vae = vae.requires_grad_(False)
         self.scheduler = scheduler
+        self.start_from_reference = 0.0
         self.register_buffer("text", text, persistent=False)
         alphas = scheduler.alphas_cumprod
         self.register_buffer("sqrt_alphas_cumprod", alphas.sqrt(), persistent=False)
@@ -284,7 +287,7 @@ class Networks(nn.Module):
             self.motion.frames = 0
         return MagicPosePipeline(
             **{name: self.part(name) for name in NETWORK_NAMES}, scheduler=deepcopy(self.scheduler),
-            vae=self.vae,
+            vae=self.vae, start_from_reference=self.start_from_reference,
         )  # fmt: skip
 
 
@@ -308,6 +311,7 @@ def build_networks(recipe: Recipe) -> Networks:
         networks.pretrained = (*networks.pretrained, "pose_controlnet")
     if model.reference_pose and not networks.reads_reference_pose:
         widen_for_pose(networks.appearance_unet, latent_factor(networks.pose_controlnet))
+    networks.start_from_reference = model.start_from_reference
     if recipe.distills:
         prepare_distillation(networks, recipe)
     if recipe.gradient_checkpointing:

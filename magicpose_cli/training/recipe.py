@@ -106,6 +106,8 @@ class RecipeModelSettings(Section):
     pose_canvas: int = Field(604, ge=32)
     default_steps: int = Field(50, ge=1)
     default_guidance: float = Field(7.0, ge=1)
+    start_from_reference: float = Field(0.0, ge=0, lt=1)
+    """Share of the noise with which frames start from the reference; 0 is noise alone."""
     reference_pose: bool = False
     """Whether the appearance network reads the reference's pose map beside its picture."""
     keep_background: bool = False
@@ -293,7 +295,7 @@ class Recipe(Tables):
         }
         if not self.distills:
             free["distillation"] = True
-        new = ("shrink_from", "reference_pose")
+        new = ("shrink_from", "reference_pose", "start_from_reference")
         free["model"] = {name for name in new if not getattr(self.model, name)}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]

@@ -40,6 +40,7 @@ def write_model(
         sample_size=model.size,
         default_steps=model.default_steps,
         default_guidance=guidance,
+        start_from_reference=model.start_from_reference,
         keep_background=model.keep_background,
         warp=model.warp,
     )

@@ -98,7 +98,7 @@ def test_a_run_goes_on_from_its_own_middle(pipeline, inputs, maps, name):
     )
     late = Sampler(pipeline, **inputs, **options, strength=0.6)
     scheduler = late._late_scheduler
-    [t, *_], _ = late._begin_late()
+    [t, *_], _ = late._begin(late=True)
     noise, nothing = inputs["noise"], torch.zeros(1, 4, 8, 8)
     kept = scheduler.add_noise(nothing + 1, nothing, t[None])
     start = (at[1] - scheduler.add_noise(nothing, noise, t[None])) / kept
@@ -185,3 +185,42 @@ def test_a_model_of_one_step_takes_it(pipeline, inputs, maps, start):
     few = Sampler(pipeline, **inputs, steps=1, strength=0.1).sample(maps, start=start)
     assert len(denoiser) == 1
     assert torch.equal(few, Sampler(pipeline, **inputs, steps=1).sample(maps, start=start))
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_a_model_may_start_all_frames_from_the_reference(pipeline, inputs, maps, name):
+    """Its steps are then those of a schedule of which the share is the end."""
+    pipeline.scheduler = scheduler_by_name(name, pipeline.scheduler)
+    reference = inputs["reference_latents"]
+    late = Sampler(pipeline, **inputs, steps=6, guidance=3.0, strength=1 / 3)
+    expected = late.sample(maps, start=reference)
+    pipeline.register_to_config(start_from_reference=1 / 3)
+    sampler = Sampler(pipeline, **inputs, steps=2, guidance=3.0)
+    assert sampler.evaluations == 2
+    assert torch.allclose(sampler.sample(maps), expected, atol=1e-5)
+    both = {**inputs, "reference_latents": reference.repeat(2, 1, 1, 1)}
+    each = Sampler(pipeline, **both, steps=2, guidance=3.0)
+    assert torch.allclose(each.sample(maps), expected, atol=1e-5)
+
+
+def test_such_a_model_starts_from_other_pictures_where_there_are_some(
+    pipeline, inputs, maps, start
+):
+    plain = Sampler(pipeline, **inputs, steps=4, guidance=1.0, strength=0.5)
+    expected = plain.sample(maps, start=start)
+    pipeline.register_to_config(start_from_reference=0.25)
+    sampler = Sampler(pipeline, **inputs, steps=4, guidance=1.0, strength=0.5)
+    own = sampler.sample(maps)
+    assert torch.equal(sampler.sample(maps, start=start), expected)
+    assert torch.equal(sampler.sample(maps), own)
+    assert not torch.allclose(own, expected, atol=0.1)
+
+
+def test_the_bar_of_such_a_model_counts_the_steps_that_are_taken(pipeline, inputs, maps):
+    pipeline.register_to_config(start_from_reference=0.25)
+    told = []
+    pipeline.denoise(
+        inputs["noise"], inputs["reference_latents"], maps, inputs["prompt_embeds"], 3, 1.0,
+        batch_size=1, callback_on_step_end=lambda pipeline, i, t, kept: told.append(i),
+    )  # fmt: skip
+    assert told == [0, 1, 2] * 2

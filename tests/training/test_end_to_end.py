@@ -111,6 +111,26 @@ def test_pictures_begin_with_nothing_of_the_target(networks, batch):
     assert len(reference) == len(maps) == 6
 
 
+def test_pictures_may_start_from_the_reference(networks, batch):
+    seen = []
+    hook = networks.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    noise, t = torch.randn(batch.target.shape), torch.full((8,), 300)
+    networks.start_from_reference = 0.25
+    try:
+        with torch.no_grad():
+            EndToEnd(networks)(batch, 2, t, noise, torch.rand(8))
+    finally:
+        networks.start_from_reference = 0.0
+        hook.remove()
+    ((noisy, times, _, _),) = seen
+    at_once = 8 - round(8 * DENOISED_SHARE)
+    scheduler = networks.scheduler
+    assert (times[at_once:] == 300).all()
+    assert len(set(times[:at_once].tolist())) == 1 and 240 <= times[0] <= 260
+    expected = scheduler.add_noise(batch.reference, noise, times)
+    assert torch.allclose(noisy[:at_once], expected[:at_once], atol=1e-5)
+
+
 @pytest.mark.slow
 def test_its_loss_falls(networks, batch):
     networks.requires_grad_(False)

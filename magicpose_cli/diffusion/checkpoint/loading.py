@@ -234,12 +234,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     for name, part in index.items():
         if name in MODEL_SETTINGS:
-            is_flag = isinstance(MODEL_SETTINGS[name], bool)
-            if type(part) is not type(MODEL_SETTINGS[name]) or not (
-                is_flag or 0 < part <= MAX_CONFIG_NUMBER
-            ):
-                expected = "true or false" if is_flag else "a number above 0"
-                raise ModelError(f"model {folder}: {name} is {part!r}; expected {expected}")
+            _check_setting(folder, name, part)
         elif not name.startswith("_") and part != [None, None]:
             _check_class(folder, name, part)
     for name in NEEDED_PARTS:
@@ -248,6 +243,18 @@ def read_index(folder: Path) -> dict[str, Any]:
     if code := next(folder.rglob("*.py"), None):
         raise ModelError(f"model {folder}: holds code ({code.name}); a model is data only")
     return MODEL_SETTINGS | index
+
+
+def _check_setting(folder: Path, name: str, value: Any) -> None:
+    """Values of the setting's own type, of which numbers are usable."""
+    kind = type(MODEL_SETTINGS[name])
+    usable, expected = type(value) is kind, "true or false"
+    if name == "start_from_reference":
+        usable, expected = usable and 0 <= value < 1, "a share from 0.0 to less than 1.0"
+    elif kind is not bool:
+        usable, expected = usable and 0 < value <= MAX_CONFIG_NUMBER, "a number above 0"
+    if not usable:
+        raise ModelError(f"model {folder}: {name} is {value!r}; expected {expected}")
 
 
 def has_part(index: Mapping[str, Any], name: str) -> bool:

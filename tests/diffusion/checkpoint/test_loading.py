@@ -139,6 +139,9 @@ def harm(kind: str, model) -> str:
     if kind == "no number":
         edit_index(model, default_steps=-1)
         return "default_steps is -1; expected a number above 0"
+    if kind == "no share":
+        edit_index(model, start_from_reference=1.0)
+        return "start_from_reference is 1.0; expected a share from 0.0 to less than 1.0"
     if kind == "no flag":
         edit_index(model, keep_background=1)
         return "keep_background is 1; expected true or false"
@@ -179,7 +182,7 @@ def harm(kind: str, model) -> str:
         *("foreign class", "foreign library", "foreign scheduler", "foreign part"),
         *("malformed part", "no pose network", "code", "cut off", "garbage", "no weights"),
         *("only a pickle", "no part", "broken config", "other shape", "weights lacking"),
-        *("no number", "no flag"),
+        *("no number", "no share", "no flag"),
     ],
 )
 def test_a_harmed_folder_is_one_line(kind, model):
