@@ -10,6 +10,7 @@ from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.cut_reference import (
     is_cut,
+    is_half_body,
     is_own_frame,
     near_own_place,
     neck_held,
@@ -51,7 +52,7 @@ def retarget_person(
 ) -> Retargeted:
     """The motion on the reference's person `target`, kept in place where that is asked for.
 
-    A head or bust that the picture cuts off is kept near its place, unless `follow` is False.
+    Who is cut off by the picture is kept near their place, unless `follow` is False.
 
     Raises:
         DetectionError: where there is no target, or the two have no points in common.
@@ -89,7 +90,7 @@ def _kept_near(clip: PoseClip, fps: float, target: Pose, motion: MotionSettings)
     held = motion.model_copy(update={"follow": False})
     if is_own_frame(clip, target):
         return retarget_person(clip, fps, target, held)
-    strays = neck_strays(clip)
+    strays = not is_half_body(target) and neck_strays(clip)
     if strays:
         clip = neck_held(clip, fps)
     moved = retarget_person(clip, fps, target, held)

@@ -1,7 +1,7 @@
 """A reference that the picture's edge cuts off, which a driver must not carry away from that edge.
 
-Of a head the picture shows a piece of the neck, of a bust the trunk down to its edge. A driver who
-walks, bends or jumps would stretch the one and show the other's end.
+Of a head the picture shows a piece of the neck, of a bust the trunk down to its edge, of a half
+body the thighs. A driver who walks, bends or jumps would stretch the one and show the others' end.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from magicpose_cli.pose.retargeting.in_place import filled
 from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX, named_points
 
 _NECK = BODY_JOINTS.index("neck")
-_HIPS = [BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]
+_HIPS, _ANKLES = ([BODY_JOINTS.index(f"{side}_{name}") for side in ("right", "left")]
+                  for name in ("hip", "ankle"))  # fmt: skip
 # All in heights of the face, brows to chin.
 FREE, FARTHEST = 0.4, 0.7  # from its own place: a head or bust goes freely, or never beyond
 FARTHEST_UP = 0.15  # of a bust, whose end would be seen
+HALF_BODY_RISE = 0.06  # of the picture's short side, by which it may be continued below its edge
 STRAYED = 0.5  # by which a neck is away from where it mostly is
 OWN_FRAME = 0.06  # by which points of one picture, found twice, lie apart on average
 STRAYS_OFTEN = 0.1  # of the frames
@@ -30,8 +32,13 @@ HOLD_S = 0.1  # standard deviation of the average over time: a neck's point trem
 
 
 def is_cut(target: Pose) -> bool:
-    """Tell whether a reference shows a face and no hip."""
-    return bool(np.isfinite(target.face).any() and not np.isfinite(target.body[_HIPS]).any())
+    """Tell whether a reference shows a face and no ankle."""
+    return bool(np.isfinite(target.face).any() and not np.isfinite(target.body[_ANKLES]).any())
+
+
+def is_half_body(target: Pose) -> bool:
+    """Tell whether a cut reference shows hips; else it is a head or a bust."""
+    return bool(np.isfinite(target.body[_HIPS]).any())
 
 
 def is_own_frame(poses: Sequence[Pose], target: Pose) -> bool:
@@ -79,7 +86,8 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
     """Let a cut reference go no farther than its picture can show.
 
     What goes farther comes to rest softly: the middle of a face at FARTHEST, the neck of a bust
-    there, too, but upward at FARTHEST_UP.
+    there, too, but upward at FARTHEST_UP. A half body goes anywhere, but rises no higher than
+    HALF_BODY_RISE.
 
     Args:
         poses: Laid onto the reference, in its pixels.
@@ -89,6 +97,8 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
         None where nothing goes so far.
     """
     clip = PoseClip.of(poses)
+    if is_half_body(target):
+        return _not_risen(clip, target)
     is_bust = bool(np.isfinite(target.body[_NECK]).all())
     place, own = _held_place(clip, target, is_bust)
     if not np.isfinite(place).all(axis=1).any():
@@ -107,6 +117,21 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
     if is_bust:
         held[up, 1] *= FARTHEST_UP / FARTHEST
     return clip.shifted((height * (held - off)).astype(np.float32))
+
+
+def _not_risen(clip: PoseClip, target: Pose) -> PoseClip | None:
+    """Lower a half body in the frames that would lift its end into the picture; None without."""
+    hips = clip.part("body")[:, _HIPS].astype(np.float64)
+    own = np.nanmean(target.body[_HIPS, 1])
+    known = np.isfinite(hips[..., 1]).any(axis=1)
+    most = HALF_BODY_RISE * min(target.width, target.height)
+    rise = np.zeros((len(clip), 2))
+    rise[known, 1] = own - np.nanmean(hips[known, :, 1], axis=1)
+    if (rise <= most / 2).all():
+        return None
+    rise[~known] = np.nan
+    rise = filled(rise)
+    return clip.shifted((rise - softly_limited(rise, most / 2, most)).astype(np.float32))
 
 
 def _held_place(clip: PoseClip, target: Pose, is_bust: bool) -> tuple[Floats, Floats]:

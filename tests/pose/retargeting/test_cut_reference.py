@@ -12,6 +12,7 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.cut_reference import (
     FARTHEST,
     FARTHEST_UP,
+    HALF_BODY_RISE,
     is_cut,
     is_own_frame,
     near_own_place,
@@ -93,6 +94,27 @@ def test_a_bust_does_not_rise_from_its_picture(standing):
     assert off[2] == pytest.approx((0, FARTHEST), abs=0.01)
     assert off[3] == pytest.approx((0, -0.05), abs=1e-4)
     assert 0 < off[4, 0] < FARTHEST and -FARTHEST_UP < off[4, 1] < 0
+
+
+def half_body_of(pose: Pose) -> Pose:
+    """The same in a picture that ends at the thighs."""
+    body = pose.body.copy()
+    body[[9, 10, 12, 13]] = np.nan
+    return replace(pose, body=body, body_score=np.where(np.isfinite(body[:, 0]), 1, 0))
+
+
+def test_a_half_body_goes_anywhere_but_up(standing):
+    target = half_body_of(standing)
+    most = HALF_BODY_RISE * min(target.width, target.height)
+    assert is_cut(target) and not is_cut(standing)
+    away = [shifted(standing, 60, 40), shifted(standing, -60, -0.4 * most)]
+    assert near_own_place(away, target) is None
+    poses = [*away, shifted(standing, 60, -5 * most), shifted(standing, 0, -0.8 * most)]
+    near = near_own_place(poses, target)
+    assert near is not None and [near[i].equals(away[i]) for i in (0, 1)] == [True, True]
+    off = np.stack([pose.body[8] for pose in near]) - standing.body[8]
+    assert off[2] == pytest.approx((60, -most), abs=0.01)
+    assert off[3, 0] == 0 and 0.5 * most < -off[3, 1] < 0.8 * most
 
 
 def test_a_reference_out_of_the_film_is_known_in_any_size(standing):
