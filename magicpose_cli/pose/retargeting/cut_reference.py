@@ -7,25 +7,30 @@ body the thighs. A driver who walks, bends or jumps would stretch the one and sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from magicpose_cli.arrays import Floats, softly_limited
-from magicpose_cli.pose.clip import PoseClip
+from magicpose_cli.pose.clip import PART_COLUMNS, PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.retargeting.head_shape import HEAD_JOINTS
 from magicpose_cli.pose.retargeting.in_place import filled
 from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX, named_points
 
 _NECK = BODY_JOINTS.index("neck")
 _HIPS, _ANKLES = ([BODY_JOINTS.index(f"{side}_{name}") for side in ("right", "left")]
                   for name in ("hip", "ankle"))  # fmt: skip
-# All in heights of the face, brows to chin.
-FREE, FARTHEST = 0.4, 0.7  # from its own place: a head or bust goes freely, or never beyond
-FARTHEST_UP = 0.15  # of a bust, whose end would be seen
+# How far something goes at most to a side, up and down, in heights of the face, brows to chin.
+HEAD_REACH, BUST_REACH = (0.7, 0.7, 0.7), (0.7, 0.15, 0.7)  # from their own place in the picture
+NECK_REACH = (0.4, 0.25, 0.8)  # a head from its own place above the neck of a bust
+FREE_SHARE = 4 / 7  # of these, up to which it goes freely
 HALF_BODY_RISE = 0.06  # of the picture's short side, by which it may be continued below its edge
-STRAYED = 0.5  # by which a neck is away from where it mostly is
-OWN_FRAME = 0.06  # by which points of one picture, found twice, lie apart on average
+STRAYED = 0.5  # heights of the face, by which a neck is away from where it mostly is
+OWN_FRAME = (
+    0.06  # heights of the face, by which points of one picture, found twice, lie apart on average
+)
 STRAYS_OFTEN = 0.1  # of the frames
 SEEN_OFTEN = 0.5  # of the frames
 HOLD_S = 0.1  # standard deviation of the average over time: a neck's point trembles
@@ -85,9 +90,9 @@ def neck_held(poses: Sequence[Pose], fps: float) -> PoseClip:
 def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
     """Let a cut reference go no farther than its picture can show.
 
-    What goes farther comes to rest softly: the middle of a face at FARTHEST, the neck of a bust
-    there, too, but upward at FARTHEST_UP. A half body goes anywhere, but rises no higher than
-    HALF_BODY_RISE.
+    What goes farther comes to rest softly: the middle of a head's face at HEAD_REACH, the neck of a
+    bust at BUST_REACH, its head over that neck at NECK_REACH. A half body goes anywhere, but rises
+    no higher than HALF_BODY_RISE.
 
     Args:
         poses: Laid onto the reference, in its pixels.
@@ -99,24 +104,45 @@ def near_own_place(poses: Sequence[Pose], target: Pose) -> PoseClip | None:
     clip = PoseClip.of(poses)
     if is_half_body(target):
         return _not_risen(clip, target)
-    is_bust = bool(np.isfinite(target.body[_NECK]).all())
-    place, own = _held_place(clip, target, is_bust)
-    if not np.isfinite(place).all(axis=1).any():
-        return None
     height = _face_height(target)
-    off = (filled(place) - own) / height
-    rising = is_bust and bool((off[:, 1] < -FREE * FARTHEST_UP / FARTHEST).any())
-    if not rising and (np.linalg.norm(off, axis=1) <= FREE).all():
+    faces, face = _middle_of_faces(clip, target)
+    if not np.isfinite(target.body[_NECK]).all():
+        steps = _steps_back(faces - face, HEAD_REACH, height)
+        return None if steps is None else clip.shifted(steps)
+    necks, neck = clip.part("body")[:, _NECK], target.body[_NECK]
+    steps = _steps_back(necks.astype(np.float64) - neck, BUST_REACH, height)
+    if steps is not None:
+        clip = clip.shifted(steps)
+    head_steps = _steps_back((faces - necks) - (face - neck), NECK_REACH, height)
+    if head_steps is not None:
+        clip = _with_heads_shifted(clip, head_steps)
+    return None if steps is None and head_steps is None else clip
+
+
+def _steps_back(off: Floats, reach: tuple[float, float, float], height: float) -> Floats | None:
+    """(frames, 2) pixels back to where each frame comes to rest; None where all go freely.
+
+    off: (frames, 2) pixels, NaN where unseen. reach: see HEAD_REACH; height: of the face.
+    """
+    if not np.isfinite(off).all(axis=1).any():
         return None
-    held = off.copy()
-    if is_bust:
-        up = held[:, 1] < 0
-        held[up, 1] *= FARTHEST / FARTHEST_UP  # on a scale on which both ways end alike
-    far = np.maximum(np.linalg.norm(held, axis=1), 1e-9)
-    held *= (softly_limited(far, FREE, FARTHEST) / far)[:, None]
-    if is_bust:
-        held[up, 1] *= FARTHEST_UP / FARTHEST
-    return clip.shifted((height * (held - off)).astype(np.float32))
+    off = filled(off)
+    side, up, down = np.multiply(reach, height)
+    most = np.stack([np.full(len(off), side), np.where(off[:, 1] < 0, up, down)], axis=1)
+    far = np.linalg.norm(off / most, axis=1)
+    if (far <= FREE_SHARE).all():
+        return None
+    rests = softly_limited(far, FREE_SHARE, 1.0) / np.maximum(far, 1e-9)
+    return np.asarray(off * (rests - 1)[:, None], np.float32)
+
+
+def _with_heads_shifted(clip: PoseClip, steps: Floats) -> PoseClip:
+    """The clip with each frame's head moved by its own step, (frames, 2) pixels."""
+    whole, points = clip.shifted(steps), clip.points.copy()
+    face = PART_COLUMNS["face"]
+    points[:, face] = whole.points[:, face]
+    points[:, HEAD_JOINTS] = whole.points[:, HEAD_JOINTS]
+    return replace(clip, points=points, face_mesh=whole.face_mesh)
 
 
 def _not_risen(clip: PoseClip, target: Pose) -> PoseClip | None:
@@ -134,10 +160,8 @@ def _not_risen(clip: PoseClip, target: Pose) -> PoseClip | None:
     return clip.shifted((rise - softly_limited(rise, most / 2, most)).astype(np.float32))
 
 
-def _held_place(clip: PoseClip, target: Pose, is_bust: bool) -> tuple[Floats, Floats]:
-    """What is held in each frame, (frames, 2), NaN where unseen, and where it is in the target."""
-    if is_bust:
-        return clip.part("body")[:, _NECK].astype(np.float64), target.body[_NECK].astype(np.float64)
+def _middle_of_faces(clip: PoseClip, target: Pose) -> tuple[Floats, Floats]:
+    """The middle of each frame's face, (frames, 2), NaN where unseen, and of the target's, (2,)."""
     faces, own = clip.part("face"), target.face
     if clip.face_mesh is not None and target.face_mesh is not None:
         faces, own = clip.face_mesh[..., :2], target.face_mesh[:, :2]

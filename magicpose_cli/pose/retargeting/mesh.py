@@ -148,13 +148,14 @@ def _turn(mesh: Floats, other: Floats) -> Rotation:
 def _most_turn(mesh: Floats) -> float:
     """The radians that a head may turn aside to show its hidden cheek: as a rule MAX_MESH_TURN_RAD.
 
-    A head that looks aside may turn to the front, and beyond it the less, the fewer pixels of that
-    cheek there are to be stretched.
+    A head that looks aside may turn half the way to the front at least, and farther the more pixels
+    of that cheek there are to be stretched; what is mirrored for the rest fits only so far.
     Positive for a head whose left cheek is the hidden one, which turns to the picture's left.
     """
     aside = yaw_of(mesh)
-    beyond = MAX_MESH_TURN_RAD * max(0.0, 1 - abs(aside) / CHEEK_HIDDEN_RAD)
-    return float(np.copysign(min(abs(aside) + beyond, MAX_MESH_TURN_RAD), aside))
+    hidden = min(1.0, abs(aside) / CHEEK_HIDDEN_RAD)
+    most = (1 - hidden / 2) * abs(aside) + (1 - hidden) * MAX_MESH_TURN_RAD
+    return float(np.copysign(min(most, MAX_MESH_TURN_RAD), aside))
 
 
 def _within(turn: Rotation, share: float, most: float) -> Rotation:

@@ -10,9 +10,9 @@ from magicpose_cli.motion.person_motion import retarget_person
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.retargeting.cut_reference import (
-    FARTHEST,
-    FARTHEST_UP,
+    BUST_REACH,
     HALF_BODY_RISE,
+    NECK_REACH,
     is_cut,
     is_own_frame,
     near_own_place,
@@ -69,7 +69,7 @@ def test_a_head_goes_freely_and_never_beyond(standing, far):
         return
     assert near is not None and near[0].equals(standing)
     way = (near[1].face - standing.face).mean(0) / height
-    assert min(far, FARTHEST) * 0.8 < np.linalg.norm(way) < min(far, FARTHEST + 0.001)
+    assert min(far, BUST_REACH[0]) * 0.8 < np.linalg.norm(way) < min(far, BUST_REACH[0] + 0.001)
     assert way[0] / way[1] == pytest.approx(4 / 3, rel=0.01)  # the way it went
 
 
@@ -89,11 +89,33 @@ def test_a_bust_does_not_rise_from_its_picture(standing):
     near = near_own_place(poses, target)
     assert near is not None
     off = (np.stack([pose.body[1] for pose in near]) - standing.body[1]) / height
-    assert off[0] == pytest.approx((0, -FARTHEST_UP), abs=0.001)
-    assert off[1] == pytest.approx((FARTHEST, 0), abs=0.01)
-    assert off[2] == pytest.approx((0, FARTHEST), abs=0.01)
+    assert off[0] == pytest.approx((0, -BUST_REACH[1]), abs=0.001)
+    assert off[1] == pytest.approx((BUST_REACH[0], 0), abs=0.01)
+    assert off[2] == pytest.approx((0, BUST_REACH[0]), abs=0.01)
     assert off[3] == pytest.approx((0, -0.05), abs=1e-4)
-    assert 0 < off[4, 0] < FARTHEST and -FARTHEST_UP < off[4, 1] < 0
+    assert 0 < off[4, 0] < BUST_REACH[0] and -BUST_REACH[1] < off[4, 1] < 0
+
+
+@pytest.mark.parametrize(
+    ("way", "kept"), [((0.2, -0.05), True), ((1.5, 0), False), ((0, -1), False), ((0, 0.4), True)]
+)
+def test_a_busts_head_stays_over_its_neck(standing, way, kept):
+    """A driver's shoulders turn, and their neck is then elsewhere below the head."""
+    height, target = height_of(standing), bust_of(standing)
+    body = standing.body.copy()
+    body[[0, 14, 15, 16, 17]] += height * np.float32(way)
+    away = replace(standing, body=body, face=standing.face + height * np.float32(way))
+    near = near_own_place([standing, away], target)
+    if kept:
+        assert near is None
+        return
+    assert near is not None and near[0].equals(standing)
+    off = (near[1].face - standing.face) / height
+    reach = NECK_REACH[0] if way[0] else NECK_REACH[1]
+    assert np.linalg.norm(off.mean(0)) == pytest.approx(reach, abs=0.01)
+    assert np.ptp(off, axis=0).max() < 1e-4  # the whole head
+    assert (near[1].body[0] - standing.body[0]) / height == pytest.approx(off[0], abs=1e-4)
+    assert np.array_equal(near[1].body[1:8], standing.body[1:8])
 
 
 def half_body_of(pose: Pose) -> Pose:
@@ -135,7 +157,7 @@ def test_who_is_cut_off_is_kept_near_their_place_unless_let_go(standing, cut, fo
     faces = np.stack([pose.face.mean(0) for pose in laid.poses])
     away = np.linalg.norm(faces - target.face.mean(0), axis=1).max() / height_of(standing)
     assert laid.is_held == (follow is None)
-    assert (away < FARTHEST) == (follow is None)
+    assert (away < BUST_REACH[0]) == (follow is None)
     assert any("--no-follow" in line for line in laid.notes()) == (follow is None)
 
 
