@@ -20,7 +20,7 @@ from magicpose_cli.config.preset import MotionSettings
 from magicpose_cli.errors import ConfigError, InputError
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.pose.retargeting.mesh import MAX_MESH_TURN_RAD, rigid_change
+from magicpose_cli.pose.retargeting.mesh import as_far_as_shown, rigid_change
 from magicpose_cli.pose.retargeting.retarget import Retargeted
 
 FACE_MODES = ("auto", "full", "chain")  # ways of --retarget that move a face
@@ -49,10 +49,7 @@ def lay_curves(motion: SkeletalMotion, target: Pose, settings: MotionSettings) -
         )
     rig = make_face_rig(target)
     vectors = settings.head * head_turns(motion).as_rotvec()
-    angles = np.linalg.norm(vectors, axis=1, keepdims=True)
-    turns = Rotation.from_rotvec(
-        vectors * np.minimum(1.0, MAX_MESH_TURN_RAD / np.maximum(angles, 1e-9))
-    )
+    turns = Rotation.from_rotvec(as_far_as_shown(vectors))
     meshes = rig.turned(turns)
     still = PoseClip.of([target] * len(motion), float(motion.fps))
     clip = replace(
@@ -64,7 +61,7 @@ def lay_curves(motion: SkeletalMotion, target: Pose, settings: MotionSettings) -
     for joint, row in HEAD_ROWS.items():
         clip.joint(joint)[:] += steps[:, row]
     _add_moves(clip, turns.as_matrix(), _moves(rig, motion, settings))
-    calm = np.abs(actions_of(motion)).sum(axis=1) + angles[:, 0]
+    calm = np.abs(actions_of(motion)).sum(axis=1) + np.linalg.norm(vectors, axis=1)
     return Retargeted(clip, "face", int(np.argmin(calm)))
 
 

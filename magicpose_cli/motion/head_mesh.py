@@ -9,7 +9,7 @@ from magicpose_cli.arrays import Points
 from magicpose_cli.body.filmed_points import NEAREST_M, FilmedPoints
 from magicpose_cli.body.reference_body import ReferenceBody
 from magicpose_cli.pose.keypoints import MESH_POINTS, Pose
-from magicpose_cli.pose.retargeting.mesh import MAX_MESH_TURN_RAD, RIGID
+from magicpose_cli.pose.retargeting.mesh import RIGID, as_far_as_shown
 
 MAX_FACE_TURN_DEG = 130.0  # from the camera: a head beyond is seen from behind
 _DOWN_AND_AWAY = np.diag([1.0, -1.0, -1.0])  # from x right, y up to x right, y down, z away
@@ -24,9 +24,8 @@ def turned_meshes(target: Pose, reference: ReferenceBody, filmed: FilmedPoints) 
         filmed: The same body in motion.
 
     Returns:
-        (F, 478, 3) as `Pose.face_mesh`, turned by MAX_MESH_TURN_RAD at most, as one picture shows
-        no more of a face; NaN in frames that show the head from behind. None where the target has
-        no mesh.
+        (F, 478, 3) as `Pose.face_mesh`, turned as far as one picture shows of a face; NaN in
+        frames that show the head from behind. None where the target has no mesh.
     """
     if target.face_mesh is None or reference.camera.focal_px is None:
         return None
@@ -50,9 +49,7 @@ def turned_meshes(target: Pose, reference: ReferenceBody, filmed: FilmedPoints) 
         if ahead < np.cos(np.radians(MAX_FACE_TURN_DEG)) or -place[2] < NEAREST_M:
             continue
         change = _DOWN_AND_AWAY @ turn @ own_turn.T @ _DOWN_AND_AWAY
-        vector = Rotation.from_matrix(change).as_rotvec()
-        angle = float(np.linalg.norm(vector))
-        vector *= min(1.0, MAX_MESH_TURN_RAD / max(angle, 1e-9))
+        vector = as_far_as_shown(Rotation.from_matrix(change).as_rotvec())
         size = own_depth / -place[2]
         moved = size * Rotation.from_rotvec(vector).apply(shape)
         pixels = center + np.array([place[0], -place[1]]) * focal_px / -place[2]

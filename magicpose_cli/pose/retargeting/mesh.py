@@ -23,7 +23,7 @@ from magicpose_cli.pose.retargeting.points import FACE, POINT_INDEX
 RIGID = [10, 109, 338, 67, 297, 54, 284, 21, 251, 162, 389, 127, 356, 234, 454,
          168, 6, 197, 195, 33, 133, 362, 263]  # fmt: skip
 IRISES = ((468, (33, 133)), (473, (263, 362)))  # an iris's first point, and its eye's corners
-MAX_MESH_TURN_RAD = 0.9  # from the reference's own
+MAX_MESH_TURN_RAD = 0.7  # from the reference's own
 CHEEK_HIDDEN_RAD = 0.52  # by which a face looks aside that shows its other cheek edge-on
 SOFT_SHARE = 0.7  # of such a turn, up to which it is free
 ALIKE_TURN_RAD = 0.07  # between two heads, as much as faces of other shapes seem to be turned
@@ -167,8 +167,17 @@ def _within(turn: Rotation, share: float, most: float) -> Rotation:
     if abs(most) < MAX_MESH_TURN_RAD and most * vector[1] > 0:
         limited = softly_limited(abs(vector[1]), SOFT_SHARE * abs(most), abs(most))
         vector[1] = np.copysign(limited, vector[1])
-    angle = float(np.linalg.norm(vector))
-    return Rotation.from_rotvec(vector * min(1.0, MAX_MESH_TURN_RAD / max(angle, 1e-9)))
+    return Rotation.from_rotvec(as_far_as_shown(vector))
+
+
+def as_far_as_shown(turns: Floats) -> Floats:
+    """Rotation vectors (..., 3), the long ones shortened to turns that one picture can show.
+
+    Toward MAX_MESH_TURN_RAD a head comes to rest softly.
+    """
+    angles = np.linalg.norm(turns, axis=-1, keepdims=True)
+    limited = softly_limited(angles, SOFT_SHARE * MAX_MESH_TURN_RAD, MAX_MESH_TURN_RAD)
+    return np.asarray(turns * limited / np.maximum(angles, 1e-9))
 
 
 def _centered(face_mesh: Points) -> tuple[Floats, Floats]:

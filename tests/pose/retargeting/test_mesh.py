@@ -248,8 +248,8 @@ def test_a_head_is_as_upright_as_the_drivers_where_the_body_is(target, still):
 
 
 @pytest.mark.parametrize(("own", "driver", "most"), [
-    (0, 40, 40), (0, -40, 40), (15, -45, 36), (25, -45, 22.5), (-25, 45, 22.5), (25, 45, 45),
-    (-25, -45, 45), (25, -10, 10), (40, -50, 20),
+    (0, 20, 20), (0, 40, 37), (0, -40, 37), (15, -45, 31), (25, -45, 21), (-25, 45, 21),
+    (25, 45, 39), (-25, -45, 39), (25, -10, 10), (40, -50, 20),
 ])  # fmt: skip
 def test_a_head_that_looks_aside_turns_back_as_far_as_its_hidden_cheek_is_seen(
     target, still, own, driver, most
