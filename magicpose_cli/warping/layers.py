@@ -14,6 +14,7 @@ from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask
 from magicpose_cli.warping.boxes import bounding_box
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.matte import Matte
+from magicpose_cli.warping.neck import nodes_behind_collar
 from magicpose_cli.warping.parts import (
     ARM_PARTS_BY_SIDE,
     scaled_about_mean,
@@ -32,11 +33,12 @@ FABRIC_REACH = 0.04  # body heights around what an arm hides, in which the cloth
 HIDDEN_SHARE = 0.02  # of an arm in a pixel, from which on it hides the trunk
 VISIBLE_SHARE = 0.9  # of the trunk in a pixel, from which on its color is surely the trunk's
 FOLD_RANK = {
-    "right_thigh": 1, "right_shin": 1, "head": 2,
-    **{f"{side}_forearm": 1 for side in ARM_PARTS_BY_SIDE},
-    **{f"{side}_hand": 2 for side in ARM_PARTS_BY_SIDE},
+    "right_thigh": 2, "right_shin": 2, "head": 3,
+    **{f"{side}_forearm": 2 for side in ARM_PARTS_BY_SIDE},
+    **{f"{side}_hand": 3 for side in ARM_PARTS_BY_SIDE},
 }  # fmt: skip
-"""Where a layer folds over itself, the part of higher rank is in front; others have rank 0."""
+"""Where a layer folds over itself, the part of higher rank is in front; others have rank 1, and
+what is inside of a collar 0."""
 BODY_LAYER = "body"  # the layer of all but the arms
 
 
@@ -85,8 +87,11 @@ def split_layers(
     alpha[: grid.pad] = 0
     if reference.has("right_ankle") or reference.has("left_ankle"):
         alpha[-grid.pad :] = 0
-    front = np.array([FOLD_RANK.get(part, 0) for part in parts], np.uint8)
+    front = np.array([FOLD_RANK.get(part, 1) for part in parts], np.uint8)
     rank = front[weights.argmax(0)]
+    behind = nodes_behind_collar(parts, weights, reference, alpha, grid)
+    if behind is not None:
+        rank[behind] = 0
     arms = []
     taken = np.zeros_like(alpha)  # the share of the arms
     for side, names in ARM_PARTS_BY_SIDE.items():
