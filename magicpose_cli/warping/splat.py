@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers
-from magicpose_cli.warping.boxes import PixelBox
+from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.grid import FIELD_STRIDE_PX, Grid, Window
 from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.layers import Layer
@@ -46,6 +46,24 @@ class SplattedLayer:
     box: PixelBox
     alpha: Floats
     colors: Floats
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Cells of a layer that folds over itself.
+
+    Attributes:
+        back: (h, w, 4) float32, how many points of what is behind have arrived in each cell, the
+            sums of x and y of their ways back, in pixels, and the sum of their alpha.
+        front: Likewise of what is in front.
+        hides: (h, w) 0 to 1, how surely something opaque is in front.
+        hidden: Likewise behind.
+    """
+
+    back: Floats
+    front: Floats
+    hides: Floats
+    hidden: Floats
 
 
 class Splatter:
@@ -100,12 +118,8 @@ class Splatter:
         index = (y - top) * shape[1] + x - left
         back = -further_x[arrives], -further_y[arrives]
         alpha = self._alpha[arrives]
-        count, *sums = self._gathered(index, back, alpha, self._rank[arrives], shape)
-        known = count > MIN_COUNT
-        mean: Floats = cv2.merge(sums) / np.maximum(count, 1e-6)[..., None]
-        mean = push_pull(
-            np.where(known[..., None], mean, 0), np.where(known, np.minimum(2 * count, 1), 0)
-        )
+        total, folds = self._gathered(index, back, alpha, self._rank[arrives], shape)
+        count = np.ascontiguousarray(total[..., 0])
         # The last cell may lie over the picture's edge.
         box: PixelBox = (
             slice(FIELD_STRIDE_PX * top, min(FIELD_STRIDE_PX * bottom, grid.height)),
@@ -115,7 +129,45 @@ class Splatter:
         open_ = open_ * cv2.dilate(_enlarged(self._whole(count), box), np.ones((3, 3), np.uint8))
         if solid is not None:
             open_ = np.maximum(open_, solid[box])
-        return self._sampled(box, _enlarged(mean, box), open_)
+        moved = self._sampled(box, _enlarged(_ways_back(total), box), open_)
+        for fold in folds:
+            self._unfold(moved, fold, open_)
+        return moved
+
+    def _unfold(self, moved: SplattedLayer, fold: Fold, shown: Floats) -> None:
+        """Lay a fold's front over what is behind it, in place, along the front's edge.
+
+        One map for both would lead from one to the other through all that lies between them.
+        """
+        between = (fold.hides > 0) & (fold.hides < 1) & (fold.hidden > 0)
+        edge = cv2.dilate(between.astype(np.uint8), np.ones((3, 3), np.uint8))
+        found = bounding_box(edge, margin_px=1)
+        if found is None:
+            return
+        rows, columns = found
+        left, top = FIELD_STRIDE_PX * columns.start, FIELD_STRIDE_PX * rows.start
+        height, width = moved.alpha.shape[:2]
+        bottom = min(FIELD_STRIDE_PX * rows.stop, height)
+        right = min(FIELD_STRIDE_PX * columns.stop, width)
+        if bottom <= top or right <= left:
+            return
+        here = np.s_[top:bottom, left:right]
+        first_row, first_column = (part.start for part in moved.box)
+        box = (
+            slice(first_row + top, first_row + bottom),
+            slice(first_column + left, first_column + right),
+        )
+        back, front = (
+            self._sampled(box, _enlarged(_ways_back(points)[found], box), shown[here])
+            for points in (fold.back, fold.front)
+        )
+        hides = _enlarged(fold.hides[found], box)[..., None] * front.alpha
+        alpha = hides + back.alpha * (1 - hides)
+        colors = hides * front.colors + (1 - hides) * back.alpha * back.colors
+        colors /= np.maximum(alpha, 1e-6)
+        at_edge = _enlarged(edge[found].astype(np.float32), box)[..., None]
+        moved.colors[here] += at_edge * (colors - moved.colors[here])
+        moved.alpha[here] += at_edge * (alpha - moved.alpha[here])
 
     def _sampled(self, box: PixelBox, back: Floats, shown: Floats) -> SplattedLayer:
         """Look the layer up.
@@ -159,10 +211,10 @@ class Splatter:
         alpha: Floats,
         rank: Integers,
         shape: tuple[int, int],
-    ) -> list[Floats]:
-        """Return how many points arrive in each cell, and the sums of x and y of their ways back.
+    ) -> tuple[Floats, list[Fold]]:
+        """Return what arrives in each cell, see `Fold`, and the places where the layer folds.
 
-        Where a layer folds, its front hides what is behind: a mean of both would be of neither.
+        There its front hides what is behind: a mean of both would be of neither.
         What is transparent in front, such as the gap beside a leg, hides nothing.
 
         Args:
@@ -173,7 +225,8 @@ class Splatter:
             shape: (rows, columns) of cells.
         """
         size = shape[0] * shape[1]
-        total: Floats = np.zeros((*shape, 4), np.float32)  # the last channel is the sum of alpha
+        total: Floats = np.zeros((*shape, 4), np.float32)
+        folds = []
         starts = np.flatnonzero(np.diff(rank)) + 1
         for first, end in pairwise((0, *starts.tolist(), len(rank))):
             here = np.s_[first:end]
@@ -183,10 +236,11 @@ class Splatter:
             front = np.asarray(cv2.GaussianBlur(merged, (0, 0), MAP_SIGMA), np.float32)
             if first:
                 hides, hidden = (_presence(points) for points in (front, total))
+                folds.append(Fold(total, front, hides[..., 0], hidden[..., 0]))
                 total = total * (1 - hides) + front * np.maximum(hides, 1 - hidden)
             else:
                 total = front
-        return [np.asarray(channel, np.float32) for channel in cv2.split(total)[:3]]
+        return total, folds
 
     def _whole(self, count: Floats) -> Floats:
         """Return 1 in the cells where the layer is not torn, (h, w) float32."""
@@ -204,6 +258,20 @@ class Splatter:
         torn = cv2.medianBlur(np.rint(255 * share).astype(np.uint8), FRAY_SIDE) / np.float32(255)
         share = np.where(smooth < FRAY_SHARE, np.minimum(share, torn), share)
         return np.asarray(share * large[labels], np.float32)
+
+
+def _ways_back(points: Floats) -> Floats:
+    """Return the mean way back in each cell, (h, w, 2) pixels, smoothly filled where none is known.
+
+    Args:
+        points: (h, w, 4) as of `Fold`.
+    """
+    count = points[..., 0]
+    known = count > MIN_COUNT
+    mean: Floats = points[..., 1:3] / np.maximum(count, 1e-6)[..., None]
+    return push_pull(
+        np.where(known[..., None], mean, 0), np.where(known, np.minimum(2 * count, 1), 0)
+    )
 
 
 def _presence(points: Floats) -> Floats:

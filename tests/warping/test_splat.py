@@ -80,3 +80,23 @@ def test_what_is_transparent_in_front_hides_nothing(between, hidden):
     blue = frame[40:56, 53:60, 2].mean()  # where both arrive
     assert (blue < 20) == hidden
     assert (blue > 150) != hidden
+
+
+@pytest.mark.parametrize("way", [-28, -36])
+def test_along_the_edge_of_a_fold_nothing_shines_through(way):
+    """A bar goes behind another one: the gap between them is in no frame where both overlap."""
+    x = np.arange(GRID.padded[0]) - GRID.pad
+    front, behind = ((a <= x) & (x < b) for a, b in ((20, 44), (60, 92)))
+    alpha = np.zeros((GRID.padded[1], GRID.padded[0]), np.float32)
+    alpha[:, front | behind] = 1
+    colors = np.zeros((*alpha.shape, 3), np.uint8)
+    colors[:, front], colors[:, behind] = (200, 0, 0), (0, 0, 200)
+    rank = (GRID.nodes()[..., 0] < 52).astype(np.uint8)
+    field = np.zeros((*GRID.field_size[::-1], 2), np.float32)
+    field[GRID.field_points()[..., 0] >= 52] = (way, 0)
+    window = GRID.window(np.ones(GRID.field_size[::-1], bool))
+    moved = Splatter(Layer("body", alpha, colors, rank), GRID, window)(field)
+    frame, there = np.zeros((GRID.height, GRID.width, 3)), np.zeros((GRID.height, GRID.width))
+    frame[moved.box], there[moved.box] = moved.colors * moved.alpha, moved.alpha[..., 0]
+    assert there[40:56, 24 : 88 + way].min() > 0.97
+    assert frame[40:56, 24:41, 0].mean() > 190 and frame[40:56, 48 : 88 + way, 2].mean() > 190
