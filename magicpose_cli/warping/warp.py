@@ -35,6 +35,8 @@ from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
 UNMOVED_PX = 1.5  # a pixel that has moved by as much shows nothing of the picture's residual
 DEAD_ZONE_PX = 0.5  # a smaller motion is ignored, and one of twice the size is taken wholly
 ARM_BEHIND_DEPTH = 0.3  # lengths of the trunk, from which on an arm is surely behind it
+TIP = 4  # of the nose, of the mesh's points
+TURN_REACH = 1.6  # of the nose's way aside, by which a turned face stretches what is behind it
 LAYER_MARGIN_PX = 6  # around a layer, where the plate may be an estimate
 LIT_SKIN = (0.65, 0.9)  # of a face's pixels by brightness: no hair or shade, and no highlights
 FACES_PER_BODY = 7.5  # heights of a face in a body, where no bone shows more
@@ -282,11 +284,13 @@ class ReferenceWarp:
             feature.paint(moved.colors, mesh, (columns.start, rows.start))
 
     def _solid(self, now: WarpPoints) -> Integers | None:
-        """Return 1 inside the face, (H, W) uint8: there the layer is stretched and has no hole."""
+        """Return 1 in the face and behind a turned one, (H, W) uint8: stretched there, not torn."""
         if now.mesh is None or self._mesh_nodes is None:
             return None
+        face = now.outline()
+        behind = TURN_REACH * (face.mean(0) - now.mesh[TIP, :2])  # where the face came from
         mask = np.zeros(self.plate.shape[:2], np.uint8)
-        hull = cv2.convexHull(np.rint(now.outline()).astype(np.int32))
+        hull = cv2.convexHull(np.rint(np.concatenate([face, face + behind])).astype(np.int32))
         cv2.fillConvexPoly(mask, hull, (1,))
         return np.asarray(cv2.erode(mask, np.ones((5, 5), np.uint8)), np.uint8)
 
