@@ -27,6 +27,7 @@ is torn there, from the second on it is whole."""
 FRAY_SHARE, FRAY_SIDE = 0.7, 7  # of that number, cells: threads of a torn edge, which are cut
 HIDING_COUNT = 0.3  # points arriving in a cell, from which on a fold's front hides what is behind
 HIDING_ALPHA = (0.2, 0.7)  # of what hides nothing, as a shadow at the feet, and of what hides all
+FOLDED_PX = 6.0  # between the ways back of what is in front and behind; less is a stretched joint
 MIN_COUNT = 0.05  # points arriving in a cell, from which on the map is known there
 SPECK_AREA_PX = 80  # at a short side of 512: smaller pieces of a layer are dropped
 CLOSING_SIDE = 5  # cells: narrower gaps between cells where points arrive are no holes
@@ -57,13 +58,13 @@ class Fold:
             sums of x and y of their ways back, in pixels, and the sum of their alpha.
         front: Likewise of what is in front.
         hides: (h, w) 0 to 1, how surely something opaque is in front.
-        hidden: Likewise behind.
+        edge: (h, w) uint8, 1 along the edge of what is in front.
     """
 
     back: Floats
     front: Floats
     hides: Floats
-    hidden: Floats
+    edge: Integers
 
 
 class Splatter:
@@ -130,8 +131,9 @@ class Splatter:
         if solid is not None:
             open_ = np.maximum(open_, solid[box])
         moved = self._sampled(box, _enlarged(_ways_back(total), box), open_)
-        for fold in folds:
-            self._unfold(moved, fold, open_)
+        if self._layer.colors.ndim == 3:  # of a gray one, which is tracked, no edge is looked at
+            for fold in folds:
+                self._unfold(moved, fold, open_)
         return moved
 
     def _unfold(self, moved: SplattedLayer, fold: Fold, shown: Floats) -> None:
@@ -139,11 +141,8 @@ class Splatter:
 
         One map for both would lead from one to the other through all that lies between them.
         """
-        between = (fold.hides > 0) & (fold.hides < 1) & (fold.hidden > 0)
-        edge = cv2.dilate(between.astype(np.uint8), np.ones((3, 3), np.uint8))
-        found = bounding_box(edge, margin_px=1)
-        if found is None:
-            return
+        found = bounding_box(fold.edge, margin_px=1)
+        assert found is not None
         rows, columns = found
         left, top = FIELD_STRIDE_PX * columns.start, FIELD_STRIDE_PX * rows.start
         height, width = moved.alpha.shape[:2]
@@ -165,7 +164,7 @@ class Splatter:
         alpha = hides + back.alpha * (1 - hides)
         colors = hides * front.colors + (1 - hides) * back.alpha * back.colors
         colors /= np.maximum(alpha, 1e-6)
-        at_edge = _enlarged(edge[found].astype(np.float32), box)[..., None]
+        at_edge = _enlarged(fold.edge[found].astype(np.float32), box)[..., None]
         moved.colors[here] += at_edge * (colors - moved.colors[here])
         moved.alpha[here] += at_edge * (alpha - moved.alpha[here])
 
@@ -236,7 +235,9 @@ class Splatter:
             front = np.asarray(cv2.GaussianBlur(merged, (0, 0), MAP_SIGMA), np.float32)
             if first:
                 hides, hidden = (_presence(points) for points in (front, total))
-                folds.append(Fold(total, front, hides[..., 0], hidden[..., 0]))
+                edge = _edge_of_fold(total, front, hides[..., 0], hidden[..., 0])
+                if edge is not None:
+                    folds.append(Fold(total, front, hides[..., 0], edge))
                 total = total * (1 - hides) + front * np.maximum(hides, 1 - hidden)
             else:
                 total = front
@@ -258,6 +259,25 @@ class Splatter:
         torn = cv2.medianBlur(np.rint(255 * share).astype(np.uint8), FRAY_SIDE) / np.float32(255)
         share = np.where(smooth < FRAY_SHARE, np.minimum(share, torn), share)
         return np.asarray(share * large[labels], np.float32)
+
+
+def _edge_of_fold(back: Floats, front: Floats, hides: Floats, hidden: Floats) -> Integers | None:
+    """Return `Fold.edge`; None where the two come from the same place, as at a joint, everywhere.
+
+    Args:
+        back: As of `Fold`.
+        front: As of `Fold`.
+        hides: As of `Fold`.
+        hidden: (h, w) 0 to 1, how surely something opaque is behind.
+    """
+    between = (hides > 0) & (hides < 1) & (hidden > 0)
+    counts = np.maximum(back[..., :1], 1e-6), np.maximum(front[..., :1], 1e-6)
+    apart = np.abs(back[..., 1:3] / counts[0] - front[..., 1:3] / counts[1]).max(axis=2)
+    between &= apart > FOLDED_PX
+    if not between.any():
+        return None
+    dilated = cv2.dilate(between.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.asarray(dilated, np.uint8)
 
 
 def _ways_back(points: Floats) -> Floats:
