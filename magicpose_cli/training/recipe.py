@@ -95,6 +95,8 @@ class RecipeModelSettings(Section):
     name: str = "magicpose"
     start: str = ""
     """A MagicPose model or a Stable Diffusion 1.5 diffusers folder; empty draws new weights."""
+    average_with: str = ""
+    """A MagicPose model of the start's shape: the mean of both models' weights is trained."""
     grow_from: str = ""
     """A MagicPose model of half the size: its levels are kept, a finer one is put on top."""
     shrink_from: str = ""
@@ -295,7 +297,7 @@ class Recipe(Tables):
         }
         if not self.distills:
             free["distillation"] = True
-        new = ("shrink_from", "reference_pose", "start_from_reference")
+        new = ("average_with", "shrink_from", "reference_pose", "start_from_reference")
         free["model"] = {name for name in new if not getattr(self.model, name)}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]

@@ -144,6 +144,34 @@ def test_a_written_model_names_no_path_and_halves_its_weights(toy, networks, tmp
     assert str(tmp_path) not in (tmp_path / "model" / "unet" / "config.json").read_text()
 
 
+def test_a_recipe_may_start_between_two_models(toy, networks, tiny_model, tmp_path):
+    write_model(networks, toy, tmp_path / "one", ("joint",), 1.5)
+    torch.manual_seed(3)
+    for weight in networks.parameters():
+        weight.data += torch.randn_like(weight).half().float()
+    write_model(networks, toy, tmp_path / "other", ("joint",), 1.5)
+    one, other, between = (
+        build_networks(
+            toy.model_copy(
+                update={
+                    "model": toy.model.model_copy(
+                        update={"start": str(tmp_path / start), "average_with": average}
+                    )
+                }
+            )
+        )
+        for start, average in (("one", ""), ("other", ""), ("one", str(tmp_path / "other")))
+    )
+    for name, weight in between.named_parameters():
+        mean = (one.get_parameter(name) + other.get_parameter(name)) / 2
+        assert torch.equal(weight, mean), name
+    model = toy.model.model_copy(
+        update={"start": str(tmp_path / "one"), "average_with": str(tiny_model)}
+    )
+    with pytest.raises(ModelError, match="has other weights than"):
+        build_networks(toy.model_copy(update={"model": model}))
+
+
 def controlnet_of(networks) -> tuple[dict, dict]:
     """Other numbers for the pose network, by diffusers' names and by the original code's."""
     pose = networks.pose_controlnet
