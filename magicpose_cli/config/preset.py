@@ -241,9 +241,8 @@ class MotionSettings(Section):
     """Whom to follow: largest, left, right, center, N from the left, or X,Y in pixels of the
     driver."""
     follow: Annotated[bool | None, Option("--follow/--no-follow", MOTION)] = None
-    """Keep a person in place who walks, or whom the camera follows (default: only a motion file's
-    who would leave the picture, and who would leave the edge at which the reference's picture
-    ends)."""
+    """Keep a person in place who walks, or whom the camera follows (default: only as far as they
+    would leave the reference's picture, or the edge of it that cuts them off)."""
     smooth: Annotated[float | None, Option("--smooth", MOTION, "0..2")] = Field(None, ge=0, le=2)
     """Take out jitter, without lag: 0 none, 1 usual (default: 1 for a film, 0 for a file)."""
     max_gap_s: Annotated[float, Option("--max-gap", MOTION, "SECONDS")] = Field(0.5, ge=0)

@@ -16,6 +16,7 @@ from magicpose_cli.pose.retargeting.cut_reference import (
     neck_held,
     neck_strays,
 )
+from magicpose_cli.pose.retargeting.in_picture import inside_picture
 from magicpose_cli.pose.retargeting.in_place import in_place
 from magicpose_cli.pose.retargeting.retarget import Retargeted, retarget
 from magicpose_cli.pose.tracking.linking import Detection
@@ -52,7 +53,8 @@ def retarget_person(
 ) -> Retargeted:
     """The motion on the reference's person `target`, kept in place where that is asked for.
 
-    Who is cut off by the picture is kept near their place, unless `follow` is False.
+    Who would leave the picture, or the edge that cuts them off, is kept inside, unless `follow` is
+    False.
 
     Raises:
         DetectionError: where there is no target, or the two have no points in common.
@@ -60,7 +62,7 @@ def retarget_person(
     mode = motion.retarget
     if motion.follow:
         clip = in_place(clip, fps)
-    elif motion.follow is None and mode != "none" and target is not None and is_cut(target):
+    elif motion.follow is None and mode != "none" and target is not None:
         return _kept_near(clip, fps, target, motion)
     if mode == "chain":
         from magicpose_cli.motion.chain import retarget_in_space
@@ -86,13 +88,16 @@ def retarget_person(
 
 
 def _kept_near(clip: PoseClip, fps: float, target: Pose, motion: MotionSettings) -> Retargeted:
-    """The motion on a reference that its picture cuts off, which is not carried away."""
-    held = motion.model_copy(update={"follow": False})
+    """The motion on a reference that is not carried out of its picture, or off its edge."""
+    let_go = motion.model_copy(update={"follow": False})
     if is_own_frame(clip, target):
-        return retarget_person(clip, fps, target, held)
-    strays = not is_half_body(target) and neck_strays(clip)
+        return retarget_person(clip, fps, target, let_go)
+    strays = is_cut(target) and not is_half_body(target) and neck_strays(clip)
     if strays:
         clip = neck_held(clip, fps)
-    moved = retarget_person(clip, fps, target, held)
-    near = near_own_place(moved.poses, target)
-    return replace(moved, poses=near or moved.poses, is_held=strays or near is not None)
+    moved = retarget_person(clip, fps, target, let_go)
+    poses = moved.poses
+    if is_cut(target):
+        poses = near_own_place(poses, target) or poses
+    poses = inside_picture(poses, target) or poses
+    return replace(moved, poses=poses, is_held=strays or poses is not moved.poses)

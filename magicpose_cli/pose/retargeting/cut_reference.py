@@ -31,6 +31,7 @@ STRAYED = 0.5  # heights of the face, by which a neck is away from where it most
 OWN_FRAME = (
     0.06  # heights of the face, by which points of one picture, found twice, lie apart on average
 )
+FACES_PER_PERSON = 8.0  # heights of a face in somebody whose face is not known
 STRAYS_OFTEN = 0.1  # of the frames
 SEEN_OFTEN = 0.5  # of the frames
 HOLD_S = 0.1  # standard deviation of the average over time: a neck's point trembles
@@ -59,7 +60,10 @@ def is_own_frame(poses: Sequence[Pose], target: Pose) -> bool:
     enough = known.sum(axis=1) >= np.isfinite(own[:, 0]).sum() / 2
     if not enough.any():
         return False
-    return bool(np.nanmean(apart[enough], axis=1).min() <= OWN_FRAME * _face_height(target))
+    height = _face_height(target) if np.isfinite(target.face).any() else 0.0
+    if not height:
+        height = float(np.ptp(own[np.isfinite(own[:, 1]), 1])) / FACES_PER_PERSON
+    return bool(np.nanmean(apart[enough], axis=1).min() <= OWN_FRAME * height)
 
 
 def neck_strays(poses: Sequence[Pose]) -> bool:

@@ -51,7 +51,7 @@ class Retargeted:
         dropped: parts of the driver that the reference lacks.
         held: parts that the driver does not show, kept as the reference has them.
         lends_face: whether the driver's face is put on a reference on whose head none was found.
-        is_held: whether the person is kept near their place, because the picture cuts them off.
+        is_held: whether the person is kept inside of the picture.
     """
 
     poses: PoseClip
@@ -75,8 +75,8 @@ class Retargeted:
             lines.append("the reference's head shows no face points: the driver's are put on it")
         if self.is_held:
             lines.append(
-                "the driver would carry the person away from where the reference's picture cuts "
-                "them off: they are kept near their place; --no-follow lets go"
+                "the driver would carry the person out of the reference's picture, or off the edge "
+                "that cuts them off: they are kept inside; --no-follow lets go"
             )
         return lines
 

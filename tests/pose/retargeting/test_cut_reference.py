@@ -166,8 +166,16 @@ def test_a_frame_of_the_film_goes_where_the_film_goes(standing):
     assert not retarget_person(clip, FPS, bust_of(standing), MotionSettings()).is_held
 
 
-def test_who_shows_hips_is_not_held(standing):
-    clip = PoseClip.of([shifted(standing, 4 * i) for i in range(40)])
+def test_of_a_faceless_one_the_body_tells(standing):
+    nothing = np.full_like(standing.face, np.nan)
+    faceless = replace(standing, face=nothing, face_score=np.zeros(68), face_mesh=None)
+    clip = PoseClip.of([shifted(faceless, 4 * i) for i in range(40)])
+    assert is_own_frame(clip, shifted(faceless, 40, 0.5))
+    assert not is_own_frame(clip, shifted(faceless, 40, 20))
+
+
+def test_who_shows_legs_goes_where_they_like_inside_the_picture(standing):
+    clip = PoseClip.of([shifted(standing, 2 * i, -2 * i) for i in range(40)])
     target = shifted(standing, 0, 50)
     assert not is_cut(target)
     assert not retarget_person(clip, FPS, target, MotionSettings()).is_held
