@@ -29,7 +29,7 @@ FREE_SHARE = 4 / 7  # of these, up to which it goes freely
 HALF_BODY_RISE = 0.06  # of the picture's short side, by which it may be continued below its edge
 STRAYED = 0.5  # heights of the face, by which a neck is away from where it mostly is
 OWN_FRAME = (
-    0.06  # heights of the face, by which points of one picture, found twice, lie apart on average
+    0.06  # heights of the face, by which most points of one picture, found twice, lie apart
 )
 FACES_PER_PERSON = 8.0  # heights of a face in somebody whose face is not known
 STRAYS_OFTEN = 0.1  # of the frames
@@ -63,7 +63,7 @@ def is_own_frame(poses: Sequence[Pose], target: Pose) -> bool:
     height = _face_height(target) if np.isfinite(target.face).any() else 0.0
     if not height:
         height = float(np.ptp(own[np.isfinite(own[:, 1]), 1])) / FACES_PER_PERSON
-    return bool(np.nanmean(apart[enough], axis=1).min() <= OWN_FRAME * height)
+    return bool(np.nanmedian(apart[enough], axis=1).min() <= OWN_FRAME * height)
 
 
 def neck_strays(poses: Sequence[Pose]) -> bool:
