@@ -28,9 +28,7 @@ NECK_REACH = (0.4, 0.25, 0.8)  # a head from its own place above the neck of a b
 FREE_SHARE = 4 / 7  # of these, up to which it goes freely
 HALF_BODY_RISE = 0.06  # of the picture's short side, by which it may be continued below its edge
 STRAYED = 0.5  # heights of the face, by which a neck is away from where it mostly is
-OWN_FRAME = (
-    0.06  # heights of the face, by which most points of one picture, found twice, lie apart
-)
+OWN_FRAME = 0.06  # heights of the face, by which most points of one picture, found twice, differ
 FACES_PER_PERSON = 8.0  # heights of a face in somebody whose face is not known
 STRAYS_OFTEN = 0.1  # of the frames
 SEEN_OFTEN = 0.5  # of the frames
