@@ -297,8 +297,6 @@ def build_networks(recipe: Recipe) -> Networks:
     torch.manual_seed(recipe.seed)
     if model.start:
         networks = _load_networks(model.start)
-        if model.average_with:
-            _average(networks, model.average_with)
     elif model.grow_from:
         networks = _grow_networks(model)
     elif model.shrink_from:
@@ -344,21 +342,6 @@ def _load_networks(start: str) -> Networks:
     if (folder / "appearance_unet").is_dir():
         return _networks_of_magicpose(folder)
     return _networks_of_stable_diffusion(folder)
-
-
-def _average(networks: Networks, name: str) -> None:
-    """Make each weight the mean of both models' (Wortsman et al. 2022, "Model Soups").
-
-    Two trainings from one start lead to weights between which both are good.
-    """
-    folder = _magicpose_folder("average_with", name, "the shape of model.start")
-    own, other = networks.state_dict(), _networks_of_magicpose(folder).state_dict()
-    if own.keys() != other.keys() or any(own[key].shape != other[key].shape for key in own):
-        raise ModelError(
-            f"model.average_with {name!r}: has other weights than model.start; expected a model "
-            "that was trained from the same one"
-        )
-    networks.load_state_dict({key: (own[key] + other[key]) / 2 for key in own})
 
 
 def _grow_networks(model: RecipeModelSettings) -> Networks:

@@ -96,7 +96,8 @@ class RecipeModelSettings(Section):
     start: str = ""
     """A MagicPose model or a Stable Diffusion 1.5 diffusers folder; empty draws new weights."""
     average_with: str = ""
-    """A MagicPose model of the start's shape: the mean of both models' weights is trained."""
+    """A MagicPose model, as a rule the start: what is written is the mean of its weights and those
+    that were trained."""
     grow_from: str = ""
     """A MagicPose model of half the size: its levels are kept, a finer one is put on top."""
     shrink_from: str = ""

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from magicpose_cli.diffusion.checkpoint.loading import quiet
+from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeline, quiet
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.errors import ModelError
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe
 
@@ -24,10 +25,12 @@ def write_model(
 ) -> None:
     """A diffusers folder that `magicpose --model FOLDER` takes; floats in half precision."""
     model = recipe.model
+    states = {name: networks.plain_state(name) for name in (*NETWORK_NAMES, "vae")}
+    if model.average_with:
+        states = _averaged(states, model.average_with)
     with quiet():
         halved = {
-            name: _halved(networks.part(name), model.name, networks.plain_state(name))
-            for name in (*NETWORK_NAMES, "vae")
+            name: _halved(networks.part(name), model.name, state) for name, state in states.items()
         }
         if "motion_adapter" in networks.pretrained or recipe.learns_motion(stages):
             adapter = networks.plain_state("motion_adapter")
@@ -54,6 +57,25 @@ def write_model(
         description=recipe.description,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _averaged(states: dict[str, dict[str, Tensor]], name: str) -> dict[str, dict[str, Tensor]]:
+    """The mean of the parts' weights and those of a model.
+
+    What training has taught is then there with what it has made forget (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models").
+    """
+    pipeline = load_pipeline(found_folder(name), "float32")
+    averaged = {}
+    for part, own in states.items():
+        other = getattr(pipeline, part).state_dict()
+        if {key: own[key].shape for key in own} != {key: other[key].shape for key in other}:
+            raise ModelError(
+                f"model.average_with {name!r}: its {part} has other weights than the one that is "
+                "trained; expected the model that it started from"
+            )
+        averaged[part] = {key: (own[key].cpu().float() + other[key]) / 2 for key in own}
+    return averaged
 
 
 def _halved(part: Any, name: str, weights: dict[str, Tensor]) -> Any:

@@ -144,32 +144,24 @@ def test_a_written_model_names_no_path_and_halves_its_weights(toy, networks, tmp
     assert str(tmp_path) not in (tmp_path / "model" / "unet" / "config.json").read_text()
 
 
-def test_a_recipe_may_start_between_two_models(toy, networks, tiny_model, tmp_path):
+def test_what_is_written_may_be_the_mean_of_two_models(toy, networks, tiny_model, tmp_path):
     write_model(networks, toy, tmp_path / "one", ("joint",), 1.5)
+    before = load_pipeline(tmp_path / "one", "float32")
     torch.manual_seed(3)
     for weight in networks.parameters():
-        weight.data += torch.randn_like(weight).half().float()
-    write_model(networks, toy, tmp_path / "other", ("joint",), 1.5)
-    one, other, between = (
-        build_networks(
-            toy.model_copy(
-                update={
-                    "model": toy.model.model_copy(
-                        update={"start": str(tmp_path / start), "average_with": average}
-                    )
-                }
-            )
-        )
-        for start, average in (("one", ""), ("other", ""), ("one", str(tmp_path / "other")))
-    )
-    for name, weight in between.named_parameters():
-        mean = (one.get_parameter(name) + other.get_parameter(name)) / 2
-        assert torch.equal(weight, mean), name
-    model = toy.model.model_copy(
-        update={"start": str(tmp_path / "one"), "average_with": str(tiny_model)}
-    )
-    with pytest.raises(ModelError, match="has other weights than"):
-        build_networks(toy.model_copy(update={"model": model}))
+        weight.data = weight.data.half().float() + torch.randn_like(weight).half().float()
+    average = {"average_with": str(tmp_path / "one")}
+    recipe = toy.model_copy(update={"model": toy.model.model_copy(update=average)})
+    write_model(networks, recipe, tmp_path / "mean", ("joint",), 1.5)
+    mean = load_pipeline(tmp_path / "mean", "float32")
+    for part in (*NETWORK_NAMES, "vae"):
+        for name, weight in getattr(mean, part).named_parameters():
+            own, other = (getattr(m, part).get_parameter(name) for m in (networks, before))
+            assert torch.allclose(weight, (own + other) / 2, atol=2e-3), name
+    average = {"average_with": str(tiny_model)}
+    recipe = toy.model_copy(update={"model": toy.model.model_copy(update=average)})
+    with pytest.raises(ModelError, match="has other weights than the one that is trained"):
+        write_model(networks, recipe, tmp_path / "none", ("joint",), 1.5)
 
 
 def controlnet_of(networks) -> tuple[dict, dict]:

@@ -17,7 +17,9 @@ SHIPPED = (
     "mini-half",
     "mini-motion",
     "mini-reference-pose",
+    "mini-reference-start",
     "mini-rendered",
+    "mini-small-motions",
     "mini-steps",
     "toy",
 )
