@@ -62,7 +62,7 @@ def retarget_person(
     mode = motion.retarget
     if motion.follow:
         clip = in_place(clip, fps)
-    elif motion.follow is None and mode != "none" and target is not None:
+    elif motion.follow is None and mode != "none" and target and not target.is_empty:
         return _kept_near(clip, fps, target, motion)
     if mode == "chain":
         from magicpose_cli.motion.chain import retarget_in_space

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from magicpose_cli.config.preset import MotionSettings
+from magicpose_cli.errors import DetectionError
 from magicpose_cli.motion.person_motion import retarget_person
 from magicpose_cli.pose.clip import PoseClip
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
@@ -54,3 +55,10 @@ def test_whoever_walks_is_kept_inside_unless_let_go(standing, follow, held):
     laid = retarget_person(clip, 25.0, target, MotionSettings(follow=follow))
     assert laid.is_held == held
     assert (necks(laid.poses).max() < standing.width) == held
+
+
+@pytest.mark.parametrize("follow", [None, False])
+def test_of_nobody_an_error_tells(standing, follow):
+    clip = PoseClip.of([standing] * 3)
+    with pytest.raises(DetectionError, match="no person was found in the picture"):
+        retarget_person(clip, 25.0, Pose.of(512, 512), MotionSettings(follow=follow))
