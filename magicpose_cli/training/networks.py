@@ -295,6 +295,10 @@ def build_networks(recipe: Recipe) -> Networks:
     """The networks before the first step; an autoencoder of mini's kind is not fitted yet."""
     model = recipe.model
     torch.manual_seed(recipe.seed)
+    if model.average_with:  # looked for now, not once all is trained
+        _magicpose_folder(
+            "average_with", model.average_with, "the shape of the one that is trained"
+        )
     if model.start:
         networks = _load_networks(model.start)
     elif model.grow_from:

@@ -162,6 +162,10 @@ def test_what_is_written_may_be_the_mean_of_two_models(toy, networks, tiny_model
     recipe = toy.model_copy(update={"model": toy.model.model_copy(update=average)})
     with pytest.raises(ModelError, match="has other weights than the one that is trained"):
         write_model(networks, recipe, tmp_path / "none", ("joint",), 1.5)
+    average = {"average_with": str(tmp_path / "nowhere")}
+    recipe = toy.model_copy(update={"model": toy.model.model_copy(update=average)})
+    with pytest.raises(ModelError, match=r"model.average_with .*: no MagicPose model in"):
+        build_networks(recipe)
 
 
 def controlnet_of(networks) -> tuple[dict, dict]:
