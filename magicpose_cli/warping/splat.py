@@ -131,9 +131,8 @@ class Splatter:
         if solid is not None:
             open_ = np.maximum(open_, solid[box])
         moved = self._sampled(box, _enlarged(_ways_back(total), box), open_)
-        if self._layer.colors.ndim == 3:  # of a gray one, which is tracked, no edge is looked at
-            for fold in folds:
-                self._unfold(moved, fold, open_)
+        for fold in folds:
+            self._unfold(moved, fold, open_)
         return moved
 
     def _unfold(self, moved: SplattedLayer, fold: Fold, shown: Floats) -> None:
@@ -225,7 +224,8 @@ class Splatter:
         """
         size = shape[0] * shape[1]
         total: Floats = np.zeros((*shape, 4), np.float32)
-        folds = []
+        folds: list[Fold] = []
+        looked_at = self._layer.colors.ndim == 3  # a gray layer is tracked alone
         starts = np.flatnonzero(np.diff(rank)) + 1
         for first, end in pairwise((0, *starts.tolist(), len(rank))):
             here = np.s_[first:end]
@@ -235,9 +235,9 @@ class Splatter:
             front = np.asarray(cv2.GaussianBlur(merged, (0, 0), MAP_SIGMA), np.float32)
             if first:
                 hides, hidden = (_presence(points) for points in (front, total))
-                edge = _edge_of_fold(total, front, hides[..., 0], hidden[..., 0])
-                if edge is not None:
-                    folds.append(Fold(total, front, hides[..., 0], edge))
+                if looked_at:
+                    edge = _edge_of_fold(total, front, hides[..., 0], hidden[..., 0])
+                    folds += [] if edge is None else [Fold(total, front, hides[..., 0], edge)]
                 total = total * (1 - hides) + front * np.maximum(hides, 1 - hidden)
             else:
                 total = front

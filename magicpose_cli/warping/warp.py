@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Mask, Picture
+from magicpose_cli.pose.detection.mediapipe_points import HEAD_FROM_478
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.camera_motion import CameraMotion
@@ -35,7 +36,6 @@ from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
 UNMOVED_PX = 1.5  # a pixel that has moved by as much shows nothing of the picture's residual
 DEAD_ZONE_PX = 0.5  # a smaller motion is ignored, and one of twice the size is taken wholly
 ARM_BEHIND_DEPTH = 0.3  # lengths of the trunk, from which on an arm is surely behind it
-TIP = 4  # of the nose, of the mesh's points
 TURN_REACH = 1.6  # of the nose's way aside, by which a turned face stretches what is behind it
 LAYER_MARGIN_PX = 6  # around a layer, where the plate may be an estimate
 LIT_SKIN = (0.65, 0.9)  # of a face's pixels by brightness: no hair or shade, and no highlights
@@ -288,7 +288,8 @@ class ReferenceWarp:
         if now.mesh is None or self._mesh_nodes is None:
             return None
         face = now.outline()
-        behind = TURN_REACH * (face.mean(0) - now.mesh[TIP, :2])  # where the face came from
+        nose = now.mesh[HEAD_FROM_478["nose"], :2]
+        behind = TURN_REACH * (face.mean(0) - nose)  # where the face came from
         mask = np.zeros(self.plate.shape[:2], np.uint8)
         hull = cv2.convexHull(np.rint(np.concatenate([face, face + behind])).astype(np.int32))
         cv2.fillConvexPoly(mask, hull, (1,))
