@@ -68,6 +68,14 @@ class ResolvedSettings:
     warp: bool
     trusts_network: bool
 
+    @property
+    def frames_keep_reference(self) -> bool:
+        """Whether the reference's own pixels are put back into the network's frames.
+
+        What a warp shows of a network that it does not trust, they would not change.
+        """
+        return self.keep_background and (not self.warp or self.trusts_network)
+
 
 def resolve_settings(
     preset: Preset,

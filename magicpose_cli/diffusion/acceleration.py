@@ -217,7 +217,12 @@ def offload_parts(pipeline: MagicPosePipeline, kind: str, device: str) -> None:
         pipeline.enable_sequential_cpu_offload(device=device)
     else:
         pipeline.model_cpu_offload_seq = "text_encoder->appearance_unet->unet"
-        pipeline._exclude_from_cpu_offload = ["pose_controlnet", "vae", "motion_adapter"]
+        pipeline._exclude_from_cpu_offload = [
+            "pose_controlnet",
+            "vae",
+            "motion_adapter",
+            "compositor",
+        ]
         pipeline.enable_model_cpu_offload(device=device)
 
 

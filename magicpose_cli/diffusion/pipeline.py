@@ -13,7 +13,13 @@ from typing import Any
 
 import PIL.Image
 import torch
-from diffusers import ControlNetModel, DiffusionPipeline, MotionAdapter, UNet2DConditionModel
+from diffusers import (
+    ControlNetModel,
+    DiffusionPipeline,
+    MotionAdapter,
+    UNet2DConditionModel,
+    UNet2DModel,
+)
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils import BaseOutput
@@ -22,6 +28,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from magicpose_cli.arrays import Floats
 from magicpose_cli.diffusion.adapters.embedding import notes_on_prompts, token_ids
 from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, IdentityTokens
+from magicpose_cli.diffusion.compositor import composited
 from magicpose_cli.diffusion.motion_module import MotionModule
 from magicpose_cli.diffusion.motion_windows import blended, motion_windows
 from magicpose_cli.diffusion.reference_pose import latent_factor, reads_reference_pose, with_pose
@@ -61,6 +68,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         text_encoder: CLIP's text encoder.
         tokenizer: CLIP's tokenizer.
         motion_adapter: Layers that attend along time, for steady frames.
+        compositor: Tells where frames may keep the reference's own pixels.
         pose_canvas: Short side in pixels of the canvas on which poses are drawn before the picture
             is scaled to the network's size, as in the training data (it decides how thick the
             limbs are).
@@ -82,6 +90,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         "text_encoder",
         "tokenizer",
         "motion_adapter",
+        "compositor",
     ]
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012
 
@@ -95,6 +104,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         text_encoder: Any = None,
         tokenizer: Any = None,
         motion_adapter: MotionAdapter | None = None,
+        compositor: UNet2DModel | None = None,
         pose_canvas: int = 604,
         sample_size: int = 512,
         default_steps: int = 50,
@@ -112,6 +122,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             vae=vae,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
+            compositor=compositor,
         )
         self.motion: MotionModule | None = None
         self.set_motion_adapter(motion_adapter)
@@ -208,7 +219,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             steady=steady,
             callback_on_step_end=callback_on_step_end,
         )
-        images = self._postprocess(latents, batch_size, output_type)
+        images = self._postprocess(latents, (image, own, maps), batch_size, output_type)
         self.maybe_free_model_hooks()
         return MagicPosePipelineOutput(images=images) if return_dict else (images,)
 
@@ -220,11 +231,17 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         for note in notes_on_prompts(self, [], prompt, negative_prompt):
             warnings.warn(note, stacklevel=3)
 
-    def _postprocess(self, latents: torch.Tensor, batch_size: int | None, output_type: str) -> Any:
-        """Latents as pictures of the kind that is asked for."""
+    def _postprocess(
+        self,
+        latents: torch.Tensor,
+        seen: tuple[torch.Tensor, torch.Tensor | None, torch.Tensor],
+        batch_size: int | None,
+        output_type: str,
+    ) -> Any:
+        """Latents as pictures of the kind that is asked for; seen: as `composite` takes them."""
         if output_type == "latent":
             return latents
-        decoded = self.decode(latents, batch_size=batch_size)
+        decoded = self.composite(self.decode(latents, batch_size=batch_size), *seen)
         return self.image_processor.postprocess(decoded * 2 - 1, output_type=output_type)
 
     @torch.no_grad()
@@ -390,6 +407,33 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         ]
         whole = torch.cat([picture.float().cpu() for picture in pictures])
         return (whole / 2 + 0.5).clamp(0, 1)
+
+    @torch.no_grad()
+    def composite(
+        self,
+        frames: torch.Tensor,
+        reference: torch.Tensor,
+        own_maps: torch.Tensor | None,
+        maps: torch.Tensor,
+    ) -> torch.Tensor:
+        """Keep the reference's own pixels where the compositor says so; without one, nothing.
+
+        Args:
+            frames: (F, 3, H, W) in 0..1, as `decode` gives them.
+            reference: (1 or F, 3, H, W) in -1..1.
+            own_maps: Pose maps of the references, (1 or F, 3, H, W) in 0..1; None is an unknown
+                pose.
+            maps: Pose maps of the frames, (F, 3, H, W) in 0..1.
+
+        Returns:
+            (F, 3, H, W) float32 in 0..1 on the CPU.
+        """
+        if self.compositor is None:
+            return frames
+        own = torch.zeros_like(reference) if own_maps is None else own_maps
+        seen = (frames, reference / 2 + 0.5, own, maps)
+        here = (part.to(self._execution_device, self.compositor.dtype) for part in seen)
+        return composited(self.compositor, *here).float().cpu().clamp(0, 1)
 
     def _needed_vae(self) -> Any:
         if self.vae is None:

@@ -17,7 +17,12 @@ _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _SD15_CHANNELS = 320  # of its first block
 _PROGRAM_BYTES = 1.0e9  # bytes of main memory of Python, torch and a detector; measured
 _QUANTIZED = ("unet", "appearance_unet", "pose_controlnet")
-_STAYING = ("pose_controlnet", "vae", "motion_adapter")  # on the device with offload = model
+_STAYING = (
+    "pose_controlnet",
+    "vae",
+    "motion_adapter",
+    "compositor",
+)  # on the device with offload = model
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,14 @@ def _parts_of(
     """Weights of a model's parts, of another autoencoder and of a motion adapter."""
     parts = {
         name: network_of(folder / name)
-        for name in ("unet", "appearance_unet", "pose_controlnet", "vae", "text_encoder")
+        for name in (
+            "unet",
+            "appearance_unet",
+            "pose_controlnet",
+            "vae",
+            "text_encoder",
+            "compositor",
+        )
         if index.get(name) not in (None, [None, None])
     }
     if vae is not None:

@@ -22,7 +22,7 @@ from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS
 
 JSON_NAME, HTML_NAME = "metrics.json", "report.html"
 REPORT_FILES = r"metrics\.json|report\.html"
-NOT_SPREAD = ("found", "same_person", "psnr_wrapped")  # yes or no; for comparison only
+NOT_SPREAD = ("found", "hands", "same_person", "psnr_wrapped")  # yes or no; for comparison only
 STRIPS_SHOWN = 4  # strips of each group
 MAX_LISTED_CLIPS = 200  # listed one by one on the page; metrics.json has all
 

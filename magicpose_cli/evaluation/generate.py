@@ -51,10 +51,10 @@ class ModelPredictor:
         self._noise = self.pipeline.initial_noise(
             height, width, torch.Generator().manual_seed(sampling.seed)
         )
-        self._keeps, self._trusts_network = resolved.keep_background, resolved.trusts_network
+        self._keeps = resolved.frames_keep_reference
         self._warped = None
         if resolved.warp:
-            self._warped = WarpedSamples(self._trusts_network, preset.frame.warp_strength)
+            self._warped = WarpedSamples(resolved.trusts_network, preset.frame.warp_strength)
         self._prompt = self.pipeline.encode_prompt(sampling.prompt)
         self.metadata: dict[str, Any] = {
             "folder": str(folder),
@@ -63,7 +63,7 @@ class ModelPredictor:
             "guidance": self._guidance,
             "scheduler": type(self.pipeline.scheduler).__name__,
             "seed": sampling.seed,
-            "keep_background": self._keeps,
+            "keep_background": resolved.keep_background,
             "warp": self._warped is not None,
             "size": [width, height],
             "dtype": str(self.pipeline.unet.dtype).removeprefix("torch."),
@@ -88,13 +88,12 @@ class ModelPredictor:
         references = [sample.reference for sample in batch if sample.reference is not None]
         if all(reference is references[0] for reference in references):
             references = references[:1]
-        own = None
-        if self.pipeline.reads_reference_pose:
-            own = _tensor(
-                [own_map(sample, canvas) for sample in batch if sample.reference is not None]
-            )[: len(references)]
+        own = _tensor(
+            [own_map(sample, canvas) for sample in batch if sample.reference is not None]
+        )[: len(references)]
+        pictures = _tensor(references) * 2 - 1
         with memory_explained():
-            latents = self.pipeline.encode_reference(_tensor(references) * 2 - 1, own)
+            latents = self.pipeline.encode_reference(pictures, own)
             made = self.pipeline.denoise(
                 self._noise,
                 latents,
@@ -104,17 +103,18 @@ class ModelPredictor:
                 guidance_scale=self._guidance,
             )
             frames = self.pipeline.decode(made)
+            if self._keeps:
+                frames = self.pipeline.composite(frames, pictures, own, maps)
         pairs = zip(to_pictures(frames), batch, strict=True)
         return np.stack([self._finished(*pair) for pair in pairs])
 
     def _finished(self, made: Picture, sample: Sample) -> Picture:
         """Finish the network's picture as `animate` would.
 
-        It is fused with the warped reference, else its background is kept. What a warp shows of a
-        network that it does not trust, a background would not change.
+        It is fused with the warped reference, else its background is kept.
         """
         warp = None if self._warped is None else self._warped.of(sample)
-        if self._keeps and (warp is None or self._trusts_network):
+        if self._keeps:
             made = _kept(made, sample)
         return made if warp is None else warp.fused(sample, made)
 

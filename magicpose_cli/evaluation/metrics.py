@@ -83,6 +83,11 @@ METRICS = (
         "share of the pictures in which the detector finds a person",
     ),
     Metric(
+        "hands", "hands", "%", "higher", TRUTH, pose_following.hands_found,
+        "share of the hands that the detector finds in the truth and in the picture as well, with "
+        "their middle in the truth's box around them; pictures whose truth shows none are left out",
+    ),
+    Metric(
         "color", "color", "dE00", "lower", COPY, colors.color_error,
         "CIEDE2000 between the mean CIELAB (D65) colors of result and truth in each region of "
         "the person (skin, hair, clothes) under the truth's masks, regions above 0.1 % "

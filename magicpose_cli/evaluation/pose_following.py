@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Picture, Points
 from magicpose_cli.evaluation.pixels import decibel
 from magicpose_cli.evaluation.samples import MadeSample
 from magicpose_cli.pose.detection.detect import PoseDetector, detect_one, load_detector
@@ -13,6 +13,7 @@ from magicpose_cli.pose.keypoints import Pose
 
 SHORT_SIDE = 512  # pixels to which smaller pictures are enlarged before detection
 MIN_JOINTS = 3
+HANDS = ("left_hand", "right_hand")
 RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
 MOUTH_MARGIN = 0.25  # of the mouth's width, for lips around their points and what folds beside them
 MIN_MOUTH_PX = 4  # of the box's shorter side, below which there is nothing to compare
@@ -96,6 +97,29 @@ def found_share(made: MadeSample) -> float | None:
     if made.found is None:
         return None
     return 0.0 if made.found.is_empty else 100.0
+
+
+def hands_found(made: MadeSample) -> float | None:
+    """Share in % of the truth's detected hands that are detected in the picture, too.
+
+    A hand counts where its middle lies within the truth's box around it. None where the truth shows
+    no hand to the detector.
+    """
+    if made.found is None or made.truth_found is None:
+        return None
+    there = []
+    for side in HANDS:
+        true, found = (_seen(getattr(pose, side)) for pose in (made.truth_found, made.found))
+        if len(true) >= MIN_JOINTS:
+            middle = found.mean(0) if len(found) >= MIN_JOINTS else np.full(2, np.inf)
+            there.append(bool(((middle >= true.min(0)) & (middle <= true.max(0))).all()))
+    return 100 * float(np.mean(there)) if there else None
+
+
+def _seen(points: Points) -> Points:
+    """Those of (n, 2) points that are known."""
+    known: Points = points[np.isfinite(points).all(1)]
+    return known
 
 
 def body_distance(one: Pose | None, other: Pose | None) -> float | None:

@@ -46,7 +46,8 @@ class Renderer:
         preset: All settings.
         frames: How many frames there will be, which decides whether compiling pays.
         face: The reference's face, upright, for models with identity tokens.
-        own_map: The reference's pose map, (H, W, 3) uint8 RGB, for models that read it.
+        own_map: The reference's pose map, (H, W, 3) uint8 RGB, for models that read it, and for
+            the compositor.
     """
 
     def __init__(
@@ -89,11 +90,11 @@ class Renderer:
         is_long = frames * self.steps >= _COMPILED_FROM
         pays = device == "cuda" and preset.model.offload == "none" and is_long
         compiled = preset.model.compile
+        picture = _to_tensor(reference[None]) * 2 - 1
+        own = None if own_map is None else _to_tensor(own_map[None])
+        self._kept = (picture, own) if resolved.frames_keep_reference and own is not None else None
         with memory_explained():
-            reference_latents = pipeline.encode_reference(
-                _to_tensor(reference[None]) * 2 - 1,
-                None if own_map is None else _to_tensor(own_map[None]),
-            )
+            reference_latents = pipeline.encode_reference(picture, own)
             self._sampler = Sampler(
                 pipeline,
                 pipeline.initial_noise(height, width, torch.Generator().manual_seed(sampling.seed)),
@@ -174,8 +175,11 @@ class Renderer:
         start = None
         if self._reads_starts and maps.shape[-1] == 6:
             start = self._encoded(maps[..., 3:])
-        latents = self._sampler.sample(_to_tensor(maps[..., :3]), start=start)
+        drawn = _to_tensor(maps[..., :3])
+        latents = self._sampler.sample(drawn, start=start)
         frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
+        if self._kept is not None:
+            frames = self.pipeline.composite(frames, *self._kept, drawn)
         return to_pictures(frames)
 
     def _encoded(self, pictures: Pictures) -> torch.Tensor:

@@ -19,10 +19,11 @@ from magicpose_cli.progress import OnProgress, silent
 from magicpose_cli.training.lora_layers import LORA_FILE
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, load_recipe
 from magicpose_cli.training.run import train
+from magicpose_cli.training.trained_model import ADDED_PARTS
 
 MODEL_FOLDER_NAMES = "|".join(
     (
-        *NETWORK_NAMES, "vae", "scheduler", "text_encoder", "tokenizer", "motion_adapter",
+        *NETWORK_NAMES, "vae", "scheduler", "text_encoder", "tokenizer", *ADDED_PARTS,
         r"model_index\.json", r"README\.md", LORA_FILE.replace(".", r"\."),
     )
 )  # fmt: skip

@@ -47,10 +47,7 @@ class EndToEnd(nn.Module):
                 "leave it out of the recipe, it is for models made from nothing"
             )
         self.networks = networks
-        self._first = len(networks.sqrt_alphas_cumprod) - 1
-        if share := networks.start_from_reference:
-            scheduler = able_to_begin_late(deepcopy(networks.scheduler))
-            self._first = int(set_timesteps_from(scheduler, 1, share)[0][0])
+        self._first = first_timestep(networks)
 
     def forward(
         self, batch: PairBatch, dropped: int, t: Tensor, noise: Tensor, where: Tensor
@@ -70,10 +67,8 @@ class EndToEnd(nn.Module):
         t = torch.cat([torch.full_like(t[:at_once], self._first), t[at_once:]])
         a, s = self.networks.factors(t)
         noisy = a * target + s * noise
-        noisy[:at_once] = noise[:at_once]  # the sampler begins with nothing of the target in it
-        if self.networks.start_from_reference:
-            start = a * batch.reference[:, : target.shape[1]] + s * noise
-            noisy[:at_once] = start[:at_once]
+        # the sampler begins with nothing of the target in it
+        noisy[:at_once] = starting_latents(self.networks, batch, t, noise)[:at_once]
         velocity = self.networks(noisy, t, batch.reference[:seen], batch.maps[:seen]).float()
         made = (a * noisy - s * velocity)[:at_once]
         weights = importance(batch.maps[:at_once])
@@ -89,6 +84,29 @@ class EndToEnd(nn.Module):
             wanted = (a * noise - s * target)[at_once:]
             loss = loss + (count / at_once - 1) * F.mse_loss(velocity[at_once:], wanted)
         return loss
+
+
+def first_timestep(networks: Networks) -> int:
+    """Tell where frames that are made in one step begin."""
+    if not networks.start_from_reference:
+        return len(networks.sqrt_alphas_cumprod) - 1
+    scheduler = able_to_begin_late(deepcopy(networks.scheduler))
+    return int(set_timesteps_from(scheduler, 1, networks.start_from_reference)[0][0])
+
+
+def starting_latents(networks: Networks, batch: PairBatch, t: Tensor, noise: Tensor) -> Tensor:
+    """Give what frames begin as, (n, c, h, w): noise, or the noised reference.
+
+    Args:
+        networks: That make them.
+        batch: Whose references are looked at.
+        t: The first timestep of each, (n,).
+        noise: Unit noise (n, c, h, w).
+    """
+    if not networks.start_from_reference:
+        return noise
+    a, s = networks.factors(t)
+    return a * batch.reference[:, : noise.shape[1]] + s * noise
 
 
 def importance(maps: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from diffusers import (
     DDIMScheduler,
     MotionAdapter,
     UNet2DConditionModel,
+    UNet2DModel,
 )
 from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from magicpose_cli.diffusion.checkpoint.configs import check_configs
 from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeline, offline, quiet
+from magicpose_cli.diffusion.compositor import new_compositor
 from magicpose_cli.diffusion.motion_module import MotionModule, new_motion_adapter
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.diffusion.reference_attention import ReferenceAttention, ReferenceFeatures
@@ -79,6 +81,7 @@ class Networks(nn.Module):
             noise alone.
         motion_adapter: Layers that attend along time; None in a model without.
         motion: The same at work in the denoiser.
+        compositor: Tells where frames may keep the reference's pixels; None in a model without.
         lora: Layers beside the denoiser's, where these are to stay as they are.
         teacher_weights: The denoiser's own before it learns to do without guidance and steps.
         sqrt_alphas_cumprod: How much of the clean latents is in noisy ones, by timestep.
@@ -89,6 +92,7 @@ class Networks(nn.Module):
     sqrt_alphas_cumprod: Tensor
     sqrt_one_minus_alphas_cumprod: Tensor
     motion_adapter: MotionAdapter | None
+    compositor: UNet2DModel | None
 
     def __init__(
         self,
@@ -124,6 +128,7 @@ class Networks(nn.Module):
         self.register_buffer("sqrt_one_minus_alphas_cumprod", noise_share, persistent=False)
         self.motion_adapter = None
         self.motion: MotionModule | None = None
+        self.compositor = None
         self.lora: LoraLayers | None = None
         self.teacher_weights: nn.ParameterList | None = None
         self._reader = ReferenceAttention(self.unet).__enter__()
@@ -266,7 +271,7 @@ class Networks(nn.Module):
 
     def start_from_denoiser(self, name: str) -> None:
         """Make a part a copy of the denoiser (or of its encoder), as the paper starts it."""
-        if name in ("motion_adapter", "lora"):  # which begin with no effect, see `build_networks`
+        if name in ("motion_adapter", "lora", "compositor"):  # no copies, see `build_networks`
             return
         if name == "appearance_unet":
             reads_pose, channels = self.reads_reference_pose, self.unet.config.in_channels
@@ -287,7 +292,8 @@ class Networks(nn.Module):
             self.motion.frames = 0
         return MagicPosePipeline(
             **{name: self.part(name) for name in NETWORK_NAMES}, scheduler=deepcopy(self.scheduler),
-            vae=self.vae, start_from_reference=self.start_from_reference,
+            vae=self.vae, compositor=self.compositor,
+            start_from_reference=self.start_from_reference,
         )  # fmt: skip
 
 
@@ -321,8 +327,10 @@ def build_networks(recipe: Recipe) -> Networks:
     if recipe.gradient_checkpointing:
         for name in NETWORK_NAMES:
             networks.part(name).enable_gradient_checkpointing()
-    if networks.motion_adapter is None and recipe.learns_motion(tuple(recipe.stages)):
+    if networks.motion_adapter is None and recipe.trains("motion_adapter"):
         networks.add_motion_adapter(new_motion_adapter(networks.unet))
+    if networks.compositor is None and recipe.trains("compositor"):
+        networks.compositor = new_compositor()
     if networks.motion is not None:
         networks.motion.checkpointing = recipe.gradient_checkpointing
     return networks
@@ -393,6 +401,9 @@ def _networks_of_magicpose(folder: Path) -> Networks:
         pipeline.set_motion_adapter(None)  # or its layers would be there twice
         networks.add_motion_adapter(adapter)
         networks.pretrained = (*NETWORK_NAMES, "motion_adapter")
+    if pipeline.compositor is not None:
+        networks.compositor = pipeline.compositor
+        networks.pretrained = (*networks.pretrained, "compositor")
     return networks
 
 

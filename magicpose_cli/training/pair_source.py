@@ -40,6 +40,7 @@ class PairBatch:
 
     Attributes:
         reference: Clean latents (n, c, h, w).
+        reference_picture: The references themselves, (n, 3, S, S) in 0..1.
         reference_maps: Pose maps of the references, (n, 3, S, S) in 0..1.
         target: Clean latents of the same shape; of films F rows in a row for each reference.
         picture: The target itself, (n, 3, S, S) in 0..1.
@@ -47,6 +48,7 @@ class PairBatch:
     """
 
     reference: Tensor
+    reference_picture: Tensor
     reference_maps: Tensor
     target: Tensor
     picture: Tensor
@@ -105,8 +107,10 @@ class SyntheticPeople:
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
             one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
             picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
-            own = to_float(pool.maps[clips, one])
-            yield PairBatch(latents[clips, one], own, latents[clips, other], picture, maps)
+            reference, own = (to_float(kept[clips, one]) for kept in (pool.images, pool.maps))
+            yield PairBatch(
+                latents[clips, one], reference, own, latents[clips, other], picture, maps
+            )
             step += 1
             pool.advance(step)
 
@@ -125,8 +129,10 @@ class SyntheticPeople:
                 kept[clips[:, None], rows].flatten(0, 1)
                 for kept in (latents, pool.images, pool.maps)
             )
-            own = to_float(pool.maps[clips, one])
-            yield PairBatch(latents[clips, one], own, target, to_float(picture), to_float(maps))
+            reference, own = (to_float(kept[clips, one]) for kept in (pool.images, pool.maps))
+            yield PairBatch(
+                latents[clips, one], reference, own, target, to_float(picture), to_float(maps)
+            )
             step += 1
             pool.advance(step)
 
@@ -187,8 +193,8 @@ class FilmedPeople:
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give pairs of two frames of one clip, from step `first` on."""
         for reference, own, target, maps in self._load(count, first):
-            picture, (own, maps) = to_float(target), map(to_float, (own, maps))
-            yield PairBatch(encode(to_float(reference)), own, encode(picture), picture, maps)
+            reference, own, picture, maps = map(to_float, (reference, own, target, maps))
+            yield PairBatch(encode(reference), reference, own, encode(picture), picture, maps)
 
     def films(self, count: int, frames: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give frames in a row of one clip each, from step `first` on.
@@ -204,9 +210,9 @@ class FilmedPeople:
             )
         films = _Films(clips, self._recipe, self._seed, frames)
         for reference, own, target, maps in self._loaded(films, count, first):
-            picture = to_float(target.flatten(0, 1))
+            reference, picture = to_float(reference), to_float(target.flatten(0, 1))
             yield PairBatch(
-                encode(to_float(reference)), to_float(own), encode(picture), picture,
+                encode(reference), reference, to_float(own), encode(picture), picture,
                 to_float(maps.flatten(0, 1)),
             )  # fmt: skip
 

@@ -23,11 +23,12 @@ from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS
 
 NETWORK_NAMES = ("unet", "appearance_unet", "pose_controlnet")
 TrainedPart = Literal[
-    "unet", "appearance_unet", "pose_controlnet", "vae.decoder", "motion_adapter", "lora"
-]
+    "unet", "appearance_unet", "pose_controlnet", "vae.decoder", "motion_adapter", "lora",
+    "compositor",
+]  # fmt: skip
 StageKind = Literal[
     "autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end", "motion",
-    "guidance", "consistency",
+    "guidance", "consistency", "compositor",
 ]  # fmt: skip
 DISTILLING = ("guidance", "consistency")
 """Kinds of stages whose teacher is the model that they start from."""
@@ -43,6 +44,7 @@ DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "motion": ("motion_adapter",),
     "guidance": ("lora",),
     "consistency": ("lora",),
+    "compositor": ("compositor",),
 }
 """Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
 
@@ -277,9 +279,10 @@ class Recipe(Tables):
             for name, variant in self.variants.items()
         }
 
-    def learns_motion(self, stages: tuple[str, ...]) -> bool:
-        """Tell whether one of these stages trains a motion module."""
-        return any(self.stages[name].kind == "motion" for name in stages)
+    def trains(self, part: TrainedPart, stages: tuple[str, ...] | None = None) -> bool:
+        """Tell whether one of these stages, of all by default, trains a part."""
+        names = self.stages if stages is None else stages
+        return any(part in self.stages[name].parts for name in names)
 
     @property
     def distills(self) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from magicpose_cli.diffusion.reference_pose import with_pose
 from magicpose_cli.training.autoencoder import DecoderTraining
+from magicpose_cli.training.compositor_training import CompositorTraining
 from magicpose_cli.training.distillation import ConsistencyDistillation, GuidanceDistillation
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.motion_training import MotionTraining
@@ -83,6 +84,8 @@ def task_of(
         return ProgressiveGrowing(networks)
     if stage.kind == "end-to-end":
         return EndToEnd(networks)
+    if stage.kind == "compositor":
+        return CompositorTraining(networks)
     if stage.kind == "motion":
         return MotionTraining(networks, stage)
     return Denoising(networks, stage)
@@ -126,13 +129,17 @@ def examples(
         dropped = int(n * stage.cond_dropout + float(u[n])) if stage.kind != "base" else 0
         t = moved((1000 * u[:n] ** (1 / stage.timestep_bias)).long().clamp(max=999), device)
         noise = torch.randn(batch.reference.shape, generator=noises, device=device)
-        windows = torch.rand(n, generator=chance) if stage.kind == "end-to-end" else None
+        drawn = (
+            torch.rand(n, generator=chance) if stage.kind in ("end-to-end", "compositor") else None
+        )
         if networks.reads_reference_pose:
             batch = _with_reference_pose(batch, chance)
-        if windows is not None:
-            yield batch, dropped, t, noise, moved(windows, device)
-        else:
+        if drawn is None:
             yield batch, dropped, t, noise
+        elif stage.kind == "compositor":
+            yield batch, noise, moved(drawn, device)
+        else:
+            yield batch, dropped, t, noise, moved(drawn, device)
 
 
 def _with_reference_pose(batch: PairBatch, chance: torch.Generator) -> PairBatch:

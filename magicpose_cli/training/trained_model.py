@@ -11,7 +11,10 @@ from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeli
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.errors import ModelError
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe
+from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, TrainedPart
+
+ADDED_PARTS: tuple[TrainedPart, ...] = ("motion_adapter", "compositor")
+"""That a model may lack."""
 
 MODEL_CARD = """# {name}
 
@@ -32,9 +35,10 @@ def write_model(
         halved = {
             name: _halved(networks.part(name), model.name, state) for name, state in states.items()
         }
-        if "motion_adapter" in networks.pretrained or recipe.learns_motion(stages):
-            adapter = networks.plain_state("motion_adapter")
-            halved["motion_adapter"] = _halved(networks.motion_adapter, model.name, adapter)
+        for name in ADDED_PARTS:
+            if name in networks.pretrained or recipe.trains(name, stages):
+                weights = networks.plain_state(name)
+                halved[name] = _halved(networks.part(name), model.name, weights)
     pipeline = MagicPosePipeline(
         **halved,
         **networks.language,

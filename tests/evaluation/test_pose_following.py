@@ -10,6 +10,7 @@ from magicpose_cli.evaluation.pose_following import (
     body_error,
     face_error,
     found_share,
+    hands_found,
     mouth_error,
     psnr_mouth,
 )
@@ -60,6 +61,23 @@ def test_nobody_found_is_no_distance_but_counts(made_sample, pose):
     assert found_share(empty) == 0
     assert found_share(replace(empty, found=pose)) == 100
     assert found_share(made_sample(pose=pose)) is None  # no detector
+
+
+def test_hands_are_found_where_the_truth_has_them(made_sample, pose):
+    none = np.full_like(pose.left_hand, np.nan)
+    known = replace(pose, left_hand=pose.left_hand.copy(), right_hand=pose.right_hand.copy())
+    for hand, place in ((known.left_hand, 40.0), (known.right_hand, 120.0)):
+        hand[:] = place + np.arange(21)[:, None]
+    made = replace(made_sample(pose=pose), found=known, truth_found=known)
+    assert hands_found(made) == 100
+    assert hands_found(replace(made, found=replace(known, left_hand=none))) == 50
+    swapped = replace(known, left_hand=known.right_hand, right_hand=known.left_hand)
+    assert hands_found(replace(made, found=swapped)) == 0
+    assert hands_found(replace(made, found=Pose.of(pose.width, pose.height))) == 0
+    one = replace(known, left_hand=none)
+    assert hands_found(replace(made, truth_found=one, found=one)) == 100
+    assert hands_found(replace(made, truth_found=replace(one, right_hand=none))) is None
+    assert hands_found(made_sample(pose=pose)) is None  # no detector
 
 
 def test_two_joints_are_too_few(pose):

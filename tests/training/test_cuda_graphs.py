@@ -17,6 +17,7 @@ def arguments(seed, dropped):
     batch = PairBatch(
         drawn(4, 4, 8, 8),
         drawn(4, 3, 64, 64),
+        drawn(4, 3, 64, 64),
         drawn(4, 4, 8, 8),
         drawn(4, 3, 64, 64),
         drawn(4, 3, 64, 64),

@@ -114,7 +114,7 @@ def batch() -> PairBatch:
     chance = torch.Generator().manual_seed(1)
     reference, target = torch.randn(2, 2, 4, 8, 8, generator=chance)
     maps = torch.rand(2, 3, 64, 64, generator=chance)
-    return PairBatch(reference, maps, target, maps, maps)
+    return PairBatch(reference, maps, maps, target, maps, maps)
 
 
 def task(networks, recipe, name):

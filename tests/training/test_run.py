@@ -44,7 +44,8 @@ def weights(folder):
     pipeline = load_pipeline(folder, "float32")
     return {
         f"{part}.{name}": value
-        for part in ("unet", "appearance_unet", "pose_controlnet", "vae")
+        for part in ("unet", "appearance_unet", "pose_controlnet", "vae", "compositor")
+        if getattr(pipeline, part) is not None
         for name, value in getattr(pipeline, part).state_dict().items()
     }
 
@@ -59,7 +60,7 @@ def test_every_stage_leaves_a_usable_model(finished, toy):
     run, events = finished
     stages = sorted(path.name for path in (run / "stages").iterdir())
     order = tuple(toy.stages)
-    assert stages == sorted("-".join(order[:n]) for n in range(1, 7))
+    assert stages == sorted("-".join(order[:n]) for n in range(1, 8))
     for stage in stages:
         (folder,) = checkpoints(run / "stages" / stage)
         state = read_train_state(folder)
@@ -71,12 +72,16 @@ def test_every_stage_leaves_a_usable_model(finished, toy):
     assert (done[-1].done, done[-1].total) == (4, 4) and "loss" in done[-1].note
 
 
-def test_a_stage_changes_its_own_parts_alone(finished):
+def test_a_stage_changes_its_own_parts_alone(finished, toy):
     run, _ = finished
-    order = ("autoencoder", "base", "appearance", "pose", "joint", "end-to-end")
-    found = [weights(checkpoints(run / "stages" / "-".join(order[:n]))[0]) for n in range(1, 7)]
+    order = tuple(toy.stages)
+    found = [weights(checkpoints(run / "stages" / "-".join(order[:n]))[0]) for n in range(1, 8)]
     changed = [
-        {name.split(".")[0] for name in now if not torch.equal(former[name], now[name])}
+        {
+            name.split(".")[0]
+            for name in now
+            if name not in former or not torch.equal(former[name], now[name])
+        }
         for former, now in pairwise(found)
     ]
     assert changed[0] == {"unet"}
@@ -84,6 +89,7 @@ def test_a_stage_changes_its_own_parts_alone(finished):
     assert changed[2] == {"appearance_unet", "pose_controlnet"}
     assert changed[3] == {"unet", "appearance_unet", "pose_controlnet"}
     assert changed[4] == {"unet", "appearance_unet", "pose_controlnet", "vae"}
+    assert changed[5] == {"compositor"}
 
 
 def test_the_sheet_shows_reference_pose_truth_and_result(finished):
@@ -117,7 +123,7 @@ class _StopAfter:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "joint", "end-to-end"])
+@pytest.mark.parametrize("name", ["autoencoder", "joint", "end-to-end", "compositor"])
 def test_two_steps_and_two_more_are_four(toy, tmp_path, monkeypatch, name):
     monkeypatch.setattr(module, "CHECK_EVERY", 1)
     recipe = only(toy, name)
@@ -301,7 +307,7 @@ def test_without_cuda_there_are_no_graphs(toy, tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("name", ["joint", "end-to-end"])
+@pytest.mark.parametrize("name", ["joint", "end-to-end", "compositor"])
 def test_graphs_train_as_launched_kernels_do(toy, tmp_path, monkeypatch, name):
     """To the same weights, but for rounding; also from a checkpoint in the middle."""
     monkeypatch.setattr(module, "CHECK_EVERY", 1)

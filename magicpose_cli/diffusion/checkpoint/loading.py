@@ -46,6 +46,7 @@ PART_KINDS = {
     "text_encoder": ("transformers", {"CLIPTextModel"}),
     "tokenizer": ("transformers", {"CLIPTokenizer", "CLIPTokenizerFast"}),
     "motion_adapter": ("diffusers", {"MotionAdapter"}),
+    "compositor": ("diffusers", {"UNet2DModel"}),
 }
 """Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
 
