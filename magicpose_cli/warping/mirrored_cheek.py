@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MIDLINE = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 0, 17, 152)  # forehead to chin
+BETWEEN_EYES = 168
 MIN_ASIDE_RAD = 0.12  # from which on a face hides one of its cheeks
 # Pixels of the reference in one of the frame: with fewer than the second the mirror image begins,
 # with fewer than the first nothing else is seen.
 FEW_PIXELS = (0.3, 0.6)
 BETTER = (0.5, 1.5)  # doublings of the pixels, by which the other cheek shows more, likewise
+OUTER_SHARE = 0.6  # of a face's half width, from the midline, from which on cheeks bend back
+OUTER_FEW_PIXELS, OUTER_BETTER = (0.45, 0.75), (0.3, 1.0)
+"""Likewise there: rather a triangle too many is taken than one that shows what is behind."""
 LIKELY_GAIN = (0.6, 1.6)  # of the light on one side over that on the other
 
 
@@ -37,7 +41,7 @@ class MirroredCheek:
     """
 
     def __init__(self, mesh: Floats, colors: AnyArray) -> None:
-        from scipy.spatial import Delaunay, cKDTree
+        from scipy.spatial import ConvexHull, Delaunay
 
         self._colors = np.asarray(colors, np.float32)
         points = mesh[:MESH_FACE_POINTS].astype(np.float64)
@@ -45,18 +49,23 @@ class MirroredCheek:
         self.is_hidden = abs(aside) >= MIN_ASIDE_RAD
         if not self.is_hidden:
             return
-        reflected = ahead * (-1, 1, 1)
-        mirror = cKDTree(ahead).query(reflected)[1]
         self._triangles = Delaunay(ahead[:, :2]).simplices
         self._front = np.sign(triangle_sense(ahead[self._triangles, :2]))
-        self._source = points[mirror, :2]
+        self._outer = np.abs(ahead[:, 0]) > OUTER_SHARE * np.abs(ahead[:, 0]).max()
+        above = ahead[:, 1] < ahead[BETWEEN_EYES, 1]
+        self._outer &= ~above
+        # The forehead goes on above the mesh, a cheek ends with it.
+        outline = ConvexHull(ahead[:, :2]).vertices
+        self._fading = outline[above[outline]]
+        self._source = _mirrored(ahead[:, :2], points[:, :2])
+        # A triangle that has turned over is hidden; a mirror image is turned over.
         self._own, mirrored = (
-            np.maximum(np.abs(triangle_sense(flat[self._triangles])), 1e-3)
-            for flat in (points[:, :2], self._source)
+            np.maximum(sense * self._front * triangle_sense(flat[self._triangles]), 1e-3)
+            for sense, flat in ((1, points[:, :2]), (-1, self._source))
         )
-        low, high = BETTER
-        self._better = np.clip((np.log2(mirrored / self._own) - low) / (high - low), 0, 1)
-        self._better[mirrored < 0.5] = 0.0  # which are no pixels either
+        more = np.log2(mirrored / self._own)
+        more[mirrored < 0.5] = 0.0  # which are no pixels either
+        self._better, self._outer_better = (_rising(more, b) for b in (BETTER, OUTER_BETTER))
         # Where the hidden side is seen well enough to compare: beside the midline.
         share = self._own / mirrored
         beside = np.unique(self._triangles[(share > 0.4) & (share < 0.9)])
@@ -78,14 +87,17 @@ class MirroredCheek:
         now = mesh[:MESH_FACE_POINTS, :2].astype(np.float64)
         sense = triangle_sense(now[self._triangles]) * self._front
         seen = sense > 0
-        least, most = FEW_PIXELS
-        stretched = np.clip((most - self._own / np.maximum(sense, 1e-3)) / (most - least), 0, 1)
-        share = np.where(seen, stretched * self._better, 0.0)
-        weights, count = np.zeros(len(now)), np.zeros(len(now))
+        pixels = (self._own / np.maximum(sense, 1e-3))[seen]
+        share = (1 - _rising(pixels, FEW_PIXELS)) * self._better[seen]
+        outer_share = (1 - _rising(pixels, OUTER_FEW_PIXELS)) * self._outer_better[seen]
+        weights, most, count = np.zeros((3, len(now)))
         for column in self._triangles[seen].T:
-            np.add.at(weights, column, share[seen])
+            np.add.at(weights, column, share)
+            np.maximum.at(most, column, outer_share)
             np.add.at(count, column, 1)
         weights /= np.maximum(count, 1)
+        weights[self._outer] = most[self._outer]
+        weights[self._fading] = 0.0
         window = None
         if (weights > 0.05).sum() >= 3:
             window = window_around(now[weights > 0.05], colors.shape[:2], corner)
@@ -118,6 +130,27 @@ def _looking_ahead(points: Floats) -> tuple[Floats, float]:
     ahead = np.column_stack([cosine * x + sine * z, y, cosine * z - sine * x])
     ahead[:, 0] -= ahead[list(MIDLINE), 0].mean()
     return ahead, aside
+
+
+def _rising(values: Floats, bounds: tuple[float, float]) -> Floats:
+    """Return 0 up to the first of two bounds and 1 from the second on."""
+    low, high = bounds
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
+def _mirrored(ahead: Floats, points: Floats) -> Floats:
+    """Find where the reference shows the mirror image of each of its points, (n, 2) pixels.
+
+    Args:
+        ahead: (n, 2) of the face that looks ahead.
+        points: (n, 2) pixels of the reference.
+    """
+    from scipy.spatial import cKDTree
+
+    reflected = ahead * (-1, 1)
+    found = _between(ahead, points)(reflected)
+    nearest = points[cKDTree(ahead).query(reflected)[1]]  # beyond the outline
+    return np.asarray(np.where(np.isfinite(found), found, nearest))
 
 
 def _between(places: Floats, values: Floats) -> Callable[[Floats], Floats]:

@@ -78,3 +78,14 @@ def test_a_face_that_looks_ahead_hides_no_cheek():
     made, alpha = np.zeros((SIZE, SIZE, 1), np.float32), np.zeros((SIZE, SIZE, 1), np.float32)
     cheek.paint(made, alpha, in_picture(face(), 40), (0, 0))
     assert not made.any()
+
+
+def test_the_cheek_is_whole_to_its_edge():
+    mesh = face()
+    aside = in_picture(mesh, 25 * -HIDDEN)
+    cheek = MirroredCheek(aside, picture(mesh, aside))
+    made, alpha = np.zeros((SIZE, SIZE, 3), np.float32), np.zeros((SIZE, SIZE, 1), np.float32)
+    cheek.paint(made, alpha, in_picture(mesh, 0), (0, 0))
+    y, x = (np.mgrid[:SIZE, :SIZE] - SIZE / 2) / 80
+    edge = (x * HIDDEN > 0.7) & (np.hypot(x, y) < 0.9) & (y > 0.2)
+    assert edge.sum() > 100 and (alpha[edge, 0] > 0.99).all()
