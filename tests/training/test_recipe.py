@@ -20,6 +20,7 @@ SHIPPED = (
     "mini-reference-start",
     "mini-rendered",
     "mini-small-motions",
+    "mini-compositor",
     "mini-steps",
     "toy",
 )
