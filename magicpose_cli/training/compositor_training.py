@@ -8,13 +8,12 @@ from torch import Tensor, nn
 
 from magicpose_cli.diffusion.compositor import composited
 from magicpose_cli.errors import ConfigError
-from magicpose_cli.training.autoencoder import picture_error
 from magicpose_cli.training.end_to_end import first_timestep, starting_latents
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.pair_source import PairBatch
 
-SOFT_CELLS_PX = (4, 8, 16)  # sides of the squares whose mean is left of a softened frame
-CRISP_SHARE = 0.3  # of the frames, which stay as the denoiser has made them
+SOFT_CELLS_PX = (4, 8, 16, 32)  # sides of the squares whose mean is left of a softened frame
+CRISP_SHARE = 0.2  # of the frames, which stay as the denoiser has made them
 
 
 class CompositorTraining(nn.Module):
@@ -37,7 +36,9 @@ class CompositorTraining(nn.Module):
         self._first = first_timestep(networks)
 
     def forward(self, batch: PairBatch, noise: Tensor, softness: Tensor) -> Tensor:
-        """Compute the loss, see `picture_error`.
+        """Compute the mean absolute error of colors.
+
+        That of their differences from pixel to pixel would ask for softness where anything moves.
 
         Args:
             batch: Pairs of pictures.
@@ -49,7 +50,7 @@ class CompositorTraining(nn.Module):
         made = composited(
             self.compositor, frames, batch.reference_picture, batch.reference_maps, batch.maps
         )
-        return picture_error(made, batch.picture)
+        return F.l1_loss(made, batch.picture)
 
     def _frames(self, batch: PairBatch, noise: Tensor) -> Tensor:
         """Make the denoiser's pictures of the targets, (n, 3, S, S) in 0..1."""
