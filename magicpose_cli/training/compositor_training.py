@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from magicpose_cli.diffusion.compositor import composited
-from magicpose_cli.errors import ConfigError
-from magicpose_cli.training.end_to_end import first_timestep, starting_latents
+from magicpose_cli.training.end_to_end import (
+    check_predicts_v,
+    first_timestep,
+    starting_latents,
+)
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.pair_source import PairBatch
 
@@ -25,11 +28,7 @@ class CompositorTraining(nn.Module):
 
     def __init__(self, networks: Networks):
         super().__init__()
-        if (asked := networks.scheduler.config.prediction_type) != "v_prediction":
-            raise ConfigError(
-                f"a stage of kind compositor needs networks that predict v, these predict {asked}; "
-                "leave it out of the recipe, it is for small models that take one step"
-            )
+        check_predicts_v(networks, "compositor")
         assert networks.compositor is not None
         self.networks = networks
         self.compositor = networks.compositor

@@ -41,11 +41,7 @@ class EndToEnd(nn.Module):
 
     def __init__(self, networks: Networks):
         super().__init__()
-        if (asked := networks.scheduler.config.prediction_type) != "v_prediction":
-            raise ConfigError(
-                f"a stage of kind end-to-end needs networks that predict v, these predict {asked}; "
-                "leave it out of the recipe, it is for models made from nothing"
-            )
+        check_predicts_v(networks, "end-to-end")
         self.networks = networks
         self._first = first_timestep(networks)
 
@@ -84,6 +80,20 @@ class EndToEnd(nn.Module):
             wanted = (a * noise - s * target)[at_once:]
             loss = loss + (count / at_once - 1) * F.mse_loss(velocity[at_once:], wanted)
         return loss
+
+
+def check_predicts_v(networks: Networks, kind: str) -> None:
+    """Raise ConfigError for networks that predict noise: from noise alone that tells nothing.
+
+    Args:
+        networks: That are to make pictures in one step.
+        kind: Of the stage that asks for it.
+    """
+    if (asked := networks.scheduler.config.prediction_type) != "v_prediction":
+        raise ConfigError(
+            f"a stage of kind {kind} needs networks that predict v, these predict {asked}; leave "
+            "it out of the recipe, it is for models made from nothing"
+        )
 
 
 def first_timestep(networks: Networks) -> int:

@@ -42,10 +42,13 @@ class PartShares:
             hand.
         right_leg: (H, W) float32, 0 to 1, how much of what is leg or foot is of the right one:
             a sharp edge between trouser legs, a soft one in a skirt, which goes with both.
+        legs: (H, W) float32, 0 to 1, how surely a pixel is leg or foot at all. Where it is not,
+            `right_leg` says nothing.
     """
 
     arms: dict[str, Floats]
     right_leg: Floats
+    legs: Floats
 
 
 def find_part_shares(
@@ -80,9 +83,9 @@ def find_part_shares(
         # Of what is person: the arm's rim would else be left behind as an outline.
         arms[side] = np.asarray((own / np.maximum(person, MIN_PERSON)).clip(0, 1), np.float32)
     right, left = (found[f"{side}_thigh"] + found[f"{side}_shin"] for side in BODY_SIDES)
-    of_right = right / np.maximum(right + left, MIN_PERSON)
-    right_leg = square.back(np.asarray(of_right, np.float32), picture)
-    return PartShares(arms, right_leg)
+    of_right = np.asarray(right / np.maximum(right + left, MIN_PERSON), np.float32)
+    right_leg, legs = (square.back(share, picture) for share in (of_right, right + left))
+    return PartShares(arms, right_leg, legs)
 
 
 def _probabilities(features: Floats) -> Floats:

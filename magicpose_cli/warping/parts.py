@@ -55,6 +55,7 @@ SKULL_AXES = (0.38, 0.25)  # half axes of what is surely head above the brows, i
 BUST_BELOW = 0.35  # face heights below the chin, from where on a bust without a trunk is at rest
 COLOR_CONTRAST = 60.0  # how hard it is to walk across a change of color, per square in 0..1
 NEAREST_FADE = 0.02  # body heights, over which the nearest bone's share falls to 1 / e
+SURE_LEG = 0.2  # of a network's certainty, from which on it is believed which leg a pixel is
 MIN_WEIGHT = 1e-4  # below which a node does not belong to a part
 BASE_EASE = 0.003  # of a walk through anything, so that every pixel is reached
 SEED_PRIORITY = {"rest": 0, "trunk": 1, "head": 3}  # of overlapping seeds the highest; limbs are 2
@@ -209,25 +210,33 @@ def limb_segment(part: str, reference: WarpPoints) -> tuple[Floats, Floats]:
     return start, end
 
 
-def with_legs_apart(parts: list[str], weights: Floats, right: Floats, grid: Grid) -> Floats:
+def with_legs_apart(
+    parts: list[str], weights: Floats, right: Floats, legs: Floats, grid: Grid
+) -> Floats:
     """Share what is of any leg among the two.
 
     Args:
         parts: As of `body_parts`.
         weights: As of `skin_weights`.
         right: (H, W) of the picture, how much of a leg's pixel is of the right one.
+        legs: (H, W), how surely a pixel is a leg's; of others `right` says nothing.
         grid: Of the reference.
 
     Returns:
         Weights of the same shape and sum.
     """
-    at_nodes = cv2.resize(grid.widened(right), grid.shape[::-1], interpolation=cv2.INTER_AREA)
+    at_nodes, sure = (
+        cv2.resize(grid.widened(share), grid.shape[::-1], interpolation=cv2.INTER_AREA)
+        for share in (right, np.clip(legs / SURE_LEG, 0, 1))
+    )
     shared = weights.copy()
     for name in LEG_PARTS:
         own = [parts.index(f"{side}_{name}") for side in BODY_SIDES if f"{side}_{name}" in parts]
         if len(own) == len(BODY_SIDES):
             both = weights[own].sum(0)
-            shared[own] = both * at_nodes, both * (1 - at_nodes)
+            walked = weights[own[0]] / np.maximum(both, 1e-9)
+            of_right = walked + sure * (at_nodes - walked)
+            shared[own] = both * of_right, both * (1 - of_right)
     return shared
 
 

@@ -131,7 +131,7 @@ class ReferenceWarp:
             found = find_part_shares(picture, matte.alpha, reference, self.body_height)
             if found is not None:
                 arms = found.arms
-                weights = with_legs_apart(self.parts, weights, found.right_leg, grid)
+                weights = with_legs_apart(self.parts, weights, found.right_leg, found.legs, grid)
         shades: Callable[[AnyArray], AnyArray] = _gray if gray else np.asarray
         layers = [
             replace(layer, colors=shades(as_bytes(layer.colors)))

@@ -12,9 +12,10 @@ from magicpose_cli.warping.parts import (
     body_parts,
     nearest_shares,
     skin_weights,
+    with_legs_apart,
 )
 from magicpose_cli.warping.warp import ReferenceWarp
-from magicpose_cli.warping.warp_points import WarpPoints
+from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
 from tests.pose.drawn import mirrored
 from tests.warping.people import SIZE, matte_of, shifted
 
@@ -101,6 +102,19 @@ def test_a_change_of_color_parts_what_lies_between():
     place = np.array([107.0, 150.0])
     alike, apart = (weights_of(picture, pose, shown)["right_thigh"] for picture in (flat, parted))
     assert at(alike, place) < 0.5 < 0.8 < at(apart, place)
+
+
+def test_which_leg_it_is_is_told_of_legs_alone(weights):
+    parts, walked = list(weights), np.stack(list(weights.values()))
+    legs = np.zeros((SIZE, SIZE), np.float32)
+    legs[:, : SIZE // 2] = 1
+    told = with_legs_apart(parts, walked, np.full_like(legs, 0.25), legs, GRID)
+    assert np.allclose(told.sum(0), walked.sum(0), atol=1e-5)
+    middle = walked.shape[2] // 2
+    assert np.allclose(told[..., middle + 1 :], walked[..., middle + 1 :], atol=1e-6)
+    right, left = (told[parts.index(f"{side}_shin"), :, 10 : middle - 1] for side in BODY_SIDES)
+    inside = slice(GRID.pad // 4, -GRID.pad // 4)
+    assert left.max() > 0.5 and np.allclose(3 * right[inside], left[inside], atol=1e-2)
 
 
 def test_the_nearest_bone_has_the_largest_share(standing):
