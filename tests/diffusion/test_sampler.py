@@ -266,14 +266,17 @@ def small_inputs() -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_compiled_is_eager(smallest, small_inputs, tmp_path, monkeypatch):
+    import torch._inductor.config as inductor
+
     monkeypatch.setenv("MAGICPOSE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     pipeline, inputs = smallest, small_inputs
     maps = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    options = {"steps": 4, "guidance": 3.0, "acceleration": Acceleration(cache_every=2)}
+    options = {"steps": 4, "guidance": 3.0}
     eager = Sampler(pipeline, **inputs, **options).sample(maps)
     graph = Sampler(pipeline, **inputs, **options, compiled=True)
-    assert error(graph.sample(maps), eager) <= BAR
+    with inductor.patch({"cpp.vec_isa_ok": True}):  # else it compiles programs to find that out
+        assert error(graph.sample(maps), eager) <= BAR
     assert any((tmp_path / "compiled").iterdir())
     torch._dynamo.reset()
 
