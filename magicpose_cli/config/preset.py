@@ -191,7 +191,8 @@ class FrameSettings(Section):
     """Put the reference's own pixels where the person is not; by default as the model was made for
     (mini: on; released: off).
 
-    They stand where neither the reference nor a frame shows the person."""
+    They stand where neither the reference nor a frame shows the person, and in frames of a model
+    with a compositor, as mini is, wherever that finds them right."""
     warp: Annotated[Literal["auto", "on", "off"], Option("--warp", OUTPUT)] = "auto"
     """Move the reference's own pixels; auto: for models made for it, such as mini.
 
