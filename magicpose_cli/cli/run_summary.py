@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WARPED_NOTE = (
     "made with mini: the reference's own pixels, moved; hands that they do not show are drawn by a "
-    "diffusion model of 13 million parameters, and what else was hidden stays a guess (see README)"
+    "diffusion model of 14 million parameters, and what else was hidden stays a guess (see README)"
 )
 MINI_NOTE = (
     "made with mini, the small embedded model trained on drawn and rendered people at 256x256: it "

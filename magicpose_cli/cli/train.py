@@ -14,7 +14,8 @@ from magicpose_cli.cli.say import say
 def command(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE",
         help="mini, mini-half, mini-cpu, mini-rendered, mini-reference-pose, "
-        "mini-reference-start, mini-small-motions, mini-compositor, mini-motion, "
+        "mini-reference-start, mini-small-motions, mini-compositor, "
+        "mini-compositor-small-motions, mini-motion, "
         "mini-steps, magicpose, magicpose-motion, ablation, toy, or a TOML file.")],
     run: Annotated[Path, typer.Option("--out", "-o", metavar="RUN",
         help="Checkpoints, sheets and models.")] = Path("magicpose-run"),

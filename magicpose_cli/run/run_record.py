@@ -106,7 +106,7 @@ class Plan:
         if self.model == str(MINI) and self.warp:
             return (
                 f"model mini ({size}): the reference's own pixels, moved; what they do not show is "
-                "drawn by an embedded diffusion model of 13 million parameters"
+                "drawn by an embedded diffusion model of 14 million parameters"
             )
         if self.model == str(MINI):
             return f"model mini ({size}): small, embedded, trained on drawn and rendered people"

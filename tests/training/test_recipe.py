@@ -21,6 +21,7 @@ SHIPPED = (
     "mini-rendered",
     "mini-small-motions",
     "mini-compositor",
+    "mini-compositor-small-motions",
     "mini-steps",
     "toy",
 )
