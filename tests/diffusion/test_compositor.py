@@ -1,11 +1,15 @@
 """The reference's own pixels in frames that a small denoiser has made."""
 
+import numpy as np
 import pytest
 import torch
 
-from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
+from magicpose_cli.config.preset import load_preset
+from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline
 from magicpose_cli.diffusion.compositor import composited, kept_share, new_compositor
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.pose.pose_map import pose_map
+from magicpose_cli.rendering.local import Renderer
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +71,17 @@ def test_a_pipeline_that_has_one(tiny_model, tmp_path):
     kept = frames(loaded)
     assert torch.allclose(kept, reference.expand(2, -1, -1, -1), atol=1e-5)
     assert not torch.allclose(made, kept, atol=0.05)
+
+
+@pytest.mark.slow
+def test_mini_shows_the_reference_where_nothing_moves(people, frames):
+    pose, reference = people.poses()[0], frames[0]
+    own = pose_map(pose, 384)
+    pipeline = load_pipeline(MINI, "float32")
+    errors = []
+    for keeps in (False, True):
+        preset = load_preset("mini", frame__warp="off", frame__keep_background=keeps)
+        renderer = Renderer(pipeline, reference, preset, own_map=own)
+        made = renderer.make(own[None])[0]
+        errors.append(np.abs(made.astype(int) - reference).mean())
+    assert errors[1] < 0.4 * errors[0]
