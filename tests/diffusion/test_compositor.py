@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from magicpose_cli.config.preset import load_preset
+from magicpose_cli.config.preset import Preset
 from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline
 from magicpose_cli.diffusion.compositor import composited, kept_share, new_compositor
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -80,7 +80,7 @@ def test_mini_shows_the_reference_where_nothing_moves(people, frames):
     pipeline = load_pipeline(MINI, "float32")
     errors = []
     for keeps in (False, True):
-        preset = load_preset("mini", frame__warp="off", frame__keep_background=keeps)
+        preset = Preset().with_options(frame__warp="off", frame__keep_background=keeps)
         renderer = Renderer(pipeline, reference, preset, own_map=own)
         made = renderer.make(own[None])[0]
         errors.append(np.abs(made.astype(int) - reference).mean())

@@ -40,13 +40,14 @@ def parameters(*networks) -> list[torch.Tensor]:
 
 
 def test_weights_are_counted_from_the_files_headers(mini):
-    networks = (mini.unet, mini.appearance_unet, mini.pose_controlnet, mini.vae)
+    small = (mini.pose_controlnet, mini.vae, mini.compositor)
+    networks = (mini.unet, mini.appearance_unet, *small)
     count = sum(p.numel() for p in parameters(*networks))
     assert needed().weights == 4 * count
     assert needed(dtype="float16").weights == 2 * count
     largest = max(p.numel() for p in parameters(*networks))
     assert needed(offload="sequential").weights == 4 * largest
-    staying = sum(p.numel() for p in parameters(mini.pose_controlnet, mini.vae))
+    staying = sum(p.numel() for p in parameters(*small))
     unet, appearance = (
         sum(p.numel() for p in parameters(part)) for part in (mini.unet, mini.appearance_unet)
     )
