@@ -33,13 +33,6 @@ settings.register_profile("any machine", deadline=None)  # no test asserts a tim
 settings.load_profile("any machine")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config):
-    """One worker more than there are cores: many tests wait for processes of their own."""
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
-    return len(cores) + 1
-
-
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Tensors this small are slower on several threads, above all on a busy machine."""
