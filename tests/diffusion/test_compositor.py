@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DModel
 
 from magicpose_cli.config.preset import Preset
 from magicpose_cli.diffusion.checkpoint.loading import MINI, load_pipeline
 from magicpose_cli.diffusion.compositor import composited, kept_share, new_compositor
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+from magicpose_cli.errors import ModelError
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.rendering.local import Renderer
 
@@ -71,6 +73,20 @@ def test_a_pipeline_that_has_one(tiny_model, tmp_path):
     kept = frames(loaded)
     assert torch.allclose(kept, reference.expand(2, -1, -1, -1), atol=1e-5)
     assert not torch.allclose(made, kept, atol=0.05)
+
+
+def test_a_compositor_of_another_kind_is_refused(tiny_model, tmp_path):
+    other = UNet2DModel(
+        in_channels=3, block_out_channels=(8,), norm_num_groups=4,
+        down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
+    )  # fmt: skip
+    pipeline = MagicPosePipeline.from_pretrained(tiny_model)
+    pipeline.register_modules(compositor=other)
+    pipeline.save_pretrained(tmp_path / "model")
+    with pytest.raises(
+        ModelError, match="compositor reads 3 channels and gives 3; expected 12 and"
+    ):
+        load_pipeline(tmp_path / "model")
 
 
 @pytest.mark.slow

@@ -193,6 +193,7 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
                     use_safetensors=True,
                 )
             _check_complete(pipeline, folder)
+            _check_compositor(pipeline, folder)
         except unreadable() as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
@@ -308,6 +309,19 @@ def _check_complete(pipeline: Any, folder: Path) -> None:
                 f"model {folder}: {name} lacks {len(lacking)} weights ({lacking[0]}, ...); "
                 "convert or copy it again"
             )
+
+
+def _check_compositor(pipeline: Any, folder: Path) -> None:
+    from magicpose_cli.diffusion.compositor import INPUT_CHANNELS
+
+    if pipeline.compositor is None:
+        return
+    config = pipeline.compositor.config
+    if (config.in_channels, config.out_channels) != (INPUT_CHANNELS, 1):
+        raise ModelError(
+            f"model {folder}: its compositor reads {config.in_channels} channels and gives "
+            f"{config.out_channels}; expected {INPUT_CHANNELS} and 1, as `magicpose train` makes it"
+        )
 
 
 @contextmanager
