@@ -22,12 +22,11 @@ from magicpose_cli.evaluation.pose_following import body_error, face_error
 from magicpose_cli.evaluation.samples import MadeSample, Sample
 from magicpose_cli.pose.detection.detect import DETECTORS, detect_one, load_detector, pick_detector
 from magicpose_cli.pose.height import body_height
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import HAND_PARTS, Pose
 from magicpose_cli.progress import OnProgress, Progress, silent
 
 DETECTED_PICTURE_PX = 512  # pixels, the side of the pictures
 FILM_FRAMES = 48
-HAND_PARTS = ("left_hand", "right_hand")
 MIN_S = 0.5  # a stage is repeated for so long, for a rate that means something
 
 

@@ -13,7 +13,7 @@ from magicpose_cli.diffusion.adapters.base import swap_denoiser
 from magicpose_cli.diffusion.adapters.embedding import add_embedding, add_word, notes_on_prompts
 from magicpose_cli.diffusion.adapters.lora import fuse_lora
 from magicpose_cli.diffusion.adapters.named import file_and_scale, file_and_word, place_of
-from magicpose_cli.diffusion.checkpoint.loading import quiet
+from magicpose_cli.diffusion.checkpoint.loading import STAYING_PARTS, quiet
 from magicpose_cli.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -217,12 +217,7 @@ def offload_parts(pipeline: MagicPosePipeline, kind: str, device: str) -> None:
         pipeline.enable_sequential_cpu_offload(device=device)
     else:
         pipeline.model_cpu_offload_seq = "text_encoder->appearance_unet->unet"
-        pipeline._exclude_from_cpu_offload = [
-            "pose_controlnet",
-            "vae",
-            "motion_adapter",
-            "compositor",
-        ]
+        pipeline._exclude_from_cpu_offload = list(STAYING_PARTS)
         pipeline.enable_model_cpu_offload(device=device)
 
 

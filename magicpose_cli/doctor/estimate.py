@@ -11,18 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from magicpose_cli.diffusion.checkpoint.loading import STAYING_PARTS
 from magicpose_cli.rendering.local import FRAME_BYTES, FRAME_CELLS, frames_at_once
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _SD15_CHANNELS = 320  # of its first block
 _PROGRAM_BYTES = 1.0e9  # bytes of main memory of Python, torch and a detector; measured
 _QUANTIZED = ("unet", "appearance_unet", "pose_controlnet")
-_STAYING = (
-    "pose_controlnet",
-    "vae",
-    "motion_adapter",
-    "compositor",
-)  # on the device with offload = model
 
 
 @dataclass(frozen=True)
@@ -188,8 +183,8 @@ def _on_device(
     if offload == "sequential":
         return max(part.largest for part in parts.values()) * width
     if offload == "model":
-        staying = sum(size for name, size in sizes.items() if name in (*_STAYING, "other vae"))
-        return staying + max(size for name, size in sizes.items() if name not in _STAYING)
+        staying = sum(size for name, size in sizes.items() if name in (*STAYING_PARTS, "other vae"))
+        return staying + max(size for name, size in sizes.items() if name not in STAYING_PARTS)
     return sum(sizes.values())
 
 

@@ -88,9 +88,11 @@ class ModelPredictor:
         references = [sample.reference for sample in batch if sample.reference is not None]
         if all(reference is references[0] for reference in references):
             references = references[:1]
-        own = _tensor(
-            [own_map(sample, canvas) for sample in batch if sample.reference is not None]
-        )[: len(references)]
+        own = None
+        if self.pipeline.reads_reference_pose or self.pipeline.compositor is not None:
+            own = _tensor(
+                [own_map(sample, canvas) for sample in batch if sample.reference is not None]
+            )[: len(references)]
         pictures = _tensor(references) * 2 - 1
         with memory_explained():
             latents = self.pipeline.encode_reference(pictures, own)

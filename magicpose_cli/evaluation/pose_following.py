@@ -9,11 +9,10 @@ from magicpose_cli.evaluation.pixels import decibel
 from magicpose_cli.evaluation.samples import MadeSample
 from magicpose_cli.pose.detection.detect import PoseDetector, detect_one, load_detector
 from magicpose_cli.pose.height import body_height
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import HAND_PARTS, Pose
 
 SHORT_SIDE = 512  # pixels to which smaller pictures are enlarged before detection
 MIN_JOINTS = 3
-HANDS = ("left_hand", "right_hand")
 RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
 MOUTH_MARGIN = 0.25  # of the mouth's width, for lips around their points and what folds beside them
 MIN_MOUTH_PX = 4  # of the box's shorter side, below which there is nothing to compare
@@ -108,7 +107,7 @@ def hands_found(made: MadeSample) -> float | None:
     if made.found is None or made.truth_found is None:
         return None
     there = []
-    for side in HANDS:
+    for side in HAND_PARTS:
         true, found = (_seen(getattr(pose, side)) for pose in (made.truth_found, made.found))
         if len(true) >= MIN_JOINTS:
             middle = found.mean(0) if len(found) >= MIN_JOINTS else np.full(2, np.inf)

@@ -23,6 +23,7 @@ BODY_JOINTS = (
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
 PARTS = {"body": 18, "face": 68, "left_hand": 21, "right_hand": 21}
+HAND_PARTS = ("left_hand", "right_hand")
 MESH_POINTS = 478  # of MediaPipe's face, the irises included
 # What a pose may have besides its parts: points of three numbers each.
 EXTRAS = {

@@ -7,7 +7,7 @@ import numpy as np
 
 from magicpose_cli.arrays import Floats
 from magicpose_cli.views.solid import Solid
-from magicpose_cli.warping.interpolation import push_pull
+from magicpose_cli.warping.interpolation import push_pull, ramp
 
 OWN_ALPHA = (0.5, 0.95)  # of the matte: from the first to the second a color is the person's own
 HAIR_ALPHA = (0.6, 0.9)  # likewise, of hair whose color is carried to the back
@@ -22,7 +22,7 @@ HAIR_LIKENESS = 0.25  # of its distance to the skin's color: hair is as near to 
 
 def front_colors(colors: Floats, alpha: Floats) -> Floats:
     """Colors of a person, continued to where the matte has none, (h, w, 3) float32."""
-    return push_pull(colors, _ramp(alpha, OWN_ALPHA))
+    return push_pull(colors, ramp(alpha, OWN_ALPHA))
 
 
 def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None) -> Floats:
@@ -41,7 +41,7 @@ def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None)
         return front
     side = max(3, round(AROUND_FACE * solid.face_height)) | 1
     around_face = cv2.dilate(solid.face, np.ones((side, side), np.uint8))
-    hair = solid.head * (1 - around_face) * _ramp(alpha, HAIR_ALPHA)
+    hair = solid.head * (1 - around_face) * ramp(alpha, HAIR_ALPHA)
     level = solid.head_pivot[1] + solid.grid.pad
     crown = hair.copy()
     crown[max(0, int(level - CROWN_ABOVE * solid.face_height)) :] = 0
@@ -54,7 +54,7 @@ def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None)
     hair[max(0, int(level + HAIR_BELOW * solid.face_height)) :] = 0
     if hair.sum() < MIN_HAIR_PX:
         return front
-    bare = push_pull(front, (1 - around_face) * _ramp(alpha, OWN_ALPHA))
+    bare = push_pull(front, (1 - around_face) * ramp(alpha, OWN_ALPHA))
     covered = _is_covered(hair, level, solid)[..., None]
     head = bare + covered * (push_pull(front, hair) - bare)
     return np.asarray(front + solid.head[..., None] * (head - front), np.float32)
@@ -70,8 +70,3 @@ def _is_covered(hair: Floats, level: float, solid: Solid) -> Floats:
     y = np.arange(len(hair), dtype=np.float32)
     above = np.clip((level - y) / (NAPE_FADE * solid.face_height), 0, 1)
     return np.asarray(np.maximum(beside, above)[:, None], np.float32)
-
-
-def _ramp(values: Floats, ends: tuple[float, float]) -> Floats:
-    """0 up to the first end, 1 from the second on."""
-    return np.asarray(np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1), np.float32)

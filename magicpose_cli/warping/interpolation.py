@@ -8,6 +8,12 @@ import numpy as np
 from magicpose_cli.arrays import Floats
 
 
+def ramp(values: Floats, ends: tuple[float, float]) -> Floats:
+    """Return 0 up to the first of two ends and 1 from the second on, linear between them."""
+    low, high = ends
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
 def push_pull(values: Floats, weight: Floats) -> Floats:
     """Fill smoothly what is not known (Gortler et al. 1996, "The Lumigraph", section 3.4).
 

@@ -14,6 +14,7 @@ import numpy as np
 from magicpose_cli.arrays import AnyArray, Floats
 from magicpose_cli.pose.retargeting.mesh import yaw_of
 from magicpose_cli.warping.head import MESH_FACE_POINTS, triangle_sense
+from magicpose_cli.warping.interpolation import ramp
 from magicpose_cli.warping.warp_points import colors_at, window_around
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class MirroredCheek:
         )
         more = np.log2(mirrored / self._own)
         more[mirrored < 0.5] = 0.0  # which are no pixels either
-        self._better, self._outer_better = (_rising(more, b) for b in (BETTER, OUTER_BETTER))
+        self._better, self._outer_better = (ramp(more, b) for b in (BETTER, OUTER_BETTER))
         # Where the hidden side is seen well enough to compare: beside the midline.
         share = self._own / mirrored
         beside = np.unique(self._triangles[(share > 0.4) & (share < 0.9)])
@@ -88,8 +89,8 @@ class MirroredCheek:
         sense = triangle_sense(now[self._triangles]) * self._front
         seen = sense > 0
         pixels = (self._own / np.maximum(sense, 1e-3))[seen]
-        share = (1 - _rising(pixels, FEW_PIXELS)) * self._better[seen]
-        outer_share = (1 - _rising(pixels, OUTER_FEW_PIXELS)) * self._outer_better[seen]
+        share = (1 - ramp(pixels, FEW_PIXELS)) * self._better[seen]
+        outer_share = (1 - ramp(pixels, OUTER_FEW_PIXELS)) * self._outer_better[seen]
         weights, most, count = np.zeros((3, len(now)))
         for column in self._triangles[seen].T:
             np.add.at(weights, column, share)
@@ -130,12 +131,6 @@ def _looking_ahead(points: Floats) -> tuple[Floats, float]:
     ahead = np.column_stack([cosine * x + sine * z, y, cosine * z - sine * x])
     ahead[:, 0] -= ahead[list(MIDLINE), 0].mean()
     return ahead, aside
-
-
-def _rising(values: Floats, bounds: tuple[float, float]) -> Floats:
-    """Return 0 up to the first of two bounds and 1 from the second on."""
-    low, high = bounds
-    return np.clip((values - low) / (high - low), 0, 1)
 
 
 def _mirrored(ahead: Floats, points: Floats) -> Floats:

@@ -50,6 +50,9 @@ PART_KINDS = {
 }
 """Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
 
+STAYING_PARTS = ("pose_controlnet", "vae", "motion_adapter", "compositor")
+"""What stays on the device while the larger parts take turns (`model.offload = "model"`)."""
+
 CHECKPOINTS = (".th", ".pth", ".pt", ".ckpt", ".safetensors")
 """Files that may hold a released checkpoint."""
 
