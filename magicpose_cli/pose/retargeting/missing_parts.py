@@ -26,7 +26,8 @@ def missing_parts(target: Pose, driver: Floats, scale: float) -> tuple[tuple[str
 
     A joint that the reference does not show is taken to hang straight down from the last one that
     it shows. Where that is beyond the picture, the picture ends before it; else it is only hidden,
-    behind the back or a skirt, and the driver's is kept. Legs need hips: nobody has legs in front
+    behind the back or a skirt, and the driver's is kept. A hand
+    shows its wrist. Legs need hips: nobody has legs in front
     of a table. driver: (frames, points, 2) pixels; scale: reference pixels a driver's pixel.
     """
     reference = named_points([target])[0]
@@ -34,8 +35,11 @@ def missing_parts(target: Pose, driver: Floats, scale: float) -> tuple[tuple[str
     lost: dict[str, list[int]] = {}
     for joint, parent in KINEMATIC_CHAIN:
         index, above = POINT_INDEX[joint], place[parent]
-        place[joint] = reference[index]
-        if np.isfinite(reference[index]).all():
+        side, _, name = joint.partition("_")
+        seen = [index, HAND_POINTS[side].start] if name == "wrist" else [index]
+        known = [point for point in reference[seen] if np.isfinite(point).all()]
+        if known:
+            place[joint] = known[0]
             continue
         place[joint] = np.add(above, (0.0, scale * _length(driver, joint, parent)))
         hidden = place[joint][1] < target.height  # false where nothing above is known either

@@ -70,6 +70,18 @@ def test_an_arm_behind_the_back_may_come_out(standing):
     assert result.dropped == ()
 
 
+def test_a_hand_shows_its_wrist(standing):
+    """The wrist is hidden in a picture that ends where the arm, hanging down, would be longer."""
+    target, clip = standing
+    above = without(target, "right_wrist")
+    above = above.map_points(lambda points: points, above.width, int(target.body[3, 1]) + 10)
+    lost = without(above, "right_wrist", parts=("body", "face", "left_hand"))
+    wrist = BODY_JOINTS.index("right_wrist")
+    for reference, seen in ((above, True), (lost, False)):
+        result = retarget(clip, reference, "skeleton")
+        assert all((pose.body_score[wrist] > 0) == seen for pose in result.poses)
+
+
 def test_nobody_has_legs_in_front_of_a_table(standing):
     target, clip = standing
     seated = without(target, *LEGS, "right_hip", "left_hip")
