@@ -14,6 +14,7 @@ from magicpose_cli.warping.boxes import PixelBox, bounding_box
 PAD_SHARE = 1 / 8  # of the short side: what moves into the picture comes from there, mirrored
 FIELD_STRIDE_PX = 2  # motion is smooth, and a quarter of the pixels describe it as well
 NODE_STEP_PX = 4.0  # between two nodes, at a short side of 512
+MIN_NODE_STEP = 0.5  # of that, in small pictures, whose arms are as narrow as a few nodes
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Grid:
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of nodes."""
-        wanted = NODE_STEP_PX * max(1.0, min(self.width, self.height) / 512)
+        wanted = NODE_STEP_PX * max(MIN_NODE_STEP, min(self.width, self.height) / 512)
         columns, rows = (round((side - 1) / wanted) + 1 for side in self.padded)
         return rows, columns
 
