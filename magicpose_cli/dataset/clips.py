@@ -21,17 +21,12 @@ from magicpose_cli.dataset.data_folder import (
 from magicpose_cli.errors import InputError
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.files.openpose_json import read_poses
-from magicpose_cli.pose.keypoints import BODY_JOINTS, PARTS, Pose
+from magicpose_cli.pose.keypoints import MIRRORED_BODY, PARTS, Pose
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.video import read_picture
 
 MIN_CROP_SHARE = 0.9  # of a clip's picture, as the paper crops
-# Where each point of a mirrored pose comes from: left and right change places.
-MIRRORED_WORDS = {"left": "right", "right": "left"}
-MIRRORED_BODY = [
-    BODY_JOINTS.index("_".join(MIRRORED_WORDS.get(word, word) for word in name.split("_")))
-    for name in BODY_JOINTS
-]
+# Where each point of a mirrored face comes from: left and right change places.
 MIRRORED_FACE = [
     *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),  # jaw, brows, nose
     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,  # eyes

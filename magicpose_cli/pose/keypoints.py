@@ -22,6 +22,12 @@ BODY_JOINTS = (
     "left_hip", "left_knee", "left_ankle",
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
+_OTHER = {"left": "right", "right": "left"}
+MIRRORED_BODY = [
+    BODY_JOINTS.index("_".join(_OTHER.get(word, word) for word in name.split("_")))
+    for name in BODY_JOINTS
+]
+"""Where each joint of a mirrored pose comes from: left and right change places."""
 PARTS = {"body": 18, "face": 68, "left_hand": 21, "right_hand": 21}
 HAND_PARTS = ("left_hand", "right_hand")
 MESH_POINTS = 478  # of MediaPipe's face, the irises included

@@ -259,5 +259,5 @@ def _lacking(
     if hands:
         how = "drawn by the model" if trusts_network or reference.skin is None else "modeled"
         yield f"the reference does not show the {' and the '.join(hands)}: {how}"
-    if "head" not in reference.parts:
-        yield "no face was found in the reference: the head goes with the body"
+    if not reference.has_face:
+        yield "no face was found in the reference: its head is moved as it is"

@@ -15,10 +15,9 @@ import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture, to_pictures
 from magicpose_cli.body.layout import BODY_PARTS
-from magicpose_cli.dataset.clips import MIRRORED_BODY
 from magicpose_cli.files import whole_file
 from magicpose_cli.pose.detection.detect import PoseDetector, load_detector
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import MIRRORED_BODY, Pose
 from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 from magicpose_cli.warping.part_features import (
     FEATURE_SIDE_PX,

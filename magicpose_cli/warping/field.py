@@ -19,7 +19,7 @@ from magicpose_cli.warping.parts import (
     TRUNK_CORNERS,
     nearest_shares,
 )
-from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
+from magicpose_cli.warping.warp_points import BODY_SIDES, MIN_HEAD_JOINTS, WarpPoints, is_known
 
 MAX_LIMB_STRETCH = 1.6  # lengths in the reference that a limb may have; more is a mistake
 SHOULDER_RADIUS = 0.09  # body heights around the shoulder, in which the trunk holds an arm
@@ -93,8 +93,8 @@ class MotionField:
                 window, [parts[i] for i in used], own[used].astype(np.float32)
             )
         self._head = None
-        body = self._layers[BODY_LAYER]
-        if "head" in body.parts:
+        body = self._layers.get(BODY_LAYER)
+        if body is not None and "head" in body.parts and reference.has_face:
             weight = body.weights[body.parts.index("head")]
             self._head = HeadWarp(reference, grid, body.window, weight)
 
@@ -124,10 +124,12 @@ class MotionField:
         own[mine] = weights[mine] + (1 - weights[mine].sum(0)).clip(0) * nearest
         own /= own.sum(0)
         if "trunk" in self._parts:
-            # The trunk holds an arm at the shoulder alone, not where a hand lies on the hip.
+            # The trunk holds an arm at the shoulder alone: not where a hand lies on the hip, and no
+            # hand that is near the shoulder.
             shoulder = self._reference.joint(f"{name}_shoulder")
             apart_by = np.linalg.norm(grid.nodes() - shoulder, axis=-1) / (SHOULDER_RADIUS * height)
             held = np.exp(-(apart_by**2)).astype(np.float32)
+            held *= own[self._parts.index(ARM_PARTS_BY_SIDE[name][0])]
             own *= 1 - held
             own[self._parts.index("trunk")] = held
         return own
@@ -193,6 +195,8 @@ class MotionField:
         maps: dict[str, Floats] = {}
         if "trunk" in self._parts:
             maps["trunk"] = self._trunk_map(now)
+        if "head" in self._parts and (head := self._head_map(now, maps.get("trunk"))) is not None:
+            maps["head"] = head
         for part in self._parts:
             if part in PART_JOINTS and now.has(*PART_JOINTS[part]):
                 maps[part] = self._limb_map(part, now)
@@ -215,6 +219,19 @@ class MotionField:
         if len(common) == len(TRUNK_CORNERS):
             return similarity(source, target)
         return np.column_stack([np.eye(2), (target - source).mean(0)])
+
+    def _head_map(self, now: WarpPoints, trunk: Floats | None) -> Floats | None:
+        """Return the map of a head whose face is not known: it turns as the trunk does.
+
+        None where its joints are not known either. They would show a turn aside as a tilt.
+        """
+        was = self._reference.head_joints()
+        common = [name for name in was if now.has(name)]
+        if len(common) < MIN_HEAD_JOINTS:
+            return None
+        start, to = (np.mean([p.joint(j) for j in common], 0) for p in (self._reference, now))
+        turn = np.eye(2) if trunk is None else trunk[:, :2]
+        return np.column_stack([turn, to - turn @ start])
 
     def _limb_map(self, part: str, now: WarpPoints) -> Floats:
         """Return the map that stretches a limb along its bone and keeps its thickness."""

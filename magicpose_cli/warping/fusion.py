@@ -20,7 +20,7 @@ from magicpose_cli.pose.region import fill_hull
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.modeled_hand import ModeledHands
 from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame, as_bytes
-from magicpose_cli.warping.warp_points import WarpPoints, is_known
+from magicpose_cli.warping.warp_points import OTHER_SIDE, WarpPoints, is_known
 
 COLOR_SIGMA = 1 / 64  # of the short side, over which colors are compared
 SAME_COLOR, OTHER_COLOR = 15.0, 50.0  # levels of 255 apart, for all and for nothing of the warp
@@ -72,7 +72,7 @@ class Fusion:
         strength: float = 1.0,
     ) -> None:
         self._trusts, self._strength = trusts_network, strength
-        self._hidden_hands = warp.hidden_hands
+        self._warp, self._hidden_hands = warp, warp.hidden_hands
         self._hands = ModeledHands(warp)
         self._parts = warp.parts
         self._size = (result.width, result.height)
@@ -232,15 +232,19 @@ class Fusion:
     def _drawn_gap(self, pose: Pose) -> Integers:
         """Draw what the network alone can show of a pose, (H, W) uint8.
 
-        That are hands and forearms that the reference does not show, except modeled hands.
+        That are hands and forearms that the reference does not show, except modeled hands and
+        arms that are the other one's mirror image.
         """
         now, modeled = WarpPoints.of(pose), self._hands.sides(pose)
+        mirrored, hidden = self._warp.mirrored_arms(pose), self._hidden_hands
         mask = np.zeros(self._size[::-1], np.uint8)
-        for side in self._hidden_hands:
-            if now.has_hand(side) and side not in modeled:
+        for side in hidden:
+            has_hand = side in modeled or (side in mirrored and OTHER_SIDE[side] not in hidden)
+            if now.has_hand(side) and not has_hand:
                 hand = now.hands[side][is_known(now.hands[side])]
                 fill_hull(mask, hand, HAND_MARGIN / 2 * float(np.ptp(hand, axis=0).max()))
-            if f"{side}_forearm" not in self._parts and now.has(f"{side}_elbow", f"{side}_wrist"):
+            has_forearm = side in mirrored or f"{side}_forearm" in self._parts
+            if not has_forearm and now.has(f"{side}_elbow", f"{side}_wrist"):
                 start, end = now.joint(f"{side}_elbow"), now.joint(f"{side}_wrist")
                 thick = max(1, round(FOREARM_THICKNESS * float(np.linalg.norm(end - start))))
                 one, other = (np.rint(point).astype(int).tolist() for point in (start, end))

@@ -14,6 +14,11 @@ def ramp(values: Floats, ends: tuple[float, float]) -> Floats:
     return np.clip((values - low) / (high - low), 0, 1)
 
 
+def ramp_at(value: float, ends: tuple[float, float]) -> float:
+    """Return the `ramp` of one value."""
+    return float(ramp(np.asarray(value), ends))
+
+
 def push_pull(values: Floats, weight: Floats) -> Floats:
     """Fill smoothly what is not known (Gortler et al. 1996, "The Lumigraph", section 3.4).
 

@@ -39,6 +39,7 @@ FOLD_RANK = {
 }  # fmt: skip
 """Where a layer folds over itself, the part of higher rank is in front; others have rank 1, and
 what is inside of a collar 0."""
+LAYER_MARGIN_PX = 6  # around a layer, where the plate may be an estimate
 BODY_LAYER = "body"  # the layer of all but the arms
 
 
@@ -57,6 +58,12 @@ class Layer:
     alpha: Floats
     colors: AnyArray
     rank: Integers
+
+    def near(self, grid: Grid) -> Mask:
+        """Tell which points of the grid's field lie on the layer or LAYER_MARGIN_PX around it."""
+        room = np.ones((2 * LAYER_MARGIN_PX + 1,) * 2, np.uint8)
+        near: Mask = grid.at_field_points(cv2.dilate(self.alpha, room)) > 0
+        return near
 
 
 def split_layers(

@@ -18,6 +18,7 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.boxes import PixelBox
 from magicpose_cli.warping.hand_outline import FINGER_CHAINS, PALM_IN_HEIGHTS
 from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame
+from magicpose_cli.warping.warp_points import OTHER_SIDE
 
 # All lengths are in palms, from the wrist to the root of the middle finger (rounded from tables of
 # hand anthropometry): the bones of each finger from the wrist on, and radii from root to tip.
@@ -56,11 +57,17 @@ class ModeledHands:
 
     def __init__(self, warp: ReferenceWarp) -> None:
         self._sides = warp.hidden_hands if warp.skin is not None else ()
+        self._warp = warp
         self._skin, self._palm_px = warp.skin, PALM_IN_HEIGHTS * warp.body_height
 
     def sides(self, pose: Pose) -> tuple[str, ...]:
-        """The hands of a frame that can be modeled: hidden in the reference, known in the frame."""
-        return tuple(s for s in self._sides if np.isfinite(getattr(pose, f"{s}_hand")).all())
+        """The hands of a frame that can be modeled: hidden in the reference, known in the frame.
+
+        An arm that is the other one's mirror image has the other one's hand, if that shows.
+        """
+        known = [s for s in self._sides if np.isfinite(getattr(pose, f"{s}_hand")).all()]
+        mirrored = self._warp.mirrored_arms(pose) if known else ()
+        return tuple(s for s in known if s not in mirrored or OTHER_SIDE[s] in self._sides)
 
     def over(self, warped: WarpedFrame) -> WarpedFrame:
         """The same frame with its hands; a sleeve stays before the wrist that comes out of it."""

@@ -13,9 +13,14 @@ import numpy as np
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.warping.grid import Grid
-from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints, is_known
+from magicpose_cli.warping.warp_points import (
+    BODY_SIDES,
+    MIN_HEAD_JOINTS,
+    OTHER_SIDE,
+    WarpPoints,
+    is_known,
+)
 
-OTHER_SIDE = dict(zip(BODY_SIDES, BODY_SIDES[::-1], strict=True))
 PART_JOINTS = {
     f"{side}_{part}": (f"{side}_{upper}", f"{side}_{lower}")
     for side in BODY_SIDES
@@ -52,6 +57,7 @@ HAND_LENGTH = 0.6  # forearms, to the knuckles
 FOREARM_SPAN, HAND_SPAN = (0.75, 0.98), (1.1, 1.4)  # forearms from the elbow, compared for a hand
 MAX_SKIN_CHANGE = 40.0  # levels of 255, from the forearm to the hand
 SKULL_AXES = (0.38, 0.25)  # half axes of what is surely head above the brows, in the face's extents
+HEAD_RADIUS = 0.045  # body heights around the middle of nose, eyes and ears: surely head
 BUST_BELOW = 0.35  # face heights below the chin, from where on a bust without a trunk is at rest
 COLOR_CONTRAST = 60.0  # how hard it is to walk across a change of color, per square in 0..1
 NEAREST_FADE = 0.02  # body heights, over which the nearest bone's share falls to 1 / e
@@ -73,7 +79,7 @@ def body_parts(reference: WarpPoints) -> list[str]:
     if shows_trunk(reference):
         parts.append("trunk")
     parts += [f"{s}_hand" for s in BODY_SIDES if f"{s}_forearm" in parts and reference.has_hand(s)]
-    if reference.has_face:
+    if reference.has_face or len(reference.head_joints()) >= MIN_HEAD_JOINTS:
         parts.append("head")
     if "trunk" not in parts:
         parts.append("rest")
@@ -173,18 +179,25 @@ def _seed(part: str, reference: WarpPoints, height: float, grid: Grid) -> Intege
         hand = reference.hands[part.partition("_")[0]]
         _fill(mask, grid, hand[is_known(hand)])
     elif part == "head":
-        face = reference.outline()
-        _fill(mask, grid, face)
-        (left, top), (right, bottom) = face.min(0), face.max(0)
-        center = grid.fixed(np.array([(left + right) / 2, top]))
-        axes = np.rint(np.multiply(SKULL_AXES, (right - left, bottom - top)) / grid.step).astype(
-            int
-        )
-        middle = tuple((center >> grid.FRACTION).tolist())
-        cv2.ellipse(mask, middle, axes.tolist(), 0, 0, 360, (1,), -1)
+        _fill_head(mask, reference, height, grid)
     else:
         _fill_rest(mask, reference, grid)
     return mask
+
+
+def _fill_head(mask: Integers, reference: WarpPoints, height: float, grid: Grid) -> None:
+    """Set what is surely head to 1: face and skull, or the middle of nose, eyes and ears."""
+    if not reference.has_face:
+        joints = np.array([reference.joint(name) for name in reference.head_joints()])
+        x, y = (grid.fixed(joints.mean(0)) >> grid.FRACTION).tolist()
+        cv2.circle(mask, (x, y), max(1, round(HEAD_RADIUS * height / grid.step)), (1,), -1)
+        return
+    face = reference.outline()
+    _fill(mask, grid, face)
+    (left, top), (right, bottom) = face.min(0), face.max(0)
+    x, y = (grid.fixed(np.array([(left + right) / 2, top])) >> grid.FRACTION).tolist()
+    axes = np.rint(np.multiply(SKULL_AXES, (right - left, bottom - top)) / grid.step).astype(int)
+    cv2.ellipse(mask, (x, y), axes.tolist(), 0, 0, 360, (1,), -1)
 
 
 def _fill_rest(mask: Integers, reference: WarpPoints, grid: Grid) -> None:
@@ -332,7 +345,7 @@ def trunk_outline(reference: WarpPoints, height: float) -> Floats:
     """
     down = np.array([0, TRUNK_LENGTH * height])
     joints = {name: reference.joint(name) for name in TRUNK_CORNERS}
-    for side, other in zip(BODY_SIDES, BODY_SIDES[::-1], strict=True):
+    for side, other in OTHER_SIDE.items():
         upper, lower = f"{side}_shoulder", f"{side}_hip"
         if not reference.has(upper):
             beside = joints[f"{other}_shoulder"]

@@ -48,6 +48,21 @@ class SplattedLayer:
     alpha: Floats
     colors: Floats
 
+    def lay_over(self, picture: Floats, cover: Floats, share: float = 1.0) -> None:
+        """Lay the layer over a frame, in place; its own colors are used up.
+
+        Args:
+            picture: (H, W, n) float32, 0 to 255.
+            cover: (H, W) float32, 0 to 1: where the person is.
+            share: Of the layer's alpha, at most 1.
+        """
+        alpha = self.alpha if share >= 1 else self.alpha * np.float32(share)
+        part = picture[self.box]
+        further = np.subtract(self.colors, part, out=self.colors)
+        further *= alpha
+        part += further
+        cover[self.box] = np.maximum(cover[self.box], alpha[..., 0])
+
 
 @dataclass(frozen=True)
 class Fold:

@@ -18,6 +18,7 @@ from magicpose_cli.warping.field import MotionField
 from magicpose_cli.warping.grid import Grid, Window
 from magicpose_cli.warping.layers import BODY_LAYER, Layer, split_layers
 from magicpose_cli.warping.matte import Matte
+from magicpose_cli.warping.mirrored_arm import MirroredArms
 from magicpose_cli.warping.mirrored_cheek import MirroredCheek
 from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.moved_plate import MovablePlate
@@ -37,7 +38,6 @@ UNMOVED_PX = 1.5  # a pixel that has moved by as much shows nothing of the pictu
 DEAD_ZONE_PX = 0.5  # a smaller motion is ignored, and one of twice the size is taken wholly
 ARM_BEHIND_DEPTH = 0.3  # lengths of the trunk, from which on an arm is surely behind it
 TURN_REACH = 1.6  # of the nose's way aside, by which a turned face stretches what is behind it
-LAYER_MARGIN_PX = 6  # around a layer, where the plate may be an estimate
 LIT_SKIN = (0.65, 0.9)  # of a face's pixels by brightness: no hair or shade, and no highlights
 FACES_PER_BODY = 7.5  # heights of a face in a body, where no bone shows more
 
@@ -87,6 +87,11 @@ class TrackedFrame:
         )
         return np.asarray(np.float32(self.scale) * found)
 
+    def drift_of(self, field: MotionField) -> dict[str, Floats]:
+        """Return the drift of the nodes of each of a field's layers, in pixels of the result."""
+        places = field.node_targets(WarpPoints.of(self.pose))
+        return {name: self.drift_at(nodes) for name, nodes in places.items()}
+
 
 class ReferenceWarp:
     """Moves the person of a picture; holds all that its frames share.
@@ -103,6 +108,7 @@ class ReferenceWarp:
         plate: (H, W, n) float32 in 0..255, the picture without its person.
         hole: (H, W) uint8, 1 where the plate was filled.
         parts: See `body_parts`.
+        has_face: Whether the picture shows a face that can be moved.
         hidden_hands: The sides whose hand the picture does not show.
         skin: (3,) RGB of the face, 0 to 255; None where no face is known.
         body_height: Of the whole person, in pixels.
@@ -118,7 +124,7 @@ class ReferenceWarp:
         self.body_height = figure_height(pose, reference)
         self.skin = skin_color(matte.foreground, reference)
         plate, self.hole = make_plate(picture, matte.alpha, smooth=gray)
-        self.parts = body_parts(reference)
+        self.parts, self.has_face = body_parts(reference), reference.has_face
         self.hidden_hands = tuple(
             s for s in BODY_SIDES if f"{s}_hand" not in self.parts and s not in reference.wrists
         )
@@ -145,15 +151,17 @@ class ReferenceWarp:
         self._windows: dict[str, Window] = {}
         self._near: dict[str, Mask] = {}
         self._splatters: dict[str, Splatter] = {}
-        room = np.ones((2 * LAYER_MARGIN_PX + 1,) * 2, np.uint8)
         for layer in layers:
-            near = grid.at_field_points(cv2.dilate(layer.alpha, room)) > 0
+            near = layer.near(grid)
             window = grid.window(near)
             self._windows[layer.name] = window
             self._near[layer.name] = near[window.points]
             self._splatters[layer.name] = Splatter(layer, grid, window)
         self._field = MotionField(
             self.parts, weights, reference, self.body_height, grid, self._windows
+        )
+        self._mirrored = MirroredArms(
+            [] if gray else layers, self.parts, weights, reference, self.body_height, grid
         )
         self._features: list[Eyes | Mouth] = []
         self._cheek: MirroredCheek | None = None
@@ -184,37 +192,44 @@ class ReferenceWarp:
         """
         now, drift = WarpPoints.of(pose), None
         if tracked is not None:
-            places = self._field.node_targets(WarpPoints.of(tracked.pose))
-            drift = {name: tracked.drift_at(nodes) for name, nodes in places.items()}
+            drift = tracked.drift_of(self._field)
             now = self._drifted(now, drift[BODY_LAYER])
         moved_by = self._field.displacements(now, drift)
         fields = {name: _without_tremble(field) for name, field in moved_by.items()}
         picture, plate_moved = self._plate_under(camera)
         cover = np.zeros(self.plate.shape[:2], np.float32)
         for name in self._order(now):
-            moved = self._splatters[name](
-                fields[name], self._solid(now) if name == BODY_LAYER else None
-            )
-            if moved is None:
-                continue
-            if name == BODY_LAYER and now.mesh is not None:
-                self._paint(moved, now.mesh)
-            part = picture[moved.box]
-            further = np.subtract(moved.colors, part, out=moved.colors)
-            further *= moved.alpha
-            part += further
-            cover[moved.box] = np.maximum(cover[moved.box], moved.alpha[..., 0])
+            mirrored = self._mirrored.share(name, now)
+            if name in self._splatters:
+                solid = self._solid(now) if name == BODY_LAYER else None
+                if (moved := self._splatters[name](fields[name], solid)) is not None:
+                    if name == BODY_LAYER and now.mesh is not None:
+                        self._paint(moved, now.mesh)
+                    moved.lay_over(picture, cover, 2 - 2 * mirrored)
+            if mirrored and (image := self._mirrored(name, now, tracked)) is not None:
+                image.lay_over(picture, cover, 2 * mirrored)
         self._add_residual(picture, cover, fields, plate_moved)
         return WarpedFrame(picture, cover, pose)
+
+    def mirrored_arms(self, pose: Pose) -> tuple[str, ...]:
+        """Return the sides whose arm a frame shows as the other one's mirror image.
+
+        Args:
+            pose: Of the frame.
+        """
+        now = WarpPoints.of(pose)
+        return tuple(s for s in self._mirrored.sides if self._mirrored.share(s, now) > 0.5)
 
     def _order(self, now: WarpPoints) -> list[str]:
         """Return the layers from back to front.
 
-        Arms are in front of the trunk, except one that has gone behind it since the reference.
+        Arms are in front of the trunk, except one that has gone behind it since the reference, or
+        that is behind it and not seen in the reference.
         """
-        depths = dict.fromkeys(self._splatters, 0.0)
+        depths = dict.fromkeys((*self._splatters, *self._mirrored.sides), 0.0)
         for side in depths:
-            then, is_ = self._reference_depths.get(side), now.depths.get(side)
+            is_ = now.depths.get(side)
+            then = self._reference_depths.get(side) if side in self._splatters else 0.0
             if then is not None and is_ is not None and is_ > ARM_BEHIND_DEPTH > then:
                 depths[side] = is_
         return sorted(depths, key=lambda name: -depths[name])  # stable: as they are split

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Mask
-from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.pose.keypoints import BODY_JOINTS, MIRRORED_BODY, Pose
 from magicpose_cli.warping.boxes import PixelBox
 
 MIN_GUESS_SCORE = 0.2  # from which on a guessed joint of the reference shows where a limb lies
 JOINT_INDEX = {name: index for index, name in enumerate(BODY_JOINTS)}
 MIN_KNOWN_FACE_POINTS = 30  # of 68: fewer show no expression
 MIN_KNOWN_HAND_POINTS = 15  # of 21
+HEAD_JOINTS = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+MIN_HEAD_JOINTS = 2  # that show where a head is whose face is not known
 BODY_SIDES = ("right", "left")
+OTHER_SIDE = dict(zip(BODY_SIDES, BODY_SIDES[::-1], strict=True))
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class WarpPoints:
                 a frame a guess would move pixels by mistake.
         """
         body = pose.body.astype(np.float64)
+        hands = {side: getattr(pose, f"{side}_hand").astype(np.float64) for side in BODY_SIDES}
+        for side, hand in hands.items():
+            wrist = JOINT_INDEX[f"{side}_wrist"]
+            if not np.isfinite(body[wrist]).all():
+                body[wrist] = hand[0]
         wrists = tuple(s for s in BODY_SIDES if np.isfinite(body[JOINT_INDEX[f"{s}_wrist"]]).all())
         if guessed and pose.body_guess is not None:
             guess = pose.body_guess
@@ -59,7 +67,7 @@ class WarpPoints:
             body,
             pose.face.astype(np.float64),
             None if pose.face_mesh is None else pose.face_mesh.astype(np.float64),
-            {side: getattr(pose, f"{side}_hand").astype(np.float64) for side in BODY_SIDES},
+            hands,
             wrists,
             _depths(pose),
         )
@@ -73,10 +81,26 @@ class WarpPoints:
         joint: Floats = self.body[JOINT_INDEX[name]]
         return joint
 
+    def mirrored(self, width: int) -> WarpPoints:
+        """Return body and hands in the mirror image of a picture so many pixels wide."""
+        flip, shift = np.array((-1.0, 1.0)), np.array((width - 1.0, 0.0))
+        return WarpPoints(
+            self.body[MIRRORED_BODY] * flip + shift,
+            np.full_like(self.face, np.nan),
+            None,
+            {side: self.hands[OTHER_SIDE[side]] * flip + shift for side in BODY_SIDES},
+            tuple(OTHER_SIDE[side] for side in self.wrists),
+            {OTHER_SIDE[side]: depth for side, depth in self.depths.items()},
+        )
+
     @property
     def has_face(self) -> bool:
         """Whether enough of the face is known."""
         return self.mesh is not None or bool(is_known(self.face).sum() >= MIN_KNOWN_FACE_POINTS)
+
+    def head_joints(self) -> list[str]:
+        """List the joints of the head that are known: nose, eyes and ears."""
+        return [name for name in HEAD_JOINTS if self.has(name)]
 
     def has_hand(self, side: str) -> bool:
         """Tell whether enough of a hand is known."""

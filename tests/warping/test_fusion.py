@@ -88,15 +88,16 @@ def test_the_same_colors_in_another_place_do_not_agree(warp):
 
 
 def wristless(pose: Pose) -> Pose:
+    """Forearms and hands are out of sight: else one would be the other's mirror image."""
     body = pose.body.copy()
-    body[BODY_JOINTS.index("right_wrist")] = np.nan
-    return replace(pose, body=body)
+    body[[BODY_JOINTS.index(f"{side}_wrist") for side in ("right", "left")]] = np.nan
+    return replace(without(pose, "right_hand", "left_hand"), body=body)
 
 
 @pytest.fixture(scope="module")
 def handless(standing) -> ReferenceWarp:
-    """Of a reference whose right forearm and hand are out of sight."""
-    pose = wristless(without(standing.pose, "right_hand"))
+    """Of a reference whose forearms and hands are out of sight."""
+    pose = wristless(standing.pose)
     return ReferenceWarp(standing.picture, pose, standing.matte)
 
 
@@ -108,7 +109,7 @@ def faceless(pose: Pose) -> Pose:
 @pytest.fixture(scope="module")
 def skinless(standing) -> ReferenceWarp:
     """The same, seen from behind: its hand cannot be modeled."""
-    pose = faceless(wristless(without(standing.pose, "right_hand")))
+    pose = faceless(wristless(standing.pose))
     return ReferenceWarp(standing.picture, pose, standing.matte)
 
 
@@ -129,8 +130,9 @@ def test_a_hand_that_cannot_be_modeled_is_the_networks(skinless, raised):
     body = raised.pose.body.copy()
     wrist = BODY_JOINTS.index("right_wrist")
     body[wrist] += (0, 40)  # beside everything that is moved
+    body[BODY_JOINTS.index("left_wrist")] = np.nan
     hand = raised.pose.right_hand + np.float32((0, 40))
-    moved = skinless(replace(raised.pose, body=body, right_hand=hand))
+    moved = skinless(replace(without(raised.pose, "left_hand"), body=body, right_hand=hand))
     made = np.full((256, 256, 3), (0, 255, 0), np.uint8)
     shown = fused(skinless)(moved, made)
     x, y = np.rint(hand.mean(0)).astype(int)

@@ -10,9 +10,10 @@ import pytest
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.matte import find_matte
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame
-from magicpose_cli.warping.warp_points import WarpPoints
-from tests.pose.drawn import mirrored
-from tests.warping.people import matte_of, mesh_on, quality, shifted, with_mesh, without
+from magicpose_cli.warping.warp_points import HEAD_JOINTS, WarpPoints
+from tests.pose.drawn import at_rest, mirrored
+from tests.warping.conftest import on_a_wall
+from tests.warping.people import drawn, matte_of, mesh_on, quality, shifted, with_mesh, without
 
 
 def joint(pose: Pose, name: str) -> np.ndarray:
@@ -302,12 +303,64 @@ def test_points_know_what_is_guessed(standing):
     guess = np.column_stack([standing.pose.body, np.full(18, 0.3)])
     wrist = BODY_JOINTS.index("right_wrist")
     unsure[wrist] = np.nan
-    pose = replace(standing.pose, body=unsure, body_guess=guess.astype(np.float32))
+    handless = without(standing.pose, "right_hand")
+    pose = replace(handless, body=unsure, body_guess=guess.astype(np.float32))
     assert not WarpPoints.of(pose).has("right_wrist")
     assert WarpPoints.of(pose, guessed=True).has("right_wrist")
     guess[wrist, 2] = 0.1
     pose = replace(pose, body_guess=guess.astype(np.float32))
     assert not WarpPoints.of(pose, guessed=True).has("right_wrist")
+
+
+def test_a_hand_tells_where_its_wrist_is(standing):
+    body = standing.pose.body.copy()
+    body[BODY_JOINTS.index("right_wrist")] = np.nan
+    points = WarpPoints.of(replace(standing.pose, body=body))
+    assert np.array_equal(points.joint("right_wrist"), standing.pose.right_hand[0])
+
+
+def test_mirrored_points_are_those_of_the_mirrored_picture(standing):
+    points = WarpPoints.of(standing.pose)
+    other = points.mirrored(256)
+    assert np.array_equal(
+        other.joint("left_elbow"), (255, 0) + points.joint("right_elbow") * (-1, 1)
+    )
+    assert np.array_equal(other.hands["left"][:, 1], points.hands["right"][:, 1])
+    assert np.array_equal(other.mirrored(256).body, points.body)
+
+
+def test_a_hand_before_the_shoulder_goes_where_it_goes():
+    """The trunk holds the upper arm there, and nothing else."""
+    folded = at_rest()
+    folded.elbow[0, 0] = 2.9
+    person = on_a_wall(*drawn(folded)[0])
+    pose, way = person.pose, np.float32((-30, -20))
+    at = np.indices(person.shown.shape)[::-1].transpose(1, 2, 0)
+    palm = pose.right_hand[[0, 5, 9, 13, 17]].mean(0)
+    spot = (np.linalg.norm(at - palm, axis=2) < 3)[..., None]
+    picture = np.where(spot, (255, 0, 255), person.picture).astype(np.uint8)
+    body = pose.body.copy()
+    body[BODY_JOINTS.index("right_wrist")] += way
+    frame = replace(pose, body=body, right_hand=pose.right_hand + way)
+    shown = ReferenceWarp(picture, pose, matte_of(picture, person.shown))(frame).picture
+    x, y = np.rint(palm + way).astype(int)
+    assert np.abs(shown[y, x] - (255, 0, 255)).max() < 60
+
+
+def test_a_head_without_a_face_goes_where_its_joints_go(standing):
+    pose = replace(without(standing.pose, "face"), face_mesh=None)
+    head = [BODY_JOINTS.index(name) for name in HEAD_JOINTS]
+    middle, way = pose.body[head].mean(0), np.float32((14, 6))
+    at = np.indices(standing.shown.shape)[::-1].transpose(1, 2, 0)
+    spot = (np.linalg.norm(at - middle, axis=2) < 3)[..., None]
+    picture = np.where(spot, (255, 0, 255), standing.picture).astype(np.uint8)
+    body = pose.body.copy()
+    body[head] += way
+    warp = ReferenceWarp(picture, pose, matte_of(picture, standing.shown))
+    shown = warp(replace(pose, body=body)).picture
+    x, y = np.rint(middle + way).astype(int)
+    assert not warp.has_face
+    assert np.abs(shown[y, x] - (255, 0, 255)).max() < 60
 
 
 def test_the_mesh_of_these_tests_fits_the_face(portrait):
