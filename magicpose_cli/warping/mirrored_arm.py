@@ -7,19 +7,19 @@ Stretched to the length that a frame asks for it would be a stick; the other arm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import AnyArray, Floats
+from magicpose_cli.arrays import Floats
 from magicpose_cli.warping.field import MotionField
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.interpolation import ramp_at
 from magicpose_cli.warping.layers import Layer
 from magicpose_cli.warping.parts import mirrored_part
 from magicpose_cli.warping.splat import SplattedLayer, Splatter
-from magicpose_cli.warping.warp_points import OTHER_SIDE, WarpPoints
+from magicpose_cli.warping.warp_points import OTHER_SIDE, WarpPoints, colors_at, is_known
 
 if TYPE_CHECKING:
     from magicpose_cli.warping.warp import TrackedFrame
@@ -28,11 +28,71 @@ STRETCH = (1.8, 1.9)  # of the reference's own arm: from the first on the other 
 LESS_STRETCH = (1.3, 1.35)  # how much less the other one must be stretched, likewise
 FOLDED_COSINE = (0.85, 0.95)  # of the angle at the elbow: a forearm hides its upper arm
 UNFOLDED_COSINE = (0.4, 0.7)  # likewise: up to the first it does not
+HALF_LINES = np.linspace(0.35, 0.95, 15), np.linspace(0.05, 0.95, 15)  # shares of a half's bone
+COVERED_SHARE = (0.5, 0.7)  # of these that are in the arm's layer: with fewer the half is hidden
+STILL_COSINE = (0.85, 0.95)  # of the turn of a half: from the second on it is as it was
 UNSEEN_STRETCH = 1e3  # of an arm that the reference does not show
 MIN_LENGTH = (0.06, 0.08)  # body heights of half an arm in a frame, from which on it counts
 
 Halves = tuple[Floats, Floats]
 """An upper arm and a forearm, (2,) pixels each."""
+
+
+@dataclass(frozen=True)
+class SourceArm:
+    """An arm as the reference shows it.
+
+    Attributes:
+        halves: Of it.
+        hidden: How surely something else hides each half, 0 to 1.
+        shows_hand: Whether its hand is seen.
+    """
+
+    halves: Halves
+    hidden: tuple[float, float]
+    shows_hand: bool
+
+    @classmethod
+    def of(cls, points: WarpPoints, layer: Layer, grid: Grid) -> SourceArm | None:
+        """Look at an arm; None where its joints are not known.
+
+        Args:
+            points: Of the picture that the layer is of.
+            layer: Of the arm.
+            grid: Of the picture.
+        """
+        halves = _halves(points, layer.name)
+        if halves is None:
+            return None
+        covered, start = [], points.joint(f"{layer.name}_shoulder") + grid.pad
+        for half, shares in zip(halves, HALF_LINES, strict=True):
+            line: Floats = start + shares[:, None] * half
+            covered.append(float(colors_at(layer.alpha[..., None], line).mean()))
+            start = start + half
+        upper, forearm = (1 - ramp_at(share, COVERED_SHARE) for share in covered)
+        hand = points.hands[layer.name][is_known(points.hands[layer.name])] + grid.pad
+        shown = float(colors_at(layer.alpha[..., None], hand).mean()) if len(hand) else 0.0
+        return cls(halves, (upper, forearm), shown > COVERED_SHARE[1])
+
+    def stretch(self, asked: Halves, height: float) -> float:
+        """Return how much longer the arm of a frame is, by its worse half.
+
+        An arm that the frame unfolds counts as stretched to twice its length, and so does a half
+        that was hidden and turns. A half that points at the viewer of the frame counts less.
+
+        Args:
+            asked: The frame's arm.
+            height: Of the whole body, in pixels.
+        """
+        folded = ramp_at(_cosine(-self.halves[0], self.halves[1]), FOLDED_COSINE)
+        stretches = [1 + folded * (1 - ramp_at(_cosine(-asked[0], asked[1]), UNFOLDED_COSINE))]
+        for was, is_, hidden in zip(self.halves, asked, self.hidden, strict=True):
+            long = float(np.hypot(*is_))
+            stretch = long / max(float(np.hypot(*was)), 1e-6)
+            appears = hidden * (1 - ramp_at(_cosine(was, is_), STILL_COSINE))
+            counts = ramp_at(long / height, MIN_LENGTH)
+            stretches.append(1 + counts * (max(stretch, 1 + appears) - 1))
+        return max(stretches)
 
 
 class MirroredArms:
@@ -59,31 +119,32 @@ class MirroredArms:
         height: float,
         grid: Grid,
     ) -> None:
-        images = {
-            OTHER_SIDE[layer.name]: replace(
-                layer, alpha=_flip(layer.alpha), colors=_flip(layer.colors), rank=_flip(layer.rank)
-            )
-            for layer in layers
-            if layer.name in OTHER_SIDE
-        }
-        self.sides = tuple(images)
-        windows = {side: grid.window(image.near(grid)) for side, image in images.items()}
-        self._splatters = {side: Splatter(images[side], grid, windows[side]) for side in images}
-        self._reference, self._height = reference, height
-        names = [mirrored_part(part) for part in parts]
-        image_points = reference.mirrored(grid.width)
+        arms = [layer for layer in layers if layer.name in OTHER_SIDE]
+        images = [_mirrored(layer) for layer in arms]
+        points = reference.mirrored(grid.width)
+        windows = {image.name: grid.window(image.near(grid)) for image in images}
+        self._height = height
+        self._own = {arm.name: SourceArm.of(reference, arm, grid) for arm in arms}
+        self._images = {image.name: SourceArm.of(points, image, grid) for image in images}
+        self._splatters = {i.name: Splatter(i, grid, windows[i.name]) for i in images}
+        self.sides = tuple(self._images)
         self._field = MotionField(
-            names, np.ascontiguousarray(weights[:, :, ::-1]), image_points, height, grid, windows
-        )
+            [mirrored_part(part) for part in parts], np.ascontiguousarray(weights[:, :, ::-1]),
+            points, height, grid, windows,
+        )  # fmt: skip
 
     def share(self, side: str, now: WarpPoints) -> float:
         """Tell how much of an arm is to be the other one's mirror image in a frame, 0 to 1."""
-        asked = _halves(now, side) if side in self.sides else None
-        if asked is None:
+        image = self._images.get(side)
+        asked = None if image is None else _halves(now, side)
+        if image is None or asked is None:
             return 0.0
-        own, other = (self._stretch(source, asked) for source in (side, OTHER_SIDE[side]))
-        less = own / max(other, 1e-6)
-        return ramp_at(own, STRETCH) * ramp_at(less, LESS_STRETCH)
+        own = self._own.get(side)
+        if own is not None and not image.shows_hand:
+            return 0.0
+        stretch = UNSEEN_STRETCH if own is None else own.stretch(asked, self._height)
+        less = stretch / image.stretch(asked, self._height)
+        return ramp_at(stretch, STRETCH) * ramp_at(less, LESS_STRETCH)
 
     def __call__(
         self, side: str, now: WarpPoints, tracked: TrackedFrame | None
@@ -98,24 +159,6 @@ class MirroredArms:
         drift = None if tracked is None else tracked.drift_of(self._field)
         return self._splatters[side](self._field.displacements(now, drift)[side])
 
-    def _stretch(self, side: str, asked: Halves) -> float:
-        """Return how much longer a frame's arm is than one of the reference, of its worse half.
-
-        An arm that the frame unfolds counts as stretched to twice its length, one that the
-        reference does not show as UNSEEN_STRETCH, and a half that points at the viewer of the
-        frame as none.
-        """
-        own = _halves(self._reference, side)
-        if own is None:
-            return UNSEEN_STRETCH
-        unfolded = ramp_at(_fold(own), FOLDED_COSINE) * (1 - ramp_at(_fold(asked), UNFOLDED_COSINE))
-        stretches = [1 + unfolded]
-        for was, is_ in zip(own, asked, strict=True):
-            long = float(np.hypot(*is_))
-            shown = ramp_at(long / self._height, MIN_LENGTH)
-            stretches.append(1 + shown * (long / max(float(np.hypot(*was)), 1e-6) - 1))
-        return max(stretches)
-
 
 def _halves(points: WarpPoints, side: str) -> Halves | None:
     """Return the upper arm and the forearm as vectors, (2,) pixels each; None if one is unknown."""
@@ -126,13 +169,14 @@ def _halves(points: WarpPoints, side: str) -> Halves | None:
     return halves if np.isfinite(halves).all() else None
 
 
-def _fold(halves: Halves) -> float:
-    """Return the cosine of the angle at the elbow, 1 where the forearm lies on its upper arm."""
-    upper, forearm = halves
-    length = float(np.hypot(*upper) * np.hypot(*forearm))
-    return -float(upper @ forearm) / max(length, 1e-6)
+def _cosine(one: Floats, other: Floats) -> float:
+    """Return the cosine of the angle between two vectors, (2,) each."""
+    return float(one @ other) / max(float(np.hypot(*one) * np.hypot(*other)), 1e-6)
 
 
-def _flip(picture: AnyArray) -> AnyArray:
-    """Mirror (H, W) or (H, W, n)."""
-    return np.ascontiguousarray(picture[:, ::-1])
+def _mirrored(layer: Layer) -> Layer:
+    """Return the layer of the mirrored picture, where it is the other arm."""
+    alpha, colors, rank = (
+        np.ascontiguousarray(values[:, ::-1]) for values in (layer.alpha, layer.colors, layer.rank)
+    )
+    return Layer(OTHER_SIDE[layer.name], alpha, colors, rank)

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
+from magicpose_cli.warping.grid import Grid
+from magicpose_cli.warping.layers import Layer
+from magicpose_cli.warping.mirrored_arm import SourceArm
 from magicpose_cli.warping.warp import ReferenceWarp
+from magicpose_cli.warping.warp_points import WarpPoints
 from tests.warping.conftest import Drawn
 from tests.warping.people import matte_of, without
 
@@ -102,3 +106,14 @@ def test_it_fades_in_as_the_arm_grows(standing):
     frames = [warp(with_short_forearm(standing.pose, s)).picture for s in np.linspace(0.25, 1, 76)]
     steps = [np.abs(b - a).mean() for a, b in pairwise(frames)]
     assert max(steps) < 10 * np.median(steps)
+
+
+def test_an_upper_arm_behind_the_trunk_is_the_other_one_once_it_turns(standing):
+    """Its joints are known, but the layer of the arm does not hold them."""
+    layer = Layer("right", np.zeros((320, 320), np.float32), standing.picture, np.zeros((1, 1)))
+    points = WarpPoints.of(standing.pose)
+    arm = SourceArm.of(points, layer, Grid(256, 256))
+    assert arm.hidden == (1.0, 1.0) and not arm.shows_hand
+    turned = (np.array((40.0, 0.0)), arm.halves[1])
+    assert arm.stretch(arm.halves, 200) == 1.0
+    assert arm.stretch(turned, 200) >= 2.0
