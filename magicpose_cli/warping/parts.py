@@ -61,6 +61,9 @@ HEAD_RADIUS = 0.045  # body heights around the middle of nose, eyes and ears: su
 BUST_BELOW = 0.35  # face heights below the chin, from where on a bust without a trunk is at rest
 COLOR_CONTRAST = 60.0  # how hard it is to walk across a change of color, per square in 0..1
 NEAREST_FADE = 0.02  # body heights, over which the nearest bone's share falls to 1 / e
+LEG_EDGE = 3.0  # how much steeper than a network's guess the edge between two legs is
+THIGH_SPAN, SHIN_SPAN = (0.2, 0.6), (0.6, 0.9)  # of their bones, whose colors are compared
+MAX_LEG_CHANGE = 50.0  # levels of 255, from a thigh to its shin, that are no skirt's hem
 SURE_LEG = 0.2  # of a network's certainty, from which on it is believed which leg a pixel is
 MIN_WEIGHT = 1e-4  # below which a node does not belong to a part
 BASE_EASE = 0.003  # of a walk through anything, so that every pixel is reached
@@ -320,10 +323,32 @@ def forearm_color(
         side: Of the person.
         span: In forearms from the elbow.
     """
-    if not reference.has(f"{side}_elbow", f"{side}_wrist"):
+    return _bone_color(picture, reference, f"{side}_forearm", span)
+
+
+def shows_both_legs(picture: Picture, reference: WarpPoints) -> bool:
+    """Tell whether a picture's legs are bare or in trousers: a skirt has other colors than a shin.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        reference: The person's points.
+    """
+    for side in BODY_SIDES:
+        thigh = _bone_color(picture, reference, f"{side}_thigh", THIGH_SPAN)
+        shin = _bone_color(picture, reference, f"{side}_shin", SHIN_SPAN)
+        if thigh is None or shin is None or np.abs(thigh - shin).max() > MAX_LEG_CHANGE:
+            return False
+    return True
+
+
+def _bone_color(
+    picture: Picture, reference: WarpPoints, part: str, span: tuple[float, float]
+) -> Floats | None:
+    """Return the median RGB along a part of a limb's bone, (3,); None where it is not shown."""
+    if not reference.has(*PART_JOINTS[part]):
         return None
-    elbow, wrist = reference.joint(f"{side}_elbow"), reference.joint(f"{side}_wrist")
-    at = elbow + np.linspace(*span, 9)[:, None] * (wrist - elbow)
+    start, end = (reference.joint(name) for name in PART_JOINTS[part])
+    at = start + np.linspace(*span, 9)[:, None] * (end - start)
     x, y = np.rint(at).astype(int).T
     inside = (x >= 0) & (x < picture.shape[1]) & (y >= 0) & (y < picture.shape[0])
     if not inside.any():

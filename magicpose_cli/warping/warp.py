@@ -24,9 +24,11 @@ from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.moved_plate import MovablePlate
 from magicpose_cli.warping.part_segmentation import find_part_shares
 from magicpose_cli.warping.parts import (
+    LEG_EDGE,
     PARTS_TO_SEGMENT,
     body_parts,
     hand_shows,
+    shows_both_legs,
     skin_weights,
     with_legs_apart,
 )
@@ -136,8 +138,10 @@ class ReferenceWarp:
         if PARTS_TO_SEGMENT & set(self.parts):
             found = find_part_shares(picture, matte.alpha, reference, self.body_height)
             if found is not None:
-                arms = found.arms
-                weights = with_legs_apart(self.parts, weights, found.right_leg, found.legs, grid)
+                arms, right_leg = found.arms, found.right_leg
+                if shows_both_legs(picture, reference):
+                    right_leg = np.clip(LEG_EDGE * (right_leg - 0.5) + 0.5, 0, 1)
+                weights = with_legs_apart(self.parts, weights, right_leg, found.legs, grid)
         shades: Callable[[AnyArray], AnyArray] = _gray if gray else np.asarray
         layers = [
             replace(layer, colors=shades(as_bytes(layer.colors)))

@@ -12,6 +12,7 @@ from magicpose_cli.warping.parts import (
     body_parts,
     nearest_shares,
     skin_weights,
+    shows_both_legs,
     with_legs_apart,
 )
 from magicpose_cli.warping.warp import ReferenceWarp
@@ -115,6 +116,16 @@ def test_which_leg_it_is_is_told_of_legs_alone(weights):
     right, left = (told[parts.index(f"{side}_shin"), :, 10 : middle - 1] for side in BODY_SIDES)
     inside = slice(GRID.pad // 4, -GRID.pad // 4)
     assert left.max() > 0.5 and np.allclose(3 * right[inside], left[inside], atol=1e-2)
+
+
+def test_a_skirt_is_told_from_trousers_by_its_hem(standing):
+    points = WarpPoints.of(standing.pose)
+    picture = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    assert shows_both_legs(picture, points)
+    knees = np.mean([points.joint(f"{side}_knee")[1] for side in BODY_SIDES])
+    picture[: round(knees)] = 190
+    assert not shows_both_legs(picture, points)
+    assert not shows_both_legs(picture, WarpPoints.of(Pose.of(SIZE, SIZE)))
 
 
 def test_the_nearest_bone_has_the_largest_share(standing):
