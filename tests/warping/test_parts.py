@@ -11,8 +11,8 @@ from magicpose_cli.warping.parts import (
     PART_JOINTS,
     body_parts,
     nearest_shares,
-    skin_weights,
     shows_both_legs,
+    skin_weights,
     with_legs_apart,
 )
 from magicpose_cli.warping.warp import ReferenceWarp
