@@ -26,9 +26,9 @@ def missing_parts(target: Pose, driver: Floats, scale: float) -> tuple[tuple[str
 
     A joint that the reference does not show is taken to hang straight down from the last one that
     it shows. Where that is beyond the picture, the picture ends before it; else it is only hidden,
-    behind the back or a skirt, and the driver's is kept. A hand
-    shows its wrist. Legs need hips: nobody has legs in front
-    of a table. driver: (frames, points, 2) pixels; scale: reference pixels a driver's pixel.
+    behind the back or a skirt, and the driver's is kept. A hand shows its wrist. Legs need hips:
+    nobody has legs in front of a table. driver: (frames, points, 2) pixels; scale: reference
+    pixels a driver's pixel.
     """
     reference = named_points([target])[0]
     place = {"neck": _neck(reference, scale * _length(driver, "nose", "neck"))}
