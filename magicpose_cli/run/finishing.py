@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import prefetch
 from magicpose_cli.warping.carried_hands import carry_hands
 from magicpose_cli.warping.fusion import Fusion
+from magicpose_cli.warping.mirrored_arm import steadied_share
 from magicpose_cli.warping.secondary import (
     DriverTracker,
     size_to_track,
@@ -35,6 +37,7 @@ from magicpose_cli.warping.secondary import (
 )
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame, WarpedFrame
 
+_MIRROR_REACH_S = 0.2  # of time to each side, over which a mirrored arm fades in
 _OFTEN = 0.1  # of the frames: a hand that is seen in fewer is not missed
 
 
@@ -196,6 +199,10 @@ class WarpedFrames:
             self.notes += camera.notes
         self._motion, self._driver, self._wanted = motion, driver, wanted
         self._poses = carry_hands(motion.poses, reference.hidden_hands)
+        self._reach = round(_MIRROR_REACH_S * float(driver.rate))
+        self._shares = lru_cache(4 * self._reach + 4)(
+            lambda index: reference.mirrored_shares(self.pose(index))
+        )
         self._tracker: Future[DriverTracker | None] | None = None
         if secondary and motion.tracked:
             anchor = motion.anchor
@@ -225,7 +232,13 @@ class WarpedFrames:
         """The frames with these rising indices, each the same whatever others are asked for."""
         for index, driven in zip(indices, self._driven(indices), strict=True):
             camera = None if self._camera is None else self._camera.motions[index]
-            yield self.reference(self.pose(index), driven, camera)
+            yield self.reference(self.pose(index), driven, camera, self._mirrored(index))
+
+    def _mirrored(self, index: int) -> dict[str, float]:
+        """How much of each arm is the other one's mirror image, without jumps in time."""
+        first, last = max(0, index - self._reach), index + self._reach + 1
+        around = [self._shares(i) for i in range(first, min(last, len(self._poses)))]
+        return {side: steadied_share([shares[side] for shares in around]) for side in around[0]}
 
     def _driven(self, indices: Sequence[int]) -> Iterator[TrackedFrame | None]:
         tracker = self._tracker.result() if self._tracker else None

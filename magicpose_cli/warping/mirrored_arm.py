@@ -29,7 +29,7 @@ LESS_STRETCH = (1.3, 1.35)  # how much less the other one must be stretched, lik
 FOLDED_COSINE = (0.85, 0.95)  # of the angle at the elbow: a forearm hides its upper arm
 UNFOLDED_COSINE = (0.4, 0.7)  # likewise: up to the first it does not
 HALF_LINES = np.linspace(0.35, 0.95, 15), np.linspace(0.05, 0.95, 15)  # shares of a half's bone
-COVERED_SHARE = (0.5, 0.7)  # of these that are in the arm's layer: with fewer the half is hidden
+COVERED_SHARE = (0.6, 0.75)  # of these that are in the arm's layer: with fewer the half is hidden
 STILL_COSINE = (0.85, 0.95)  # of the turn of a half: from the second on it is as it was
 UNSEEN_STRETCH = 1e3  # of an arm that the reference does not show
 MIN_LENGTH = (0.06, 0.08)  # body heights of half an arm in a frame, from which on it counts
@@ -158,6 +158,16 @@ class MirroredArms:
         """
         drift = None if tracked is None else tracked.drift_of(self._field)
         return self._splatters[side](self._field.displacements(now, drift)[side])
+
+
+def steadied_share(shares: Sequence[float]) -> float:
+    """Return the mean of the middle half: one frame in between changes nothing, a change fades in.
+
+    Args:
+        shares: Of a frame and those around it, 0 to 1.
+    """
+    left_out = len(shares) // 4
+    return float(np.mean(sorted(shares)[left_out : len(shares) - left_out]))
 
 
 def _halves(points: WarpPoints, side: str) -> Halves | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -186,6 +186,7 @@ class ReferenceWarp:
         pose: Pose,
         tracked: TrackedFrame | None = None,
         camera: CameraMotion | None = None,
+        mirrored: Mapping[str, float] | None = None,
     ) -> WarpedFrame:
         """Move the person into the pose of a frame, which is in pixels of the picture.
 
@@ -193,7 +194,11 @@ class ReferenceWarp:
             pose: Of the frame.
             tracked: The person in the driver's frame, whose drift is added; see `secondary`.
             camera: By which the plate is moved; by default it stands still.
+            mirrored: How much of each side's arm is the other one's mirror image, 0 to 1; by
+                default as `mirrored_shares` tells of the pose alone.
         """
+        if mirrored is None:
+            mirrored = self.mirrored_shares(pose)
         now, drift = WarpPoints.of(pose), None
         if tracked is not None:
             drift = tracked.drift_of(self._field)
@@ -203,15 +208,15 @@ class ReferenceWarp:
         picture, plate_moved = self._plate_under(camera)
         cover = np.zeros(self.plate.shape[:2], np.float32)
         for name in self._order(now):
-            mirrored = self._mirrored.share(name, now)
+            share = mirrored.get(name, 0.0)
             if name in self._splatters:
                 solid = self._solid(now) if name == BODY_LAYER else None
                 if (moved := self._splatters[name](fields[name], solid)) is not None:
                     if name == BODY_LAYER and now.mesh is not None:
                         self._paint(moved, now.mesh)
-                    moved.lay_over(picture, cover, 2 - 2 * mirrored)
-            if mirrored and (image := self._mirrored(name, now, tracked)) is not None:
-                image.lay_over(picture, cover, 2 * mirrored)
+                    moved.lay_over(picture, cover, 2 - 2 * share)
+            if share and (image := self._mirrored(name, now, tracked)) is not None:
+                image.lay_over(picture, cover, 2 * share)
         self._add_residual(picture, cover, fields, plate_moved)
         return WarpedFrame(picture, cover, pose)
 
@@ -221,8 +226,16 @@ class ReferenceWarp:
         Args:
             pose: Of the frame.
         """
+        return tuple(s for s, share in self.mirrored_shares(pose).items() if share > 0.5)
+
+    def mirrored_shares(self, pose: Pose) -> dict[str, float]:
+        """Return how much of each side's arm is to be the other one's mirror image, 0 to 1.
+
+        Args:
+            pose: Of the frame.
+        """
         now = WarpPoints.of(pose)
-        return tuple(s for s in self._mirrored.sides if self._mirrored.share(s, now) > 0.5)
+        return {side: self._mirrored.share(side, now) for side in self._mirrored.sides}
 
     def _order(self, now: WarpPoints) -> list[str]:
         """Return the layers from back to front.

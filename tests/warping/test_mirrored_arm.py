@@ -9,7 +9,7 @@ import pytest
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.layers import Layer
-from magicpose_cli.warping.mirrored_arm import SourceArm
+from magicpose_cli.warping.mirrored_arm import SourceArm, steadied_share
 from magicpose_cli.warping.warp import ReferenceWarp
 from magicpose_cli.warping.warp_points import WarpPoints
 from tests.warping.conftest import Drawn
@@ -117,3 +117,20 @@ def test_an_upper_arm_behind_the_trunk_is_the_other_one_once_it_turns(standing):
     turned = (np.array((40.0, 0.0)), arm.halves[1])
     assert arm.stretch(arm.halves, 200) == 1.0
     assert arm.stretch(turned, 200) >= 2.0
+
+
+def test_one_frame_in_between_changes_nothing_and_a_change_fades_in():
+    shares = [0.0] * 5 + [1.0] + [0.0] * 6 + [1.0] * 12
+    steady = [steadied_share(shares[max(0, i - 5) : i + 6]) for i in range(len(shares))]
+    assert max(steady[:6]) == 0 and steady[-1] == 1
+    assert max(np.abs(np.diff(steady))) < 0.25
+
+
+def test_a_frame_shows_the_share_that_it_is_told(standing):
+    own = with_short_forearm(standing.pose, 0.25)
+    picture = marked(standing)
+    warp = ReferenceWarp(picture, own, matte_of(picture, standing.shown))
+    told, alone = (warp(standing.pose, mirrored={"right": s}).picture for s in (1.0, 0.0))
+    assert np.array_equal(told, warp(standing.pose).picture)
+    shown = color_at(alone, middle_of_forearm(standing.pose, "right"))
+    assert np.abs(shown - MARK).max() > 100
