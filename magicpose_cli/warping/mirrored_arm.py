@@ -30,6 +30,7 @@ FOLDED_COSINE = (0.85, 0.95)  # of the angle at the elbow: a forearm hides its u
 UNFOLDED_COSINE = (0.4, 0.7)  # likewise: up to the first it does not
 HALF_LINES = np.linspace(0.35, 0.95, 15), np.linspace(0.05, 0.95, 15)  # shares of a half's bone
 COVERED_SHARE = (0.6, 0.75)  # of these that are in the arm's layer: with fewer the half is hidden
+HAND_SHOWN = 0.5  # of the points of a hand that are in its layer, from which on it is seen
 STILL_COSINE = (0.85, 0.95)  # of the turn of a half: from the second on it is as it was
 UNSEEN_STRETCH = 1e3  # of an arm that the reference does not show
 MIN_LENGTH = (0.06, 0.08)  # body heights of half an arm in a frame, from which on it counts
@@ -70,9 +71,11 @@ class SourceArm:
             covered.append(float(colors_at(layer.alpha[..., None], line).mean()))
             start = start + half
         upper, forearm = (1 - ramp_at(share, COVERED_SHARE) for share in covered)
-        hand = points.hands[layer.name][is_known(points.hands[layer.name])] + grid.pad
-        shown = float(colors_at(layer.alpha[..., None], hand).mean()) if len(hand) else 0.0
-        return cls(halves, (upper, forearm), shown > COVERED_SHARE[1])
+        shows_hand = layer.name in points.wrists
+        if points.has_hand(layer.name):
+            hand = points.hands[layer.name][is_known(points.hands[layer.name])] + grid.pad
+            shows_hand = float(colors_at(layer.alpha[..., None], hand).mean()) > HAND_SHOWN
+        return cls(halves, (upper, forearm), shows_hand)
 
     def stretch(self, asked: Halves, height: float) -> float:
         """Return how much longer the arm of a frame is, by its worse half.
@@ -140,8 +143,8 @@ class MirroredArms:
         if image is None or asked is None:
             return 0.0
         own = self._own.get(side)
-        if own is not None and not image.shows_hand:
-            return 0.0
+        if own is not None and own.shows_hand and not (image.shows_hand or any(own.hidden)):
+            return 0.0  # a hand is worth more than a forearm
         stretch = UNSEEN_STRETCH if own is None else own.stretch(asked, self._height)
         less = stretch / image.stretch(asked, self._height)
         return ramp_at(stretch, STRETCH) * ramp_at(less, LESS_STRETCH)
