@@ -24,6 +24,7 @@ from magicpose_cli.config.values import (
     AnchorChoice,
     CameraText,
     CanvasText,
+    DeviceName,
     NonEmpty,
     NonEmptyNames,
     PersonChoice,
@@ -89,7 +90,7 @@ class ModelSettings(Section):
     )
     """IP-Adapter for --identity: a name of the catalog, a file or a folder, with its image encoder
     beside it."""
-    device: Annotated[NonEmpty, Option("--device", MODEL, "NAME")] = "auto"
+    device: Annotated[DeviceName, Option("--device", MODEL, "NAME")] = "auto"
     """auto (the GPU where there is one), cpu, cuda, cuda:N or mps."""
     dtype: Annotated[
         Literal["auto", "float32", "float16", "bfloat16"], Option("--dtype", MODEL)

@@ -58,6 +58,13 @@ def _check_camera(text: str) -> str:
     return text
 
 
+def _check_device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", text):
+        raise ValueError("expected auto, cpu, cuda, cuda:N or mps")
+    return text
+
+
+DeviceName = Annotated[str, AfterValidator(_check_device)]
 ResultSize = Annotated[str | int, AfterValidator(_check_size)]
 StepCount = Annotated[str | int, AfterValidator(_check_steps)]
 PersonChoice = Annotated[str | int, AfterValidator(_check_person)]

@@ -11,10 +11,11 @@ from typing import Any
 from magicpose_cli.config.preset import ModelSettings, Preset, SamplingSettings, load_preset
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.config.user_home import expanded
+from magicpose_cli.diffusion.adapters.named import named_files
 from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
-from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError, ModelError
+from magicpose_cli.errors import ConfigError, DeviceError, MagicPoseError
 from magicpose_cli.models import in_units
 from magicpose_cli.run.preflight import default_preset
 from magicpose_cli.run.temporary import check_temporary
@@ -136,7 +137,7 @@ def _used_with(preset: Preset, folder: Path) -> Iterator[Finding]:
     own = f"the model's own, {index['scheduler'][1]}"
     spacing = f", {sampling.timestep_spacing}" if sampling.timestep_spacing else ""
     yield Finding("scheduler", (sampling.scheduler or own) + spacing)
-    files = _files(model)
+    files = named_files(model)
     for kind, path in files:
         yield Finding(kind, str(path))
     yield from _options(model, device)
@@ -201,32 +202,6 @@ def _memory_of(device: str) -> tuple[int, int]:
 
     free, total = torch.cuda.mem_get_info(device)
     return free, total
-
-
-def _files(model: ModelSettings) -> list[tuple[str, Path]]:
-    """List the files and folders that a model's settings name beside the model, with their kind.
-
-    Raises:
-        ModelError: One of them is not there.
-    """
-    adapter = model.motion_adapter if model.is_steady else None
-    face = model.identity_model if model.identity else None
-    if not (model.base or model.vae or model.lora or model.embedding or adapter or face):
-        return []  # what follows imports diffusers, which takes seconds
-    from magicpose_cli.diffusion.adapters.named import file_and_scale, file_and_word, place_of
-
-    files = [(kind, place_of(name)) for kind in ("base", "vae") if (name := getattr(model, kind))]
-    files += [("lora", file_and_scale(text)[0]) for text in model.lora]
-    files += [("embedding", file_and_word(text)[0]) for text in model.embedding]
-    files += [("motion_adapter", place_of(adapter))] if adapter else []
-    files += [("identity_model", place_of(face))] if face else []
-    for kind, path in files:
-        if not path.exists():
-            raise ModelError(
-                f"model.{kind}: {path} is not there; expected a path or the name of something that "
-                "`magicpose models fetch` has brought"
-            )
-    return files
 
 
 def _options(model: ModelSettings, device: str) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.config.resolved import ModelDefaults, ResolvedSettings, resolve_settings
+from magicpose_cli.diffusion.adapters.named import named_files
 from magicpose_cli.errors import ConfigError, OutputError
 from magicpose_cli.files import name_that_fits
 from magicpose_cli.motion.driver import Driver, open_driver
@@ -76,6 +77,7 @@ def make_plan(
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     _check_driver(opened, driver, preset)
+    named_files(preset.model)  # what is not there is told before the work, not after it
     folder, defaults, has_motion = _model(preset.model.name, dry_run, on_progress)
     resolved = resolve_settings(
         preset,

@@ -113,13 +113,12 @@ def split_layers(
         taken = np.maximum(taken, edge)
     if not arms:
         return [Layer(BODY_LAYER, alpha, colors, rank)]
-    if not reference.has("right_shoulder", "left_shoulder", "right_hip", "left_hip"):
-        return [Layer(BODY_LAYER, alpha * (1 - taken), colors, rank), *arms]
     body = alpha * (1 - taken)
     before = cv2.dilate((taken > HIDDEN_SHARE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    hidden = before & trunk_behind_arms(
-        body > 0.5, before, _trunk(reference, height, grid), reference, grid
-    )
+    hidden = before & _face(reference, grid)
+    if reference.has("right_shoulder", "left_shoulder", "right_hip", "left_hip"):
+        trunk = _trunk(reference, height, grid)
+        hidden |= before & trunk_behind_arms(body > 0.5, before, trunk, reference, grid)
     if (box := bounding_box(hidden, margin_px=round(FABRIC_REACH * height))) is not None:
         shown = ((body > VISIBLE_SHARE) & ~before).astype(np.float32)
         side_px = min(grid.width, grid.height)
@@ -132,6 +131,14 @@ def split_layers(
         continued = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), HIDDEN_EDGE_PX)
         body = np.maximum(body, continued * alpha)
     return [Layer(BODY_LAYER, body, colors, rank), *arms]
+
+
+def _face(reference: WarpPoints, grid: Grid) -> Mask:
+    """Tell where the face is, (H, W): a hand before it hides skin."""
+    mask = np.zeros(grid.padded[::-1], np.uint8)
+    if reference.has_face:
+        cv2.fillConvexPoly(mask, _hull(reference.outline(), grid), (1,))
+    return mask > 0
 
 
 def _trunk(reference: WarpPoints, height: float, grid: Grid) -> Mask:

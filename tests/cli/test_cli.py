@@ -74,6 +74,8 @@ def test_dry_run_writes_nothing(shell, media, tiny_model, tmp_path):
         (["--fit", "squeeze"], "frame.fit: 'squeeze'"),
         (["--steps", "0"], "sampling.steps: '0'"),
         (["--size", "100"], "frame.size: '100'"),
+        (["--device", "banana"], "model.device: 'banana'"),
+        (["--lora", "none.safetensors"], "none.safetensors is not there"),
         (["--preset", "none.toml"], "preset 'none.toml'"),
         (["-o", "out.avi"], ".avi cannot be written"),
     ],

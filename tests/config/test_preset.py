@@ -76,6 +76,12 @@ def test_steps_may_be_a_share_of_the_models_own():
     assert Preset().steps_for(50) == 50
 
 
+@pytest.mark.parametrize("device", ["banana", "cuda:", "CPU", ""])
+def test_a_device_of_no_known_kind_is_refused(device):
+    with pytest.raises(ConfigError, match="expected auto, cpu, cuda, cuda:N or mps"):
+        Preset().with_options(model__device=device)
+
+
 @pytest.mark.parametrize(("text", "size"), [("512x768", (512, 768)), (256, (256, 256))])
 def test_sizes(text, size):
     assert Preset().with_options(frame__size=text).size_for(64) == size

@@ -9,6 +9,7 @@ import pytest
 
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping.matte import find_matte
+from magicpose_cli.warping.part_segmentation import PartShares
 from magicpose_cli.warping.warp import ReferenceWarp, TrackedFrame
 from magicpose_cli.warping.warp_points import HEAD_JOINTS, WarpPoints
 from tests.pose.drawn import at_rest, mirrored
@@ -361,6 +362,23 @@ def test_a_head_without_a_face_goes_where_its_joints_go(standing):
     x, y = np.rint(middle + way).astype(int)
     assert not warp.has_face
     assert np.abs(shown[y, x] - (255, 0, 255)).max() < 60
+
+
+def test_a_hand_before_the_face_leaves_no_hole_in_it(standing, monkeypatch):
+    """Also of a bust, whose hips are not known."""
+    face, shape = standing.pose.face, standing.shown.shape
+    at = np.indices(shape)[::-1].transpose(1, 2, 0)
+    palm = (np.linalg.norm(at - face.mean(0), axis=2) < 4) & standing.shown
+    arms = {"right": palm.astype(np.float32), "left": np.zeros(shape, np.float32)}
+    none = np.zeros(shape, np.float32)
+    found = PartShares(arms, none, none)
+    monkeypatch.setattr("magicpose_cli.warping.warp.find_part_shares", lambda *a: found)
+    body = standing.pose.body.copy()
+    body[[BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]] = np.nan
+    for pose in (standing.pose, replace(standing.pose, body=body)):
+        layers = ReferenceWarp(standing.picture, pose, standing.matte)._splatters
+        behind = layers["body"]._layer.alpha[32:-32, 32:-32]
+        assert behind[palm].min() > 0.9
 
 
 def test_the_mesh_of_these_tests_fits_the_face(portrait):

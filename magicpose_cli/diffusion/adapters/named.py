@@ -58,6 +58,32 @@ def _cut(text: str) -> tuple[Path, str | None]:
     return place_of(name), rest
 
 
+def named_files(model: ModelSettings) -> list[tuple[str, Path]]:
+    """List the files and folders that a model's settings name beside the model, with their kind.
+
+    Raises:
+        ModelError: One of them is not there.
+    """
+    adapter = model.motion_adapter if model.is_steady else None
+    face = model.identity_model if model.identity else None
+    plain = {
+        "base": model.base,
+        "vae": model.vae,
+        "motion_adapter": adapter,
+        "identity_model": face,
+    }
+    files = [(kind, place_of(name)) for kind, name in plain.items() if name]
+    files += [("lora", file_and_scale(text)[0]) for text in model.lora]
+    files += [("embedding", file_and_word(text)[0]) for text in model.embedding]
+    for kind, path in files:
+        if not path.exists():
+            raise ModelError(
+                f"model.{kind}: {path} is not there; expected a path or the name of something that "
+                "`magicpose models fetch` has brought"
+            )
+    return files
+
+
 def files_of(model: ModelSettings) -> list[Path]:
     """List every file beside the model itself that its settings name.
 

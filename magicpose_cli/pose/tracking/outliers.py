@@ -36,11 +36,14 @@ CUT, CUT_PER_S = 0.4, 1.5
 def remove_outliers(clip: PoseClip, parts: Sequence[str], size: Floats, fps: float) -> int:
     """Forget, in place, points that leave their path for up to JUMP_FRAMES frames and come back.
 
-    size: (frames,) pixels. Returns how many joints, hands and faces were taken out, counted by
-    frames: a hand in one frame is one.
+    Where frames are so few that one lasts longer than JUMP_S, a motion looks the same: nothing is
+    forgotten. size: (frames,) pixels. Returns how many joints, hands and faces were taken out,
+    counted by frames: a hand in one frame is one.
     """
-    longest = max(1, min(JUMP_FRAMES, round(JUMP_S * fps)))
+    longest = min(JUMP_FRAMES, round(JUMP_S * fps))
     count = 0
+    if longest == 0:
+        return count
     for part in parts:
         points, seen = clip.points[:, PART_COLUMNS[part]], clip.seen[:, PART_COLUMNS[part]]
         jumped = np.zeros(seen.shape, dtype=bool)

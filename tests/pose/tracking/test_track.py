@@ -116,6 +116,13 @@ def test_a_joint_that_jumps_away_is_brought_back(walk):
     assert poses[10].body_score[BODY_JOINTS.index("left_wrist")] < 0.9
 
 
+def test_where_frames_are_few_a_jump_is_a_motion(walk):
+    found = list(walk)
+    found[10] = with_joint(walk[10], "left_wrist", (30, 240))
+    poses, _ = follow(found, fps=2, smooth=0)
+    assert_near(poses, found, 0.2, ["body"])
+
+
 @pytest.mark.parametrize("own_wrist", [True, False])
 def test_a_hand_at_the_other_wrist_changes_sides(walk, full_body, own_wrist):
     nothing = np.full((21, 2), np.nan, np.float32), np.zeros(21, np.float32)
