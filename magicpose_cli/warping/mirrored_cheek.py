@@ -71,8 +71,10 @@ class MirroredCheek:
         share = self._own / mirrored
         beside = np.unique(self._triangles[(share > 0.4) & (share < 0.9)])
         light = [colors_at(self._colors, at[beside]) for at in (points[:, :2], self._source)]
-        gain = np.median(np.maximum(light[0], 1) / np.maximum(light[1], 1), axis=0)
-        self._gain = np.clip(np.nan_to_num(gain, nan=1.0), *LIKELY_GAIN).astype(np.float32)
+        gain = np.ones(light[0].shape[1:], np.float32)
+        if len(beside):
+            gain = np.median(np.maximum(light[0], 1) / np.maximum(light[1], 1), axis=0)
+        self._gain = np.clip(gain, *LIKELY_GAIN).astype(np.float32)
 
     def paint(self, colors: Floats, alpha: Floats, mesh: Floats, corner: tuple[int, int]) -> None:
         """Paint the cheek into a part of a frame, in place, as far as it would be stretched.

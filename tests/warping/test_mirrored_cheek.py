@@ -89,3 +89,11 @@ def test_the_cheek_is_whole_to_its_edge():
     y, x = (np.mgrid[:SIZE, :SIZE] - SIZE / 2) / 80
     edge = (x * HIDDEN > 0.7) & (np.hypot(x, y) < 0.9) & (y > 0.2)
     assert edge.sum() > 100 and (alpha[edge, 0] > 0.99).all()
+
+
+def test_where_no_light_can_be_compared_the_cheek_keeps_its_own(recwarn):
+    mesh = face()
+    flat = in_picture(mesh, 40) * (1, 0.02, 1)  # no triangle is a pixel large
+    cheek = MirroredCheek(flat, picture(mesh, in_picture(mesh, 0)))
+    assert cheek.is_hidden and (cheek._gain == 1).all()
+    assert not recwarn.list
