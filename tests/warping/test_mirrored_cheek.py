@@ -93,7 +93,8 @@ def test_the_cheek_is_whole_to_its_edge():
 
 def test_where_no_light_can_be_compared_the_cheek_keeps_its_own(recwarn):
     mesh = face()
-    flat = in_picture(mesh, 40) * (1, 0.02, 1)  # no triangle is a pixel large
-    cheek = MirroredCheek(flat, picture(mesh, in_picture(mesh, 0)))
+    ahead = in_picture(mesh, 0)
+    over = in_picture(mesh, 40) * (-1, -1, -1)  # as a detector may see a head upside down
+    cheek = MirroredCheek(over, picture(mesh, ahead))
     assert cheek.is_hidden and (cheek._gain == 1).all()
     assert not recwarn.list
