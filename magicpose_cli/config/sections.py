@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,7 +116,8 @@ def validated(kind: type[AnySection], data: dict[str, Any], origin: str) -> AnyS
         return kind.model_validate(data)
     except ValidationError as error:
         mistakes = "; ".join(
-            f"{'.'.join(map(str, place))}: {_said(e)}" for place, e in _first_of_each(error).items()
+            f"{'.'.join(map(str, place))}: {_said(e, _known_at(kind, place))}"
+            for place, e in _first_of_each(error).items()
         )
         raise ConfigError(f"{origin}: {mistakes}") from error
 
@@ -136,9 +138,22 @@ def _is_type_tag(part: str | int) -> bool:
     return isinstance(part, str) and (part in ("str", "int") or "[" in part)
 
 
-def _said(error: Any) -> str:
+def _known_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
+    """The names of the settings beside one, by its path; none below what is no section."""
+    for part in place[:-1]:
+        field = kind.model_fields.get(str(part))
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
+            return []
+        kind = field.annotation
+    return list(kind.model_fields)
+
+
+def _said(error: Any, known: list[str]) -> str:
     if error["type"] == "extra_forbidden":
-        return "no such setting"
+        near = get_close_matches(str(error["loc"][-1]), known, n=1)
+        return f"no such setting; did you mean {near[0]!r}?" if near else "no such setting"
     if error["type"] == "value_error":
         return f"{error['input']!r}: {error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]

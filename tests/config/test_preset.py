@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from magicpose_cli.config.preset import Preset, list_presets, load_preset
@@ -45,7 +47,7 @@ def test_an_unknown_key_is_named_whatever_is_in_it(tmp_path, key, named):
     path.write_text(f'[frame]\n"{key}" = 3\n')
     with pytest.raises(ConfigError) as caught:
         load_preset(str(path))
-    assert str(caught.value).endswith(f"frame.{named}: no such setting")
+    assert f"frame.{named}: no such setting" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", [b"[sampling\n", b"\xff\xfe", b"steps = 1 = 2"])
@@ -74,6 +76,20 @@ def test_steps_may_be_a_share_of_the_models_own():
     share = Preset().with_options(sampling__steps="40%")
     assert [share.steps_for(n) for n in (50, 10, 1)] == [20, 4, 1]
     assert Preset().steps_for(50) == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[sampling]\nstep = 3\n", "sampling.step: no such setting; did you mean 'steps'?"),
+        ("[sampler]\nsteps = 3\n", "sampler: no such setting; did you mean 'sampling'?"),
+    ],
+)
+def test_a_mistyped_setting_has_its_nearest_name(tmp_path, text, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        load_preset(str(path))
 
 
 @pytest.mark.parametrize("device", ["banana", "cuda:", "CPU", ""])
