@@ -22,9 +22,9 @@ BODY_JOINTS = (
     "left_hip", "left_knee", "left_ankle",
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
-_OTHER = {"left": "right", "right": "left"}
+OTHER_SIDE = {"right": "left", "left": "right"}
 MIRRORED_BODY = [
-    BODY_JOINTS.index("_".join(_OTHER.get(word, word) for word in name.split("_")))
+    BODY_JOINTS.index("_".join(OTHER_SIDE.get(word, word) for word in name.split("_")))
     for name in BODY_JOINTS
 ]
 """Where each joint of a mirrored pose comes from: left and right change places."""

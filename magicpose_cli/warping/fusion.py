@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture
 from magicpose_cli.motion.framing import Framing
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import OTHER_SIDE, Pose
 from magicpose_cli.pose.region import fill_hull
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.modeled_hand import ModeledHands
 from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame, as_bytes
-from magicpose_cli.warping.warp_points import OTHER_SIDE, WarpPoints, is_known
+from magicpose_cli.warping.warp_points import WarpPoints, is_known
 
 COLOR_SIGMA = 1 / 64  # of the short side, over which colors are compared
 SAME_COLOR, OTHER_COLOR = 15.0, 50.0  # levels of 255 apart, for all and for nothing of the warp

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magicpose_cli.arrays import Floats
+from magicpose_cli.pose.keypoints import OTHER_SIDE
 from magicpose_cli.warping.field import MotionField
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.interpolation import ramp_at
 from magicpose_cli.warping.layers import Layer
 from magicpose_cli.warping.parts import mirrored_part
 from magicpose_cli.warping.splat import SplattedLayer, Splatter
-from magicpose_cli.warping.warp_points import OTHER_SIDE, WarpPoints, colors_at, is_known
+from magicpose_cli.warping.warp_points import WarpPoints, colors_at, is_known
 
 if TYPE_CHECKING:
     from magicpose_cli.warping.warp import TrackedFrame

@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import OTHER_SIDE, Pose
 from magicpose_cli.warping.boxes import PixelBox
 from magicpose_cli.warping.hand_outline import FINGER_CHAINS, PALM_IN_HEIGHTS
 from magicpose_cli.warping.warp import ReferenceWarp, WarpedFrame
-from magicpose_cli.warping.warp_points import OTHER_SIDE
 
 # All lengths are in palms, from the wrist to the root of the middle finger (rounded from tables of
 # hand anthropometry): the bones of each finger from the wrist on, and radii from root to tip.

@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import AnyArray, Floats, Integers, Picture
-from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.pose.keypoints import OTHER_SIDE, Pose
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.warp_points import (
     BODY_SIDES,
     MIN_HEAD_JOINTS,
-    OTHER_SIDE,
     WarpPoints,
     is_known,
 )

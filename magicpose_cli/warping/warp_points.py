@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Mask
-from magicpose_cli.pose.keypoints import BODY_JOINTS, MIRRORED_BODY, Pose
+from magicpose_cli.pose.keypoints import BODY_JOINTS, MIRRORED_BODY, OTHER_SIDE, Pose
 from magicpose_cli.warping.boxes import PixelBox
 
 MIN_GUESS_SCORE = 0.2  # from which on a guessed joint of the reference shows where a limb lies
@@ -16,8 +16,7 @@ MIN_KNOWN_FACE_POINTS = 30  # of 68: fewer show no expression
 MIN_KNOWN_HAND_POINTS = 15  # of 21
 HEAD_JOINTS = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 MIN_HEAD_JOINTS = 2  # that show where a head is whose face is not known
-BODY_SIDES = ("right", "left")
-OTHER_SIDE = dict(zip(BODY_SIDES, BODY_SIDES[::-1], strict=True))
+BODY_SIDES = tuple(OTHER_SIDE)
 
 
 @dataclass(frozen=True)

@@ -58,30 +58,34 @@ def _cut(text: str) -> tuple[Path, str | None]:
     return place_of(name), rest
 
 
+def _places(model: ModelSettings) -> list[tuple[str, Path]]:
+    """List the files and folders that a model's settings name beside the model, with their kind."""
+    adapter = model.motion_adapter if model.is_steady else None
+    face = model.identity_model if model.identity else None
+    kinds = ("base", "vae", "motion_adapter", "identity_model")
+    plain = zip(kinds, (model.base, model.vae, adapter, face), strict=True)
+    places = [(kind, place_of(text)) for kind, text in plain if text is not None]
+    places += [("lora", _cut(text)[0]) for text in model.lora]
+    return places + [("embedding", _cut(text)[0]) for text in model.embedding]
+
+
 def named_files(model: ModelSettings) -> list[tuple[str, Path]]:
     """List the files and folders that a model's settings name beside the model, with their kind.
 
     Raises:
+        ConfigError: The scale of a LoRA is no number.
         ModelError: One of them is not there.
     """
-    adapter = model.motion_adapter if model.is_steady else None
-    face = model.identity_model if model.identity else None
-    plain = {
-        "base": model.base,
-        "vae": model.vae,
-        "motion_adapter": adapter,
-        "identity_model": face,
-    }
-    files = [(kind, place_of(name)) for kind, name in plain.items() if name]
-    files += [("lora", file_and_scale(text)[0]) for text in model.lora]
-    files += [("embedding", file_and_word(text)[0]) for text in model.embedding]
-    for kind, path in files:
+    for text in model.lora:
+        file_and_scale(text)
+    places = _places(model)
+    for kind, path in places:
         if not path.exists():
             raise ModelError(
                 f"model.{kind}: {path} is not there; expected a path or the name of something that "
                 "`magicpose models fetch` has brought"
             )
-    return files
+    return places
 
 
 def files_of(model: ModelSettings) -> list[Path]:
@@ -90,12 +94,8 @@ def files_of(model: ModelSettings) -> list[Path]:
     What lies beside such a file and tells how it is meant belongs to it: a base's YAML, the scales
     of a LoRA of peft. Of a folder, which might be any, only what may be of a model is listed.
     """
-    adapter = model.motion_adapter if model.is_steady else None
-    face = model.identity_model if model.identity else None
-    plain = [place_of(text) for text in (model.base, model.vae, adapter, face) if text is not None]
-    named = plain + [_cut(text)[0] for text in (*model.lora, *model.embedding)]
     files = []
-    for place in named:
+    for _, place in _places(model):
         if place.is_dir():
             inside = (file for depth in ("*", "*/*") for file in place.glob(depth))
             files += sorted(file for file in inside if file.suffix.lower() in OF_MODELS)
