@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,6 +48,9 @@ from magicpose_cli.video import Sound, VideoWriter, held_note
 from magicpose_cli.video.write import PARTIAL_STEM
 from magicpose_cli.warping.face_crop import upright_face
 from magicpose_cli.warping.parts import shows_forearms
+
+if TYPE_CHECKING:
+    from magicpose_cli.motion.body_control_maps import FittedBodyMaps, ReadyBodyMaps
 
 _FACE_PX = 224  # side of the face that identity tokens are made of, as CLIP reads pictures
 
@@ -137,6 +141,7 @@ class _Job:
             warp=warp, timer=timer,
         )  # fmt: skip
         renderer, batches = self._renderer(motion, finisher.needed(wanted))
+        bodies = self._body_maps(motion) if renderer is not None and plan.body_maps else None
         self.on_progress(Progress("render", 0, self.driver.frame_count))
         writer = VideoWriter(
             plan.output, self.driver.rate,
@@ -145,7 +150,8 @@ class _Job:
         )  # fmt: skip
         try:
             with writer, closing(finisher):
-                resumed = self._write(writer, finisher, motion, sources, batches, renderer)
+                draw = partial(self._drawn, motion, finisher, bodies)
+                resumed = self._write(writer, finisher, sources, batches, renderer, draw)
                 self.folder.remember(replaces=True)  # if killed now, what stands there may be ours
         except OutputError:
             self.folder.remember(replaces=replaces)
@@ -271,10 +277,10 @@ class _Job:
         self,
         writer: VideoWriter,
         finisher: Finisher,
-        motion: Motion,
         sources: Sequence[int],
         batches: FrameBatches,
         renderer: FrameRenderer | None,
+        draw: Callable[[Sequence[Sequence[int]], int], Iterator[Pictures]],
     ) -> int:
         """All frames in order to the writer; returns how many a former run had made.
 
@@ -310,8 +316,7 @@ class _Job:
                 done += 1
             left = batches.left(done)
             if renderer is not None and left:
-                drawn = self._drawn(motion, finisher, left, len(batches.made[0]))
-                ahead = prefetch(timer.each("draw", drawn))
+                ahead = prefetch(timer.each("draw", draw(left, len(batches.made[0]))))
                 made = timer.each("render", renderer.render(ahead))
                 for indices, frames in batches.finish(made, done):
                     sink.put((indices, frames, True))
@@ -319,18 +324,26 @@ class _Job:
         return sum(map(len, batches.finished[:done]))
 
     def _drawn(
-        self, motion: Motion, finisher: Finisher, batches: Sequence[Sequence[int]], size: int
+        self,
+        motion: Motion,
+        finisher: Finisher,
+        bodies: FittedBodyMaps | ReadyBodyMaps | None,
+        batches: Sequence[Sequence[int]],
+        size: int,
     ) -> Iterator[Pictures]:
         """Draw batches of pose maps; the last one is filled up, so that all have one shape.
 
         Returns:
-            (size, H, W, 3) uint8; or (size, H, W, 6) with what the frames begin from.
+            (size, H, W, 3 + 3k + 3) uint8: the pose map, the k maps of the body where there are
+            any, and what the frames begin from where they do.
         """
         indices = sorted({i for batch in batches for i in batch})
-        maps = self._maps(motion, indices)
+        layers = [self._maps(motion, indices)]
+        if bodies is not None:
+            layers.append(bodies.frames(indices))
         if self.preset.sampling.start_from_warp is not None:
-            starts = finisher.starts(indices)
-            maps = (np.concatenate(pair, axis=2) for pair in zip(maps, starts, strict=True))
+            layers.append(finisher.starts(indices))
+        maps = (np.concatenate(each, axis=2) for each in zip(*layers, strict=True))
         held: dict[int, Picture] = {}  # of windows that overlap
         for batch in batches:
             drawn = [held[i] if i in held else next(maps) for i in batch]
@@ -340,6 +353,22 @@ class _Job:
     def _maps(self, motion: Motion, frames: Sequence[int]) -> Iterator[Picture]:
         canvas = self.plan.pose_canvas
         return draw_maps(self.driver, motion, canvas, frames, self.held_maps.add)
+
+    def _body_maps(self, motion: Motion) -> FittedBodyMaps | ReadyBodyMaps:
+        """The maps of the body that the network reads beside the pose maps."""
+        from magicpose_cli.motion.body_control_maps import (
+            FittedBodyMaps,
+            ReadyBodyMaps,
+            films_of_maps,
+        )
+
+        names, ready = self.plan.body_maps, self.preset.model.ready_body_maps
+        with self.timer("poses"):
+            if ready is None:
+                return FittedBodyMaps.of(motion, names, self.driver, self.on_progress)
+            films = films_of_maps(Path(ready), names)
+            height, width = self.picture.shape[:2]
+            return ReadyBodyMaps(films, self.driver, motion.framing, (width, height))
 
     @property
     def _moves_background(self) -> bool:

@@ -36,6 +36,8 @@ PATH_SETTINGS = (
     "model.vae",
     "model.motion_adapter",
     "model.identity_model",
+    "model.body_map",
+    "model.body_map_model",
     "motion.face",
 )
 """Settings that name a file or a folder, where they look like a path."""

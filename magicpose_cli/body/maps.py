@@ -6,20 +6,23 @@ show the same pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from magicpose_cli.arrays import AnyArray, Picture
-from magicpose_cli.body.layout import BODY_PARTS
+from magicpose_cli.arrays import AnyArray, Mask, Picture, Pictures
+from magicpose_cli.body.layout import BODY_PARTS, POSE_SLICES
 from magicpose_cli.body.model import Body
 from magicpose_cli.body.renderer import NEAR_M, normal_map, part_map, rasterize, silhouette
 from magicpose_cli.errors import InputError
+from magicpose_cli.pose.keypoints import BODY_JOINTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from magicpose_cli.body.cameras import Camera
     from magicpose_cli.body.fit import FittedClip
     from magicpose_cli.body.renderer import Fragments
 
@@ -74,25 +77,38 @@ def check_map_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def depth_range(body: Body, fitted: FittedClip) -> DepthRange:
-    """Return how near and how far the body's surface is over all frames, inside of the picture.
+    """Return how near and how far the body's surface is over all frames; see `depth_range_of`."""
+    import torch
+
+    def posed() -> Iterator[Tensor]:
+        for start in range(0, len(fitted.root), FRAMES_POSED_AT_ONCE):
+            part = slice(start, start + FRAMES_POSED_AT_ONCE)
+            yield body(fitted.shape, None, fitted.rotations[part], fitted.root[part]).vertices
+
+    with torch.no_grad():
+        return depth_range_of(posed(), fitted.camera)
+
+
+def depth_range_of(clip: Iterable[Tensor], camera: Camera) -> DepthRange:
+    """Return how near and how far a body's surface is over all frames, inside of the picture.
 
     Both sides of the body count, so that the far end is a little behind what is seen. Where no
     frame has any of the body in the picture, the whole body counts.
+
+    Args:
+        clip: Vertices (F, V, 3) in meters of the world, some frames at a time.
+        camera: That sees them.
     """
     import torch
 
-    camera = fitted.camera
-    size = fitted.root.new_tensor([camera.width, camera.height])
+    size = torch.tensor([camera.width, camera.height])
     inside, whole = [], []
-    with torch.no_grad():
-        for start in range(0, len(fitted.root), FRAMES_POSED_AT_ONCE):
-            part = slice(start, start + FRAMES_POSED_AT_ONCE)
-            posed = body(fitted.shape, None, fitted.rotations[part], fitted.root[part])
-            pixels, depth = camera.project(posed.vertices)
-            shown = ((pixels >= 0) & (pixels <= size)).all(dim=-1) & (depth > NEAR_M)
-            whole.append(torch.stack(depth.aminmax()))
-            if shown.any():
-                inside.append(torch.stack(depth[shown].aminmax()))
+    for vertices in clip:
+        pixels, depth = camera.project(vertices)
+        shown = ((pixels >= 0) & (pixels <= size)).all(dim=-1) & (depth > NEAR_M)
+        whole.append(torch.stack(depth.aminmax()))
+        if shown.any():
+            inside.append(torch.stack(depth[shown].aminmax()))
     ends = torch.stack(inside or whole)
     return DepthRange(float(ends[:, 0].min()), float(ends[:, 1].max()))
 
@@ -118,11 +134,60 @@ def draw_body_maps(
     only = slice(frame, frame + 1)
     with torch.no_grad():
         posed = body(fitted.shape, None, fitted.rotations[only], fitted.root[only])
-        fragments = rasterize(posed.vertices, body.faces, fitted.camera, cull_back=True)
-        normals = None
-        if any(name.startswith("normal") for name in names):
-            normals = normal_map(fragments, posed.vertices, body.faces, fitted.camera)[0]
-        return {name: _drawn(name, body, fragments, normals, depths) for name in names}
+        return draw_posed_maps(body, posed.vertices, fitted.camera, names, depths)
+
+
+def draw_posed_maps(
+    body: Body, vertices: Tensor, camera: Camera, names: Iterable[str], depths: DepthRange
+) -> dict[str, AnyArray]:
+    """Draw maps of a body whose vertices are known.
+
+    Args:
+        body: Whose faces and parts are drawn.
+        vertices: (1, V, 3) meters of the world.
+        camera: That sees them.
+        names: As of `draw_body_maps`.
+        depths: As of `draw_body_maps`.
+
+    Returns:
+        As of `draw_body_maps`.
+    """
+    fragments = rasterize(vertices, body.faces, camera, cull_back=True)
+    normals = None
+    if any(name.startswith("normal") for name in names):
+        normals = normal_map(fragments, vertices, body.faces, camera)[0]
+    return {name: _drawn(name, body, fragments, normals, depths) for name in names}
+
+
+def without_guessed_parts(body: Body, seen: Mask) -> Body:
+    """Leave out forearms and hands, shins and feet whose place a fit could but guess.
+
+    A forearm that leaves the picture would else come up before the person.
+
+    Args:
+        body: That was fitted.
+        seen: (128,) whether each point of the pose is.
+    """
+    import torch
+
+    guessed = []
+    for side in ("left", "right"):
+        wrist, ankle = (seen[BODY_JOINTS.index(f"{side}_{end}")] for end in ("wrist", "ankle"))
+        if not (wrist or seen[POSE_SLICES[f"{side}_hand"]].any()):
+            guessed += [f"{side}_lower_arm", f"{side}_hand"]
+        if not ankle:
+            guessed += [f"{side}_lower_leg", f"{side}_foot"]
+    numbers = torch.tensor([BODY_PARTS.index(part) for part in guessed])
+    kept = ~torch.isin(body.face_parts, numbers)
+    return replace(
+        body, faces=body.faces[kept], face_parts=body.face_parts[kept], corners=body.corners[kept]
+    )
+
+
+def map_channels(maps: Mapping[str, AnyArray]) -> Pictures:
+    """Lay maps of one frame behind each other, (H, W, 3 * number) uint8, as networks read them."""
+    in_8_bits = (depth_picture(each) if each.ndim == 2 else each for each in maps.values())
+    return np.concatenate(list(in_8_bits), axis=2)
 
 
 def depth_picture(depth: AnyArray) -> Picture:

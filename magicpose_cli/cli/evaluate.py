@@ -32,6 +32,8 @@ TABLE_WIDTH, NAME_WIDTH = 120, 16
     "frame.warp",
     "motion.every",
     "motion.end_s",
+    "model.body_map",
+    "model.body_map_model",
     "model.device",
     "model.batch_size",
 )

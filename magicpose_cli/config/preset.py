@@ -90,6 +90,31 @@ class ModelSettings(Section):
     )
     """IP-Adapter for --identity: a name of the catalog, a file or a folder, with its image encoder
     beside it."""
+    body_map: Annotated[NonEmpty, Option("--body-map", MODEL, "auto|on|off|DIR")] = "auto"
+    """Maps of the body beside the skeleton, fitted to the motion on the reference's proportions;
+    DIR holds ready-made ones; auto: with --body-map-model alone.
+
+    on takes the model's own ControlNet for them where none is named. DIR holds a film or a folder
+    of pictures for each map, of the reference's shape, as `magicpose poses --ref --maps` writes
+    them. Changes the result."""
+    body_map_model: Annotated[NonEmpty | None, Option("--body-map-model", MODEL, "NAME|PATH")] = (
+        None
+    )
+    """A ControlNet of Stable Diffusion 1.5 for depth or normals, to read the body's map: a name of
+    the catalog, a file or a folder.
+
+    Changes the result."""
+    body_map_kind: Annotated[
+        Literal["auto", "depth", "normal", "normal-bae", "parts", "silhouette"],
+        Option("--body-map-kind", MODEL),
+    ] = "auto"
+    """Which map --body-map-model reads; auto: by its name."""
+    body_map_scale: Annotated[float, Option("--body-map-scale", MODEL, "SCALE")] = Field(
+        1.0, ge=0, le=2
+    )
+    """How much the body's maps count beside the skeleton.
+
+    Changes the result."""
     device: Annotated[DeviceName, Option("--device", MODEL, "NAME")] = "auto"
     """auto (the GPU where there is one), cpu, cuda, cuda:N or mps."""
     dtype: Annotated[
@@ -113,6 +138,18 @@ class ModelSettings(Section):
     def is_steady(self) -> bool:
         """Whether a motion adapter is asked for, named or the model's own."""
         return self.steady == "on" or (self.steady == "auto" and self.motion_adapter is not None)
+
+    @property
+    def wants_body_maps(self) -> bool:
+        """Whether maps of the body are asked for, for a ControlNet that is named or the model's."""
+        if self.body_map == "auto":
+            return self.body_map_model is not None
+        return self.body_map != "off"
+
+    @property
+    def ready_body_maps(self) -> str | None:
+        """The folder of ready-made maps of the body; None where they are to be drawn."""
+        return None if self.body_map in ("auto", "on", "off") else self.body_map
 
     def makes_steady(self, has_adapter: bool) -> bool:
         """Tell whether frames are steady with a model that has a motion adapter, or has none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ class ModelDefaults:
             noise alone.
         keep_background: Whether frames keep the reference's background.
         warp: Whether frames show the reference's own pixels wherever these can be moved.
+        body_maps: Names of the maps of the body that the model's own `body_controlnet` reads.
     """
 
     pose_canvas: int = 604
@@ -34,6 +35,7 @@ class ModelDefaults:
     start_from_reference: float = 0.0
     keep_background: bool = False
     warp: bool = False
+    body_maps: Sequence[str] = ()
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> ModelDefaults:

@@ -63,6 +63,9 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         appearance_unet: A full copy of the denoiser that reads the clean reference latent; one with
             further input channels reads the reference's pose map, too.
         pose_controlnet: Reads the OpenPose-style picture.
+        body_controlnet: Reads maps of the body beside it, where they are given.
+        body_maps: Names of these maps, of `body.maps.BODY_MAP_NAMES`, in the order in which it
+            reads them.
         scheduler: Owns the step; any deterministic diffusers scheduler.
         vae: Autoencoder.
         text_encoder: CLIP's text encoder.
@@ -91,6 +94,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         "tokenizer",
         "motion_adapter",
         "compositor",
+        "body_controlnet",
     ]
     _callback_tensor_inputs = ["latents"]  # noqa: RUF012
 
@@ -105,6 +109,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         tokenizer: Any = None,
         motion_adapter: MotionAdapter | None = None,
         compositor: UNet2DModel | None = None,
+        body_controlnet: ControlNetModel | None = None,
         pose_canvas: int = 604,
         sample_size: int = 512,
         default_steps: int = 50,
@@ -112,6 +117,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         start_from_reference: float = 0.0,
         keep_background: bool = False,
         warp: bool = False,
+        body_maps: list[str] | None = None,
     ):
         super().__init__()
         self.register_modules(
@@ -123,7 +129,9 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             compositor=compositor,
+            body_controlnet=body_controlnet,
         )
+        self.body_map_scale = 1.0
         self.motion: MotionModule | None = None
         self.set_motion_adapter(motion_adapter)
         self.identity: IdentityAdapter | None = None
@@ -135,6 +143,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             start_from_reference=start_from_reference,
             keep_background=keep_background,
             warp=warp,
+            body_maps=body_maps or [],
         )
         self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
         self.pose_processor = VaeImageProcessor(
@@ -172,6 +181,7 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         batch_size: int | None = None,
         steady: bool = False,
         reference_pose_map: PictureLike | None = None,
+        body_maps: Sequence[PictureLike | Sequence[PIL.Image.Image]] = (),
         output_type: str = "pil",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
@@ -194,6 +204,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             batch_size: Frames denoised at once, all by default; never changes the result.
             steady: Whether the frames are a clip that the motion adapter holds together.
             reference_pose_map: Of the reference, for a model that reads it; others ignore it.
+            body_maps: F pictures for each map that the model's `body_controlnet` reads, as
+                pose_maps; none leave it out.
             output_type: "pil", "np", "pt" or "latent".
             return_dict: Whether to return an object or a tuple.
             callback_on_step_end: Called as f(pipeline, step, timestep, {"latents": ...}) after
@@ -204,13 +216,16 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         image = self.image_processor.preprocess(reference, height=height, width=width)
         height, width = image.shape[-2:]
         maps = self.pose_processor.preprocess(pose_maps, height=height, width=width)
+        bodies = [
+            self.pose_processor.preprocess(each, height=height, width=width) for each in body_maps
+        ]
         own = None
         if reference_pose_map is not None:
             own = self.pose_processor.preprocess(reference_pose_map, height=height, width=width)
         latents = self.denoise(
             self.initial_noise(height, width, generator) if latents is None else latents,
             self.encode_reference(image, own),
-            maps,
+            torch.cat([maps, *bodies], dim=1),
             self.encode_prompt(prompt),
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
@@ -266,7 +281,8 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         Args:
             latents: (F or 1, c, h, w) unit noise; one is shared by all frames.
             reference_latents: (1, c, h, w), clean; or F of them. As `encode_reference` gives them.
-            pose_maps: (F, 3, 8h, 8w), RGB in 0..1.
+            pose_maps: (F, 3, 8h, 8w), RGB in 0..1; or (F, 3 + 3k, 8h, 8w) with the maps behind them
+                that the model's `body_controlnet` reads.
             prompt_embeds: (1, 77, d).
             num_inference_steps: The model's own, `default_steps`, by default.
             guidance_scale: `default_guidance` by default. Image-CFG of the paper: the unconditional

@@ -11,13 +11,14 @@ left out at a cost is listed in `Acceleration`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from magicpose_cli.diffusion.body_control import Residuals, added, split_maps
 from magicpose_cli.diffusion.compilation import as_one_graph
 from magicpose_cli.diffusion.reference_attention import (
     ReferenceAttention,
@@ -128,6 +129,8 @@ class Sampler:
         self.acceleration = acceleration or Acceleration()
         self._unet: UNet2DConditionModel = pipeline.unet
         self._pose_net: ControlNetModel = pipeline.pose_controlnet
+        self._body_net: ControlNetModel | None = pipeline.body_controlnet
+        self._body_scale = pipeline.body_map_scale
         self._scheduler = pipeline.scheduler
         self._late_scheduler = able_to_begin_late(pipeline.scheduler)
         self._dtype, self._device = pipeline.unet.dtype, pipeline._execution_device
@@ -174,7 +177,8 @@ class Sampler:
         """Draw one frame for each pose map.
 
         Args:
-            pose_maps: (F, 3, 8h, 8w) RGB in 0..1.
+            pose_maps: (F, 3, 8h, 8w) RGB in 0..1; or (F, 3 + 3k, 8h, 8w) with the maps of the body
+                behind them that the pipeline's `body_controlnet` reads.
             noise: (F, c, h, w) of these frames, in place of the one that all share.
             on_step: Called after each step that is taken.
             start: Clean latents (F, c, h, w) of pictures to begin from; the noise is added to them,
@@ -204,7 +208,7 @@ class Sampler:
         adapter = self._identity_adapter
         faces = nullcontext() if adapter is None else adapter.attending()
         recorded = self._last_input_recorded()
-        with self._attention, recorded, together, faces, self._hint(maps) as hint:
+        with self._attention, recorded, together, faces, self._hints(maps) as hints:
             for i, t in enumerate(timesteps):
                 noisy = scheduler.scale_model_input(x, t).to(self._dtype)
                 guided = self.guidance != 1.0 and self.acceleration.guided(skipped + i, count)
@@ -213,9 +217,9 @@ class Sampler:
                 if i % self.acceleration.cache_every and deep and len(deep.hidden) >= rows:
                     prediction = self._shallow(noisy, t, guided, deep)
                 elif guided and i == 0 and one_sample and self._shares_first:
-                    prediction, deep = self._first(noisy, t, hint)
+                    prediction, deep = self._first(noisy, t, hints)
                 else:
-                    prediction, deep = self._step(noisy, t, hint, guided)
+                    prediction, deep = self._step(noisy, t, hints, guided)
                 prediction = self._guide(prediction.float(), guided)
                 x = scheduler.step(prediction, t, x, return_dict=False, **noiseless)[0]
                 if on_step is not None:
@@ -231,7 +235,7 @@ class Sampler:
         return unconditional + self.guidance * (conditional - unconditional)
 
     def _whole(
-        self, noisy: torch.Tensor, t: torch.Tensor, hint: torch.Tensor, guided: bool
+        self, noisy: torch.Tensor, t: torch.Tensor, hints: Sequence[torch.Tensor], guided: bool
     ) -> tuple[torch.Tensor, _DeepFeatures | None]:
         """Run all networks of a step.
 
@@ -240,7 +244,7 @@ class Sampler:
         """
         frames = len(noisy)
         text = self._text(frames, guided)
-        down, mid = self._pose_net(noisy, t, text[:frames], controlnet_cond=hint, return_dict=False)
+        down, mid = self._controlled(noisy, t, text[:frames], hints)
         pose = down[0]
         if guided:
             noisy = torch.cat([noisy, noisy])
@@ -249,14 +253,34 @@ class Sampler:
         prediction, hidden = self._denoise(noisy, t, text, down, mid)
         return prediction, None if hidden is None else _DeepFeatures(hidden, pose)
 
+    def _controlled(
+        self,
+        noisy: torch.Tensor,
+        t: torch.Tensor,
+        text: torch.Tensor,
+        hints: Sequence[torch.Tensor],
+    ) -> Residuals:
+        """What the pose network, and that of the body's maps, add to the denoiser."""
+        told: Residuals = self._pose_net(
+            noisy, t, text, controlnet_cond=hints[0], return_dict=False
+        )
+        if len(hints) == 1:
+            return told
+        assert self._body_net is not None
+        of_body: Residuals = self._body_net(
+            noisy, t, text, controlnet_cond=hints[1], conditioning_scale=self._body_scale,
+            return_dict=False,
+        )  # fmt: skip
+        return added(told, of_body)
+
     def _first(
-        self, noisy: torch.Tensor, t: torch.Tensor, hint: torch.Tensor
+        self, noisy: torch.Tensor, t: torch.Tensor, hints: Sequence[torch.Tensor]
     ) -> tuple[torch.Tensor, _DeepFeatures | None]:
         """The guided first step from one noise: its unconditional rows are all the same."""
         if self._uncond_first is None:
             self._attention.attending = 0
             self._uncond_first = self._denoise(noisy[:1], t, self._texts[1][:1], bare=True)
-        prediction, deep = self._step(noisy, t, hint, False)
+        prediction, deep = self._step(noisy, t, hints, False)
         bare, bare_hidden = (
             None if rows is None else rows.expand(len(noisy), -1, -1, -1)
             for rows in self._uncond_first
@@ -343,19 +367,25 @@ class Sampler:
             layers[-1] = self._last.layer
 
     @contextmanager
-    def _hint(self, pose_maps: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Run the pose network's first layers once over the maps.
+    def _hints(self, maps: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+        """Run the first layers of the networks that read maps once, of the pose's and the body's.
 
-        Inside the block they are the identity, so that the network is called with their output.
+        Inside the block they are the identity, so that the networks are called with their output.
         """
-        net = self._pose_net
-        layers = net.controlnet_cond_embedding
-        hint = layers(pose_maps)
-        net.controlnet_cond_embedding = self._identity
+        pose, body = split_maps(maps)
+        nets, seen = [self._pose_net], [pose]
+        if body is not None:
+            assert self._body_net is not None
+            nets, seen = [self._pose_net, self._body_net], [pose, body]
+        layers = [net.controlnet_cond_embedding for net in nets]
+        hints = [layer(each) for layer, each in zip(layers, seen, strict=True)]
+        for net in nets:
+            net.controlnet_cond_embedding = self._identity
         try:
-            yield hint
+            yield hints
         finally:
-            net.controlnet_cond_embedding = layers
+            for net, layer in zip(nets, layers, strict=True):
+                net.controlnet_cond_embedding = layer
 
     def _begin(self, *, late: bool) -> tuple[torch.Tensor, int]:
         """The timesteps of frames, and how many before them are left out.

@@ -66,9 +66,13 @@ def network_of(folder: Path) -> NetworkWeights:
 
 
 def _parts_of(
-    folder: Path, index: dict[str, Any], vae: Path | None, motion: Path | None
+    folder: Path,
+    index: dict[str, Any],
+    vae: Path | None,
+    motion: Path | None,
+    body: Path | None,
 ) -> dict[str, NetworkWeights]:
-    """Weights of a model's parts, of another autoencoder and of a motion adapter."""
+    """Weights of a model's parts, of another autoencoder, and of what is added to the denoiser."""
     parts = {
         name: network_of(folder / name)
         for name in (
@@ -84,14 +88,19 @@ def _parts_of(
     if vae is not None:
         parts["other vae"] = network_of(vae)
     if motion is not None:
-        parts["motion_adapter"] = _motion_weights(motion)
+        parts["motion_adapter"] = _weights_at(motion)
+    if body is not None:
+        parts["body_controlnet"] = _weights_at(body)
     return parts
 
 
-def _motion_weights(place: Path) -> NetworkWeights:
-    """Of a motion adapter; of a file that is no safetensors its size in half precision is taken."""
-    if place.is_dir():
+def _weights_at(place: Path) -> NetworkWeights:
+    """Of a network; of a file that is no safetensors its size in half precision is taken."""
+    if place.is_dir() and any(place.glob("*.safetensors")):
         return network_of(place)
+    if place.is_dir():
+        files = [file for file in place.iterdir() if file.suffix in (".pth", ".bin", ".ckpt")]
+        return NetworkWeights(sum(file.stat().st_size for file in files) // 2, 0, 0)
     if place.suffix.lower() != ".safetensors":
         return NetworkWeights(place.stat().st_size // 2, 0, 0)
     counts = [_product(shape) for shape in _shapes(place).values()]
@@ -112,6 +121,7 @@ def estimate(
     vae: Path | None = None,
     motion_adapter: Path | None = None,
     steady: bool = False,
+    body_controlnet: Path | None = None,
 ) -> Need:
     """Estimate what a model's folder needs.
 
@@ -129,13 +139,15 @@ def estimate(
         vae: Folder of another autoencoder.
         motion_adapter: Folder or file of a motion adapter in place of the model's own.
         steady: Whether frames are made steady. A whole window is then made at once.
+        body_controlnet: Folder or file of a ControlNet for maps of the body; None for none.
 
     Raises:
         OSError: The folder is incomplete; or ValueError or LookupError.
     """
     parts = _parts_of(
-        folder, index, vae, (motion_adapter or folder / "motion_adapter") if steady else None
-    )
+        folder, index, vae, (motion_adapter or folder / "motion_adapter") if steady else None,
+        body_controlnet,
+    )  # fmt: skip
     width = _BYTES[dtype]
     sizes = {name: part.count * width for name, part in parts.items()}
     if quantize != "none":

@@ -11,7 +11,7 @@ from typing import Any
 from magicpose_cli.config.preset import ModelSettings, Preset, SamplingSettings, load_preset
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.config.user_home import expanded
-from magicpose_cli.diffusion.adapters.named import named_files
+from magicpose_cli.diffusion.adapters.named import body_maps_read, named_files
 from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
@@ -142,6 +142,10 @@ def _used_with(preset: Preset, folder: Path) -> Iterator[Finding]:
         yield Finding(kind, str(path))
     yield from _options(model, device)
     steady = model.makes_steady(has_part(index, "motion_adapter"))
+    body = None
+    if maps := body_maps_read(model, index["body_maps"]):
+        body = dict(files).get("body_map_model", folder / "body_controlnet")
+        yield Finding("body maps", ", ".join(maps), {"maps": list(maps)})
     yield from _extras(model, steady)
     detector = pick_detector(preset.motion.detector)
     yield Finding("detector", detector)
@@ -155,7 +159,7 @@ def _used_with(preset: Preset, folder: Path) -> Iterator[Finding]:
         free=free if on_gpu else None, offload=model.offload if on_gpu else "none",
         quantize=model.quantize, batch_size=FRAMES_TOGETHER if steady else model.batch_size,
         vae=dict(files).get("vae"), motion_adapter=dict(files).get("motion_adapter"),
-        steady=steady,
+        steady=steady, body_controlnet=body,
     )  # fmt: skip
     yield Finding("frames at once", str(need.batch_size), {"batch_size": need.batch_size})
     yield from _fit(need, device, free, total)

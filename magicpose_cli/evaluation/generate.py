@@ -78,13 +78,19 @@ class ModelPredictor:
 
     def pictures(self, batch: list[Sample]) -> Pictures:
         """Make the pictures of some samples at once."""
+        import torch
+
+        from magicpose_cli.motion.body_control_maps import body_maps_of_pose
         from magicpose_cli.pose.pose_map import pose_map
         from magicpose_cli.rendering.local import memory_explained
 
         canvas = self.pipeline.config.pose_canvas
-        maps = _tensor(
-            [pose_map(sample.pose, canvas) for sample in batch if sample.pose is not None]
-        )
+        poses = [sample.pose for sample in batch if sample.pose is not None]
+        maps = pose_maps = _tensor([pose_map(pose, canvas) for pose in poses])
+        if self.pipeline.body_controlnet is not None:
+            names = self.pipeline.config.body_maps
+            bodies = _tensor([body_maps_of_pose(pose, names) for pose in poses])
+            maps = torch.cat([maps, bodies], dim=1)
         references = [sample.reference for sample in batch if sample.reference is not None]
         if all(reference is references[0] for reference in references):
             references = references[:1]
@@ -106,7 +112,7 @@ class ModelPredictor:
             )
             frames = self.pipeline.decode(made)
             if self._keeps:
-                frames = self.pipeline.composite(frames, pictures, own, maps)
+                frames = self.pipeline.composite(frames, pictures, own, pose_maps)
         pairs = zip(to_pictures(frames), batch, strict=True)
         return np.stack([self._finished(*pair) for pair in pairs])
 

@@ -198,6 +198,22 @@ CATALOG: dict[str, Entry] = {
         kind="controlnet",
         use="train --pose-start openpose-controlnet",
     ),
+    "depth-controlnet": Entry(
+        "Depth ControlNet 1.1 for Stable Diffusion 1.5",
+        "OpenRAIL",
+        _on_hub("lllyasviel/control_v11f1p_sd15_depth", *_unknown(WEIGHTS, "config.json")),
+        kind="controlnet",
+        use="--body-map-model depth-controlnet",
+        about=1.45e9,
+    ),
+    "normal-controlnet": Entry(
+        "Normal map ControlNet 1.1 (Bae) for Stable Diffusion 1.5",
+        "OpenRAIL",
+        _on_hub("lllyasviel/control_v11p_sd15_normalbae", *_unknown(WEIGHTS, "config.json")),
+        kind="controlnet",
+        use="--body-map-model normal-controlnet",
+        about=1.45e9,
+    ),
     "hyper-sd-8": Entry(
         "Hyper-SD, 8 steps with guidance kept: an experiment beside reference attention",
         "OpenRAIL++",

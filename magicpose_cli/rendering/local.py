@@ -82,6 +82,8 @@ class Renderer:
         device = pipeline._execution_device.type
         strength = 1.0 if sampling.start_from_warp is None else sampling.start_from_warp
         self._reads_starts = sampling.start_from_warp is not None
+        reads_bodies = pipeline.body_controlnet is not None
+        self._condition_channels = 3 + 3 * len(pipeline.config.body_maps) * reads_bodies
         if strength < 1 and steps_taken(self.steps, strength) == self.steps:
             self.notes.append(
                 f"start_from_warp: {strength:g} of {self.steps} steps is rounded to all of them, "
@@ -135,8 +137,9 @@ class Renderer:
         says so.
 
         Args:
-            maps: Pose maps (n, H, W, 3) uint8 RGB; or (n, H, W, 6), the last three channels being
-                the RGB pictures to begin from.
+            maps: Pose maps (n, H, W, 3) uint8 RGB, behind them the k maps that the pipeline's
+                `body_controlnet` reads, then the pictures to begin from: (n, H, W, 3 + 3k + 3).
+                Either may be left out.
 
         Returns:
             Frames (n, H, W, 3) uint8 RGB.
@@ -173,13 +176,14 @@ class Renderer:
 
     def _make(self, maps: Pictures) -> Pictures:
         start = None
-        if self._reads_starts and maps.shape[-1] == 6:
-            start = self._encoded(maps[..., 3:])
-        drawn = _to_tensor(maps[..., :3])
+        if self._reads_starts and maps.shape[-1] > (channels := self._condition_channels):
+            start = self._encoded(maps[..., channels:])
+            maps = maps[..., :channels]
+        drawn = _to_tensor(maps)
         latents = self._sampler.sample(drawn, start=start)
         frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
         if self._kept is not None:
-            frames = self.pipeline.composite(frames, *self._kept, drawn)
+            frames = self.pipeline.composite(frames, *self._kept, drawn[:, :3])
         return to_pictures(frames)
 
     def _encoded(self, pictures: Pictures) -> torch.Tensor:

@@ -65,6 +65,8 @@ def content_hashes(reference: str, driver: str, model: str, preset: Preset) -> d
     from magicpose_cli.diffusion.adapters.named import files_of
 
     files = files_of(preset.model) + ([Path(face)] if (face := preset.motion.face) else [])
+    if (ready := preset.model.ready_body_maps) is not None:
+        files.append(Path(ready))
     return {
         "reference_sha256": content_hash(Path(reference)),
         "driver_sha256": content_hash(Path(driver)),

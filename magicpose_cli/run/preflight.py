@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from magicpose_cli.arrays import Picture
 from magicpose_cli.config.preset import Preset, load_preset
 from magicpose_cli.config.resolved import ModelDefaults, ResolvedSettings, resolve_settings
-from magicpose_cli.diffusion.adapters.named import named_files
+from magicpose_cli.diffusion.adapters.named import body_maps_read, named_files
 from magicpose_cli.errors import ConfigError, OutputError
 from magicpose_cli.files import name_that_fits
 from magicpose_cli.motion.driver import Driver, open_driver
@@ -79,6 +81,8 @@ def make_plan(
     _check_driver(opened, driver, preset)
     named_files(preset.model)  # what is not there is told before the work, not after it
     folder, defaults, has_motion = _model(preset.model.name, dry_run, on_progress)
+    body_maps = body_maps_read(preset.model, defaults.body_maps)
+    _check_body_maps(body_maps, preset, opened)
     resolved = resolve_settings(
         preset,
         defaults,
@@ -87,8 +91,9 @@ def make_plan(
         finds_person=needs_target(opened, preset),
     )
     paths = (str(reference), str(driver), str(output), str(folder))
-    plan = _plan_of(*paths, opened, preset, resolved, preset.model.makes_steady(has_motion))
-    return plan, picture, opened
+    plan = _plan_of(*paths, opened, preset, resolved)
+    steady = preset.model.makes_steady(has_motion)
+    return replace(plan, steady=steady, body_maps=body_maps), picture, opened
 
 
 def _plan_of(
@@ -99,7 +104,6 @@ def _plan_of(
     opened: Driver,
     preset: Preset,
     resolved: ResolvedSettings,
-    steady: bool,
 ) -> Plan:
     return Plan(
         reference=reference,
@@ -123,7 +127,6 @@ def _plan_of(
         keep_background=resolved.keep_background,
         warp=resolved.warp,
         trusts_network=resolved.trusts_network,
-        steady=steady,
     )
 
 
@@ -170,6 +173,20 @@ def _check_driver(opened: Driver, driver: str | Path, preset: Preset) -> None:
         raise ConfigError(
             f"anchor: frame {anchor} is beyond the last, {opened.frame_count - 1}; expected best, "
             "first or the number of a frame with the person in it"
+        )
+
+
+def _check_body_maps(names: Sequence[str], preset: Preset, opened: Driver) -> None:
+    """Check that the maps of the body can be had. Raises ConfigError, or InputError."""
+    ready = preset.model.ready_body_maps
+    if names and ready is not None:
+        from magicpose_cli.motion.body_control_maps import films_of_maps
+
+        films_of_maps(Path(ready), names)
+    elif names and opened.kind == "pose-maps":
+        raise ConfigError(
+            "pose maps are pictures, to which no body is fitted; give the body's maps with "
+            "--body-map DIR, or leave them out"
         )
 
 

@@ -62,6 +62,7 @@ class Plan:
         trusts_network: Whether a warped frame shows the reference's pixels only where the
             network's agree with them.
         steady: Whether the frames of a window attend to each other.
+        body_maps: Names of the maps of the body that the network reads beside the pose map.
     """
 
     reference: str
@@ -86,6 +87,7 @@ class Plan:
     warp: bool = False
     trusts_network: bool = True
     steady: bool = False
+    body_maps: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from magicpose_cli.arrays import Points
+from magicpose_cli.arrays import Pictures, Points
 from magicpose_cli.pose.keypoints import Pose
 
 if TYPE_CHECKING:
@@ -150,11 +150,14 @@ class People:
         images: RGB (N, 3, S, S) in 0..1.
         labels: Index into canvas.LABELS, (N, S, S) uint8.
         points: Where joints, faces and fingers are.
+        body_maps: Maps of their bodies behind each other, (N, S, S, 3 * maps) uint8 RGB, where
+            they were asked for and there are bodies.
     """
 
     images: Tensor
     labels: Tensor
     points: DrawnPoints
+    body_maps: Pictures | None = None
 
     def poses(self) -> list[Pose]:
         """Every row as a Pose."""

@@ -20,6 +20,7 @@ def synthetic_people(
     size: int,
     wardrobe: Path | None = None,
     rate: float | None = None,
+    body_maps: tuple[str, ...] = (),
 ) -> People:
     """Draw or render people.
 
@@ -32,6 +33,7 @@ def synthetic_people(
         wardrobe: A folder of MakeHuman's library, from which half of the rendered people wear
             something.
         rate: Pictures a second of a film; None for pictures in any order.
+        body_maps: Names of maps of the bodies of rendered people; the drawn ones have none.
 
     Returns:
         Picture k of person i is row `i * frames + k`.
@@ -41,4 +43,4 @@ def synthetic_people(
 
     if kind == "drawn" or (kind == "mixed" and seed % 2 == 0):
         return draw_people(seed, count, frames, size, is_film=rate is not None)
-    return render_people(seed, count, frames, size, wardrobe, rate)
+    return render_people(seed, count, frames, size, wardrobe, rate, body_maps)

@@ -30,7 +30,10 @@ CHUNK_CLIPS = 8  # made by one task
 MAX_WORKER_DEATHS = 3  # of drawing workers, before the run is given up
 
 Clips = tuple[Pictures, Pictures]
-"""Images and pose maps, each (n, frames, S, S, 3) uint8 RGB."""
+"""Images (n, frames, S, S, 3) and maps (n, frames, S, S, 3 * maps), uint8 RGB.
+
+The first map is the pose's; maps of the body lie behind it, where they were asked for.
+"""
 
 
 def make_clips(
@@ -42,6 +45,7 @@ def make_clips(
     pose_draw_size: int,
     wardrobe: Path | None = None,
     rate: float | None = None,
+    body_maps: tuple[str, ...] = (),
 ) -> Clips:
     """Make clips of one person each, with the pose maps a detector might have given.
 
@@ -54,14 +58,17 @@ def make_clips(
         pose_draw_size: Short side in pixels that poses are drawn at.
         wardrobe: As of `synthetic_people`.
         rate: As of `synthetic_people`.
+        body_maps: As of `synthetic_people`.
     """
     from magicpose_cli.pose.pose_map import pose_map
 
-    people = synthetic_people(kind, seed, count, frames, size, wardrobe, rate)
+    people = synthetic_people(kind, seed, count, frames, size, wardrobe, rate, body_maps)
     images = to_pictures(people.images)
     rng = np.random.default_rng(seed)
     maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in people.poses()])
-    shape = (count, frames, size, size, 3)
+    if people.body_maps is not None:
+        maps = np.concatenate([maps, people.body_maps], axis=3)
+    shape = (count, frames, size, size, -1)
     return images.reshape(shape), maps.reshape(shape)
 
 
@@ -88,7 +95,7 @@ class ClipPool:
     Attributes:
         slots: Chunks that are held at a time.
         images: Pictures (clips, frames, S, S, 3) uint8 RGB.
-        maps: Pose maps of the same shape.
+        maps: Pose maps of the same shape, maps of the body behind them in further channels.
         renewed: Is called with the indices of clips that have changed.
     """
 
@@ -104,16 +111,18 @@ class ClipPool:
         kind: SyntheticKind = "drawn",
         wardrobe: Path | None = None,
         rate: float | None = None,
+        body_maps: tuple[str, ...] = (),
         workers: int = 0,
         device: torch.device | str = "cpu",
     ):
         self.slots = -(-clips // CHUNK_CLIPS)
         shape = (self.slots * CHUNK_CLIPS, frames, size, size, 3)
         self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
-        self.maps = torch.zeros_like(self.images)
+        channels = 3 + 3 * len(body_maps)
+        self.maps = torch.zeros((*shape[:-1], channels), dtype=torch.uint8, device=device)
         self.renewed: Callable[[Tensor], None] = _nobody
         self._kind = kind
-        self._task = (CHUNK_CLIPS, frames, size, pose_draw_size, wardrobe, rate)
+        self._task = (CHUNK_CLIPS, frames, size, pose_draw_size, wardrobe, rate, body_maps)
         self._first_seed = first_seed
         self._resample_every = resample_every
         self._count = workers or cores()

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.body_control import split_maps
 from magicpose_cli.diffusion.compositor import composited
 from magicpose_cli.training.end_to_end import (
     check_predicts_v,
@@ -47,7 +48,11 @@ class CompositorTraining(nn.Module):
         with torch.no_grad():
             frames = softened(self._frames(batch, noise), softness)
         made = composited(
-            self.compositor, frames, batch.reference_picture, batch.reference_maps, batch.maps
+            self.compositor,
+            frames,
+            batch.reference_picture,
+            batch.reference_maps,
+            split_maps(batch.maps)[0],
         )
         return F.l1_loss(made, batch.picture)
 

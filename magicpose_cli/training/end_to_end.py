@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.body_control import split_maps
 from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_timesteps_from
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.training.autoencoder import picture_error
@@ -67,7 +68,7 @@ class EndToEnd(nn.Module):
         noisy[:at_once] = starting_latents(self.networks, batch, t, noise)[:at_once]
         velocity = self.networks(noisy, t, batch.reference[:seen], batch.maps[:seen]).float()
         made = (a * noisy - s * velocity)[:at_once]
-        weights = importance(batch.maps[:at_once])
+        weights = importance(split_maps(batch.maps[:at_once])[0])
         corners = window_corners(weights, where[:at_once])
         weights = _windows(weights, corners, 8)
         loss = picture_error(

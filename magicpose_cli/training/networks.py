@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     MotionAdapter,
     UNet2DConditionModel,
@@ -20,6 +21,12 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.body_control import (
+    Residuals,
+    added,
+    new_body_controlnet,
+    split_maps,
+)
 from magicpose_cli.diffusion.checkpoint.configs import check_configs
 from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeline, offline, quiet
 from magicpose_cli.diffusion.compositor import new_compositor
@@ -82,6 +89,8 @@ class Networks(nn.Module):
         motion_adapter: Layers that attend along time; None in a model without.
         motion: The same at work in the denoiser.
         compositor: Tells where frames may keep the reference's pixels; None in a model without.
+        body_controlnet: Reads maps of the body; None in a model without.
+        body_maps: What it reads, by the names of `body.maps.BODY_MAP_NAMES`.
         lora: Layers beside the denoiser's, where these are to stay as they are.
         teacher_weights: The denoiser's own before it learns to do without guidance and steps.
         sqrt_alphas_cumprod: How much of the clean latents is in noisy ones, by timestep.
@@ -93,6 +102,7 @@ class Networks(nn.Module):
     sqrt_one_minus_alphas_cumprod: Tensor
     motion_adapter: MotionAdapter | None
     compositor: UNet2DModel | None
+    body_controlnet: ControlNetModel | None
 
     def __init__(
         self,
@@ -129,6 +139,8 @@ class Networks(nn.Module):
         self.motion_adapter = None
         self.motion: MotionModule | None = None
         self.compositor = None
+        self.body_controlnet = None
+        self.body_maps: tuple[str, ...] = ()
         self.lora: LoraLayers | None = None
         self.teacher_weights: nn.ParameterList | None = None
         self._reader = ReferenceAttention(self.unet).__enter__()
@@ -154,7 +166,8 @@ class Networks(nn.Module):
             t: Timesteps (B,).
             reference: Clean latents (R, c, h, w) of the first R samples, or of the first R films;
                 or None.
-            maps: Pose maps (P, 3, H, W) of the first P samples in 0..1, or None.
+            maps: Pose maps (P, 3, H, W) of the first P samples in 0..1, or None; with maps of the
+                body behind them where these are to be read.
             frames: How many samples in a row are a film, whose frames the motion adapter sees
                 together; 0 is none.
         """
@@ -186,18 +199,28 @@ class Networks(nn.Module):
             found.features, found.attending = dict(recorded), some * each
         if maps is not None and len(maps):
             some = len(maps)
-            down, mid = self.pose_controlnet(
-                noisy[:some],
-                t[:some],
-                self.text.expand(some, -1, -1),
-                controlnet_cond=maps,
-                return_dict=False,
-            )
+            pose, bodies = split_maps(maps)
+            down, mid = self._read_by(self.pose_controlnet, pose, noisy, t)
+            if bodies is not None:
+                assert self.body_controlnet is not None
+                of_body = self._read_by(self.body_controlnet, bodies, noisy, t)
+                down, mid = added((down, mid), of_body)
             bare = (0, 0) * 3 + (0, batch - some)  # no residuals for the rest
             found.residuals = {
                 "down_block_additional_residuals": [F.pad(r, bare) for r in down],
                 "mid_block_additional_residual": F.pad(mid, bare),
             }
+        return found
+
+    def _read_by(
+        self, network: ControlNetModel, maps: Tensor, noisy: Tensor, t: Tensor
+    ) -> Residuals:
+        """What a ControlNet makes of the maps of the first samples."""
+        some = len(maps)
+        text = self.text.expand(some, -1, -1)
+        found: Residuals = network(
+            noisy[:some], t[:some], text, controlnet_cond=maps, return_dict=False
+        )
         return found
 
     def denoise(
@@ -271,7 +294,12 @@ class Networks(nn.Module):
 
     def start_from_denoiser(self, name: str) -> None:
         """Make a part a copy of the denoiser (or of its encoder), as the paper starts it."""
-        if name in ("motion_adapter", "lora", "compositor"):  # no copies, see `build_networks`
+        if name in (
+            "motion_adapter",
+            "lora",
+            "compositor",
+            "body_controlnet",
+        ):  # no copies, see `build_networks`
             return
         if name == "appearance_unet":
             reads_pose, channels = self.reads_reference_pose, self.unet.config.in_channels
@@ -292,7 +320,8 @@ class Networks(nn.Module):
             self.motion.frames = 0
         return MagicPosePipeline(
             **{name: self.part(name) for name in NETWORK_NAMES}, scheduler=deepcopy(self.scheduler),
-            vae=self.vae, compositor=self.compositor,
+            vae=self.vae, compositor=self.compositor, body_controlnet=self.body_controlnet,
+            body_maps=list(self.body_maps),
             start_from_reference=self.start_from_reference,
         )  # fmt: skip
 
@@ -331,9 +360,25 @@ def build_networks(recipe: Recipe) -> Networks:
         networks.add_motion_adapter(new_motion_adapter(networks.unet))
     if networks.compositor is None and recipe.trains("compositor"):
         networks.compositor = new_compositor()
+    if model.body_maps:
+        _add_body_controlnet(networks, model.body_maps)
     if networks.motion is not None:
         networks.motion.checkpointing = recipe.gradient_checkpointing
     return networks
+
+
+def _add_body_controlnet(networks: Networks, maps: tuple[str, ...]) -> None:
+    """A ControlNet for maps of the body, unless the model that is trained on has the same."""
+    if networks.body_controlnet is None:
+        networks.body_maps = maps
+        networks.body_controlnet = new_body_controlnet(
+            networks.unet, networks.pose_controlnet, len(maps)
+        )
+    elif networks.body_maps != maps:
+        raise ModelError(
+            f"model.body_maps: the model that is trained on reads {', '.join(networks.body_maps)}; "
+            f"expected the same, not {', '.join(maps)}"
+        )
 
 
 def compile_blocks(networks: Networks) -> None:
@@ -401,6 +446,10 @@ def _networks_of_magicpose(folder: Path) -> Networks:
         pipeline.set_motion_adapter(None)  # or its layers would be there twice
         networks.add_motion_adapter(adapter)
         networks.pretrained = (*NETWORK_NAMES, "motion_adapter")
+    if pipeline.body_controlnet is not None:
+        networks.body_controlnet = pipeline.body_controlnet
+        networks.body_maps = tuple(pipeline.config.body_maps)
+        networks.pretrained = (*networks.pretrained, "body_controlnet")
     if pipeline.compositor is not None:
         networks.compositor = pipeline.compositor
         networks.pretrained = (*networks.pretrained, "compositor")

@@ -44,7 +44,8 @@ class PairBatch:
         reference_maps: Pose maps of the references, (n, 3, S, S) in 0..1.
         target: Clean latents of the same shape; of films F rows in a row for each reference.
         picture: The target itself, (n, 3, S, S) in 0..1.
-        maps: Pose maps of the target, (n, 3, S, S) in 0..1.
+        maps: Pose maps of the target, (n, 3, S, S) in 0..1; (n, 3 + 3k, S, S) with the k maps of
+            the body behind them that `model.body_maps` names.
     """
 
     reference: Tensor
@@ -92,7 +93,7 @@ class SyntheticPeople:
             data.clips, data.frames, model.size, model.pose_canvas, first_seed,
             resample_every=data.resample_every, kind=cast(SyntheticKind, data.source),
             wardrobe=expanded(data.wardrobe) if data.wardrobe else None,
-            rate=data.rate or None,
+            rate=data.rate or None, body_maps=model.body_maps,
             workers=data.workers, device=device,
         )  # fmt: skip
 
@@ -107,7 +108,7 @@ class SyntheticPeople:
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
             one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
             picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
-            reference, own = (to_float(kept[clips, one]) for kept in (pool.images, pool.maps))
+            reference, own = self._references(clips, one)
             yield PairBatch(
                 latents[clips, one], reference, own, latents[clips, other], picture, maps
             )
@@ -129,12 +130,17 @@ class SyntheticPeople:
                 kept[clips[:, None], rows].flatten(0, 1)
                 for kept in (latents, pool.images, pool.maps)
             )
-            reference, own = (to_float(kept[clips, one]) for kept in (pool.images, pool.maps))
+            reference, own = self._references(clips, one)
             yield PairBatch(
                 latents[clips, one], reference, own, target, to_float(picture), to_float(maps)
             )
             step += 1
             pool.advance(step)
+
+    def _references(self, clips: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures of these frames and their pose maps, (n, 3, S, S) in 0..1."""
+        pool = self._pool
+        return to_float(pool.images[clips, frames]), to_float(pool.maps[clips, frames][..., :3])
 
     def _encoded(self, encode: Encode, first: int) -> Tensor:
         """Latents (clips, frames, c, h, w) of all that is held, which follow the pool's changes."""

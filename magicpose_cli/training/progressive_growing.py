@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.body_control import split_maps
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.training.recipe import NETWORK_NAMES
 
@@ -152,8 +153,9 @@ class ProgressiveGrowing(nn.Module):
         networks = self.networks
         a, s = networks.factors(t)
         noisy = a * batch.target + s * noise
+        pose, _ = split_maps(batch.maps)
         with torch.no_grad():
-            maps = F.avg_pool2d(batch.maps, 2)
+            maps = F.avg_pool2d(pose, 2)
             clean = networks.encode(F.avg_pool2d(batch.picture, 2))
             # a mean of four has half the deviation of noise
             seen = a * clean + s * 2 * F.avg_pool2d(noise, 2)
@@ -163,7 +165,7 @@ class ProgressiveGrowing(nn.Module):
             with torch.no_grad():
                 wanted = self._input_convs.features(name, clean if alone else seen, maps)
             latents = batch.target if alone else noisy
-            made = _second_level_input(networks.part(name), latents, t, networks.text, batch.maps)
+            made = _second_level_input(networks.part(name), latents, t, networks.text, pose)
             total = total + F.mse_loss(made.float(), wanted.float()) / wanted.float().var()
         return total
 

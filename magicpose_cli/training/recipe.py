@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
+from magicpose_cli.body.maps import BODY_MAP_NAMES
 from magicpose_cli.config.sections import (
     Section,
     Tables,
@@ -24,11 +25,11 @@ from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS
 NETWORK_NAMES = ("unet", "appearance_unet", "pose_controlnet")
 TrainedPart = Literal[
     "unet", "appearance_unet", "pose_controlnet", "vae.decoder", "motion_adapter", "lora",
-    "compositor",
+    "compositor", "body_controlnet",
 ]  # fmt: skip
 StageKind = Literal[
     "autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end", "motion",
-    "guidance", "consistency", "compositor",
+    "guidance", "consistency", "compositor", "geometry",
 ]  # fmt: skip
 DISTILLING = ("guidance", "consistency")
 """Kinds of stages whose teacher is the model that they start from."""
@@ -45,6 +46,7 @@ DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "guidance": ("lora",),
     "consistency": ("lora",),
     "compositor": ("compositor",),
+    "geometry": ("body_controlnet",),
 }
 """Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
 
@@ -115,6 +117,9 @@ class RecipeModelSettings(Section):
     """Share of the noise with which frames start from the reference; 0 is noise alone."""
     reference_pose: bool = False
     """Whether the appearance network reads the reference's pose map beside its picture."""
+    body_maps: tuple[str, ...] = ()
+    """Maps of the body that a ControlNet of its own reads beside the pose map: some of depth,
+    normal, normal-bae, parts and silhouette."""
     keep_background: bool = False
     """Whether what is made with the model keeps the reference's background by default."""
     warp: bool = False
@@ -252,6 +257,7 @@ class Recipe(Tables):
     def _check(self) -> Recipe:
         if not self.stages:
             raise ValueError("expected at least one table [stages.NAME]")
+        self._check_body_maps()
         for name, stage in self.stages.items():
             if stage.kind == "motion" and self.data.source in SYNTHETIC_KINDS:
                 if not self.data.rate:
@@ -268,6 +274,24 @@ class Recipe(Tables):
                 if name not in self.stages:
                     raise ValueError(f"order names {name!r}, which is no stage")
         return self
+
+    def _check_body_maps(self) -> None:
+        """Bodies, and so maps of them, are known of rendered people alone."""
+        maps, trained = self.model.body_maps, self.trains("body_controlnet")
+        if unknown := [name for name in maps if name not in BODY_MAP_NAMES]:
+            raise ValueError(
+                f"model.body_maps names {unknown[0]!r}; expected some of "
+                f"{', '.join(BODY_MAP_NAMES)}"
+            )
+        if trained and not maps:
+            raise ValueError(
+                "a stage trains body_controlnet: expected model.body_maps to name what it reads"
+            )
+        if maps and self.data.source != "rendered":
+            raise ValueError(
+                "maps of the body are known of rendered people alone: expected data.source "
+                f"rendered beside model.body_maps, it is {self.data.source}"
+            )
 
     def models(self) -> dict[str, VariantSettings]:
         """Tell what comes out, by folder name, each with the order of its stages."""
@@ -301,7 +325,13 @@ class Recipe(Tables):
         }
         if not self.distills:
             free["distillation"] = True
-        new = ("average_with", "shrink_from", "reference_pose", "start_from_reference")
+        new = (
+            "average_with",
+            "shrink_from",
+            "reference_pose",
+            "start_from_reference",
+            "body_maps",
+        )
         free["model"] = {name for name in new if not getattr(self.model, name)}
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]

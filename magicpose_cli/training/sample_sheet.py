@@ -37,6 +37,7 @@ class SampleSheet:
         pipeline.set_progress_bar_config(disable=True)
         lines = []
         for reference, own, maps, truth in self._rows:
+            pose, bodies = maps[..., :3], maps[..., 3:]
             if kind == "autoencoder":
                 pictures = torch.from_numpy(truth.copy())[None].to(networks.device)
                 latents = networks.encode(to_float(pictures))
@@ -44,7 +45,13 @@ class SampleSheet:
             else:
                 (result,) = pipeline(
                     Image.fromarray(reference),
-                    Image.fromarray(maps),
+                    Image.fromarray(pose),
+                    body_maps=[
+                        Image.fromarray(each)
+                        for each in np.split(bodies, len(model.body_maps), axis=2)
+                    ]
+                    if model.body_maps
+                    else [],
                     reference_pose_map=Image.fromarray(own),
                     num_inference_steps=model.default_steps,
                     guidance_scale=0.0 if kind == "base" else model.default_guidance,
@@ -53,13 +60,16 @@ class SampleSheet:
                     return_dict=False,
                 )[0]
             drawn = (np.clip(result, 0, 1) * 255).round().astype(np.uint8)
-            lines.append(np.concatenate([reference, maps, truth, drawn], 1))
+            lines.append(np.concatenate([reference, pose, truth, drawn], 1))
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.concatenate(lines)).save(path)
 
 
 def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture, Picture]:
-    """Reference, pose maps of it and of the truth, and this, each (S, S, 3) uint8."""
+    """Reference, pose maps of it and of the truth, and this, each (S, S, 3) uint8.
+
+    Behind the pose map of the truth lie the maps of its body that the model reads.
+    """
     model = recipe.model
     if recipe.data.source not in SYNTHETIC_KINDS:
         from magicpose_cli.dataset.clips import open_clips, sample_pair
@@ -71,7 +81,11 @@ def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture, Picture
     from magicpose_cli.synthetic.people import TEST_SEEDS
 
     kind = recipe.data.source
-    people = synthetic_people(kind, TEST_SEEDS + 7000 + index, 1, 2, model.size)
+    people = synthetic_people(
+        kind, TEST_SEEDS + 7000 + index, 1, 2, model.size, body_maps=model.body_maps
+    )
     pictures = to_pictures(people.images)
     own, maps = (pose_map(pose, model.pose_canvas) for pose in people.poses())
+    if people.body_maps is not None:
+        maps = np.concatenate([maps, people.body_maps[1]], axis=2)
     return pictures[0], own, maps, pictures[1]

@@ -51,7 +51,7 @@ class Denoising(nn.Module):
         reference = None if kind == "base" else batch.reference[:seen]
         # the unconditional pass sees neither, and a frozen denoiser knows that already
         posed = seen if "unet" in self._stage.parts else len(target)
-        maps = batch.maps[:posed] if kind in ("pose", "joint") else None
+        maps = batch.maps[:posed] if kind in ("pose", "joint", "geometry") else None
         a, s = self.networks.factors(t)
         wanted = a * noise - s * target if self._velocity else noise
         predicted = self.networks(a * target + s * noise, t, reference, maps)

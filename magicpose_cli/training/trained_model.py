@@ -13,7 +13,7 @@ from magicpose_cli.errors import ModelError
 from magicpose_cli.training.networks import Networks
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, TrainedPart
 
-ADDED_PARTS: tuple[TrainedPart, ...] = ("motion_adapter", "compositor")
+ADDED_PARTS: tuple[TrainedPart, ...] = ("motion_adapter", "compositor", "body_controlnet")
 """That a model may lack."""
 
 MODEL_CARD = """# {name}
@@ -48,6 +48,7 @@ def write_model(
         default_steps=model.default_steps,
         default_guidance=guidance,
         start_from_reference=model.start_from_reference,
+        body_maps=list(networks.body_maps),
         keep_background=model.keep_background,
         warp=model.warp,
     )

@@ -193,11 +193,11 @@ def test_a_cached_step_on_its_own_features_is_the_whole_step(pipeline, inputs, m
     x = inputs["noise"].expand(3, -1, -1, -1)
     t = pipeline.scheduler.timesteps[0]
     watched = sampler._last_input_recorded()
-    with torch.no_grad(), sampler._attention, watched, sampler._hint(maps) as hint:
+    with torch.no_grad(), sampler._attention, watched, sampler._hints(maps) as hints:
         sampler._attention.features = sampler._features[float(t)]
-        whole, deep = sampler._whole(x, t, hint, True)
+        whole, deep = sampler._whole(x, t, hints, True)
         assert error(sampler._shallow(x, t, True, deep), whole) <= BAR
-        alone, deep = sampler._whole(x, t, hint, False)
+        alone, deep = sampler._whole(x, t, hints, False)
         assert error(sampler._shallow(x, t, False, deep), alone) <= BAR
 
 

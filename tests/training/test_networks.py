@@ -209,7 +209,7 @@ def test_the_pose_network_begins_as_a_controlnet_of_others(
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"), [("cut", "lacks 1 of"), ("shape", "has \\[4"), ("two", "holds 2 checkpoints")]
+    ("harm", "said"), [("cut", "lacks 1 of"), ("shape", "has \\[4"), ("two", "holds 2: ")]
 )
 def test_a_controlnet_that_does_not_fit_is_one_line(toy, networks, harm, said, tmp_path):
     _, original = controlnet_of(networks)

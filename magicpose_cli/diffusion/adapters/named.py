@@ -6,6 +6,8 @@ Nothing heavy is imported here: a run looks at these files before torch is there
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from magicpose_cli.config.preset import ModelSettings
 
 OF_MODELS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".yaml", ".yml"}
+MAPS_BY_NAME = {"depth": "depth", "normal": "normal-bae"}
+"""What is in a ControlNet's name, and the map that such a network of Stable Diffusion 1.5 reads."""
 PEFT_CONFIG = "adapter_config.json"  # beside a LoRA of peft: its scales
 
 
@@ -58,12 +62,44 @@ def _cut(text: str) -> tuple[Path, str | None]:
     return place_of(name), rest
 
 
+def body_maps_read(model: ModelSettings, own: Sequence[str]) -> tuple[str, ...]:
+    """Name the maps of the body that the network is shown, in the order in which it reads them.
+
+    Args:
+        model: Tells whether they are asked for, and of which ControlNet.
+        own: Those that the model's own ControlNet reads; nothing for a model without.
+
+    Raises:
+        ConfigError: They are asked for and nothing reads them, or it is not told which.
+    """
+    if not model.wants_body_maps:
+        return ()
+    if model.body_map_model is None:
+        if not own:
+            raise ConfigError(
+                "body-map: this model has no ControlNet for maps of the body; name one with "
+                "--body-map-model, such as depth-controlnet, or leave out --body-map"
+            )
+        return tuple(own)
+    if model.body_map_kind != "auto":
+        return (model.body_map_kind,)
+    plain = re.sub(r"[^a-z]", "", Path(model.body_map_model).name.lower())
+    for word, told in MAPS_BY_NAME.items():
+        if word in plain:
+            return (told,)
+    raise ConfigError(
+        f"body-map-model: {model.body_map_model!r} does not tell what it reads; name its map with "
+        "--body-map-kind"
+    )
+
+
 def _places(model: ModelSettings) -> list[tuple[str, Path]]:
     """List the files and folders that a model's settings name beside the model, with their kind."""
     adapter = model.motion_adapter if model.is_steady else None
     face = model.identity_model if model.identity else None
-    kinds = ("base", "vae", "motion_adapter", "identity_model")
-    plain = zip(kinds, (model.base, model.vae, adapter, face), strict=True)
+    body = model.body_map_model if model.wants_body_maps else None
+    kinds = ("base", "vae", "motion_adapter", "identity_model", "body_map_model")
+    plain = zip(kinds, (model.base, model.vae, adapter, face, body), strict=True)
     places = [(kind, place_of(text)) for kind, text in plain if text is not None]
     places += [("lora", _cut(text)[0]) for text in model.lora]
     return places + [("embedding", _cut(text)[0]) for text in model.embedding]

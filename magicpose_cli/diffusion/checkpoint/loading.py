@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicpose_cli import models
+from magicpose_cli.body.maps import BODY_MAP_NAMES
 from magicpose_cli.config.resolved import ModelDefaults
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.diffusion.checkpoint.configs import MAX_CONFIG_NUMBER, check_configs
@@ -47,10 +48,11 @@ PART_KINDS = {
     "tokenizer": ("transformers", {"CLIPTokenizer", "CLIPTokenizerFast"}),
     "motion_adapter": ("diffusers", {"MotionAdapter"}),
     "compositor": ("diffusers", {"UNet2DModel"}),
+    "body_controlnet": ("diffusers", {"ControlNetModel"}),
 }
 """Library and classes that may stand for a part; the scheduler may be any of diffusers'."""
 
-STAYING_PARTS = ("pose_controlnet", "vae", "motion_adapter", "compositor")
+STAYING_PARTS = ("pose_controlnet", "vae", "motion_adapter", "compositor", "body_controlnet")
 """What stays on the device while the larger parts take turns (`model.offload = "model"`)."""
 
 CHECKPOINTS = (".th", ".pth", ".pt", ".ckpt", ".safetensors")
@@ -197,6 +199,7 @@ def load_pipeline(folder: Path, dtype: str | None = None, device: str = "cpu") -
                 )
             _check_complete(pipeline, folder)
             _check_compositor(pipeline, folder)
+            _check_body_controlnet(pipeline, folder)
         except unreadable() as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(
@@ -254,7 +257,10 @@ def _check_setting(folder: Path, name: str, value: Any) -> None:
     """Values of the setting's own type, of which numbers are usable."""
     kind = type(MODEL_SETTINGS[name])
     usable, expected = type(value) is kind, "true or false"
-    if name == "start_from_reference":
+    if name == "body_maps":
+        usable = isinstance(value, list) and all(each in BODY_MAP_NAMES for each in value)
+        expected = f"a list of some of {', '.join(BODY_MAP_NAMES)}"
+    elif name == "start_from_reference":
         usable, expected = usable and 0 <= value < 1, "a share from 0.0 to less than 1.0"
     elif kind is not bool:
         usable, expected = usable and 0 < value <= MAX_CONFIG_NUMBER, "a number above 0"
@@ -324,6 +330,17 @@ def _check_compositor(pipeline: Any, folder: Path) -> None:
         raise ModelError(
             f"model {folder}: its compositor reads {config.in_channels} channels and gives "
             f"{config.out_channels}; expected {INPUT_CHANNELS} and 1, as `magicpose train` makes it"
+        )
+
+
+def _check_body_controlnet(pipeline: Any, folder: Path) -> None:
+    if pipeline.body_controlnet is None:
+        return
+    channels = pipeline.body_controlnet.config.conditioning_channels
+    if channels != 3 * len(pipeline.config.body_maps) or not channels:
+        raise ModelError(
+            f"model {folder}: its body_controlnet reads {channels} channels; expected three for "
+            f"each of its body_maps ({', '.join(pipeline.config.body_maps) or 'none'})"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from magicpose_cli.synthetic.rendered.anatomy import (
     mouth_surfaces,
     skin_surface,
 )
+from magicpose_cli.synthetic.rendered.body_maps import imperfect_maps
 from magicpose_cli.synthetic.rendered.complexion import Complexion, sample_complexion
 from magicpose_cli.synthetic.rendered.figure import Figure
 from magicpose_cli.synthetic.rendered.garments import Tailoring, dress, sample_tailoring
@@ -92,6 +93,8 @@ class RenderedClip:
         points: Pixels (F, 128, 2) as in pose/keypoints.py; NaN where a detector could not see them.
         points_m: (F, 128, 3) of the world, meters.
         camera: Which saw them.
+        shape: (1, K) of the body.
+        motion: Of the body, standing as it was seen.
     """
 
     images: Tensor
@@ -102,6 +105,8 @@ class RenderedClip:
     points: Tensor
     points_m: Tensor
     camera: Camera
+    shape: Tensor
+    motion: BodyClip
 
 
 def sample_identity(
@@ -265,6 +270,8 @@ def rendered_motion(
         _as_seen(pixels, points, scene.camera.to_world(torch.zeros(1, 3))[0]),
         points,
         scene.camera,
+        identity.shape,
+        replace(motion, root=motion.root - torch.nn.functional.pad(floor[:, None], (1, 1))),
     )
 
 
@@ -298,6 +305,7 @@ def render_people(
     size: int,
     wardrobe: Path | None = None,
     rate: float | None = None,
+    body_maps: tuple[str, ...] = (),
 ) -> People:
     """Render new people in several poses each, as people.draw_people() draws them.
 
@@ -308,6 +316,7 @@ def render_people(
         size: side of the pictures in pixels.
         wardrobe: as of render_clip().
         rate: as of render_clip().
+        body_maps: names of maps of the bodies, as of body.maps.BODY_MAP_NAMES.
     """
     clips = [
         render_clip(seed * count + number, frames, size, wardrobe=wardrobe, rate=rate)
@@ -315,8 +324,11 @@ def render_people(
     ]
     points = torch.cat([clip.points for clip in clips])
     hands = torch.stack([points[:, POSE_SLICES[part]] for part in ("right_hand", "left_hand")], 1)
+    rng = np.random.default_rng([seed, len(body_maps)])
+    maps = [imperfect_maps(clip, body_maps, rng) for clip in clips] if body_maps else []
     return People(
         torch.cat([clip.images for clip in clips]),
         torch.cat([clip.labels for clip in clips]),
         DrawnPoints(points[:, POSE_SLICES["body"]], points[:, POSE_SLICES["face"]], hands),
+        np.concatenate(maps) if maps else None,
     )
