@@ -15,7 +15,7 @@ from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.matte_feet import find_feet
-from magicpose_cli.warping.matte_gaps import find_gaps
+from magicpose_cli.warping.matte_gaps import find_gaps, find_gaps_beside_limbs
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 
 MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that takes a minute
@@ -76,6 +76,7 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
         return None
     trimap = _trimap(mask, pose)
     trimap[theirs] = 0
+    _make_sure(trimap, find_gaps_beside_limbs(picture, mask, pose), 0, GAP_EDGE_PX)
     _make_sure(trimap, find_gaps(picture, trimap, pose), 0, GAP_EDGE_PX)
     _make_sure(trimap, find_feet(picture, trimap, pose), 1, ERODED_PX)
     scale = MATTING_SIDE_PX / min(picture.shape[:2])

@@ -1,7 +1,8 @@
 """Gaps that a segmentation closes: the background between two legs, or between an arm and the body.
 
-The segmentation sees 256x256 pixels and rounds such gaps off. Before a plain background their color
-tells them: it is the background's and not that of the limbs beside them.
+The segmentation sees 256x256 pixels and rounds such gaps off. The network that tells a person's
+parts knows where the limbs are, and so what lies between them. Before a plain background the color
+tells the gaps, too: it is the background's and not that of the limbs beside them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.region import HEAD_NAMES, person_region
 from magicpose_cli.warping.interpolation import push_pull
+from magicpose_cli.warping.part_segmentation import find_person_share
+from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
 
 _HEAD_JOINTS = [BODY_JOINTS.index(name) for name in HEAD_NAMES]
 
@@ -23,8 +26,66 @@ SURE_WIDTHS = 0.3  # of the widths that limbs may have with clothes on
 BONE_WIDTHS = 0.1  # likewise, of what lies along the bones alone
 RARE = 0.05  # share of it that may look like the background where somebody's colors are their own
 HAIR_REACH = 0.16  # body heights around the head's middle, in which hair is not told from a wall
+HEAD_REACH = 0.2  # likewise, in which the part network does not know hair
+SEGMENTED, SEEN_BY_PARTS = 0.5, 0.1  # values of the segmentation and of the part network's person
+STRANGE_CLOTHES = 0.01  # of what is segmented: with more unseen by the part network it errs
+HAND_BEYOND, HAND_RADIUS = 0.4, 0.06  # of the forearm behind the wrist; body heights
 MIN_GAP = 2e-4  # body heights squared: a smaller piece is a highlight or a shadow
 GAP_EROSION_PX = 5  # side of the square by which a gap is eroded: its edge is found by matting
+GAP_EROSION_OF = 512  # short side in pixels of the picture that this is meant for
+
+
+def find_gaps_beside_limbs(picture: Picture, mask: Floats, pose: Pose) -> Mask:
+    """Find background beside limbs that a segmentation is not sure of, nor the part network.
+
+    That network has seen no wide skirts and capes: where it takes what is segmented for background,
+    it is not asked.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB of the pose's size.
+        mask: The segmentation, (H, W) float32, 0 to 1.
+        pose: Of the person.
+
+    Returns:
+        (H, W) bool.
+    """
+    none = np.zeros(mask.shape, bool)
+    height = body_height(pose)
+    if not height:
+        return none
+    seen = find_person_share(picture, mask, WarpPoints.of(pose, guessed=True), height)
+    if seen is None:
+        return none
+    sure = mask > SEGMENTED
+    missed = (seen < SEEN_BY_PARTS) & ~_around_head(pose, HEAD_REACH * height)
+    if (missed & sure).sum() > STRANGE_CLOTHES * sure.sum():
+        return none
+    found = missed & ~sure & ~_limbs_and_hands(pose, height)
+    side = max(3, round(GAP_EROSION_PX * min(mask.shape) / GAP_EROSION_OF) | 1)
+    return cv2.erode(found.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+
+
+def _limbs_and_hands(pose: Pose, height: float) -> Mask:
+    """Tell what lies along the bones, and around the hands, seen or not, (H, W)."""
+    core = person_region(pose, SURE_WIDTHS, skirt=False)
+    for side in BODY_SIDES:
+        elbow, wrist = (
+            pose.body[BODY_JOINTS.index(f"{side}_{joint}")] for joint in ("elbow", "wrist")
+        )
+        if np.isfinite([elbow, wrist]).all():
+            middle = np.rint(wrist + HAND_BEYOND * (wrist - elbow)).astype(int).tolist()
+            cv2.circle(core, middle, round(HAND_RADIUS * height), (1,), -1)
+    return core > 0
+
+
+def _around_head(pose: Pose, radius: float) -> Mask:
+    """Tell what lies around the head's middle, (H, W); nothing where no head is seen."""
+    near = np.zeros((pose.height, pose.width), np.uint8)
+    head = pose.body[_HEAD_JOINTS]
+    head = head[np.isfinite(head).all(1)]
+    if len(head):
+        cv2.circle(near, np.rint(head.mean(0)).astype(int).tolist(), round(radius), (1,), -1)
+    return near > 0
 
 
 def find_gaps(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
@@ -69,9 +130,4 @@ def _core(pose: Pose, height: float, trimap: Floats, like_background: Mask) -> M
     core = person_region(pose, SURE_WIDTHS, skirt=False)
     if bones.any() and like_background[bones].mean() < RARE:
         core[like_background] = 0
-    head = pose.body[_HEAD_JOINTS]
-    head = head[np.isfinite(head).all(1)]
-    if len(head):
-        middle = np.rint(head.mean(0)).astype(int).tolist()
-        cv2.circle(core, middle, round(HAIR_REACH * height), (1,), -1)
-    return core > 0
+    return (core > 0) | _around_head(pose, HAIR_REACH * height)

@@ -65,13 +65,7 @@ def find_part_shares(
     square = FeatureSquare.around(alpha)
     if square is None:
         return None
-    found = dict(
-        zip(
-            SEGMENTED_PARTS,
-            _probabilities(part_features(picture, alpha, reference, height, square)),
-            strict=True,
-        )
-    )
+    found = _found(picture, alpha, reference, height, square)
     person = _along_edges(square.back(1 - found["background"], picture), picture, height)
     arms = {}
     for side, names in ARM_PARTS_BY_SIDE.items():
@@ -86,6 +80,33 @@ def find_part_shares(
     of_right = np.asarray(right / np.maximum(right + left, MIN_PERSON), np.float32)
     right_leg, legs = (square.back(share, picture) for share in (of_right, right + left))
     return PartShares(arms, right_leg, legs)
+
+
+def find_person_share(
+    picture: Picture, alpha: Floats, reference: WarpPoints, height: float
+) -> Floats | None:
+    """Find how much each pixel shows of the person, (H, W) float32, 0 to 1; None where nobody is.
+
+    Unlike the network that segments pictures of anybody, this one knows where the limbs are.
+
+    Args:
+        picture: As of `find_part_shares`.
+        alpha: As of `find_part_shares`; a rough segmentation will do.
+        reference: As of `find_part_shares`.
+        height: As of `find_part_shares`.
+    """
+    square = FeatureSquare.around(alpha)
+    if square is None:
+        return None
+    return square.back(1 - _found(picture, alpha, reference, height, square)["background"], picture)
+
+
+def _found(
+    picture: Picture, alpha: Floats, reference: WarpPoints, height: float, square: FeatureSquare
+) -> dict[str, Floats]:
+    """Each class's probabilities in the square, (s, s)."""
+    features = part_features(picture, alpha, reference, height, square)
+    return dict(zip(SEGMENTED_PARTS, _probabilities(features), strict=True))
 
 
 def _probabilities(features: Floats) -> Floats:
