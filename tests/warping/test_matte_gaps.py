@@ -1,4 +1,4 @@
-"""Background between limbs is found by its color, before a plain wall alone."""
+"""Background between limbs: by its color before a plain wall, by a network before any room."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from magicpose_cli.arrays import to_pictures
 from magicpose_cli.pose.keypoints import BODY_JOINTS
-from magicpose_cli.warping.matte_gaps import find_gaps
+from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnPoints
+from magicpose_cli.synthetic.rendered.rendered_people import render_clip
+from magicpose_cli.warping.matte_gaps import find_gaps, find_gaps_beside_limbs
 
 WALL, TROUSERS = (120, 150, 200), (30, 40, 60)
 
@@ -118,3 +122,48 @@ def test_the_wall_beside_a_narrow_waist_is_found(standing):
     gaps = find_gaps(picture, _trimap(shown), pose)
     assert gaps[waist].mean() > 0.2
     assert not (gaps & there).any()
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    """Eight rendered people seen whole: pictures, poses and who is there."""
+    clips = [render_clip(TEST_SEEDS + 900 + n, 1, 256, shot="full") for n in range(8)]
+    poses = [
+        DrawnPoints(c.points[:, :18], c.points[:, 18:86], _hands(c)).pose(0, 256) for c in clips
+    ]
+    pictures = [to_pictures(clip.images)[0] for clip in clips]
+    return list(zip(pictures, poses, [clip.labels[0].numpy() > 0 for clip in clips], strict=True))
+
+
+def _hands(clip):
+    """The right hand first."""
+    return torch.stack([clip.points[:, 107:], clip.points[:, 86:107]], 1)
+
+
+def _unsure(shown: np.ndarray) -> np.ndarray:
+    """A segmentation that is sure of nothing but what lies deep in a person."""
+    closed = cv2.morphologyEx(shown.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((25, 25), np.uint8))
+    sure = cv2.erode(shown.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.where(sure > 0, 1, 0.4 * closed).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_what_lies_beside_limbs_is_found_before_any_room(rendered):
+    found = missed = wrong = 0
+    for picture, pose, shown in rendered:
+        mask = _unsure(shown)
+        gaps = find_gaps_beside_limbs(picture, mask, pose)
+        closed = (mask > 0) & ~shown
+        found += (gaps & closed).sum()
+        missed += (closed & ~gaps).sum()
+        wrong += (gaps & shown).sum()
+    assert wrong < 0.01 * found
+    assert found > 0.1 * missed
+
+
+@pytest.mark.slow
+def test_clothes_that_the_part_network_does_not_know_are_kept(rendered):
+    """Such as a cape that reaches as far as the arms."""
+    for picture, pose, shown in rendered[:3]:
+        wide = cv2.dilate(shown.astype(np.uint8), np.ones((61, 61), np.uint8)).astype(np.float32)
+        assert not find_gaps_beside_limbs(picture, wide, pose).any()
