@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
+from magicpose_cli.config.option import Option
 from magicpose_cli.config.user_home import expanded
 from magicpose_cli.errors import ConfigError
 
@@ -21,6 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+OPTIONS = "options"  # the source of settings that were typed, as messages name it
 MAX_TOML_BYTES = 1 << 20
 DEEP_KEY = re.compile(r"""(([\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
 """A key of so many keys; tomllib takes hours for one of thousands."""
@@ -53,7 +56,7 @@ class Tables(Section):
             if value is not None:
                 section, name = key.split("__")
                 data[section][name] = value
-        return validated(type(self), data, "options")
+        return validated(type(self), data, OPTIONS)
 
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -116,7 +119,8 @@ def validated(kind: type[AnySection], data: dict[str, Any], origin: str) -> AnyS
         return kind.model_validate(data)
     except ValidationError as error:
         mistakes = "; ".join(
-            f"{'.'.join(map(str, place))}: {_said(e, _known_at(kind, place))}"
+            f"{_name_of(kind, place, origin == OPTIONS)}: "
+            f"{_said(e, list(_fields_beside(kind, place)))}"
             for place, e in _first_of_each(error).items()
         )
         raise ConfigError(f"{origin}: {mistakes}") from error
@@ -138,16 +142,26 @@ def _is_type_tag(part: str | int) -> bool:
     return isinstance(part, str) and (part in ("str", "int") or "[" in part)
 
 
-def _known_at(kind: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
-    """The names of the settings beside one, by its path; none below what is no section."""
+def _name_of(kind: type[BaseModel], place: tuple[str | int, ...], typed: bool) -> str:
+    """A setting's path, and the option with which it was typed: motion.start_s (--start)."""
+    path = ".".join(map(str, place))
+    if not typed:
+        return path
+    field = _fields_beside(kind, place).get(str(place[-1])) if place else None
+    options = [each for each in (field.metadata if field else ()) if isinstance(each, Option)]
+    return f"{path} ({options[0].names.split('/')[0]})" if options else path
+
+
+def _fields_beside(kind: type[BaseModel], place: tuple[str | int, ...]) -> dict[str, FieldInfo]:
+    """The settings beside one and itself, by its path; none below what is no section."""
     for part in place[:-1]:
         field = kind.model_fields.get(str(part))
         if field is None or not (
             isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         ):
-            return []
+            return {}
         kind = field.annotation
-    return list(kind.model_fields)
+    return dict(kind.model_fields)
 
 
 def _said(error: Any, known: list[str]) -> str:

@@ -145,6 +145,8 @@ def read_face_file(
             f"--face {path}: is no file of curves; expected Live Link Face's or ARKit's .csv (of a "
             f"film: magicpose motion {path} -o {path.stem}.csv)"
         )
+    if not path.exists():
+        raise InputError(f"--face {path}: no such file; expected Live Link Face's or ARKit's .csv")
     motion = read_motion_file(path)
     if not motion.curves:
         raise InputError(f"--face {path}: holds no curves of a face; expected Live Link Face's")

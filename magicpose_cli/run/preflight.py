@@ -168,6 +168,11 @@ def _check_driver(opened: Driver, driver: str | Path, preset: Preset) -> None:
         )
     if opened.kind == "video":
         pick_detector(preset.motion.detector)
+    if (face := preset.motion.face) is not None:
+        from magicpose_cli.motion.face_driver import read_face_file
+
+        # read here for its mistakes alone: they are told before the driver is looked at
+        read_face_file(Path(face), float(opened.rate), opened.frame_count, preset.motion.smooth)
     anchor = str(preset.motion.anchor)
     if anchor.isdigit() and int(anchor) >= opened.frame_count:
         raise ConfigError(

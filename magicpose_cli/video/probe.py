@@ -211,8 +211,8 @@ def _probe_video(path: Path) -> Clip:
     first = _first_frame(path) if stamps else None
     if first is None:
         raise InputError(
-            f"{path} is no video that can be decoded; it may be damaged or of another kind, "
-            "try to play it or encode it anew"
+            f"{path} is no video that can be decoded; it may be damaged or of another kind: "
+            "expected a video that plays, an animated GIF or a folder of pictures"
         )
     seekable = bool(INDEXED_CONTAINER.search(scan.stderr))
     found, is_held = None, False  # the last frame to the end of those that cannot be decoded

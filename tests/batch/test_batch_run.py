@@ -66,7 +66,7 @@ def test_thirty_jobs_with_ten_bad_ones(folder, batch_of, loads):
         8: ({"reference": "text.png"}, "text.png is no picture"),
         11: ({"driver": "text.mp4"}, "text.mp4"),
         14: ({"driver": "nobody.npz"}, "no person was found"),
-        17: ({"seed": "many"}, "sampling.seed: 'many': "),
+        17: ({"seed": "many"}, "sampling.seed (--seed): 'many': "),
         20: ({"stpes": 4}, "did you mean 'steps'?"),
         23: ({"out": "taken.mp4"}, "taken.mp4 exists"),
         26: ({"out": "film.avi"}, ".avi cannot be written"),

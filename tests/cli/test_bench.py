@@ -79,7 +79,7 @@ def test_one_preset_takes_what_is_typed(tiny_model):
     [
         (["--compare", "exact,nonsense"], "preset 'nonsense': expected one of"),
         (["--model", "nonsense"], "model 'nonsense'"),
-        (["--dtype", "nonsense"], "options: model.dtype: 'nonsense'"),
+        (["--dtype", "nonsense"], "options: model.dtype (--dtype): 'nonsense'"),
         (["--driver", "nonsense.mp4"], "nonsense.mp4"),
         (["timeline", "none.png", "none.mp4", "--plot", "/dev/null/plot.png"], "/dev/null"),
     ],

@@ -71,11 +71,13 @@ def test_dry_run_writes_nothing(shell, media, tiny_model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--fit", "squeeze"], "frame.fit: 'squeeze'"),
-        (["--steps", "0"], "sampling.steps: '0'"),
-        (["--size", "100"], "frame.size: '100'"),
-        (["--device", "banana"], "model.device: 'banana'"),
+        (["--fit", "squeeze"], "frame.fit (--fit): 'squeeze'"),
+        (["--steps", "0"], "sampling.steps (--steps): '0'"),
+        (["--size", "100"], "frame.size (--size): '100'"),
+        (["--device", "banana"], "model.device (--device): 'banana'"),
         (["--lora", "none.safetensors"], "none.safetensors is not there"),
+        (["--face", "none.csv"], "none.csv: no such file"),
+        (["--body-map", "none"], "body-map: this model has no ControlNet"),
         (["--preset", "none.toml"], "preset 'none.toml'"),
         (["-o", "out.avi"], ".avi cannot be written"),
     ],

@@ -68,7 +68,7 @@ def test_options_lie_over_the_preset_and_none_is_not_typed():
     assert preset.steps_for(50) == 8
     assert preset.sampling.seed == Preset().sampling.seed
     assert preset.sampling.guidance == 7.0
-    with pytest.raises(ConfigError, match=r"options: motion\.fps: -1"):
+    with pytest.raises(ConfigError, match=r"options: motion\.fps \(--fps\): -1"):
         preset.with_options(motion__fps=-1.0)
 
 
@@ -164,10 +164,10 @@ def test_the_warp_is_left_to_the_model_unless_it_is_asked_for():
 @pytest.mark.parametrize(
     ("options", "place"),
     [
-        ({"frame__warp": "maybe"}, "frame.warp: 'maybe'"),
-        ({"frame__warp_strength": 1.5}, "frame.warp_strength: 1.5"),
-        ({"sampling__start_from_warp": 0.0}, "sampling.start_from_warp: 0.0"),
-        ({"sampling__start_from_warp": 1.1}, "sampling.start_from_warp: 1.1"),
+        ({"frame__warp": "maybe"}, "frame.warp (--warp): 'maybe'"),
+        ({"frame__warp_strength": 1.5}, "frame.warp_strength (--warp-strength): 1.5"),
+        ({"sampling__start_from_warp": 0.0}, "sampling.start_from_warp (--start-from-warp): 0.0"),
+        ({"sampling__start_from_warp": 1.1}, "sampling.start_from_warp (--start-from-warp): 1.1"),
     ],
 )
 def test_a_wrong_setting_of_the_warp_is_named(options, place):
@@ -179,5 +179,5 @@ def test_a_wrong_setting_of_the_warp_is_named(options, place):
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_what_json_cannot_hold_is_refused(value: float) -> None:
     for name in ("end_s", "max_gap_s"):
-        with pytest.raises(ConfigError, match=rf"motion\.{name}: (inf|nan): .*finite"):
+        with pytest.raises(ConfigError, match=rf"motion\.{name} \(--\S+\): (inf|nan): .*finite"):
             Preset().with_options(**{f"motion__{name}": value})

@@ -113,6 +113,8 @@ def test_who_has_no_face_and_what_has_no_curves_is_refused_in_a_line(tmp_path):
         lay_curves(motion, REFERENCE, SETTINGS.model_copy(update={"retarget": "none"}))
     with pytest.raises(InputError, match="is no file of curves"):
         read_face_file(tmp_path / "film.mp4", 25.0, 3, None)
+    with pytest.raises(InputError, match=r"t\.csv: no such file"):
+        read_face_file(tmp_path / "t.csv", 25.0, 3, None)
     (tmp_path / "t.csv").write_text("time,other\n0,1\n1,2\n")
     with pytest.raises(InputError, match="ARKit's curves such as jawOpen, got time, other"):
         read_face_file(tmp_path / "t.csv", 25.0, 3, None)
