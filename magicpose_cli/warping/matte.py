@@ -17,6 +17,8 @@ from magicpose_cli.warping.boxes import PixelBox, bounding_box
 from magicpose_cli.warping.matte_feet import find_feet
 from magicpose_cli.warping.matte_gaps import find_gaps, find_gaps_beside_limbs
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
+from magicpose_cli.warping.part_segmentation import find_person_share
+from magicpose_cli.warping.warp_points import WarpPoints
 
 MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that takes a minute
 ERODED_PX, DILATED_PX = 9, 25
@@ -76,7 +78,8 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
         return None
     trimap = _trimap(mask, pose)
     trimap[theirs] = 0
-    _make_sure(trimap, find_gaps_beside_limbs(picture, mask, pose), 0, GAP_EDGE_PX)
+    if (seen := _seen_by_parts(picture, mask, pose)) is not None:
+        _make_sure(trimap, find_gaps_beside_limbs(mask, seen, pose), 0, GAP_EDGE_PX)
     _make_sure(trimap, find_gaps(picture, trimap, pose), 0, GAP_EDGE_PX)
     _make_sure(trimap, find_feet(picture, trimap, pose), 1, ERODED_PX)
     scale = MATTING_SIDE_PX / min(picture.shape[:2])
@@ -209,6 +212,14 @@ def _trimap(mask: Floats, pose: Pose) -> Floats:
         trimap[(around > 0) & (person_region(pose) > 0) & (trimap == 0)] = 0.5
         trimap[missed] = 1
     return trimap
+
+
+def _seen_by_parts(picture: Picture, mask: Floats, pose: Pose) -> Floats | None:
+    """Return how much of each pixel the part network takes for the person, (H, W)."""
+    height = body_height(pose)
+    if not height:
+        return None
+    return find_person_share(picture, mask, WarpPoints.of(pose, guessed=True), height)
 
 
 def _make_sure(trimap: Floats, where: Mask, value: int, edge_px: int) -> None:

@@ -15,8 +15,7 @@ from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.region import HEAD_NAMES, person_region
 from magicpose_cli.warping.interpolation import push_pull
-from magicpose_cli.warping.part_segmentation import find_person_share
-from magicpose_cli.warping.warp_points import BODY_SIDES, WarpPoints
+from magicpose_cli.warping.warp_points import BODY_SIDES
 
 _HEAD_JOINTS = [BODY_JOINTS.index(name) for name in HEAD_NAMES]
 
@@ -35,31 +34,25 @@ GAP_EROSION_PX = 5  # side of the square by which a gap is eroded: its edge is f
 GAP_EROSION_OF = 512  # short side in pixels of the picture that this is meant for
 
 
-def find_gaps_beside_limbs(picture: Picture, mask: Floats, pose: Pose) -> Mask:
+def find_gaps_beside_limbs(mask: Floats, seen: Floats, pose: Pose) -> Mask:
     """Find background beside limbs that a segmentation is not sure of, nor the part network.
 
     That network has seen no wide skirts and capes: where it takes what is segmented for background,
     it is not asked.
 
     Args:
-        picture: (H, W, 3) uint8 RGB of the pose's size.
-        mask: The segmentation, (H, W) float32, 0 to 1.
+        mask: The segmentation, (H, W) float32, 0 to 1, of the pose's size.
+        seen: The same as the part network sees it.
         pose: Of the person.
 
     Returns:
         (H, W) bool.
     """
-    none = np.zeros(mask.shape, bool)
-    height = body_height(pose)
-    if not height:
-        return none
-    seen = find_person_share(picture, mask, WarpPoints.of(pose, guessed=True), height)
-    if seen is None:
-        return none
+    height = body_height(pose) or 0.0
     sure = mask > SEGMENTED
     missed = (seen < SEEN_BY_PARTS) & ~_around_head(pose, HEAD_REACH * height)
     if (missed & sure).sum() > STRANGE_CLOTHES * sure.sum():
-        return none
+        return np.zeros(mask.shape, bool)
     found = missed & ~sure & ~_limbs_and_hands(pose, height)
     side = max(3, round(GAP_EROSION_PX * min(mask.shape) / GAP_EROSION_OF) | 1)
     return cv2.erode(found.astype(np.uint8), np.ones((side, side), np.uint8)) > 0

@@ -13,6 +13,7 @@ from magicpose_cli.arrays import to_pictures
 from magicpose_cli.pose.keypoints import BODY_JOINTS
 from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnPoints
 from magicpose_cli.synthetic.rendered.rendered_people import render_clip
+from magicpose_cli.warping.matte import _seen_by_parts
 from magicpose_cli.warping.matte_gaps import find_gaps, find_gaps_beside_limbs
 
 WALL, TROUSERS = (120, 150, 200), (30, 40, 60)
@@ -152,7 +153,7 @@ def test_what_lies_beside_limbs_is_found_before_any_room(rendered):
     found = missed = wrong = 0
     for picture, pose, shown in rendered:
         mask = _unsure(shown)
-        gaps = find_gaps_beside_limbs(picture, mask, pose)
+        gaps = find_gaps_beside_limbs(mask, _seen_by_parts(picture, mask, pose), pose)
         closed = (mask > 0) & ~shown
         found += (gaps & closed).sum()
         missed += (closed & ~gaps).sum()
@@ -166,4 +167,5 @@ def test_clothes_that_the_part_network_does_not_know_are_kept(rendered):
     """Such as a cape that reaches as far as the arms."""
     for picture, pose, shown in rendered[:3]:
         wide = cv2.dilate(shown.astype(np.uint8), np.ones((61, 61), np.uint8)).astype(np.float32)
-        assert not find_gaps_beside_limbs(picture, wide, pose).any()
+        seen = _seen_by_parts(picture, wide, pose)
+        assert not find_gaps_beside_limbs(wide, seen, pose).any()
