@@ -1,7 +1,8 @@
 """Pose maps in, frames out: batches through the pipeline, lazily and in order.
 
-A batch is one array, (n, H, W, 3) or (n, H, W, 6) uint8: an RGB pose map a frame and, behind it in
-the channels, the RGB picture that the frame is to begin from (`sampling.start_from_warp`).
+A batch is one array, (n, H, W, channels) uint8: an RGB pose map a frame and, behind it in the
+channels, the RGB maps of the body that the model reads (`model.body_map`) and the RGB picture that
+the frame is to begin from (`sampling.start_from_warp`).
 """
 
 from __future__ import annotations

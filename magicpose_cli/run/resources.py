@@ -62,7 +62,8 @@ class FrameRenderer(Protocol):
         """Draw the reference for batches of pose maps, in order.
 
         Args:
-            batches: (n, H, W, 3) uint8 pose maps, or (n, H, W, 6) with pictures to begin from.
+            batches: (n, H, W, 3) uint8 pose maps; behind them maps of the body where the model
+                reads them, and pictures to begin from where they are asked for.
 
         Returns:
             As many frames for each batch, (n, H, W, 3) uint8 RGB.
