@@ -143,6 +143,10 @@ def evaluate_models(
     from magicpose_cli.evaluation.pairs import data_pairs, synthetic_pairs
     from magicpose_cli.rendering.local import pick_device
 
+    if (ready := preset.model.ready_body_maps) is not None:
+        raise ConfigError(
+            f"body-map {ready}: bodies are fitted to the pairs; expected auto, on or off"
+        )
     folders = [resolve_model(name) for name in models]
     size = _common_size(folders, preset)
     if data is not None:

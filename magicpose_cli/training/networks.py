@@ -293,14 +293,10 @@ class Networks(nn.Module):
         return self.lora.fused(state) if name == "unet" and self.lora is not None else state
 
     def start_from_denoiser(self, name: str) -> None:
-        """Make a part a copy of the denoiser (or of its encoder), as the paper starts it."""
-        if name in (
-            "motion_adapter",
-            "lora",
-            "compositor",
-            "body_controlnet",
-        ):  # no copies, see `build_networks`
-            return
+        """Make a part a copy of the denoiser (or of its encoder), as the paper starts it.
+
+        Of the other parts nothing is changed: `build_networks` begins them.
+        """
         if name == "appearance_unet":
             reads_pose, channels = self.reads_reference_pose, self.unet.config.in_channels
             forget_pose(self.appearance_unet, channels)
