@@ -14,6 +14,8 @@ from magicpose_cli.motion.map_films import write_maps
 from magicpose_cli.pose.clip import PeopleClip
 from magicpose_cli.pose.files.read_write import write_people
 from magicpose_cli.run.resources import WorkerConfig
+from magicpose_cli.run.run_record import read_run_record
+from magicpose_cli.run_report.page import write_page
 from magicpose_cli.video import read_picture, write_picture
 from tests.diffusion.test_body_control import learned
 
@@ -67,8 +69,15 @@ def made(given: Path, out: Path, settings: Preset, **options):
 def mapped(given, models, tmp_path_factory) -> np.ndarray:
     out = tmp_path_factory.mktemp("mapped") / "frames"
     frames, record = made(given, out, preset(models["learned"]))
-    assert record.plan.body_maps == ("depth",)
+    assert read_run_record(out).plan.body_maps == record.plan.body_maps == ("depth",)
     return frames
+
+
+@pytest.mark.slow
+def test_the_page_about_a_run_tells_them(given, models, mapped, tmp_path):
+    made(given, tmp_path / "frames", preset(models["learned"]))
+    page = Path(write_page(tmp_path / "frames").page)
+    assert "depth of a fitted body" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

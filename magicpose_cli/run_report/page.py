@@ -27,7 +27,7 @@ BASE64_BLOCK_BYTES = 3 << 16  # bytes; a multiple of 3 is encoded without paddin
 TITLES = {"driver": "Driver", "poses": "Poses", "result": "Result"}
 SAID = {
     *("name", "seed", "steps", "guidance", "scheduler", "size", "detector", "retarget"),
-    *("steady", "identity"),
+    *("steady", "identity", "body_map"),
 }
 """Settings that the page shows under other names."""
 
@@ -201,6 +201,10 @@ def _made(run: Result) -> list[tuple[str, str]]:
         rows.append(("steady", f"windows of {FRAMES_TOGETHER} frames that see each other"))
     if scale := run.preset.get("model", {}).get("identity"):
         rows.append(("identity", f"the reference's face counts {scale:g} beside the text"))
+    if plan.body_maps:
+        source = run.preset.get("model", {}).get("body_map")
+        whose = "a fitted body" if source in (None, "auto", "on") else str(source)
+        rows.append(("body maps", f"{', '.join(plan.body_maps)} of {whose}"))
     if run.resumed:
         rows.append(("resumed", f"{run.resumed} frames are an interrupted run's"))
     return rows
