@@ -32,7 +32,7 @@ UNFOLDED_COSINE = (0.4, 0.7)  # likewise: up to the first it does not
 HALF_LINES = np.linspace(0.35, 0.95, 15), np.linspace(0.05, 0.95, 15)  # shares of a half's bone
 COVERED_SHARE = (0.7, 0.85)  # of these that are in the arm's layer: with fewer the half is hidden
 HAND_SHOWN = 0.5  # of the points of a hand that are in its layer, from which on it is seen
-STILL_COSINE = (0.85, 0.95)  # of the turn of a half: from the second on it is as it was
+STILL_COSINE = (0.9, 0.97)  # of the turn of a half: from the second on it is as it was
 UNSEEN_STRETCH = 1e3  # of an arm that the reference does not show
 MIN_LENGTH = (0.06, 0.08)  # body heights of half an arm in a frame, from which on it counts
 
