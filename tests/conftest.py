@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,12 @@ WORKERS_IMPORTS = [
 ]
 settings.register_profile("any machine", deadline=None)  # no test asserts a time
 settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files of most slow tests: the short ones at the end keep all workers busy."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)

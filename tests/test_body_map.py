@@ -43,7 +43,7 @@ def models(tiny_model, tmp_path_factory) -> dict[str, Path]:
     found = {"none": tiny_model}
     for name in ("new", "learned"):
         pipeline = load_pipeline(tiny_model)
-        body = new_body_controlnet(pipeline.unet, pipeline.pose_controlnet, 1)
+        body = new_body_controlnet(pipeline.pose_controlnet, 1)
         if name == "learned":
             learned(body, 0.3).save_pretrained(folder / "depth")
         pipeline.register_modules(body_controlnet=body)

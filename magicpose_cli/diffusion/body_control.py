@@ -10,31 +10,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import ControlNetModel
 
 POSE_CHANNELS = 3  # of the pose map, before those of the body
+
+_FIRST_LAYER = "controlnet_cond_embedding.conv_in.weight"
+_LAST_LAYERS = ("controlnet_down_blocks.", "controlnet_mid_block.")
 
 Residuals = tuple[Sequence[torch.Tensor], torch.Tensor]
 """What a ControlNet adds to the denoiser: to its skip connections, and to its middle."""
 
 
-def new_body_controlnet(
-    unet: UNet2DConditionModel, pose_controlnet: ControlNetModel, maps: int
-) -> ControlNetModel:
-    """Make a ControlNet that begins as the denoiser's encoder and adds nothing yet.
+def new_body_controlnet(pose_controlnet: ControlNetModel, maps: int) -> ControlNetModel:
+    """Make a ControlNet that begins as the pose network and adds nothing yet.
+
+    It knows how to read a map from the start. New layers in its place would first have to learn
+    that: what they make of a map is faint, and nothing of it comes through for hundreds of steps.
 
     Args:
-        unet: The denoiser.
-        pose_controlnet: Whose first layers give the shape of this one's.
+        pose_controlnet: The pose network.
         maps: How many maps it reads, of three channels each.
     """
-    made: ControlNetModel = ControlNetModel.from_unet(
-        unet,
-        conditioning_embedding_out_channels=(
-            pose_controlnet.config.conditioning_embedding_out_channels
-        ),
-        conditioning_channels=3 * maps,
-    )
+    shape = {name: value for name, value in pose_controlnet.config.items() if name[0] != "_"}
+    made = ControlNetModel(**{**shape, "conditioning_channels": 3 * maps})
+    weights = dict(pose_controlnet.state_dict())
+    weights[_FIRST_LAYER] = weights[_FIRST_LAYER].repeat(1, maps, 1, 1) / maps
+    for name in weights:
+        if name.startswith(_LAST_LAYERS):
+            weights[name] = torch.zeros_like(weights[name])
+    made.load_state_dict(weights)
     return made
 
 

@@ -367,9 +367,7 @@ def _add_body_controlnet(networks: Networks, maps: tuple[str, ...]) -> None:
     """A ControlNet for maps of the body, unless the model that is trained on has the same."""
     if networks.body_controlnet is None:
         networks.body_maps = maps
-        networks.body_controlnet = new_body_controlnet(
-            networks.unet, networks.pose_controlnet, len(maps)
-        )
+        networks.body_controlnet = new_body_controlnet(networks.pose_controlnet, len(maps))
     elif networks.body_maps != maps:
         raise ModelError(
             f"model.body_maps: the model that is trained on reads {', '.join(networks.body_maps)}; "

@@ -24,7 +24,7 @@ def learned(network: ControlNetModel, std: float = 0.1) -> ControlNetModel:
 @pytest.fixture
 def tiny():
     pipeline = random_pipeline("tiny")
-    body = new_body_controlnet(pipeline.unet, pipeline.pose_controlnet, 2)
+    body = new_body_controlnet(pipeline.pose_controlnet, 2)
     pipeline.register_modules(body_controlnet=body.eval())
     pipeline.register_to_config(body_maps=["depth", "parts"])
     return pipeline
@@ -124,7 +124,7 @@ def original_names(network: ControlNetModel) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("kind", ["folder", "original"])
 def test_one_that_others_have_trained_is_read_whole(kind, tmp_path):
     pipeline = random_pipeline("tiny")
-    other = learned(new_body_controlnet(pipeline.unet, pipeline.pose_controlnet, 1))
+    other = learned(new_body_controlnet(pipeline.pose_controlnet, 1))
     place = tmp_path / "control"
     if kind == "folder":
         other.save_pretrained(place)
@@ -141,7 +141,7 @@ def test_one_that_others_have_trained_is_read_whole(kind, tmp_path):
 @pytest.mark.slow
 def test_one_of_another_denoiser_is_one_line(tmp_path):
     pipeline, wide = random_pipeline("tiny"), random_pipeline("mini")
-    other = new_body_controlnet(wide.unet, wide.pose_controlnet, 1)
+    other = new_body_controlnet(wide.pose_controlnet, 1)
     other.save_pretrained(tmp_path / "depth")
     with pytest.raises(ModelError, match="expected a ControlNet of Stable Diffusion") as caught:
         load_body_controlnet(tmp_path / "depth", pipeline.unet, pipeline.pose_controlnet)

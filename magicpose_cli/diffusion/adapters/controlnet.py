@@ -59,6 +59,6 @@ def load_body_controlnet(
     Raises:
         ModelError: The file is none, is incomplete, or is for another denoiser.
     """
-    network = new_body_controlnet(unet, pose_controlnet, 1).to("cpu", unet.dtype)
+    network = new_body_controlnet(pose_controlnet, 1).to("cpu", unet.dtype)
     fill_controlnet(network, place, "body-map-model", EXPECTED_FOR_BODY)
     return network.to(unet.device).eval().requires_grad_(False)
