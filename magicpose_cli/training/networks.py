@@ -349,15 +349,16 @@ def build_networks(recipe: Recipe) -> Networks:
     networks.start_from_reference = model.start_from_reference
     if recipe.distills:
         prepare_distillation(networks, recipe)
+    if model.body_maps:
+        _add_body_controlnet(networks, model.body_maps)
     if recipe.gradient_checkpointing:
-        for name in NETWORK_NAMES:
-            networks.part(name).enable_gradient_checkpointing()
+        for part in (*map(networks.part, NETWORK_NAMES), networks.body_controlnet):
+            if part is not None:
+                part.enable_gradient_checkpointing()
     if networks.motion_adapter is None and recipe.trains("motion_adapter"):
         networks.add_motion_adapter(new_motion_adapter(networks.unet))
     if networks.compositor is None and recipe.trains("compositor"):
         networks.compositor = new_compositor()
-    if model.body_maps:
-        _add_body_controlnet(networks, model.body_maps)
     if networks.motion is not None:
         networks.motion.checkpointing = recipe.gradient_checkpointing
     return networks

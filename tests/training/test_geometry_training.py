@@ -106,6 +106,22 @@ def test_a_run_trains_it_alone_and_what_it_writes_is_gone_on_with(recipe, tmp_pa
 
 
 @pytest.mark.slow
+def test_gradient_checkpointing_changes_no_gradient(recipe, source):
+    network = recipe.model.network.model_copy(update={"attention": (True, False)})
+    model, found = recipe.model.model_copy(update={"network": network}), []
+    for asked in (False, True):
+        options = {"model": model, "gradient_checkpointing": asked}
+        networks = build_networks(recipe.model_copy(update=options))
+        assert networks.body_controlnet.is_gradient_checkpointing is asked
+        networks.train()
+        task = task_of(networks, recipe.stages["geometry"])
+        task(*first_example(recipe, networks, source)).backward()
+        found.append(networks.body_controlnet.controlnet_mid_block.weight.grad)
+    assert found[0].abs().max() > 0
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.slow
 def test_two_steps_and_two_more_are_four(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECK_EVERY", 1)
 
