@@ -77,7 +77,7 @@ def test_dry_run_writes_nothing(shell, media, tiny_model, tmp_path):
         (["--device", "banana"], "model.device (--device): 'banana'"),
         (["--lora", "none.safetensors"], "none.safetensors is not there"),
         (["--face", "none.csv"], "none.csv: no such file"),
-        (["--body-map", "none"], "body-map: this model has no ControlNet"),
+        (["--body-map", "none"], "body-map none: no such folder"),
         (["--preset", "none.toml"], "preset 'none.toml'"),
         (["-o", "out.avi"], ".avi cannot be written"),
     ],
