@@ -176,11 +176,10 @@ class Renderer:
             return None
 
     def _make(self, maps: Pictures) -> Pictures:
-        start = None
-        if self._reads_starts and maps.shape[-1] > (channels := self._condition_channels):
+        start, channels = None, self._condition_channels
+        if self._reads_starts and maps.shape[-1] > channels:
             start = self._encoded(maps[..., channels:])
-            maps = maps[..., :channels]
-        drawn = _to_tensor(maps)
+        drawn = _to_tensor(maps[..., :channels])
         latents = self._sampler.sample(drawn, start=start)
         frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
         if self._kept is not None:

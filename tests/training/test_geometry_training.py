@@ -24,7 +24,8 @@ MAPS = ("depth", "parts")
 @pytest.fixture(scope="module")
 def recipe(toy) -> Recipe:
     """The toy recipe with rendered people and a stage of geometry alone."""
-    data = toy.data.model_copy(update={"source": "rendered", "frames": 2})
+    data = {"source": "rendered", "frames": 2, "resample_every": 100}  # people take a second each
+    data = toy.data.model_copy(update=data)
     model = toy.model.model_copy(update={"body_maps": MAPS})
     stage = StageSettings(kind="geometry", steps=4, warmup=1, batch=4, learning_rate=1e-2)
     return toy.model_copy(update={"data": data, "model": model, "stages": {"geometry": stage}})
