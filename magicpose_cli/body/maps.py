@@ -114,7 +114,12 @@ def depth_range_of(clip: Iterable[Tensor], camera: Camera) -> DepthRange:
 
 
 def draw_body_maps(
-    body: Body, fitted: FittedClip, frame: int, names: Iterable[str], depths: DepthRange
+    body: Body,
+    fitted: FittedClip,
+    frame: int,
+    names: Iterable[str],
+    depths: DepthRange,
+    seen: Mask | None = None,
 ) -> dict[str, AnyArray]:
     """Draw maps of one frame.
 
@@ -124,6 +129,8 @@ def draw_body_maps(
         frame: Number of the frame in the clip.
         names: Some of BODY_MAP_NAMES.
         depths: Of the whole clip, of `depth_range`.
+        seen: (128,) whether each point of the frame's pose is, where limbs that a fit could but
+            guess are to be left out, see `without_guessed_parts`.
 
     Returns:
         A map by its name: "depth" as (H, W) uint16, see `depth_levels`; the others as (H, W, 3)
@@ -134,7 +141,8 @@ def draw_body_maps(
     only = slice(frame, frame + 1)
     with torch.no_grad():
         posed = body(fitted.shape, None, fitted.rotations[only], fitted.root[only])
-        return draw_posed_maps(body, posed.vertices, fitted.camera, names, depths)
+        shown = body if seen is None else without_guessed_parts(body, seen)
+        return draw_posed_maps(shown, posed.vertices, fitted.camera, names, depths)
 
 
 def draw_posed_maps(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from magicpose_cli.body.maps import (
     depth_range,
     draw_body_maps,
     map_channels,
-    without_guessed_parts,
 )
 from magicpose_cli.body.model import Body
 from magicpose_cli.errors import InputError
@@ -84,8 +84,7 @@ class FittedBodyMaps:
         """
         for index in indices:
             seen = self.motion.poses.seen[index]
-            shown = without_guessed_parts(self.body, seen)
-            maps = draw_body_maps(shown, self.fitted, index, self.names, self.depths)
+            maps = draw_body_maps(self.body, self.fitted, index, self.names, self.depths, seen)
             drawn = map_channels(maps)
             yield drawn if seen.any() else np.zeros_like(drawn)
 
@@ -108,8 +107,7 @@ class ReadyBodyMaps:
 
     def __post_init__(self) -> None:
         """Refuse films that do not keep step, before the work."""
-        for film in self.films:
-            self._selection(self._probed(film))
+        self._chosen  # noqa: B018 (looked at once, for its mistakes)
 
     def frames(self, indices: Sequence[int]) -> Iterator[Pictures]:
         """Read the maps of frames behind each other, each (H, W, 3 * maps) uint8 RGB.
@@ -117,13 +115,18 @@ class ReadyBodyMaps:
         Args:
             indices: Rising, of the driver's frames.
         """
-        chosen = []
-        for clip in map(self._probed, self.films):
-            pictures = read_frames(clip, self._selection(clip), size=self.reference_size)
-            chosen.append(picked(pictures, indices))
+        chosen = [
+            picked(read_frames(clip, selection, size=self.reference_size), indices)
+            for clip, selection in self._chosen
+        ]
         for maps in zip(*chosen, strict=True):
             framed = [self.framing.picture(each, Image.Resampling.BILINEAR) for each in maps]
             yield np.concatenate(framed, axis=2)
+
+    @cached_property
+    def _chosen(self) -> list[tuple[Clip, Selection]]:
+        """The films, and which of their frames are shown."""
+        return [(clip, self._selection(clip)) for clip in map(self._probed, self.films)]
 
     def _probed(self, film: Path) -> Clip:
         """Look at a film. Raises InputError where it has not the reference's shape."""
@@ -164,8 +167,8 @@ def body_maps_of_pose(pose: Pose, names: Sequence[str]) -> Pictures:
         fitted = fit_poses(body, clip, Fraction(1), Path("a pose"))
     except InputError:
         return np.zeros((pose.height, pose.width, 3 * len(names)), np.uint8)
-    shown = without_guessed_parts(body, clip.seen[0])
-    return map_channels(draw_body_maps(shown, fitted, 0, names, depth_range(body, fitted)))
+    depths = depth_range(body, fitted)
+    return map_channels(draw_body_maps(body, fitted, 0, names, depths, clip.seen[0]))
 
 
 def films_of_maps(folder: Path, names: Sequence[str]) -> list[Path]:

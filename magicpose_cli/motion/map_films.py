@@ -16,7 +16,6 @@ from magicpose_cli.body.maps import (
     depth_picture,
     depth_range,
     draw_body_maps,
-    without_guessed_parts,
 )
 from magicpose_cli.body.model import Body
 from magicpose_cli.config.preset import MotionSettings
@@ -155,8 +154,8 @@ def _drawn_maps(
 
     def pictures() -> Iterator[dict[str, AnyArray]]:
         for frame, pose in enumerate(poses):
-            shown = without_guessed_parts(body, poses.seen[frame])
-            yield {POSE_MAP: draw(pose), **draw_body_maps(shown, fitted, frame, names, depths)}
+            maps = draw_body_maps(body, fitted, frame, names, depths, poses.seen[frame])
+            yield {POSE_MAP: draw(pose), **maps}
 
     return pictures(), _depth_note(depths) if "depth" in names else ()
 

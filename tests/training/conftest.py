@@ -1,5 +1,7 @@
 """A recipe that runs through every stage in seconds."""
 
+from collections.abc import Callable
+
 import pytest
 
 from magicpose_cli.training.recipe import Recipe, load_recipe
@@ -15,3 +17,31 @@ def toy() -> Recipe:
     }
     data = recipe.data.model_copy(update={"clips": 8, "workers": 1, "resample_every": 2})
     return recipe.model_copy(update={"stages": stages, "data": data})
+
+
+@pytest.fixture
+def whole_and_halves(tmp_path, monkeypatch) -> Callable[[Recipe], tuple[dict, dict]]:
+    """Trains a recipe of one stage twice: at once, and stopped after two steps and gone on with."""
+    from magicpose_cli.training import loop
+    from magicpose_cli.training.checkpoints import checkpoints, read_tensors
+    from magicpose_cli.training.run import train
+
+    def trained(recipe: Recipe) -> tuple[dict, dict]:
+        monkeypatch.setattr(loop, "CHECK_EVERY", 1)
+
+        def stop(progress):
+            if progress.unit == "steps" and progress.done == 2:
+                raise KeyboardInterrupt
+
+        train(recipe, tmp_path / "whole", device="cpu")
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "halves", device="cpu", on_progress=stop)
+        train(recipe, tmp_path / "halves", device="cpu")
+        [stage] = recipe.stages
+        one, other = (
+            read_tensors(checkpoints(tmp_path / run / "stages" / stage)[-1])
+            for run in ("whole", "halves")
+        )
+        return one, other
+
+    return trained

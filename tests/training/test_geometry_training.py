@@ -10,8 +10,6 @@ from magicpose_cli.errors import ModelError
 from magicpose_cli.progress import silent
 from magicpose_cli.synthetic.people import TEST_SEEDS
 from magicpose_cli.synthetic.rendered.rendered_people import render_people
-from magicpose_cli.training import loop
-from magicpose_cli.training.checkpoints import checkpoints, read_tensors
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings, load_recipe
@@ -123,21 +121,8 @@ def test_gradient_checkpointing_changes_no_gradient(recipe, source):
 
 
 @pytest.mark.slow
-def test_two_steps_and_two_more_are_four(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "CHECK_EVERY", 1)
-
-    def stop(progress):
-        if progress.unit == "steps" and progress.done == 2:
-            raise KeyboardInterrupt
-
-    train(recipe, tmp_path / "whole", device="cpu")
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "halves", device="cpu", on_progress=stop)
-    train(recipe, tmp_path / "halves", device="cpu")
-    one, other = (
-        read_tensors(checkpoints(tmp_path / run / "stages" / "geometry")[-1])
-        for run in ("whole", "halves")
-    )
+def test_two_steps_and_two_more_are_four(recipe, whole_and_halves):
+    one, other = whole_and_halves(recipe)
     assert one.keys() == other.keys()
     assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
 

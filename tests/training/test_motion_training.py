@@ -6,8 +6,6 @@ import torch
 from magicpose_cli.config.sections import presets_folder
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.progress import silent
-from magicpose_cli.training import loop
-from magicpose_cli.training.checkpoints import checkpoints, read_tensors
 from magicpose_cli.training.motion_training import MotionTraining
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import open_source
@@ -119,21 +117,8 @@ def test_a_run_trains_it_alone_and_writes_it(recipe, tmp_path):
             torch.testing.assert_close(one, other.half().float())
 
 
-def test_two_steps_and_two_more_are_four(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "CHECK_EVERY", 1)
-
-    def stop(progress):
-        if progress.unit == "steps" and progress.done == 2:
-            raise KeyboardInterrupt
-
-    train(recipe, tmp_path / "whole", device="cpu")
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "halves", device="cpu", on_progress=stop)
-    train(recipe, tmp_path / "halves", device="cpu")
-    one, other = (
-        read_tensors(checkpoints(tmp_path / run / "stages" / "motion")[-1])
-        for run in ("whole", "halves")
-    )
+def test_two_steps_and_two_more_are_four(recipe, whole_and_halves):
+    one, other = whole_and_halves(recipe)
     assert one.keys() == other.keys()
     assert all(torch.equal(tensor, other[key]) for key, tensor in one.items())
 
