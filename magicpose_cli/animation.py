@@ -16,6 +16,7 @@ from magicpose_cli.config.preset import Preset
 from magicpose_cli.errors import DetectionError, MagicPoseError, OutputError
 from magicpose_cli.files import content_hash
 from magicpose_cli.motion.driver import Driver
+from magicpose_cli.motion.hand_crops import hand_layers, own_hand_layers
 from magicpose_cli.motion.motion import Motion
 from magicpose_cli.motion.pose_maps import draw_maps
 from magicpose_cli.motion.read_motion import (
@@ -206,7 +207,12 @@ class _Job:
         """The reference's pose map, for models that read it."""
         if motion.reference_pose is None:
             return None
-        return pose_map(motion.reference_pose, self.plan.pose_canvas)
+        pose, canvas = motion.reference_pose, self.plan.pose_canvas
+        drawn = pose_map(pose, canvas)
+        if not self.preset.sampling.refine_hands:
+            return drawn
+        hands = own_hand_layers(self.picture, motion.framing, pose, canvas)
+        return np.concatenate([drawn, hands], axis=2)
 
     def _face(self) -> Picture | None:
         """The reference's face, upright, where the settings ask for its identity and it is seen."""
@@ -334,13 +340,17 @@ class _Job:
         """Draw batches of pose maps; the last one is filled up, so that all have one shape.
 
         Returns:
-            (size, H, W, 3 + 3k + 3) uint8: the pose map, the k maps of the body where there are
-            any, and what the frames begin from where they do.
+            (size, H, W, 3 + 3k + HAND_CHANNELS + 3) uint8: the pose map, the k maps of the body
+            where there are any, what hands are made again from and what the frames begin from,
+            where they are.
         """
         indices = sorted({i for batch in batches for i in batch})
         layers = [self._maps(motion, indices)]
         if bodies is not None:
             layers.append(bodies.frames(indices))
+        if self.preset.sampling.refine_hands:
+            canvas = self.plan.pose_canvas
+            layers.append(hand_layers(motion.poses[i], canvas) for i in indices)
         if self.preset.sampling.start_from_warp is not None:
             layers.append(finisher.starts(indices))
         maps = (np.concatenate(each, axis=2) for each in zip(*layers, strict=True))

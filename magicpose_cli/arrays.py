@@ -45,3 +45,10 @@ def to_pictures(images: Tensor) -> Pictures:
     """Make pictures (n, H, W, 3) uint8 of a tensor (n, 3, H, W) in 0..1."""
     pictures: Pictures = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()
     return pictures
+
+
+def to_tensor(pictures: Pictures) -> Tensor:
+    """Make a tensor (n, c, H, W) float32 in 0..1 of pictures (n, H, W, c) uint8."""
+    import torch
+
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255

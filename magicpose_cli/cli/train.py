@@ -15,8 +15,9 @@ def command(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE",
         help="mini, mini-half, mini-cpu, mini-rendered, mini-reference-pose, "
         "mini-reference-start, mini-small-motions, mini-compositor, "
-        "mini-compositor-small-motions, mini-motion, mini-geometry, "
-        "mini-steps, magicpose, magicpose-motion, magicpose-geometry, ablation, toy, "
+        "mini-compositor-small-motions, mini-motion, mini-identity, mini-geometry, "
+        "mini-steps, magicpose, magicpose-motion, magicpose-identity, magicpose-geometry, "
+        "ablation, toy, "
         "or a TOML file.")],
     run: Annotated[Path, typer.Option("--out", "-o", metavar="RUN",
         help="Checkpoints, sheets and models.")] = Path("magicpose-run"),

@@ -85,11 +85,11 @@ class ModelSettings(Section):
     (IP-Adapter); 0 is none, 0.6 is usual.
 
     Changes the result. The face is cut out of the reference and turned upright."""
-    identity_model: Annotated[NonEmpty, Option("--identity-model", MODEL, "NAME|PATH")] = (
-        "ip-adapter-plus-face"
+    identity_model: Annotated[NonEmpty | None, Option("--identity-model", MODEL, "NAME|PATH")] = (
+        None
     )
     """IP-Adapter for --identity: a name of the catalog, a file or a folder, with its image encoder
-    beside it."""
+    beside it; by default the model's own, else ip-adapter-plus-face."""
     body_map: Annotated[NonEmpty, Option("--body-map", MODEL, "auto|on|off|DIR")] = "auto"
     """Maps of the body beside the skeleton, fitted to the motion on the reference's proportions;
     DIR holds ready-made ones; auto: with --body-map-model alone.
@@ -183,6 +183,10 @@ class SamplingSettings(Section):
 
     So many of the steps are taken (Meng et al., "SDEdit", ICLR 2022); by default all, from noise
     alone."""
+    refine_hands: Annotated[bool, Option("--refine-hands/--no-refine-hands", SAMPLING)] = False
+    """Make each hand again in a crop of its own at twice the resolution, and paste it in.
+
+    Changes the result. A frame takes up to three times as long."""
     prompt: Annotated[str, Option("--prompt", SAMPLING, "TEXT")] = ""
     """Text for models with a text encoder."""
     negative_prompt: Annotated[str, Option("--negative-prompt", SAMPLING, "TEXT")] = ""

@@ -24,6 +24,7 @@ from magicpose_cli.pose.files.openpose_json import read_poses
 from magicpose_cli.pose.keypoints import MIRRORED_BODY, PARTS, Pose
 from magicpose_cli.pose.pose_map import pose_map
 from magicpose_cli.video import read_picture
+from magicpose_cli.warping.face_crop import face_or_black
 
 MIN_CROP_SHARE = 0.9  # of a clip's picture, as the paper crops
 # Where each point of a mirrored face comes from: left and right change places.
@@ -42,12 +43,14 @@ class PicturePair(NamedTuple):
         reference_map: Their pose.
         target: Shows the person in another pose.
         target_map: That pose.
+        reference_face: The person's face in the reference, upright; black where it is not seen.
     """
 
     reference: Picture
     reference_map: Picture
     target: Picture
     target_map: Picture
+    reference_face: Picture
 
 
 class FilmPair(NamedTuple):
@@ -58,12 +61,14 @@ class FilmPair(NamedTuple):
         reference_map: (S, S, 3), their pose.
         frames: (F, S, S, 3).
         maps: (F, S, S, 3), the frames' poses.
+        reference_face: (s, s, 3), as of `PicturePair`.
     """
 
     reference: Picture
     reference_map: Picture
     frames: Pictures
     maps: Pictures
+    reference_face: Picture
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,7 @@ def sample_pair(
     min_crop: float = MIN_CROP_SHARE,
     flip: float = 0.0,
     jitter: float = 0.0,
+    face_size: int = 0,
 ) -> PicturePair:
     """Take two different frames of one random clip and their pose maps.
 
@@ -208,12 +214,18 @@ def sample_pair(
         min_crop: Smallest share of a clip's picture that is shown.
         flip: How often (0..1) all three are mirrored.
         jitter: How far (0..1) brightness, contrast and saturation stray, alike in both pictures.
+        face_size: Side of the face in pixels, 0 for none.
     """
     clip = clips[int(rng.integers(len(clips)))]
     first, second = rng.choice(len(clip), 2, replace=len(clip) < 2)
-    picture, drawn = _under_one_crop(clip, rng, size, pose_draw_size, min_crop, flip, jitter)
+    picture, pose = _under_one_crop(clip, rng, size, min_crop, flip, jitter)
     one, other = int(first), int(second)
-    return PicturePair(picture(one), drawn(one), picture(other), drawn(other))
+    reference, own = picture(one), pose(one)
+    return PicturePair(
+        reference, pose_map(own, pose_draw_size),
+        picture(other), pose_map(pose(other), pose_draw_size),
+        face_or_black(reference, own, face_size),
+    )  # fmt: skip
 
 
 def sample_film(
@@ -226,6 +238,7 @@ def sample_film(
     min_crop: float = MIN_CROP_SHARE,
     flip: float = 0.0,
     jitter: float = 0.0,
+    face_size: int = 0,
 ) -> FilmPair:
     """Take consecutive frames of one random clip and another frame of the person.
 
@@ -240,25 +253,30 @@ def sample_film(
         min_crop: Smallest share of a clip's picture that is shown.
         flip: How often (0..1) all are mirrored.
         jitter: How far (0..1) brightness, contrast and saturation stray, alike in all.
+        face_size: Side of the face in pixels, 0 for none.
     """
     clip = clips[int(rng.integers(len(clips)))]
     start, other = int(rng.integers(len(clip) - frames + 1)), int(rng.integers(len(clip)))
-    picture, drawn = _under_one_crop(clip, rng, size, pose_draw_size, min_crop, flip, jitter)
+    picture, pose = _under_one_crop(clip, rng, size, min_crop, flip, jitter)
     row = range(start, start + frames)
-    pictures, maps = (np.stack([*map(make, row)]) for make in (picture, drawn))
-    return FilmPair(picture(other), drawn(other), pictures, maps)
+    reference, own = picture(other), pose(other)
+    return FilmPair(
+        reference, pose_map(own, pose_draw_size),
+        np.stack([picture(i) for i in row]),
+        np.stack([pose_map(pose(i), pose_draw_size) for i in row]),
+        face_or_black(reference, own, face_size),
+    )  # fmt: skip
 
 
 def _under_one_crop(
     clip: ClipFolder,
     rng: np.random.Generator,
     size: int,
-    pose_draw_size: int,
     min_crop: float,
     flip: float,
     jitter: float,
-) -> tuple[Callable[[int], Picture], Callable[[int], Picture]]:
-    """Give what makes pictures and pose maps of a clip under one crop, by the frame's number."""
+) -> tuple[Callable[[int], Picture], Callable[[int], Pose]]:
+    """Give what makes pictures and poses of a clip under one crop, by the frame's number."""
     side = round(rng.uniform(min_crop, 1.0) * clip.size)
     left, top = (int(corner) for corner in rng.integers(clip.size - side + 1, size=2))
     window = Framing((left, top, left + side, top + side), size, size)
@@ -275,11 +293,11 @@ def _under_one_crop(
             made = cv2.transform(made, colors)
         return made.astype(np.uint8, copy=False)
 
-    def drawn(index: int) -> Picture:
+    def posed(index: int) -> Pose:
         pose = window.pose(clip.pose(index))
-        return pose_map(mirrored(pose) if mirror else pose, pose_draw_size)
+        return mirrored(pose) if mirror else pose
 
-    return picture, drawn
+    return picture, posed
 
 
 def mirrored(pose: Pose) -> Pose:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from magicpose_cli.diffusion.adapters.named import (
     body_maps_read,
     file_and_scale,
     file_and_word,
+    identity_place,
     place_of,
 )
 from magicpose_cli.diffusion.checkpoint.loading import STAYING_PARTS, quiet
@@ -90,7 +92,7 @@ def apply_model_settings(
         notes.append(f"model.offload = {offload} has no effect on {device}: it is for CUDA")
     elif offload != "none":
         if pipeline.identity is not None:  # small, and no part that is moved
-            pipeline.identity.to(device, pipeline.unet.dtype)
+            pipeline.identity.follow(pipeline.unet)
         offload_parts(pipeline, offload, device)
     return notes
 
@@ -145,7 +147,7 @@ def _identify(pipeline: MagicPosePipeline, settings: ModelSettings) -> None:
         with quiet():
             from magicpose_cli.diffusion.adapters.identity import load_identity_adapter
 
-        place = place_of(settings.identity_model)
+        place = identity_place(settings, Path(pipeline.name_or_path or os.devnull))
         pipeline.identity = load_identity_adapter(place, pipeline.unet, settings.identity)
 
 

@@ -99,7 +99,7 @@ class Sampler:
         features: Reference features by timestep, which are filled here, or are full from a Sampler
             of the same reference and text.
         strength: Share of the steps that frames take which begin from a picture (as of img2img in
-            diffusers).
+            diffusers); None begins them where the model's own start from the reference does.
         steady: Whether the frames of a batch are one window of a clip, which the pipeline's motion
             module sees together.
         identity_tokens: Of the reference's face, as the pipeline's `identity` reads them; None is
@@ -119,7 +119,7 @@ class Sampler:
         acceleration: Acceleration | None = None,
         compiled: bool = False,
         features: dict[float, ReferenceFeatures] | None = None,
-        strength: float = 1.0,
+        strength: float | None = 1.0,
         steady: bool = False,
         identity_tokens: IdentityTokens | None = None,
     ):
@@ -392,7 +392,7 @@ class Sampler:
 
         late: Whether the frames bring pictures to begin from.
         """
-        if late:
+        if late and self.strength is not None:
             return set_last_timesteps(self._late_scheduler, self.steps, self.strength, self._device)
         if self._own_start is not None:
             share = self._own_share

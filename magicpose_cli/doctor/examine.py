@@ -137,7 +137,7 @@ def _used_with(preset: Preset, folder: Path) -> Iterator[Finding]:
     own = f"the model's own, {index['scheduler'][1]}"
     spacing = f", {sampling.timestep_spacing}" if sampling.timestep_spacing else ""
     yield Finding("scheduler", (sampling.scheduler or own) + spacing)
-    files = named_files(model)
+    files = named_files(model, folder)
     for kind, path in files:
         yield Finding(kind, str(path))
     yield from _options(model, device)

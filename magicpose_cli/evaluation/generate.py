@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture, Pictures, to_pictures
+from magicpose_cli.arrays import Picture, Pictures, to_pictures, to_tensor
 from magicpose_cli.compositing.background import Background
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.evaluation.samples import Sample
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from magicpose_cli.config.preset import Preset
+    from magicpose_cli.diffusion.adapters.identity import IdentityTokens
 
 
 class ModelPredictor:
@@ -52,6 +54,7 @@ class ModelPredictor:
             height, width, torch.Generator().manual_seed(sampling.seed)
         )
         self._keeps = resolved.frames_keep_reference
+        self._refines_hands = preset.sampling.refine_hands
         self._warped = None
         if resolved.warp:
             self._warped = WarpedSamples(resolved.trusts_network, preset.frame.warp_strength)
@@ -65,6 +68,7 @@ class ModelPredictor:
             "seed": sampling.seed,
             "keep_background": resolved.keep_background,
             "warp": self._warped is not None,
+            "refine_hands": self._refines_hands,
             "size": [width, height],
             "dtype": str(self.pipeline.unet.dtype).removeprefix("torch."),
             "device": str(self.pipeline._execution_device),
@@ -86,20 +90,19 @@ class ModelPredictor:
 
         canvas = self.pipeline.config.pose_canvas
         poses = [sample.pose for sample in batch if sample.pose is not None]
-        maps = pose_maps = _tensor([pose_map(pose, canvas) for pose in poses])
+        maps = pose_maps = to_tensor(np.stack([pose_map(pose, canvas) for pose in poses]))
         if self.pipeline.body_controlnet is not None:
             names = self.pipeline.config.body_maps
-            bodies = _tensor([body_maps_of_pose(pose, names) for pose in poses])
+            bodies = to_tensor(np.stack([body_maps_of_pose(pose, names) for pose in poses]))
             maps = torch.cat([maps, bodies], dim=1)
         references = [sample.reference for sample in batch if sample.reference is not None]
         if all(reference is references[0] for reference in references):
             references = references[:1]
         own = None
         if self.pipeline.reads_reference_pose or self.pipeline.compositor is not None:
-            own = _tensor(
-                [own_map(sample, canvas) for sample in batch if sample.reference is not None]
-            )[: len(references)]
-        pictures = _tensor(references) * 2 - 1
+            drawn = [own_map(sample, canvas) for sample in batch[: len(references)]]
+            own = to_tensor(np.stack(drawn))
+        pictures = to_tensor(np.stack(references)) * 2 - 1
         with memory_explained():
             latents = self.pipeline.encode_reference(pictures, own)
             made = self.pipeline.denoise(
@@ -109,12 +112,58 @@ class ModelPredictor:
                 self._prompt,
                 num_inference_steps=self._steps,
                 guidance_scale=self._guidance,
+                identity_tokens=self._identity_tokens(batch[: len(references)]),
             )
             frames = self.pipeline.decode(made)
             if self._keeps:
                 frames = self.pipeline.composite(frames, pictures, own, pose_maps)
-        pairs = zip(to_pictures(frames), batch, strict=True)
+            finished = to_pictures(frames)
+            if self._refines_hands:
+                finished = self._with_hands(finished, batch, len(references), maps[:, 3:])
+        pairs = zip(finished, batch, strict=True)
         return np.stack([self._finished(*pair) for pair in pairs])
+
+    def _with_hands(
+        self, frames: Pictures, batch: list[Sample], references: int, bodies: torch.Tensor
+    ) -> Pictures:
+        """Frames whose hands are made again from near."""
+        from magicpose_cli.diffusion.sampler import Sampler
+        from magicpose_cli.motion.framing import Framing
+        from magicpose_cli.motion.hand_crops import hand_layers, own_hand_layers
+        from magicpose_cli.rendering.hand_refiner import HandRefiner
+
+        canvas = self.pipeline.config.pose_canvas
+        height, width = frames.shape[1:3]
+        framing = Framing((0, 0, width, height), width, height)
+        own = [
+            own_hand_layers(sample.reference, framing, sample.reference_pose, canvas)
+            for sample in batch[:references]
+            if sample.reference is not None and sample.reference_pose is not None
+        ]
+        layers = [hand_layers(sample.pose, canvas) for sample in batch if sample.pose is not None]
+        new_sampler = partial(
+            Sampler, self.pipeline, self._noise, prompt_embeds=self._prompt,
+            steps=self._steps, guidance=self._guidance,
+        )  # fmt: skip
+        refiner = HandRefiner(self.pipeline, np.stack(own), new_sampler, self._keeps)
+        return refiner.refine(frames, np.stack(layers), to_pictures(bodies))
+
+    def _identity_tokens(self, samples: list[Sample]) -> IdentityTokens | None:
+        """Tokens of the references' faces, where the model is to read them."""
+        import torch
+
+        from magicpose_cli.warping.face_crop import face_or_black
+
+        adapter = self.pipeline.identity
+        if adapter is None:
+            return None
+        faces = [
+            face_or_black(sample.reference, sample.reference_pose, adapter.picture_size)
+            for sample in samples
+            if sample.reference is not None
+        ]
+        with torch.no_grad():
+            return adapter.read(to_tensor(np.stack(faces)))
 
     def _finished(self, made: Picture, sample: Sample) -> Picture:
         """Finish the network's picture as `animate` would.
@@ -151,10 +200,3 @@ def unique_names(folders: list[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{index + 1} {folder.name}" for index, folder in enumerate(folders)]
-
-
-def _tensor(pictures: list[Picture]) -> torch.Tensor:
-    """Make of pictures (H, W, 3) a tensor (n, 3, H, W) float32 in 0..1."""
-    import torch
-
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

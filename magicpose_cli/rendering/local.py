@@ -1,22 +1,27 @@
 """Pose maps in, frames out: batches through the pipeline, lazily and in order.
 
 A batch is one array, (n, H, W, channels) uint8: an RGB pose map a frame and, behind it in the
-channels, the RGB maps of the body that the model reads (`model.body_map`) and the RGB picture that
-the frame is to begin from (`sampling.start_from_warp`).
+channels, the RGB maps of the body that the model reads (`model.body_map`), what its hands are made
+again from (`sampling.refine_hands`, see `motion.hand_crops`) and the RGB picture that the frame is
+to begin from (`sampling.start_from_warp`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Picture, Pictures, to_pictures
+from magicpose_cli.arrays import Picture, Pictures, to_pictures, to_tensor
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
 from magicpose_cli.errors import ConfigError, DeviceError
+from magicpose_cli.motion.framing import Framing
+from magicpose_cli.motion.hand_crops import HAND_CHANNELS, own_hand_layers
+from magicpose_cli.rendering.hand_refiner import HandRefiner
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +53,7 @@ class Renderer:
         frames: How many frames there will be, which decides whether compiling pays.
         face: The reference's face, upright, for models with identity tokens.
         own_map: The reference's pose map, (H, W, 3) uint8 RGB, for models that read it, and for
-            the compositor.
+            the compositor; with its hands from near behind it where hands are made again.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Renderer:
         self._reads_starts = sampling.start_from_warp is not None
         reads_bodies = pipeline.body_controlnet is not None
         self._condition_channels = 3 + 3 * len(pipeline.config.body_maps) * reads_bodies
+        self._hands: HandRefiner | None = None
         if strength < 1 and steps_taken(self.steps, strength) == self.steps:
             self.notes.append(
                 f"start_from_warp: {strength:g} of {self.steps} steps is rounded to all of them, "
@@ -93,16 +99,16 @@ class Renderer:
         is_long = frames * self.steps >= _COMPILED_FROM
         pays = device == "cuda" and preset.model.offload == "none" and is_long
         compiled = preset.model.compile
-        picture = _to_tensor(reference[None]) * 2 - 1
-        own = None if own_map is None else _to_tensor(own_map[None])
+        picture = to_tensor(reference[None]) * 2 - 1
+        own = None if own_map is None else to_tensor(own_map[None, ..., :3])
         self._kept = (picture, own) if resolved.frames_keep_reference and own is not None else None
         with memory_explained():
-            reference_latents = pipeline.encode_reference(picture, own)
-            self._sampler = Sampler(
+            noise = torch.Generator().manual_seed(sampling.seed)
+            new_sampler = partial(
+                Sampler,
                 pipeline,
-                pipeline.initial_noise(height, width, torch.Generator().manual_seed(sampling.seed)),
-                reference_latents,
-                pipeline.encode_prompt(sampling.prompt),
+                pipeline.initial_noise(height, width, noise),
+                prompt_embeds=pipeline.encode_prompt(sampling.prompt),
                 negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
                 steps=self.steps,
                 guidance=self.guidance,
@@ -111,11 +117,21 @@ class Renderer:
                     guidance_until=sampling.guidance_until,
                     cache_every=sampling.cache_every if self.steps >= _CACHED_FROM else 1,
                 ),
+            )
+            self._sampler = new_sampler(
+                pipeline.encode_reference(picture, own),
                 compiled=compiled == "on" or (compiled == "auto" and pays),
                 strength=strength,
                 steady=self._steady,
                 identity_tokens=self._identity_tokens(face),
             )
+            if sampling.refine_hands:
+                hands = None if own_map is None else own_map[..., 3:]
+                if hands is None or not hands.size:
+                    whole = Framing((0, 0, width, height), width, height)
+                    hands = own_hand_layers(reference, whole, None, pipeline.config.pose_canvas)
+                keeps = self._kept is not None
+                self._hands = HandRefiner(pipeline, hands[None], new_sampler, keeps)
 
     def _identity_tokens(self, face: Picture | None) -> IdentityTokens | None:
         """Read the face, where the pipeline has an adapter for it."""
@@ -139,8 +155,8 @@ class Renderer:
 
         Args:
             maps: Pose maps (n, H, W, 3) uint8 RGB, behind them the k maps that the pipeline's
-                `body_controlnet` reads, then the pictures to begin from: (n, H, W, 3 + 3k + 3).
-                Either may be left out.
+                `body_controlnet` reads, then what hands are made again from, then the pictures to
+                begin from: (n, H, W, 3 + 3k + HAND_CHANNELS + 3). Each may be left out.
 
         Returns:
             Frames (n, H, W, 3) uint8 RGB.
@@ -177,20 +193,25 @@ class Renderer:
 
     def _make(self, maps: Pictures) -> Pictures:
         start, channels = None, self._condition_channels
-        if self._reads_starts and maps.shape[-1] > channels:
-            start = self._encoded(maps[..., channels:])
-        drawn = _to_tensor(maps[..., :channels])
+        hands = self._hands if maps.shape[-1] >= channels + HAND_CHANNELS else None
+        behind = channels if hands is None else channels + HAND_CHANNELS
+        if self._reads_starts and maps.shape[-1] > behind:
+            start = self._encoded(maps[..., behind:])
+        drawn = to_tensor(maps[..., :channels])
         latents = self._sampler.sample(drawn, start=start)
         frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
         if self._kept is not None:
             frames = self.pipeline.composite(frames, *self._kept, drawn[:, :3])
-        return to_pictures(frames)
+        made = to_pictures(frames)
+        if hands is None:
+            return made
+        return hands.refine(made, maps[..., channels:behind], maps[..., 3:channels])
 
     def _encoded(self, pictures: Pictures) -> torch.Tensor:
         """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
         import torch
 
-        parts = torch.split(_to_tensor(pictures) * 2 - 1, _DECODED_AT_ONCE)
+        parts = torch.split(to_tensor(pictures) * 2 - 1, _DECODED_AT_ONCE)
         return torch.cat([self.pipeline.encode(part) for part in parts])
 
 
@@ -319,13 +340,6 @@ def _resized(face: Picture, side: int) -> Picture:
     if len(face) == side:
         return face
     return np.array(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC))
-
-
-def _to_tensor(pictures: Pictures) -> torch.Tensor:
-    """Turn (n, H, W, 3) uint8 into (n, 3, H, W) float32 in 0..1."""
-    import torch
-
-    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 @contextmanager

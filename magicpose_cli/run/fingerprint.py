@@ -64,7 +64,9 @@ def content_hashes(reference: str, driver: str, model: str, preset: Preset) -> d
     """
     from magicpose_cli.diffusion.adapters.named import files_of
 
-    files = files_of(preset.model) + ([Path(face)] if (face := preset.motion.face) else [])
+    files = files_of(preset.model, Path(model)) + (
+        [Path(face)] if (face := preset.motion.face) else []
+    )
     if (ready := preset.model.ready_body_maps) is not None:
         files.append(Path(ready))
     return {

@@ -79,8 +79,8 @@ def make_plan(
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     _check_driver(opened, driver, preset)
-    named_files(preset.model)  # what is not there is told before the work, not after it
     folder, defaults, has_motion = _model(preset.model.name, dry_run, on_progress)
+    named_files(preset.model, folder)  # what is not there is told before the work, not after it
     body_maps = body_maps_read(preset.model, defaults.body_maps)
     _check_body_maps(body_maps, preset, opened)
     resolved = resolve_settings(
@@ -161,6 +161,10 @@ def _check_driver(opened: Driver, driver: str | Path, preset: Preset) -> None:
         raise ConfigError(
             f"audio-track: {driver} has {len(tracks)} sound tracks; expected one of them, counted "
             "from 1"
+        )
+    if opened.kind == "pose-maps" and preset.sampling.refine_hands:
+        raise ConfigError(
+            "pose maps are pictures and do not tell where hands are; leave --refine-hands out"
         )
     if opened.kind == "pose-maps" and preset.frame.keep_background:
         raise ConfigError(

@@ -52,7 +52,8 @@ class FrameRenderer(Protocol):
             preset: All settings; `frame.size` is the network's.
             frames: How many frames there will be.
             face: The reference's face, upright (S, S, 3) uint8 RGB, where it is wanted and seen.
-            own_map: The reference's pose map, (H, W, 3) uint8 RGB, where its pose is known.
+            own_map: The reference's pose map, (H, W, 3) uint8 RGB, where its pose is known; behind
+                it, where hands are made again, `motion.hand_crops.own_hand_layers`.
 
         Returns:
             How many frames a batch has at most.

@@ -29,10 +29,11 @@ from magicpose_cli.synthetic.sources import SyntheticKind, synthetic_people
 CHUNK_CLIPS = 8  # made by one task
 MAX_WORKER_DEATHS = 3  # of drawing workers, before the run is given up
 
-Clips = tuple[Pictures, Pictures]
-"""Images (n, frames, S, S, 3) and maps (n, frames, S, S, 3 * maps), uint8 RGB.
+Clips = tuple[Pictures, Pictures, Pictures]
+"""Images (n, frames, S, S, 3), maps (n, frames, S, S, 3 * maps) and faces (n, frames, s, s, 3).
 
-The first map is the pose's; maps of the body lie behind it, where they were asked for.
+All are uint8 RGB. The first map is the pose's; maps of the body lie behind it, where they were
+asked for. Faces stand upright, a black one is not seen; without faces s is 0.
 """
 
 
@@ -46,6 +47,7 @@ def make_clips(
     wardrobe: Path | None = None,
     rate: float | None = None,
     body_maps: tuple[str, ...] = (),
+    face_size: int = 0,
 ) -> Clips:
     """Make clips of one person each, with the pose maps a detector might have given.
 
@@ -59,17 +61,22 @@ def make_clips(
         wardrobe: As of `synthetic_people`.
         rate: As of `synthetic_people`.
         body_maps: As of `synthetic_people`.
+        face_size: Side of the faces in pixels, 0 for none.
     """
     from magicpose_cli.pose.pose_map import pose_map
+    from magicpose_cli.warping.face_crop import face_or_black
 
     people = synthetic_people(kind, seed, count, frames, size, wardrobe, rate, body_maps)
     images = to_pictures(people.images)
     rng = np.random.default_rng(seed)
-    maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in people.poses()])
+    poses = people.poses()
+    maps = np.stack([pose_map(imperfect(pose, rng), pose_draw_size) for pose in poses])
+    faces = np.stack([face_or_black(*seen, face_size) for seen in zip(images, poses, strict=True)])
     if people.body_maps is not None:
         maps = np.concatenate([maps, people.body_maps], axis=3)
     shape = (count, frames, size, size, -1)
-    return images.reshape(shape), maps.reshape(shape)
+    of_faces = (count, frames, face_size, face_size, 3)
+    return images.reshape(shape), maps.reshape(shape), faces.reshape(of_faces)
 
 
 def imperfect(pose: Pose, rng: np.random.Generator) -> Pose:
@@ -96,6 +103,7 @@ class ClipPool:
         slots: Chunks that are held at a time.
         images: Pictures (clips, frames, S, S, 3) uint8 RGB.
         maps: Pose maps of the same shape, maps of the body behind them in further channels.
+        faces: Upright faces (clips, frames, s, s, 3) uint8 RGB, black where none is seen.
         renewed: Is called with the indices of clips that have changed.
     """
 
@@ -112,6 +120,7 @@ class ClipPool:
         wardrobe: Path | None = None,
         rate: float | None = None,
         body_maps: tuple[str, ...] = (),
+        face_size: int = 0,
         workers: int = 0,
         device: torch.device | str = "cpu",
     ):
@@ -120,9 +129,13 @@ class ClipPool:
         self.images = torch.zeros(shape, dtype=torch.uint8, device=device)
         channels = 3 + 3 * len(body_maps)
         self.maps = torch.zeros((*shape[:-1], channels), dtype=torch.uint8, device=device)
+        of_faces = (*shape[:2], face_size, face_size, 3)
+        self.faces = torch.zeros(of_faces, dtype=torch.uint8, device=device)
         self.renewed: Callable[[Tensor], None] = _nobody
         self._kind = kind
-        self._task = (CHUNK_CLIPS, frames, size, pose_draw_size, wardrobe, rate, body_maps)
+        self._task = (
+            CHUNK_CLIPS, frames, size, pose_draw_size, wardrobe, rate, body_maps, face_size
+        )  # fmt: skip
         self._first_seed = first_seed
         self._resample_every = resample_every
         self._count = workers or cores()
@@ -169,7 +182,7 @@ class ClipPool:
         while True:
             try:
                 self._order()
-                images, maps = self._pending[0][1].result()
+                made = self._pending[0][1].result()
                 break
             except BrokenProcessPool as error:
                 self._revive(error)
@@ -179,8 +192,8 @@ class ClipPool:
         index = torch.arange(
             slot * CHUNK_CLIPS, (slot + 1) * CHUNK_CLIPS, device=self.images.device
         )
-        self.images[index] = torch.from_numpy(images).to(self.images.device)
-        self.maps[index] = torch.from_numpy(maps).to(self.images.device)
+        for kept, pictures in zip((self.images, self.maps, self.faces), made, strict=True):
+            kept[index] = torch.from_numpy(pictures).to(kept.device)
         self.renewed(index)
 
     def _order(self) -> None:

@@ -90,5 +90,5 @@ def _leaves(arguments: tuple[Any, ...]) -> list[Any]:
 
 def _copied(argument: Any) -> Any:
     if isinstance(argument, PairBatch):
-        return PairBatch(**{name: value.clone() for name, value in vars(argument).items()})
+        return PairBatch(**{name: _copied(value) for name, value in vars(argument).items()})
     return argument.clone() if isinstance(argument, Tensor) else argument

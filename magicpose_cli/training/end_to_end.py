@@ -7,7 +7,8 @@ parts at once what an error in latents does not: which latents the decoder makes
 arXiv:2409.11355). Networks whose frames start from the reference are asked where these do, and get
 the noised reference for the noise: what does not move is then there from the start. Of large
 pictures a window is looked at, which lies where the person is. Some samples of each batch are
-denoised as before, so that more steps stay possible.
+denoised as before, so that more steps stay possible. A stage that trains a motion adapter is shown
+films, whose frames share window, timestep and noise as they share the sampler's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from magicpose_cli.diffusion.schedulers import able_to_begin_late, set_timesteps
 from magicpose_cli.errors import ConfigError
 from magicpose_cli.training.autoencoder import picture_error
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.pair_source import PairBatch
+from magicpose_cli.training.pair_source import PairBatch, faces_shown
+from magicpose_cli.training.recipe import StageSettings
 
 DENOISED_SHARE = 0.25  # share of a batch that is denoised from any timestep
 LATENT_WEIGHT = 0.1  # of the error in latents beside that of the picture
@@ -40,10 +42,11 @@ class EndToEnd(nn.Module):
         ConfigError: The networks predict noise, which from noise alone tells nothing.
     """
 
-    def __init__(self, networks: Networks):
+    def __init__(self, networks: Networks, stage: StageSettings):
         super().__init__()
         check_predicts_v(networks, "end-to-end")
         self.networks = networks
+        self._frames, self._change_weight = stage.film_frames, stage.change_weight
         self._first = first_timestep(networks)
 
     def forward(
@@ -52,34 +55,41 @@ class EndToEnd(nn.Module):
         """Compute the loss.
 
         Args:
-            batch: Pairs of pictures.
+            batch: Pairs of pictures; or n films of F frames, with a reference each.
             dropped: The last so many samples have no reference and no pose.
             t: Timesteps (n,), of which those of the samples to be made in one step are replaced.
-            noise: Unit noise in the shape of `batch.target`.
+            noise: Unit noise (n, c, h, w), one a sample.
             where: Values (n,) in 0..1 that choose the windows.
         """
-        target, count = batch.target, len(batch.target)
+        each, count = max(1, self._frames), len(batch.reference)
         at_once = count - round(DENOISED_SHARE * count)
         seen = count - min(dropped, count - at_once)
         t = torch.cat([torch.full_like(t[:at_once], self._first), t[at_once:]])
-        a, s = self.networks.factors(t)
-        noisy = a * target + s * noise
         # the sampler begins with nothing of the target in it
-        noisy[:at_once] = starting_latents(self.networks, batch, t, noise)[:at_once]
-        velocity = self.networks(noisy, t, batch.reference[:seen], batch.maps[:seen]).float()
-        made = (a * noisy - s * velocity)[:at_once]
-        weights = importance(split_maps(batch.maps[:at_once])[0])
-        corners = window_corners(weights, where[:at_once])
+        begun = starting_latents(self.networks, batch, t, noise).repeat_interleave(each, 0)
+        t, noise = t.repeat_interleave(each), noise.repeat_interleave(each, 0)
+        a, s = self.networks.factors(t)
+        target, rows = batch.target, at_once * each
+        noisy = torch.cat([begun[:rows], (a * target + s * noise)[rows:]])
+        velocity = self.networks(
+            noisy, t, batch.reference[:seen], batch.maps[: seen * each],
+            frames=self._frames, faces=faces_shown(batch, seen),
+        ).float()  # fmt: skip
+        made = (a * noisy - s * velocity)[:rows]
+        weights = importance(split_maps(batch.maps[:rows])[0])
+        of_films = weights.view(-1, each, *weights.shape[1:]).mean(1)
+        corners = window_corners(of_films, where[:at_once]).repeat_interleave(each, 0)
         weights = _windows(weights, corners, 8)
-        loss = picture_error(
-            self.networks.decode(_windows(made, corners, 1)),
-            _windows(batch.picture[:at_once], corners, 8),
-            weights / weights.mean(),
-        )
-        loss = loss + LATENT_WEIGHT * F.mse_loss(made, target[:at_once])
+        pictures = self.networks.decode(_windows(made, corners, 1))
+        wanted = _windows(batch.picture[:rows], corners, 8)
+        loss = picture_error(pictures, wanted, weights / weights.mean())
+        loss = loss + LATENT_WEIGHT * F.mse_loss(made, target[:rows])
+        if self._frames and self._change_weight:
+            error = (pictures - wanted).view(-1, each, *wanted.shape[1:])
+            loss = loss + self._change_weight * error.diff(dim=1).abs().mean()
         if at_once < count:
-            wanted = (a * noise - s * target)[at_once:]
-            loss = loss + (count / at_once - 1) * F.mse_loss(velocity[at_once:], wanted)
+            asked = (a * noise - s * target)[rows:]
+            loss = loss + (count / at_once - 1) * F.mse_loss(velocity[rows:], asked)
         return loss
 
 

@@ -21,6 +21,9 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from magicpose_cli.diffusion.adapters.identity import IdentityAdapter, load_identity_adapter
+from magicpose_cli.diffusion.adapters.named import OWN_IDENTITY_FOLDER
+from magicpose_cli.diffusion.adapters.own_identity import check_writable, new_identity_adapter
 from magicpose_cli.diffusion.body_control import (
     Residuals,
     added,
@@ -67,11 +70,13 @@ class Conditions:
         features: Of the references, see `ReferenceAttention`.
         attending: How many leading samples attend to the features.
         residuals: Of the pose network, by the names of the denoiser's arguments.
+        tokens: Of the references' faces, (B, tokens, d), for a model that reads them.
     """
 
     features: ReferenceFeatures | None = None
     attending: int | None = None
     residuals: dict[str, Any] = field(default_factory=dict)
+    tokens: Tensor | None = None
 
 
 class Networks(nn.Module):
@@ -90,6 +95,7 @@ class Networks(nn.Module):
         motion: The same at work in the denoiser.
         compositor: Tells where frames may keep the reference's pixels; None in a model without.
         body_controlnet: Reads maps of the body; None in a model without.
+        identity_adapter: Makes tokens of the references' faces; None in a model without.
         body_maps: What it reads, by the names of `body.maps.BODY_MAP_NAMES`.
         lora: Layers beside the denoiser's, where these are to stay as they are.
         teacher_weights: The denoiser's own before it learns to do without guidance and steps.
@@ -103,6 +109,7 @@ class Networks(nn.Module):
     motion_adapter: MotionAdapter | None
     compositor: UNet2DModel | None
     body_controlnet: ControlNetModel | None
+    identity_adapter: IdentityAdapter | None
 
     def __init__(
         self,
@@ -141,6 +148,7 @@ class Networks(nn.Module):
         self.compositor = None
         self.body_controlnet = None
         self.body_maps: tuple[str, ...] = ()
+        self.identity_adapter = None
         self.lora: LoraLayers | None = None
         self.teacher_weights: nn.ParameterList | None = None
         self._reader = ReferenceAttention(self.unet).__enter__()
@@ -151,6 +159,11 @@ class Networks(nn.Module):
         self.motion_adapter = adapter
         self.motion = MotionModule(self.unet, adapter)
 
+    def add_identity_adapter(self, adapter: IdentityAdapter) -> None:
+        """Let the denoiser attend to the faces that its conditions bring."""
+        self.identity_adapter = adapter
+        adapter.install()
+
     def forward(
         self,
         noisy: Tensor,
@@ -158,6 +171,7 @@ class Networks(nn.Module):
         reference: Tensor | None,
         maps: Tensor | None,
         frames: int = 0,
+        faces: Tensor | None = None,
     ) -> Tensor:
         """Predict noise, or v, as the scheduler says.
 
@@ -170,10 +184,10 @@ class Networks(nn.Module):
                 body behind them where these are to be read.
             frames: How many samples in a row are a film, whose frames the motion adapter sees
                 together; 0 is none.
+            faces: Of the references, upright, (R, 3, s, s) in 0..1; None leaves them out.
         """
-        return self.denoise(
-            noisy, t, self.conditions(noisy, t, reference, maps, frames), frames=frames
-        )
+        conditions = self.conditions(noisy, t, reference, maps, frames, faces)
+        return self.denoise(noisy, t, conditions, frames=frames)
 
     def conditions(
         self,
@@ -182,6 +196,7 @@ class Networks(nn.Module):
         reference: Tensor | None,
         maps: Tensor | None,
         frames: int = 0,
+        faces: Tensor | None = None,
     ) -> Conditions:
         """Let the appearance network read references and the pose network maps, see `forward`."""
         batch = len(noisy)
@@ -197,6 +212,10 @@ class Networks(nn.Module):
                 for name, hidden in recorded.items():  # each film's reference for its frames
                     recorded[name] = hidden.repeat_interleave(frames, 0)
             found.features, found.attending = dict(recorded), some * each
+        if faces is not None and self.identity_adapter is not None:
+            shown, absent = self.identity_adapter.read(faces)
+            shown = shown.repeat_interleave(max(1, frames), 0)
+            found.tokens = torch.cat([shown, absent.expand(batch - len(shown), -1, -1)])
         if maps is not None and len(maps):
             some = len(maps)
             pose, bodies = split_maps(maps)
@@ -231,7 +250,9 @@ class Networks(nn.Module):
         self._reader.features, self._reader.attending = under.features, under.attending
         if self.motion is not None:  # what is run again for the gradients has to see it, too
             self.motion.frames = frames
-        text = self.text.expand(len(noisy), -1, -1)
+        text: Any = self.text.expand(len(noisy), -1, -1)
+        if under.tokens is not None:
+            text = text, [under.tokens]
         predicted: Tensor = self.unet(noisy, t, text, **under.residuals).sample
         return predicted
 
@@ -357,6 +378,8 @@ def build_networks(recipe: Recipe) -> Networks:
                 part.enable_gradient_checkpointing()
     if networks.motion_adapter is None and recipe.trains("motion_adapter"):
         networks.add_motion_adapter(new_motion_adapter(networks.unet))
+    if recipe.face_size:
+        _prepare_identity_adapter(networks, recipe.face_size)
     if networks.compositor is None and recipe.trains("compositor"):
         networks.compositor = new_compositor()
     if networks.motion is not None:
@@ -373,6 +396,19 @@ def _add_body_controlnet(networks: Networks, maps: tuple[str, ...]) -> None:
         raise ModelError(
             f"model.body_maps: the model that is trained on reads {', '.join(networks.body_maps)}; "
             f"expected the same, not {', '.join(maps)}"
+        )
+
+
+def _prepare_identity_adapter(networks: Networks, face_size: int) -> None:
+    """An adapter for faces of this size, unless the model that is trained on has one of it."""
+    if networks.identity_adapter is None:
+        networks.add_identity_adapter(new_identity_adapter(networks.unet, face_size))
+        return
+    check_writable(networks.identity_adapter)
+    if (own := networks.identity_adapter.picture_size) != face_size:
+        raise ModelError(
+            f"model.face_size: the model that is trained on reads faces of {own} pixels; expected "
+            f"the same, not {face_size}"
         )
 
 
@@ -448,6 +484,9 @@ def _networks_of_magicpose(folder: Path) -> Networks:
     if pipeline.compositor is not None:
         networks.compositor = pipeline.compositor
         networks.pretrained = (*networks.pretrained, "compositor")
+    if (own := folder / OWN_IDENTITY_FOLDER).is_dir():
+        networks.add_identity_adapter(load_identity_adapter(own, networks.unet, 1.0))
+        networks.pretrained = (*networks.pretrained, "identity_adapter")
     return networks
 
 

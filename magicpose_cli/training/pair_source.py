@@ -46,6 +46,8 @@ class PairBatch:
         picture: The target itself, (n, 3, S, S) in 0..1.
         maps: Pose maps of the target, (n, 3, S, S) in 0..1; (n, 3 + 3k, S, S) with the k maps of
             the body behind them that `model.body_maps` names.
+        reference_face: The references' faces, upright, (n, 3, s, s) in 0..1 and black where none is
+            seen; None where no stage reads them.
     """
 
     reference: Tensor
@@ -54,6 +56,7 @@ class PairBatch:
     target: Tensor
     picture: Tensor
     maps: Tensor
+    reference_face: Tensor | None = None
 
 
 class PairSource(Protocol):
@@ -93,7 +96,7 @@ class SyntheticPeople:
             data.clips, data.frames, model.size, model.pose_canvas, first_seed,
             resample_every=data.resample_every, kind=cast(SyntheticKind, data.source),
             wardrobe=expanded(data.wardrobe) if data.wardrobe else None,
-            rate=data.rate or None, body_maps=model.body_maps,
+            rate=data.rate or None, body_maps=model.body_maps, face_size=recipe.face_size,
             workers=data.workers, device=device,
         )  # fmt: skip
 
@@ -108,9 +111,9 @@ class SyntheticPeople:
             frames = rng.permuted(np.tile(np.arange(pool.images.shape[1]), (count, 1)), axis=1)
             one, other = moved(torch.from_numpy(frames[:, :2].T.copy()), device)
             picture, maps = (to_float(kept[clips, other]) for kept in (pool.images, pool.maps))
-            reference, own = self._references(clips, one)
+            reference, own, face = self._references(clips, one)
             yield PairBatch(
-                latents[clips, one], reference, own, latents[clips, other], picture, maps
+                latents[clips, one], reference, own, latents[clips, other], picture, maps, face
             )
             step += 1
             pool.advance(step)
@@ -130,17 +133,18 @@ class SyntheticPeople:
                 kept[clips[:, None], rows].flatten(0, 1)
                 for kept in (latents, pool.images, pool.maps)
             )
-            reference, own = self._references(clips, one)
+            reference, own, face = self._references(clips, one)
             yield PairBatch(
-                latents[clips, one], reference, own, target, to_float(picture), to_float(maps)
+                latents[clips, one], reference, own, target, to_float(picture), to_float(maps), face
             )
             step += 1
             pool.advance(step)
 
-    def _references(self, clips: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures of these frames and their pose maps, (n, 3, S, S) in 0..1."""
+    def _references(self, clips: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Pictures of these frames, their pose maps and their faces, (n, 3, S, S) in 0..1."""
         pool = self._pool
-        return to_float(pool.images[clips, frames]), to_float(pool.maps[clips, frames][..., :3])
+        pictures, maps = pool.images[clips, frames], pool.maps[clips, frames][..., :3]
+        return to_float(pictures), to_float(maps), faces_of(pool.faces[clips, frames])
 
     def _encoded(self, encode: Encode, first: int) -> Tensor:
         """Latents (clips, frames, c, h, w) of all that is held, which follow the pool's changes."""
@@ -198,9 +202,11 @@ class FilmedPeople:
 
     def pairs(self, count: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give pairs of two frames of one clip, from step `first` on."""
-        for reference, own, target, maps in self._load(count, first):
-            reference, own, picture, maps = map(to_float, (reference, own, target, maps))
-            yield PairBatch(encode(reference), reference, own, encode(picture), picture, maps)
+        for *drawn, face in self._load(count, first):
+            reference, own, picture, maps = map(to_float, drawn)
+            yield PairBatch(
+                encode(reference), reference, own, encode(picture), picture, maps, faces_of(face)
+            )
 
     def films(self, count: int, frames: int, encode: Encode, first: int) -> Iterator[PairBatch]:
         """Give frames in a row of one clip each, from step `first` on.
@@ -215,16 +221,16 @@ class FilmedPeople:
                 "of kind motion takes; make the data anew from longer films or with more fps"
             )
         films = _Films(clips, self._recipe, self._seed, frames)
-        for reference, own, target, maps in self._loaded(films, count, first):
+        for reference, own, target, maps, face in self._loaded(films, count, first):
             reference, picture = to_float(reference), to_float(target.flatten(0, 1))
             yield PairBatch(
                 encode(reference), reference, to_float(own), encode(picture), picture,
-                to_float(maps.flatten(0, 1)),
+                to_float(maps.flatten(0, 1)), faces_of(face),
             )  # fmt: skip
 
     def pictures(self, count: int, first: int) -> Iterator[Tensor]:
         """Give the targets alone, from step `first` on."""
-        for _, _, target, _ in self._load(count, first):
+        for _, _, target, _, _ in self._load(count, first):
             yield to_float(target)
 
     def examples(self, count: int) -> Pictures:
@@ -261,8 +267,9 @@ class _Pairs(Dataset[PicturePair]):
         rng = np.random.default_rng([*self._seed, index])
         model, data = self._recipe.model, self._recipe.data
         return sample_pair(
-            self._clips, rng, model.size, model.pose_canvas, flip=data.flip, jitter=data.jitter
-        )
+            self._clips, rng, model.size, model.pose_canvas,
+            flip=data.flip, jitter=data.jitter, face_size=self._recipe.face_size,
+        )  # fmt: skip
 
 
 class _Films(Dataset[FilmPair]):
@@ -276,7 +283,7 @@ class _Films(Dataset[FilmPair]):
         model, data = self._recipe.model, self._recipe.data
         return sample_film(
             self._clips, rng, model.size, model.pose_canvas, self._frames,
-            flip=data.flip, jitter=data.jitter,
+            flip=data.flip, jitter=data.jitter, face_size=self._recipe.face_size,
         )  # fmt: skip
 
 
@@ -310,3 +317,13 @@ def moved(values: Tensor, device: torch.device) -> Tensor:
 def to_float(pictures: Tensor) -> Tensor:
     """Make of pictures (n, S, S, 3) uint8 a tensor (n, 3, S, S) in 0..1."""
     return pictures.permute(0, 3, 1, 2).float() / 255
+
+
+def faces_shown(batch: PairBatch, count: int) -> Tensor | None:
+    """The faces of the first references of a batch, where it has some."""
+    return None if batch.reference_face is None else batch.reference_face[:count]
+
+
+def faces_of(pictures: Tensor) -> Tensor | None:
+    """Make of faces (n, s, s, 3) uint8 what a batch holds; None where there are none."""
+    return to_float(pictures) if pictures.numel() else None

@@ -25,11 +25,11 @@ from magicpose_cli.synthetic.sources import SYNTHETIC_KINDS
 NETWORK_NAMES = ("unet", "appearance_unet", "pose_controlnet")
 TrainedPart = Literal[
     "unet", "appearance_unet", "pose_controlnet", "vae.decoder", "motion_adapter", "lora",
-    "compositor", "body_controlnet",
+    "compositor", "body_controlnet", "identity_adapter",
 ]  # fmt: skip
 StageKind = Literal[
     "autoencoder", "base", "growth", "appearance", "pose", "joint", "end-to-end", "motion",
-    "guidance", "consistency", "compositor", "geometry",
+    "guidance", "consistency", "compositor", "geometry", "identity",
 ]  # fmt: skip
 DISTILLING = ("guidance", "consistency")
 """Kinds of stages whose teacher is the model that they start from."""
@@ -47,6 +47,7 @@ DEFAULT_TRAINED_PARTS: dict[str, tuple[TrainedPart, ...]] = {
     "consistency": ("lora",),
     "compositor": ("compositor",),
     "geometry": ("body_controlnet",),
+    "identity": ("identity_adapter",),
 }
 """Parts that a stage trains where it does not say so itself: the paper's two, and our own."""
 
@@ -120,6 +121,8 @@ class RecipeModelSettings(Section):
     body_maps: tuple[str, ...] = ()
     """Maps of the body that a ControlNet of its own reads beside the pose map: some of depth,
     normal, normal-bae, parts and silhouette."""
+    face_size: int = Field(96, ge=32, multiple_of=8)
+    """Side in pixels of the faces that a new identity adapter reads."""
     keep_background: bool = False
     """Whether what is made with the model keeps the reference's background by default."""
     warp: bool = False
@@ -140,8 +143,8 @@ class DataSettings(Section):
     frames: int = Field(4, ge=2)
     """Pictures of one of these."""
     rate: float = Field(0.0, ge=0, le=120)
-    """Pictures a second of drawn or rendered people who move as in a film, which a stage of kind
-    motion needs; 0 is pictures in any order."""
+    """Pictures a second of drawn or rendered people who move as in a film, which a stage that
+    trains motion_adapter needs; 0 is pictures in any order."""
     resample_every: int = Field(8, ge=1, **_formerly("resample_every", "renew_every"))
     """Steps after which eight clips give way to new people."""
     flip: float = Field(0.0, ge=0, le=1)
@@ -185,10 +188,10 @@ class StageSettings(Section):
     timestep_bias: float = Field(1.0, gt=0, **_formerly("timestep_bias", "noise_bias"))
     """Timesteps are drawn as 1000 u^(1 / timestep_bias): above 1, noisy ones more often."""
     frames: int = Field(16, ge=2, le=32)
-    """Frames in a row of each sample of a stage of kind motion."""
+    """Frames in a row of each sample of a stage that trains motion_adapter."""
     change_weight: float = Field(0.0, ge=0)
     """How much the error of what changes from frame to frame counts beside the error of frames,
-    in a stage of kind motion."""
+    in a stage that trains motion_adapter."""
 
     @model_validator(mode="after")
     def _check(self) -> StageSettings:
@@ -200,6 +203,11 @@ class StageSettings(Section):
     def parts(self) -> tuple[TrainedPart, ...]:
         """Parts that are trained."""
         return self.train or DEFAULT_TRAINED_PARTS[self.kind]
+
+    @property
+    def film_frames(self) -> int:
+        """Frames in a row of each sample; 0 where samples are single pictures."""
+        return self.frames if "motion_adapter" in self.parts else 0
 
 
 class DistillationSettings(Section):
@@ -259,7 +267,7 @@ class Recipe(Tables):
             raise ValueError("expected at least one table [stages.NAME]")
         self._check_body_maps()
         for name, stage in self.stages.items():
-            if stage.kind == "motion" and self.data.source in SYNTHETIC_KINDS:
+            if stage.film_frames and self.data.source in SYNTHETIC_KINDS:
                 if not self.data.rate:
                     raise ValueError(f"stage {name} learns motion: expected a data.rate above 0")
                 if self.data.frames < stage.frames:
@@ -309,6 +317,11 @@ class Recipe(Tables):
         return any(part in self.stages[name].parts for name in names)
 
     @property
+    def face_size(self) -> int:
+        """Side in pixels of the references' faces that stages are shown; 0 where none is."""
+        return self.model.face_size if self.trains("identity_adapter") else 0
+
+    @property
     def distills(self) -> bool:
         """Whether a stage teaches the denoiser to do what the start does in more passes."""
         return any(stage.kind in DISTILLING for stage in self.stages.values())
@@ -321,7 +334,7 @@ class Recipe(Tables):
         free["stages"] = {
             name: {"frames", "change_weight"}
             for name, stage in self.stages.items()
-            if stage.kind != "motion"
+            if not stage.film_frames
         }
         if not self.distills:
             free["distillation"] = True
@@ -333,6 +346,8 @@ class Recipe(Tables):
             "body_maps",
         )
         free["model"] = {name for name in new if not getattr(self.model, name)}
+        if not self.face_size:
+            free["model"].add("face_size")
         settings = self.model_dump_json(exclude=free, by_alias=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 

@@ -76,7 +76,7 @@ def _row(recipe: Recipe, index: int) -> tuple[Picture, Picture, Picture, Picture
 
         clips = open_clips(expanded(recipe.data.source))
         rng = np.random.default_rng(index)
-        reference, own, truth, maps = sample_pair(clips, rng, model.size, model.pose_canvas)
+        reference, own, truth, maps, _ = sample_pair(clips, rng, model.size, model.pose_canvas)
         return reference, own, maps, truth
     from magicpose_cli.synthetic.people import TEST_SEEDS
 

@@ -19,7 +19,7 @@ from magicpose_cli.training.distillation import ConsistencyDistillation, Guidanc
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.motion_training import MotionTraining
 from magicpose_cli.training.networks import Networks
-from magicpose_cli.training.pair_source import PairBatch, PairSource, moved
+from magicpose_cli.training.pair_source import PairBatch, PairSource, faces_shown, moved
 from magicpose_cli.training.progressive_growing import ProgressiveGrowing
 from magicpose_cli.training.recipe import DistillationSettings, StageSettings
 
@@ -51,10 +51,11 @@ class Denoising(nn.Module):
         reference = None if kind == "base" else batch.reference[:seen]
         # the unconditional pass sees neither, and a frozen denoiser knows that already
         posed = seen if "unet" in self._stage.parts else len(target)
-        maps = batch.maps[:posed] if kind in ("pose", "joint", "geometry") else None
+        maps = batch.maps[:posed] if kind in ("pose", "joint", "geometry", "identity") else None
         a, s = self.networks.factors(t)
         wanted = a * noise - s * target if self._velocity else noise
-        predicted = self.networks(a * target + s * noise, t, reference, maps)
+        faces = faces_shown(batch, seen) if kind == "identity" else None
+        predicted = self.networks(a * target + s * noise, t, reference, maps, faces=faces)
         return F.mse_loss(predicted.float(), wanted)
 
 
@@ -83,7 +84,7 @@ def task_of(
     if stage.kind == "growth":
         return ProgressiveGrowing(networks)
     if stage.kind == "end-to-end":
-        return EndToEnd(networks)
+        return EndToEnd(networks, stage)
     if stage.kind == "compositor":
         return CompositorTraining(networks)
     if stage.kind == "motion":
@@ -109,8 +110,8 @@ def examples(
     chance, noises = torch.Generator(), torch.Generator(device)
     if stage.kind == "autoencoder":
         stream: Iterator[Any] = source.pictures(stage.batch, first)
-    elif stage.kind == "motion":
-        stream = source.films(stage.batch, stage.frames, networks.encode, first)
+    elif stage.film_frames:
+        stream = source.films(stage.batch, stage.film_frames, networks.encode, first)
     else:
         stream = source.pairs(stage.batch, networks.encode, first)
     for number, batch in enumerate(stream, first):

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from magicpose_cli.diffusion.adapters.named import OWN_IDENTITY_FOLDER
+from magicpose_cli.diffusion.adapters.own_identity import write_identity_adapter
 from magicpose_cli.diffusion.checkpoint.loading import found_folder, load_pipeline, quiet
 from magicpose_cli.diffusion.pipeline import MagicPosePipeline
 from magicpose_cli.errors import ModelError
@@ -55,6 +57,8 @@ def write_model(
     pipeline.save_pretrained(folder, max_shard_size=f"{recipe.max_file_mb}MB")
     if networks.lora is not None:
         networks.lora.write(folder)
+    if (adapter := networks.identity_adapter) is not None:
+        write_identity_adapter(adapter, folder / OWN_IDENTITY_FOLDER)
     card = MODEL_CARD.format(
         name=model.name,
         stages=", ".join(stages),

@@ -33,6 +33,12 @@ def upright_face(picture: Picture, pose: Pose, side: int) -> Picture | None:
     return cut_square(picture, similarity(found, _PLACES * float(side)), side)
 
 
+def face_or_black(picture: Picture, pose: Pose | None, side: int) -> Picture:
+    """Cut a face out as `upright_face` does; a black square where it is not seen."""
+    face = upright_face(picture, pose, side) if side and pose is not None else None
+    return np.zeros((side, side, 3), np.uint8) if face is None else face
+
+
 def cut_square(picture: Picture, matrix: Floats, side: int) -> Picture:
     """Cut a square out, (side, side, 3) uint8 RGB; beyond the picture its edge is repeated.
 

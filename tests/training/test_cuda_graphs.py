@@ -5,7 +5,9 @@ from magicpose_cli.training.cuda_graphs import CudaGraphs
 from magicpose_cli.training.end_to_end import EndToEnd
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import PairBatch
-from magicpose_cli.training.recipe import DEFAULT_TRAINED_PARTS
+from magicpose_cli.training.recipe import DEFAULT_TRAINED_PARTS, StageSettings
+
+STAGE = StageSettings(kind="end-to-end", steps=1)
 
 
 def arguments(seed, dropped):
@@ -36,7 +38,7 @@ def test_recorded_steps_are_the_steps(toy, monkeypatch):
         parameter.requires_grad_(True)
         if parameter.dim() > 1:  # what begins as zero would hide what comes before it
             torch.nn.init.normal_(parameter, std=0.05)
-    task = EndToEnd(networks)
+    task = EndToEnd(networks, STAGE)
     graphs = CudaGraphs(task, lambda loss: loss.backward(), networks, parameters)
 
     def gradients(of, *many):

@@ -17,6 +17,9 @@ from magicpose_cli.training.end_to_end import (
 )
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import open_source
+from magicpose_cli.training.recipe import StageSettings
+
+STAGE = StageSettings(kind="end-to-end", steps=1)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def test_a_window_alone_is_decoded(networks, batch, monkeypatch):
         inside = picture[:, 8 * y : 8 * y + 32, 8 * x : 8 * x + 32].clone()
         picture.zero_()
         picture[:, 8 * y : 8 * y + 32, 8 * x : 8 * x + 32] = inside
-    task, t = EndToEnd(networks), torch.full((8,), 500)
+    task, t = EndToEnd(networks, STAGE), torch.full((8,), 500)
     noise, where = torch.randn(batch.target.shape), torch.full((8,), 0.5)
     with torch.no_grad():
         loss = task(batch, 0, t, noise, where)
@@ -83,7 +86,7 @@ def test_a_window_alone_is_decoded(networks, batch, monkeypatch):
 
 def test_the_pictures_own_error_reaches_every_part(networks, batch):
     networks.requires_grad_(True)
-    task = EndToEnd(networks)
+    task = EndToEnd(networks, STAGE)
     t = torch.full((8,), 500)
     loss = task(batch, 1, t, torch.randn(batch.target.shape), torch.rand(8))
     loss.backward()
@@ -101,7 +104,7 @@ def test_pictures_begin_with_nothing_of_the_target(networks, batch):
     hook = networks.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
     noise, t = torch.randn(batch.target.shape), torch.full((8,), 300)
     with torch.no_grad():
-        EndToEnd(networks)(batch, 2, t, noise, torch.rand(8))
+        EndToEnd(networks, STAGE)(batch, 2, t, noise, torch.rand(8))
     hook.remove()
     ((noisy, times, reference, maps),) = seen
     at_once = 8 - round(8 * DENOISED_SHARE)
@@ -118,7 +121,7 @@ def test_pictures_may_start_from_the_reference(networks, batch):
     networks.start_from_reference = 0.25
     try:
         with torch.no_grad():
-            EndToEnd(networks)(batch, 2, t, noise, torch.rand(8))
+            EndToEnd(networks, STAGE)(batch, 2, t, noise, torch.rand(8))
     finally:
         networks.start_from_reference = 0.0
         hook.remove()
@@ -140,7 +143,7 @@ def test_its_loss_falls(networks, batch):
         for p in networks.part(part).parameters()
     ]
     optimizer = torch.optim.AdamW(parameters, 2e-3)
-    task, t = EndToEnd(networks), torch.full((8,), 500)
+    task, t = EndToEnd(networks, STAGE), torch.full((8,), 500)
     noise = torch.randn(batch.target.shape)
     losses = []
     for _ in range(25):
@@ -157,6 +160,6 @@ def test_networks_that_predict_noise_are_refused(networks):
     networks.scheduler = DDIMScheduler()
     try:
         with pytest.raises(ConfigError, match="predict v, these predict epsilon"):
-            EndToEnd(networks)
+            EndToEnd(networks, STAGE)
     finally:
         networks.scheduler = shown

@@ -82,6 +82,39 @@ def test_a_few_steps_lower_the_loss_of_a_batch(recipe, source):
     assert losses[-1] < 0.9 * losses[0], losses
 
 
+@pytest.mark.parametrize("change_weight", [0.0, 2.0])
+def test_pictures_of_films_that_are_made_in_one_step(recipe, source, change_weight):
+    stage = StageSettings(
+        kind="end-to-end", train=("motion_adapter",), frames=4, steps=1, batch=2,
+        cond_dropout=0.0, change_weight=change_weight,
+    )  # fmt: skip
+    films = recipe.model_copy(update={"stages": {"motion": stage}})
+    networks = build_networks(films)
+    networks.start_from_reference = 0.25
+    batch, *rest = first_example(films, networks, source)
+    assert batch.target.shape[0] == 8 and len(rest[-1]) == 2
+    seen = []
+    hook = networks.register_forward_pre_hook(
+        lambda module, inputs, named: seen.append((inputs, named)), with_kwargs=True
+    )
+    networks.requires_grad_(False)
+    adapter = networks.motion_adapter.requires_grad_(True)
+    task, losses = task_of(networks, stage), []
+    optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-2)
+    for _ in range(12):
+        loss = task(batch, *rest)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    hook.remove()
+    (noisy, times, reference, _), named = seen[0]
+    assert named["frames"] == 4 and len(reference) == 2 and len(set(times.tolist())) == 1
+    for film in noisy.unflatten(0, (2, 4)):  # all frames begin from the noised reference
+        assert all(torch.equal(frame, film[0]) for frame in film)
+    assert losses[-1] < 0.99 * losses[0], losses
+
+
 def test_gradient_checkpointing_changes_no_gradient(recipe, source):
     found = []
     network = recipe.model.network.model_copy(update={"attention": (True, False)})

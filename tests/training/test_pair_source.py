@@ -95,7 +95,7 @@ def test_a_folder_without_data_is_refused(toy, tmp_path):
 def test_a_film_is_frames_in_a_row_under_one_crop(data):
     clips = open_clips(data)
     rng = np.random.default_rng(1)
-    reference, _, frames, maps = sample_film(clips, rng, 64, 192, 4, min_crop=1.0)
+    reference, _, frames, maps, _ = sample_film(clips, rng, 64, 192, 4, min_crop=1.0)
     assert frames.shape == maps.shape == (4, 64, 64, 3)
     (clip,) = [c for c in clips if any(np.array_equal(c.frame(i), frames[0]) for i in range(8))]
     (start,) = [i for i in range(8) if np.array_equal(clip.frame(i), frames[0])]

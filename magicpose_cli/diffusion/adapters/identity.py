@@ -61,14 +61,17 @@ class IdentityPlan:
     processors: dict[str, IPAdapterAttnProcessor2_0]
 
 
-class IdentityAdapter:
-    """An IP-Adapter ready for a denoiser; reading a face runs on the CPU, once for a reference.
+class IdentityAdapter(nn.Module):
+    """An IP-Adapter ready for a denoiser; reading a face runs where the encoder is, once.
 
     Args:
         unet: The denoiser.
         plan: What the adapter's file holds.
         encoder: Of the pictures.
         scale: How much the tokens count beside the text.
+
+    Attributes:
+        picture_size: Side in pixels of the faces that it reads.
     """
 
     def __init__(
@@ -78,17 +81,18 @@ class IdentityAdapter:
         encoder: CLIPVisionModelWithProjection,
         scale: float,
     ):
-        self._plan, self._encoder = plan, encoder
-        self._attentions = _cross_attentions(unet)
-        self.processors = plan.processors
-        for processor in self.processors.values():
+        super().__init__()
+        self.encoder, self.projection = encoder, plan.projection
+        self.reads_patches = plan.reads_patches
+        self.processors = nn.ModuleList(plan.processors.values())
+        for processor in plan.processors.values():
             processor.scale = [scale]
+        self._attentions = [cross_attentions(unet)[name] for name in plan.processors]
         self.picture_size = int(encoder.config.image_size)
 
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> IdentityAdapter:
-        """Move the processors to where the denoiser runs."""
-        for processor in self.processors.values():
-            processor.to(device, dtype)
+    def follow(self, unet: UNet2DConditionModel) -> IdentityAdapter:
+        """Move the processors to where the denoiser runs; faces are read where they were."""
+        self.processors.to(unet.device, unet.dtype)
         return self
 
     @torch.no_grad()
@@ -99,31 +103,68 @@ class IdentityAdapter:
             face: (S, S, 3) uint8 RGB, S being `picture_size`.
         """
         pixels = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].float() / 255
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
-        pixels = (pixels - mean) / std
-        if self._plan.reads_patches:
-            both = torch.cat([pixels, torch.zeros_like(pixels)])
-            seen = self._encoder(both, output_hidden_states=True).hidden_states[-2]
-        else:
-            embedding = self._encoder(pixels).image_embeds
-            seen = torch.cat([embedding, torch.zeros_like(embedding)])
-        shown, bare = self._plan.projection(seen).chunk(2)
+        shown, bare = self.read(pixels)
         return shown, bare
+
+    def read(self, faces: torch.Tensor) -> IdentityTokens:
+        """Make tokens of faces, and those of no face.
+
+        Args:
+            faces: (n, 3, S, S) RGB in 0..1.
+
+        Returns:
+            (n, tokens, d), and (1, tokens, d).
+        """
+        mean, std = (
+            torch.tensor(v, device=faces.device).view(1, 3, 1, 1)
+            for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
+        )
+        pixels = (faces - mean) / std
+        if self.reads_patches:
+            both = torch.cat([pixels, torch.zeros_like(pixels[:1])])
+            seen = self.encoder(both, output_hidden_states=True).hidden_states[-2]
+        else:
+            embedding = self.encoder(pixels).image_embeds
+            seen = torch.cat([embedding, torch.zeros_like(embedding[:1])])
+        tokens = self.projection(seen)
+        return tokens[:-1], tokens[-1:]
+
+    def install(self) -> None:
+        """Put the processors into the denoiser's cross-attentions.
+
+        From then on the denoiser's text may be a tuple of the text and a list with the tokens; text
+        alone is read as before. The denoiser's weights and their names stay as they are.
+        """
+        for attn, processor in zip(self._attentions, self.processors, strict=True):
+            attn.set_processor(_WithTokens(attn.processor, processor))
 
     @contextmanager
     def attending(self) -> Iterator[None]:
-        """Put the processors into the denoiser's cross-attentions.
-
-        Inside, the denoiser's text is a tuple of the text and a list with the tokens.
-        """
-        former = {name: attn.processor for name, attn in self._attentions.items()}
-        for name, attn in self._attentions.items():
-            attn.set_processor(self.processors[name])
+        """Have the processors in the denoiser while the context lasts, see `install`."""
+        former = [attn.processor for attn in self._attentions]
+        self.install()
         try:
             yield
         finally:
-            for name, attn in self._attentions.items():
-                attn.set_processor(former[name])
+            for attn, processor in zip(self._attentions, former, strict=True):
+                attn.set_processor(processor)
+
+
+class _WithTokens:
+    """Attends to text and tokens where both come, else as before.
+
+    No module itself, or the adapter's weights would be the denoiser's.
+    """
+
+    def __init__(self, plain: Any, with_tokens: nn.Module):
+        self._plain, self._with_tokens = plain, with_tokens
+
+    def __call__(
+        self, attn: Any, hidden_states: torch.Tensor, encoder_hidden_states: Any = None,
+        attention_mask: torch.Tensor | None = None, temb: torch.Tensor | None = None,
+    ) -> Any:  # fmt: skip
+        processor = self._with_tokens if isinstance(encoder_hidden_states, tuple) else self._plain
+        return processor(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
 
 
 def load_identity_adapter(place: Path, unet: UNet2DConditionModel, scale: float) -> IdentityAdapter:
@@ -148,7 +189,7 @@ def load_identity_adapter(place: Path, unet: UNet2DConditionModel, scale: float)
     encoder = _load_encoder(file, plan, at)
     for module in (plan.projection, *plan.processors.values()):
         module.float().eval().requires_grad_(False)
-    return IdentityAdapter(unet, plan, encoder, scale).to(unet.device, unet.dtype)
+    return IdentityAdapter(unet, plan, encoder, scale).follow(unet)
 
 
 def plan_identity(
@@ -213,7 +254,7 @@ def _processors(
 ) -> dict[str, IPAdapterAttnProcessor2_0]:
     """Keys and values of the tokens, for each cross-attention in the order of their numbers."""
     text_width = int(unet.config["cross_attention_dim"])
-    attentions = _cross_attentions(unet)
+    attentions = cross_attentions(unet)
     wanted = {
         f"{2 * at_ + 1}.{leaf}.weight": (int(attn.to_k.out_features), text_width)
         for at_, attn in enumerate(attentions.values())
@@ -250,8 +291,8 @@ def _processors(
     return found
 
 
-def _cross_attentions(unet: UNet2DConditionModel) -> dict[str, Any]:
-    """Cross-attentions in the order by which IP-Adapters count them: down, up, middle."""
+def cross_attentions(unet: UNet2DConditionModel) -> dict[str, Any]:
+    """List cross-attentions by name, as IP-Adapters count them: down, up, middle."""
     return {
         name.removesuffix(".processor"): unet.get_submodule(name.removesuffix(".processor"))
         for name in unet.attn_processors

@@ -22,6 +22,8 @@ OF_MODELS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".json", ".yaml", "
 MAPS_BY_NAME = {"depth": "depth", "normal": "normal-bae"}
 """What is in a ControlNet's name, and the map that such a network of Stable Diffusion 1.5 reads."""
 PEFT_CONFIG = "adapter_config.json"  # beside a LoRA of peft: its scales
+OWN_IDENTITY_FOLDER = "identity_adapter"  # in a model's folder
+DEFAULT_IDENTITY = "ip-adapter-plus-face"  # of the catalog, for models without their own
 
 
 def place_of(text: str) -> Path:
@@ -93,20 +95,38 @@ def body_maps_read(model: ModelSettings, own: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _places(model: ModelSettings) -> list[tuple[str, Path]]:
+def identity_place(model: ModelSettings, folder: Path) -> Path:
+    """Find the IP-Adapter for `--identity`: the named one, the model's own or the catalog's.
+
+    Args:
+        model: The settings.
+        folder: Of the model.
+    """
+    if model.identity_model is not None:
+        return place_of(model.identity_model)
+    own = folder / OWN_IDENTITY_FOLDER
+    return own if own.is_dir() else place_of(DEFAULT_IDENTITY)
+
+
+def _places(model: ModelSettings, folder: Path) -> list[tuple[str, Path]]:
     """List the files and folders that a model's settings name beside the model, with their kind."""
     adapter = model.motion_adapter if model.is_steady else None
-    face = model.identity_model if model.identity else None
     body = model.body_map_model if model.wants_body_maps else None
-    kinds = ("base", "vae", "motion_adapter", "identity_model", "body_map_model")
-    plain = zip(kinds, (model.base, model.vae, adapter, face, body), strict=True)
+    kinds = ("base", "vae", "motion_adapter", "body_map_model")
+    plain = zip(kinds, (model.base, model.vae, adapter, body), strict=True)
     places = [(kind, place_of(text)) for kind, text in plain if text is not None]
+    if model.identity and (face := identity_place(model, folder)).parent != folder:
+        places.append(("identity_model", face))
     places += [("lora", _cut(text)[0]) for text in model.lora]
     return places + [("embedding", _cut(text)[0]) for text in model.embedding]
 
 
-def named_files(model: ModelSettings) -> list[tuple[str, Path]]:
+def named_files(model: ModelSettings, folder: Path) -> list[tuple[str, Path]]:
     """List the files and folders that a model's settings name beside the model, with their kind.
+
+    Args:
+        model: The settings.
+        folder: Of the model.
 
     Raises:
         ConfigError: The scale of a LoRA is no number.
@@ -114,7 +134,7 @@ def named_files(model: ModelSettings) -> list[tuple[str, Path]]:
     """
     for text in model.lora:
         file_and_scale(text)
-    places = _places(model)
+    places = _places(model, folder)
     for kind, path in places:
         if not path.exists():
             raise ModelError(
@@ -124,14 +144,18 @@ def named_files(model: ModelSettings) -> list[tuple[str, Path]]:
     return places
 
 
-def files_of(model: ModelSettings) -> list[Path]:
+def files_of(model: ModelSettings, folder: Path) -> list[Path]:
     """List every file beside the model itself that its settings name.
 
     What lies beside such a file and tells how it is meant belongs to it: a base's YAML, the scales
     of a LoRA of peft. Of a folder, which might be any, only what may be of a model is listed.
+
+    Args:
+        model: The settings.
+        folder: Of the model.
     """
     files = []
-    for _, place in _places(model):
+    for _, place in _places(model, folder):
         if place.is_dir():
             inside = (file for depth in ("*", "*/*") for file in place.glob(depth))
             files += sorted(file for file in inside if file.suffix.lower() in OF_MODELS)

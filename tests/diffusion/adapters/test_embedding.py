@@ -124,8 +124,11 @@ def test_what_lies_beside_a_file_belongs_to_it(tmp_path):
                  "adapter_config.json", "other.yaml"):  # fmt: skip
         (tmp_path / name).touch()
     model = ModelSettings(base=str(tmp_path / "dream.safetensors"))
-    assert [file.name for file in files_of(model)][1:] == ["dream.yaml", "adapter_config.json"]
-    assert files_of(ModelSettings()) == []
+    assert [file.name for file in files_of(model, tmp_path)][1:] == [
+        "dream.yaml",
+        "adapter_config.json",
+    ]
+    assert files_of(ModelSettings(), tmp_path) == []
 
 
 def test_a_scale_or_a_word_after_a_colon(tmp_path, monkeypatch):
