@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +104,6 @@ class ReadyBodyMaps:
     framing: Framing
     reference_size: tuple[int, int]
 
-    def __post_init__(self) -> None:
-        """Refuse films that do not keep step, before the work."""
-        self._chosen  # noqa: B018 (looked at once, for its mistakes)
-
     def frames(self, indices: Sequence[int]) -> Iterator[Pictures]:
         """Read the maps of frames behind each other, each (H, W, 3 * maps) uint8 RGB.
 
@@ -117,42 +112,49 @@ class ReadyBodyMaps:
         """
         chosen = [
             picked(read_frames(clip, selection, size=self.reference_size), indices)
-            for clip, selection in self._chosen
+            for clip, selection in chosen_maps(self.films, self.driver, self.reference_size)
         ]
         for maps in zip(*chosen, strict=True):
             framed = [self.framing.picture(each, Image.Resampling.BILINEAR) for each in maps]
             yield np.concatenate(framed, axis=2)
 
-    @cached_property
-    def _chosen(self) -> list[tuple[Clip, Selection]]:
-        """The films, and which of their frames are shown."""
-        return [(clip, self._selection(clip)) for clip in map(self._probed, self.films)]
 
-    def _probed(self, film: Path) -> Clip:
-        """Look at a film. Raises InputError where it has not the reference's shape."""
-        clip = probe(film, pictures_fps=float(self.driver.rate))
-        width, height = self.reference_size
+def chosen_maps(
+    films: Sequence[Path], driver: Driver, reference_size: tuple[int, int]
+) -> list[tuple[Clip, Selection]]:
+    """Look at films of maps, and tell which of their frames belong to the driver's.
+
+    Args:
+        films: Or folders of pictures.
+        driver: With whose frames they keep step.
+        reference_size: (width, height) of the reference in pixels.
+
+    Raises:
+        InputError: A film has not the reference's shape, or more or fewer frames than the driver.
+    """
+    found = []
+    width, height = reference_size
+    for film in films:
+        clip = probe(film, pictures_fps=float(driver.rate))
         if abs(clip.width / clip.height * height / width - 1) > SAME_SHAPE:
             raise InputError(
                 f"{film}: its pictures have {clip.width}x{clip.height} pixels; expected the shape "
                 f"of the reference, {width}x{height}, over which maps lie"
             )
-        return clip
+        found.append((clip, _in_step(clip, driver)))
+    return found
 
-    def _selection(self, clip: Clip) -> Selection:
-        """Which frames of a film belong to the driver's: all, or those chosen as the driver's are.
 
-        Raises:
-            InputError: There are more, or fewer.
-        """
-        for selection in (Selection(), self.driver.selection):
-            with suppress(InputError):  # the film ends before the driver's first frame
-                if select(clip, selection).frame_count == self.driver.frame_count:
-                    return selection
-        raise InputError(
-            f"{clip.path}: has {select(clip, Selection()).frame_count} frames; expected "
-            f"{self.driver.frame_count}, one for each frame of the driver"
-        )
+def _in_step(clip: Clip, driver: Driver) -> Selection:
+    """Which frames of a film belong to the driver's: all, or those chosen as the driver's are."""
+    for selection in (Selection(), driver.selection):
+        with suppress(InputError):  # the film ends before the driver's first frame
+            if select(clip, selection).frame_count == driver.frame_count:
+                return selection
+    raise InputError(
+        f"{clip.path}: has {select(clip, Selection()).frame_count} frames; expected "
+        f"{driver.frame_count}, one for each frame of the driver"
+    )
 
 
 def body_maps_of_pose(pose: Pose, names: Sequence[str]) -> Pictures:

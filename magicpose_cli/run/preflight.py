@@ -82,7 +82,7 @@ def make_plan(
     folder, defaults, has_motion = _model(preset.model.name, dry_run, on_progress)
     named_files(preset.model, folder)  # what is not there is told before the work, not after it
     body_maps = body_maps_read(preset.model, defaults.body_maps)
-    _check_body_maps(body_maps, preset, opened)
+    _check_body_maps(body_maps, preset, opened, (picture.shape[1], picture.shape[0]))
     resolved = resolve_settings(
         preset,
         defaults,
@@ -185,13 +185,15 @@ def _check_driver(opened: Driver, driver: str | Path, preset: Preset) -> None:
         )
 
 
-def _check_body_maps(names: Sequence[str], preset: Preset, opened: Driver) -> None:
+def _check_body_maps(
+    names: Sequence[str], preset: Preset, opened: Driver, reference_size: tuple[int, int]
+) -> None:
     """Check that the maps of the body can be had. Raises ConfigError, or InputError."""
     ready = preset.model.ready_body_maps
     if names and ready is not None:
-        from magicpose_cli.motion.body_control_maps import films_of_maps
+        from magicpose_cli.motion.body_control_maps import chosen_maps, films_of_maps
 
-        films_of_maps(Path(ready), names)
+        chosen_maps(films_of_maps(Path(ready), names), opened, reference_size)
     elif names and opened.kind == "pose-maps":
         raise ConfigError(
             "pose maps are pictures, to which no body is fitted; give the body's maps with "

@@ -10,6 +10,7 @@ from magicpose_cli.motion.body_control_maps import (
     FittedBodyMaps,
     ReadyBodyMaps,
     body_maps_of_pose,
+    chosen_maps,
     films_of_maps,
 )
 from magicpose_cli.motion.driver import open_driver
@@ -115,7 +116,7 @@ def test_ready_maps_that_do_not_keep_step_are_one_line(driver, tmp_path, shape, 
     pictures = (np.zeros((*shape, 3), np.uint8) for _ in range(count))
     write_video(tmp_path / "depth.mov", pictures, 8)
     with pytest.raises(InputError, match=said) as caught:
-        ReadyBodyMaps([tmp_path / "depth.mov"], driver, WHOLE, (SIDE, SIDE))
+        chosen_maps([tmp_path / "depth.mov"], driver, (SIDE, SIDE))
     assert "\n" not in str(caught.value)
 
 
