@@ -11,7 +11,7 @@ from typing import Any
 from magicpose_cli.config.preset import ModelSettings, Preset, SamplingSettings, load_preset
 from magicpose_cli.config.resolved import ModelDefaults, resolve_settings
 from magicpose_cli.config.user_home import expanded
-from magicpose_cli.diffusion.adapters.named import body_maps_read, named_files
+from magicpose_cli.diffusion.adapters.named import body_maps_read, identity_place, named_files
 from magicpose_cli.doctor import machine, places
 from magicpose_cli.doctor.estimate import Need, estimate
 from magicpose_cli.doctor.finding import BROKEN, Finding, probed
@@ -146,7 +146,7 @@ def _used_with(preset: Preset, folder: Path) -> Iterator[Finding]:
     if maps := body_maps_read(model, index["body_maps"]):
         body = dict(files).get("body_map_model", folder / "body_controlnet")
         yield Finding("body maps", ", ".join(maps), {"maps": list(maps)})
-    yield from _extras(model, steady)
+    yield from _extras(model, folder, steady)
     detector = pick_detector(preset.motion.detector)
     yield Finding("detector", detector)
     if lack := lacks(detector):
@@ -222,13 +222,15 @@ def _options(model: ModelSettings, device: str) -> Iterator[Finding]:
         yield Finding("offload", f"{model.offload}{effect}")
 
 
-def _extras(model: ModelSettings, steady: bool) -> Iterator[Finding]:
+def _extras(model: ModelSettings, folder: Path, steady: bool) -> Iterator[Finding]:
     """What frames are made with beside the three networks. steady: whether there is an adapter."""
     if model.is_steady:
         lack = "" if steady else ", but the model has no motion adapter: frames are made one by one"
         yield Finding("steady", f"on{lack}", {"on": steady})
     if model.identity:
-        yield Finding("identity", f"{model.identity:g}", {"scale": model.identity})
+        place = str(identity_place(model, folder))
+        told = f"{model.identity:g}, {place}"
+        yield Finding("identity", told, {"scale": model.identity, "adapter": place})
 
 
 def _check_scheduler(sampling: SamplingSettings, folder: Path, index: dict[str, Any]) -> None:

@@ -147,6 +147,11 @@ def evaluate_models(
         raise ConfigError(
             f"body-map {ready}: bodies are fitted to the pairs; expected auto, on or off"
         )
+    if preset.model.is_steady:
+        raise ConfigError(
+            "steady: pairs are single pictures, which no others follow; leave --steady out, or "
+            "give --films"
+        )
     folders = [resolve_model(name) for name in models]
     size = _common_size(folders, preset)
     if data is not None:

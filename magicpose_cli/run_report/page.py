@@ -201,6 +201,8 @@ def _made(run: Result) -> list[tuple[str, str]]:
         rows.append(("steady", f"windows of {FRAMES_TOGETHER} frames that see each other"))
     if scale := run.preset.get("model", {}).get("identity"):
         rows.append(("identity", f"the reference's face counts {scale:g} beside the text"))
+    if run.preset.get("sampling", {}).get("refine_hands"):
+        rows.append(("hands", "made again in crops of their own"))
     if plan.body_maps:
         source = run.preset.get("model", {}).get("body_map")
         whose = "a fitted body" if source in (None, "auto", "on") else str(source)

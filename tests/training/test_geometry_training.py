@@ -10,6 +10,7 @@ from magicpose_cli.errors import ModelError
 from magicpose_cli.progress import silent
 from magicpose_cli.synthetic.people import TEST_SEEDS
 from magicpose_cli.synthetic.rendered.rendered_people import render_people
+from magicpose_cli.training import clip_pool, pair_source
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings, load_recipe
@@ -19,10 +20,19 @@ from magicpose_cli.training.stages import examples, task_of
 MAPS = ("depth", "parts")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_people():
+    """Two are made at a time: rendering one takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (clip_pool, pair_source):
+            patch.setattr(module, "CHUNK_CLIPS", 2)
+        yield
+
+
 @pytest.fixture(scope="module")
 def recipe(toy) -> Recipe:
     """The toy recipe with rendered people and a stage of geometry alone."""
-    data = {"source": "rendered", "frames": 2, "resample_every": 100}  # people take a second each
+    data = {"source": "rendered", "clips": 2, "frames": 2, "resample_every": 100}
     data = toy.data.model_copy(update=data)
     model = toy.model.model_copy(update={"body_maps": MAPS})
     stage = StageSettings(kind="geometry", steps=4, warmup=1, batch=4, learning_rate=1e-2)
