@@ -1,10 +1,23 @@
 """A recipe that runs through every stage in seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from magicpose_cli.training.recipe import Recipe, load_recipe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_trainings() -> Iterator[None]:
+    """Drawn people come from a thread, as a process takes longer to start; sheets have two rows.
+
+    `test_clip_pool.py` and trainings that run as a process of their own have the real ones.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("magicpose_cli.training.clip_pool.worker_processes", ThreadPoolExecutor)
+        patch.setattr("magicpose_cli.training.sample_sheet.SHEET_ROWS", 2)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from magicpose_cli.dataset.processes import worker_processes
 from magicpose_cli.errors import TrainingError
 from magicpose_cli.synthetic.sources import synthetic_people
 from magicpose_cli.training import clip_pool as module
@@ -21,7 +22,8 @@ SHAPE = {"frames": 2, "size": 32, "pose_draw_size": 96, "first_seed": 5}
 
 
 @pytest.fixture
-def pool():
+def pool(monkeypatch):
+    monkeypatch.setattr(module, "worker_processes", worker_processes)
     pool = ClipPool(clips=2 * CHUNK_CLIPS, resample_every=3, workers=1, **SHAPE)
     yield pool
     pool.close()

@@ -17,6 +17,7 @@ from magicpose_cli.benchmarks.training_speed import measure_training
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ConfigError, OutputError, TrainingError
 from magicpose_cli.training import loop as module
+from magicpose_cli.training import sample_sheet
 from magicpose_cli.training.checkpoints import checkpoints, read_tensors, read_train_state
 from magicpose_cli.training.networks import build_networks
 from magicpose_cli.training.recipe import Recipe
@@ -96,7 +97,7 @@ def test_the_sheet_shows_reference_pose_truth_and_result(finished):
     run, _ = finished
     (sheet,) = (run / "stages" / "autoencoder-base-appearance-pose").glob("sheet-*.png")
     picture = np.asarray(Image.open(sheet))
-    assert picture.shape == (6 * 64, 4 * 64, 3)
+    assert picture.shape == (sample_sheet.SHEET_ROWS * 64, 4 * 64, 3)
     reference, pose, truth, result = np.split(picture, 4, axis=1)
     assert (pose[:8, :8] == 0).all() and pose.max() > 100
     assert reference.std() > 10 and truth.std() > 10 and result.std() > 0

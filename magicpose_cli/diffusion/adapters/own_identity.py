@@ -20,6 +20,7 @@ from magicpose_cli.diffusion.adapters.identity import (
     cross_attentions,
     plan_identity,
 )
+from magicpose_cli.diffusion.checkpoint.loading import quiet
 from magicpose_cli.errors import ModelError
 
 _FILE = "ip-adapter_sd15.safetensors"
@@ -96,4 +97,5 @@ def write_identity_adapter(adapter: IdentityAdapter, folder: Path) -> None:
     save_file(halved, folder / _FILE)
     encoder = CLIPVisionModelWithProjection(adapter.encoder.config).half()
     encoder.load_state_dict(adapter.encoder.state_dict())
-    encoder.save_pretrained(folder / ENCODER_FOLDER)
+    with quiet():
+        encoder.save_pretrained(folder / ENCODER_FOLDER)
