@@ -83,12 +83,16 @@ def test_a_motion_adapter_adds_its_weights_and_takes_a_window_at_once(mini, tmp_
     assert needed(steady=True, motion_adapter=file, batch_size=16) == steady
 
 
-def test_a_model_without_a_motion_adapter_is_told():
-    settings = {"model__name": "mini", "model__device": "cpu", "model__steady": "on"}
-    examined = examine(Preset().with_options(**settings))
-    found = {finding.name: finding for finding in examined.sections["preset"]}
+def test_what_a_model_has_of_its_own_is_told(tiny_model):
+    settings = {"model__device": "cpu", "model__steady": "on"}
+    plain = examine(Preset().with_options(model__name=str(tiny_model), **settings))
+    found = {finding.name: finding for finding in plain.sections["preset"]}
     assert "has no motion adapter" in found["steady"].value
     assert not found["steady"].facts["on"]
+    whole = examine(Preset().with_options(model__name="mini", model__identity=0.5, **settings))
+    found = {finding.name: finding for finding in whole.sections["preset"]}
+    assert found["steady"].value == "on" and found["steady"].facts["on"]
+    assert found["identity"].facts["adapter"].endswith("mini/identity_adapter")
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])
