@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,11 @@ def write_model(
     if networks.lora is not None:
         networks.lora.write(folder)
     if (adapter := networks.identity_adapter) is not None:
-        write_identity_adapter(adapter, folder / OWN_IDENTITY_FOLDER)
+        own = folder / OWN_IDENTITY_FOLDER
+        if recipe.trains("identity_adapter", stages):
+            write_identity_adapter(adapter, own)
+        else:  # whatever its projection is
+            shutil.copytree(found_folder(model.start) / OWN_IDENTITY_FOLDER, own)
     card = MODEL_CARD.format(
         name=model.name,
         stages=", ".join(stages),

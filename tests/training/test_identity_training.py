@@ -14,6 +14,7 @@ from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings, load_recipe
 from magicpose_cli.training.run import train
 from magicpose_cli.training.stages import examples, task_of
+from tests.ip_adapter import SEEN, attention_state, plus_projection, put, save_encoder
 
 FACE = 32
 
@@ -133,3 +134,28 @@ def test_two_steps_and_two_more_are_four(recipe, whole_and_halves):
 @pytest.mark.parametrize("name", ["magicpose-identity", "mini-identity"])
 def test_shipped_recipes_train_it_alone(name):
     assert load_recipe(name).stages["identity"].parts == ("identity_adapter",)
+
+
+@pytest.mark.slow
+def test_other_stages_take_an_adapter_along_that_cannot_be_trained(toy, tmp_path):
+    start = train(only(toy, "base"), tmp_path / "start", device="cpu").models["model"]
+    unet = load_pipeline(start).unet
+    width = unet.config.cross_attention_dim
+    state = plus_projection(SEEN, width=width, hidden=32, tokens=4, heads=1)
+    encoder = save_encoder(tmp_path / "image_encoder")
+    put(state | attention_state(unet, width), encoder, start / OWN_IDENTITY_FOLDER)
+    model = toy.model.model_copy(update={"start": str(start)})
+    joint = only(toy, "joint").model_copy(update={"model": model})
+    made = train(joint, tmp_path / "run", device="cpu").models["model"]
+    name = "ip-adapter-plus-face_sd15.safetensors"
+    one, other = ((folder / OWN_IDENTITY_FOLDER / name).read_bytes() for folder in (start, made))
+    assert one == other
+    assert (made / OWN_IDENTITY_FOLDER / "image_encoder" / "config.json").is_file()
+    alone = StageSettings(kind="identity", steps=1, batch=2)
+    with pytest.raises(ModelError, match="cannot be trained"):
+        build_networks(joint.model_copy(update={"stages": {"identity": alone}}))
+
+
+def only(recipe, kind):
+    stage = StageSettings(kind=kind, steps=1, warmup=1, batch=2)
+    return recipe.model_copy(update={"stages": {kind: stage}})
