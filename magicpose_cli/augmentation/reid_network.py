@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from magicpose_cli.arrays import Floats, Integers, Pictures
+from magicpose_cli.arrays import Floats, Integers, Pictures, to_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -155,10 +155,9 @@ def _forward(network: nn.ModuleDict, batch: Tensor) -> tuple[Tensor, Tensor]:
 
 def _planes(pictures: Pictures) -> Tensor:
     """(n, 3, h, w) in 0..1 of (n, H, W, 3) uint8, h at most SEEN_HEIGHT_PX."""
-    import torch
     from torch.nn.functional import avg_pool2d
 
-    planes = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    planes = to_tensor(pictures)
     while planes.shape[2] >= 2 * SEEN_HEIGHT_PX:
         planes = avg_pool2d(planes, 2)
     return planes.contiguous()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,7 +146,8 @@ def _identify(pipeline: MagicPosePipeline, settings: ModelSettings) -> None:
         with quiet():
             from magicpose_cli.diffusion.adapters.identity import load_identity_adapter
 
-        place = identity_place(settings, Path(pipeline.name_or_path or os.devnull))
+        folder = Path(pipeline.name_or_path) if pipeline.name_or_path else None
+        place = identity_place(settings, folder)
         pipeline.identity = load_identity_adapter(place, pipeline.unet, settings.identity)
 
 

@@ -403,12 +403,16 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
         return with_pose(latents, torch.zeros_like(image) if pose_map is None else pose_map)
 
     @torch.no_grad()
-    def encode(self, image: torch.Tensor) -> torch.Tensor:
+    def encode(self, image: torch.Tensor, batch_size: int | None = None) -> torch.Tensor:
         """(n, 3, H, W) in -1..1 -> clean latents (n, c, h, w); the posterior's mode, not a draw."""
         vae = self._needed_vae()
-        encoded = vae.encode(image.to(self._execution_device, vae.dtype))
-        latents = encoded.latent_dist.mode() if "latent_dist" in encoded else encoded.latents
-        clean: torch.Tensor = latents - (vae.config.shift_factor or 0.0)
+        means = []
+        for part in torch.split(image, batch_size or len(image)):
+            encoded = vae.encode(part.to(self._execution_device, vae.dtype))
+            means.append(
+                encoded.latent_dist.mode() if "latent_dist" in encoded else encoded.latents
+            )
+        clean = torch.cat(means) - (vae.config.shift_factor or 0.0)
         return clean * float(vae.config.scaling_factor)
 
     @torch.no_grad()

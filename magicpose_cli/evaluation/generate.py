@@ -138,7 +138,7 @@ class ModelPredictor:
         own = [
             own_hand_layers(sample.reference, framing, sample.reference_pose, canvas)
             for sample in batch[:references]
-            if sample.reference is not None and sample.reference_pose is not None
+            if sample.reference is not None
         ]
         layers = [hand_layers(sample.pose, canvas) for sample in batch if sample.pose is not None]
         new_sampler = partial(

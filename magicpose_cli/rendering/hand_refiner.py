@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
     from magicpose_cli.diffusion.sampler import Sampler
 
+CODED_AT_ONCE = 4  # pictures by the autoencoder; more are no faster anywhere
 HAND_STRENGTH = 0.5
 """Share of the steps that a hand is made again with, where the model has no start of its own."""
 
@@ -59,28 +60,26 @@ class HandRefiner:
             bodies: (n, H, W, 3k) uint8, the maps of the body that the model reads.
         """
         height, width = frames.shape[1:3]
-        whole = frames.copy()
+        whole = frames
         for number, sampler in enumerate(self._samplers):
             maps, masks = layers[..., 4 * number :][..., :3], layers[..., 4 * number + 3]
             windows = [hand_window(mask) for mask in masks]
             if not any(windows):
                 continue
-            # rows without the hand run along, so that those with it do not depend on them
+            # frames without the hand run along whole: all samplers see batches of one size
             closer = [Framing(window or (0, 0, width, height), width, height) for window in windows]
             drawn = np.stack([
                 np.concatenate([maps[i], *_enlarged(bodies[i], framing)], axis=2)
                 for i, framing in enumerate(closer)
             ])  # fmt: skip
             starts = np.stack([framing.picture(whole[i]) for i, framing in enumerate(closer)])
-            start = self._pipeline.encode(to_tensor(starts) * 2 - 1)
+            start = self._pipeline.encode(to_tensor(starts) * 2 - 1, batch_size=CODED_AT_ONCE)
             latents = sampler.sample(to_tensor(drawn), start=start)
-            frame = self._pipeline.decode(latents)
+            made = self._pipeline.decode(latents, batch_size=CODED_AT_ONCE)
             if self._keeps_reference:
-                frame = self._pipeline.composite(frame, *self._seen[number], to_tensor(maps))
-            made = to_pictures(frame)
-            for i, window in enumerate(windows):
-                if window is not None:
-                    whole[i] = pasted(whole[i], made[i], masks[i])
+                made = self._pipeline.composite(made, *self._seen[number], to_tensor(maps))
+            hands = zip(whole, to_pictures(made), masks, strict=True)
+            whole = np.stack([pasted(*each) for each in hands])
         return whole
 
 

@@ -21,11 +21,9 @@ from magicpose_cli.diffusion.motion_windows import FRAMES_TOGETHER
 from magicpose_cli.errors import ConfigError, DeviceError
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.motion.hand_crops import HAND_CHANNELS, own_hand_layers
-from magicpose_cli.rendering.hand_refiner import HandRefiner
+from magicpose_cli.rendering.hand_refiner import CODED_AT_ONCE, HandRefiner
 
 if TYPE_CHECKING:
-    import torch
-
     from magicpose_cli.config.preset import ModelSettings, Preset
     from magicpose_cli.diffusion.adapters.identity import IdentityTokens
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
@@ -36,7 +34,6 @@ _CACHED_FROM = 5  # steps; with fewer, two of them are too far apart to share an
 FRAME_BYTES = 0.75e9  # of SD 1.5 at 512x512: two passes in half precision, with decoding
 FRAME_CELLS = 64 * 64  # latents of such a frame
 _MAX_FRAMES_AT_ONCE = 16
-_DECODED_AT_ONCE = 4  # frames; more are no faster anywhere
 
 
 class Renderer:
@@ -126,10 +123,7 @@ class Renderer:
                 identity_tokens=self._identity_tokens(face),
             )
             if sampling.refine_hands:
-                hands = None if own_map is None else own_map[..., 3:]
-                if hands is None or not hands.size:
-                    whole = Framing((0, 0, width, height), width, height)
-                    hands = own_hand_layers(reference, whole, None, pipeline.config.pose_canvas)
+                hands = _own_hands(reference, own_map, pipeline.config.pose_canvas)
                 keeps = self._kept is not None
                 self._hands = HandRefiner(pipeline, hands[None], new_sampler, keeps)
 
@@ -196,23 +190,17 @@ class Renderer:
         hands = self._hands if maps.shape[-1] >= channels + HAND_CHANNELS else None
         behind = channels if hands is None else channels + HAND_CHANNELS
         if self._reads_starts and maps.shape[-1] > behind:
-            start = self._encoded(maps[..., behind:])
+            pictures = to_tensor(maps[..., behind:]) * 2 - 1
+            start = self.pipeline.encode(pictures, batch_size=CODED_AT_ONCE)
         drawn = to_tensor(maps[..., :channels])
         latents = self._sampler.sample(drawn, start=start)
-        frames = self.pipeline.decode(latents, batch_size=_DECODED_AT_ONCE)
+        frames = self.pipeline.decode(latents, batch_size=CODED_AT_ONCE)
         if self._kept is not None:
             frames = self.pipeline.composite(frames, *self._kept, drawn[:, :3])
         made = to_pictures(frames)
         if hands is None:
             return made
         return hands.refine(made, maps[..., channels:behind], maps[..., 3:channels])
-
-    def _encoded(self, pictures: Pictures) -> torch.Tensor:
-        """(n, H, W, 3) uint8 RGB -> clean latents, scaled as the denoiser's are."""
-        import torch
-
-        parts = torch.split(to_tensor(pictures) * 2 - 1, _DECODED_AT_ONCE)
-        return torch.cat([self.pipeline.encode(part) for part in parts])
 
 
 class LocalRenderer:
@@ -331,6 +319,15 @@ def frames_at_once(cells: float, free: int | None) -> int:
     else:
         fitting = 0.6 * free / (FRAME_BYTES * cells / FRAME_CELLS)
     return max(1, min(_MAX_FRAMES_AT_ONCE, int(fitting)))
+
+
+def _own_hands(reference: Picture, own_map: Picture | None, canvas: int) -> Picture:
+    """What lies behind the reference's pose map; its hands as unknown where nothing does."""
+    if own_map is not None and own_map.shape[-1] > 3:
+        return own_map[..., 3:]
+    height, width = reference.shape[:2]
+    whole = Framing((0, 0, width, height), width, height)
+    return own_hand_layers(reference, whole, None, canvas)
 
 
 def _resized(face: Picture, side: int) -> Picture:

@@ -12,7 +12,7 @@ from diffusers import AutoencoderTiny
 from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
 from torch import Tensor
 
-from magicpose_cli.arrays import Pictures
+from magicpose_cli.arrays import Pictures, to_tensor
 
 LATENT_CHANNELS = 4
 RAW_LATENT_STD = 0.25  # of the latents in the file: AutoencoderTiny's decoder bends values beyond 1
@@ -34,8 +34,7 @@ def new_autoencoder(width: int, blocks: tuple[int, int, int, int]) -> Autoencode
 @torch.no_grad()
 def fit_autoencoder(vae: AutoencoderTiny, images: Pictures) -> None:
     """Set the encoder from the statistics of square pictures, and start the decoder."""
-    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    patches = _unshuffle(pictures).permute(0, 2, 3, 1).flatten(0, 2)  # (patches, 192)
+    patches = _unshuffle(to_tensor(images)).permute(0, 2, 3, 1).flatten(0, 2)  # (patches, 192)
     mean = patches.mean(0)
     axes = torch.linalg.eigh((patches - mean).T @ (patches - mean)).eigenvectors
     axes = axes.flip(1)[:, :LATENT_CHANNELS]  # (192, 4), largest first

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
 from magicpose_cli.training.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from magicpose_cli.training.pair_source import PairSource
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +34,19 @@ def toy() -> Recipe:
     }
     data = recipe.data.model_copy(update={"clips": 8, "workers": 1, "resample_every": 2})
     return recipe.model_copy(update={"stages": stages, "data": data})
+
+
+@pytest.fixture(scope="module")
+def source(recipe: Recipe) -> "Iterator[PairSource]":
+    """Where the module's recipe takes its people from."""
+    import torch
+
+    from magicpose_cli.progress import silent
+    from magicpose_cli.training.pair_source import open_source
+
+    source = open_source(recipe, 0, torch.device("cpu"), silent)
+    yield source
+    source.close()
 
 
 @pytest.fixture

@@ -7,15 +7,14 @@ import torch
 from magicpose_cli.body.maps import BODY_PART_COLORS
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ModelError
-from magicpose_cli.progress import silent
 from magicpose_cli.synthetic.people import TEST_SEEDS
 from magicpose_cli.synthetic.rendered.rendered_people import render_people
 from magicpose_cli.training import clip_pool, pair_source
 from magicpose_cli.training.networks import build_networks
-from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings, load_recipe
 from magicpose_cli.training.run import train
-from magicpose_cli.training.stages import examples, task_of
+from magicpose_cli.training.stages import task_of
+from tests.training.few_steps import falling_losses, first_example
 
 MAPS = ("depth", "parts")
 
@@ -37,17 +36,6 @@ def recipe(toy) -> Recipe:
     model = toy.model.model_copy(update={"body_maps": MAPS})
     stage = StageSettings(kind="geometry", steps=4, warmup=1, batch=4, learning_rate=1e-2)
     return toy.model_copy(update={"data": data, "model": model, "stages": {"geometry": stage}})
-
-
-@pytest.fixture(scope="module")
-def source(recipe):
-    source = open_source(recipe, 0, torch.device("cpu"), silent)
-    yield source
-    source.close()
-
-
-def first_example(recipe, networks, source, name="geometry"):
-    return next(examples(networks, recipe.stages[name], source, (0, 0), 0))
 
 
 @pytest.mark.slow
@@ -75,17 +63,8 @@ def test_it_begins_with_no_effect_and_a_few_steps_lower_the_loss(recipe, source)
     with torch.no_grad():
         alone = networks(noise, t, batch.reference, batch.maps[:, :3])
         assert torch.equal(networks(noise, t, batch.reference, batch.maps), alone)
-    networks.requires_grad_(False)
-    network = networks.body_controlnet.requires_grad_(True)
     task = task_of(networks, recipe.stages["geometry"])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    losses = []
-    for _ in range(12):
-        loss = task(*arguments)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    losses = falling_losses(networks, "body_controlnet", task, arguments)
     assert losses[-1] < 0.95 * losses[0], losses
 
 
@@ -148,7 +127,7 @@ def test_every_stage_of_two_parts_takes_the_maps(recipe, source, toy):
 
             networks.compositor = new_compositor()
         recipe_of_it = recipe.model_copy(update={"stages": {name: stage}})
-        loss = task_of(networks, stage)(*first_example(recipe_of_it, networks, source, name))
+        loss = task_of(networks, stage)(*first_example(recipe_of_it, networks, source))
         assert torch.isfinite(loss)
 
 

@@ -8,13 +8,12 @@ from magicpose_cli.diffusion.adapters.identity import load_identity_adapter
 from magicpose_cli.diffusion.adapters.named import OWN_IDENTITY_FOLDER
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
 from magicpose_cli.errors import ModelError
-from magicpose_cli.progress import silent
 from magicpose_cli.training.networks import build_networks
-from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import NETWORK_NAMES, Recipe, StageSettings, load_recipe
 from magicpose_cli.training.run import train
-from magicpose_cli.training.stages import examples, task_of
+from magicpose_cli.training.stages import task_of
 from tests.ip_adapter import SEEN, attention_state, plus_projection, put, save_encoder
+from tests.training.few_steps import falling_losses, first_example
 
 FACE = 32
 
@@ -27,17 +26,6 @@ def recipe(toy) -> Recipe:
         kind="identity", steps=4, warmup=1, batch=4, learning_rate=1e-2, cond_dropout=0.25
     )
     return toy.model_copy(update={"model": model, "stages": {"identity": stage}})
-
-
-@pytest.fixture(scope="module")
-def source(recipe):
-    source = open_source(recipe, 0, torch.device("cpu"), silent)
-    yield source
-    source.close()
-
-
-def first_example(recipe, networks, source, name="identity"):
-    return next(examples(networks, recipe.stages[name], source, (0, 0), 0))
 
 
 @pytest.mark.slow
@@ -60,17 +48,8 @@ def test_it_begins_with_no_effect_and_a_few_steps_lower_the_loss(recipe, source)
         alone = networks(noise, t, batch.reference, batch.maps)
         shown = networks(noise, t, batch.reference, batch.maps, faces=batch.reference_face)
         assert torch.equal(shown, alone)
-    networks.requires_grad_(False)
-    adapter = networks.identity_adapter.requires_grad_(True)
     task = task_of(networks, recipe.stages["identity"])
-    optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-2)
-    losses = []
-    for _ in range(12):
-        loss = task(*arguments)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    losses = falling_losses(networks, "identity_adapter", task, arguments)
     assert losses[-1] < 0.97 * losses[0], losses
     with torch.no_grad():
         one = networks(noise, t, batch.reference, batch.maps, faces=batch.reference_face)
@@ -94,7 +73,7 @@ def test_the_loss_reaches_the_encoder(recipe, source, kind):
         torch.manual_seed(0)
         for processor in networks.identity_adapter.processors:
             torch.nn.init.normal_(processor.to_v_ip[0].weight, std=0.3)
-        task_of(networks, stage)(*first_example(of_it, networks, source, kind)).backward()
+        task_of(networks, stage)(*first_example(of_it, networks, source)).backward()
         patches = networks.identity_adapter.encoder.vision_model.embeddings.patch_embedding
         found.append(patches.weight.grad)
     assert found[0].abs().max() > 0

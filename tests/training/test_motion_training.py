@@ -5,13 +5,12 @@ import torch
 
 from magicpose_cli.config.sections import presets_folder
 from magicpose_cli.diffusion.checkpoint.loading import load_pipeline
-from magicpose_cli.progress import silent
 from magicpose_cli.training.motion_training import MotionTraining
 from magicpose_cli.training.networks import build_networks
-from magicpose_cli.training.pair_source import open_source
 from magicpose_cli.training.recipe import Recipe, StageSettings, load_recipe
 from magicpose_cli.training.run import train
-from magicpose_cli.training.stages import examples, task_of
+from magicpose_cli.training.stages import task_of
+from tests.training.few_steps import falling_losses, first_example
 
 pytestmark = pytest.mark.slow
 
@@ -27,17 +26,6 @@ def recipe(toy) -> Recipe:
         kind="motion", steps=4, warmup=1, batch=2, frames=4, learning_rate=1e-2, cond_dropout=0.5
     )
     return toy.model_copy(update={"data": data, "stages": {"motion": stage}})
-
-
-@pytest.fixture(scope="module")
-def source(recipe):
-    source = open_source(recipe, 0, torch.device("cpu"), silent)
-    yield source
-    source.close()
-
-
-def first_example(recipe, networks, source):
-    return next(examples(networks, recipe.stages["motion"], source, (0, 0), 0))
 
 
 def test_films_are_frames_in_a_row(recipe, source):
@@ -69,16 +57,7 @@ def test_a_few_steps_lower_the_loss_of_a_batch(recipe, source):
     stage = recipe.stages["motion"].model_copy(update={"change_weight": 1.0})
     task = task_of(networks, stage)
     assert isinstance(task, MotionTraining)
-    networks.requires_grad_(False)
-    adapter = networks.motion_adapter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-2)
-    losses = []
-    for _ in range(12):
-        loss = task(*arguments)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    losses = falling_losses(networks, "motion_adapter", task, arguments)
     assert losses[-1] < 0.9 * losses[0], losses
 
 
@@ -97,16 +76,8 @@ def test_pictures_of_films_that_are_made_in_one_step(recipe, source, change_weig
     hook = networks.register_forward_pre_hook(
         lambda module, inputs, named: seen.append((inputs, named)), with_kwargs=True
     )
-    networks.requires_grad_(False)
-    adapter = networks.motion_adapter.requires_grad_(True)
-    task, losses = task_of(networks, stage), []
-    optimizer = torch.optim.AdamW(adapter.parameters(), lr=1e-2)
-    for _ in range(12):
-        loss = task(batch, *rest)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    task = task_of(networks, stage)
+    losses = falling_losses(networks, "motion_adapter", task, (batch, *rest))
     hook.remove()
     (noisy, times, reference, _), named = seen[0]
     assert named["frames"] == 4 and len(reference) == 2 and len(set(times.tolist())) == 1

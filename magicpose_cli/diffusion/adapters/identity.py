@@ -22,7 +22,7 @@ from torch import nn
 from transformers import CLIPVisionModelWithProjection
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from magicpose_cli.arrays import Picture
+from magicpose_cli.arrays import Picture, to_tensor
 from magicpose_cli.diffusion.checkpoint.configs import check_configs
 from magicpose_cli.diffusion.checkpoint.kinds import file_in, kind_of
 from magicpose_cli.diffusion.checkpoint.loading import offline, quiet, unreadable
@@ -102,9 +102,7 @@ class IdentityAdapter(nn.Module):
         Args:
             face: (S, S, 3) uint8 RGB, S being `picture_size`.
         """
-        pixels = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].float() / 255
-        shown, bare = self.read(pixels)
-        return shown, bare
+        return self.read(to_tensor(face[None]))
 
     def read(self, faces: torch.Tensor) -> IdentityTokens:
         """Make tokens of faces, and those of no face.

@@ -95,17 +95,18 @@ def body_maps_read(model: ModelSettings, own: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def identity_place(model: ModelSettings, folder: Path) -> Path:
+def identity_place(model: ModelSettings, folder: Path | None) -> Path:
     """Find the IP-Adapter for `--identity`: the named one, the model's own or the catalog's.
 
     Args:
         model: The settings.
-        folder: Of the model.
+        folder: Of the model; None of one that was loaded from none.
     """
     if model.identity_model is not None:
         return place_of(model.identity_model)
-    own = folder / OWN_IDENTITY_FOLDER
-    return own if own.is_dir() else place_of(DEFAULT_IDENTITY)
+    if folder is not None and (own := folder / OWN_IDENTITY_FOLDER).is_dir():
+        return own
+    return place_of(DEFAULT_IDENTITY)
 
 
 def _places(model: ModelSettings, folder: Path) -> list[tuple[str, Path]]:
