@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -103,17 +103,18 @@ def _detect_film(
             on_progress(Progress("poses", done, total))
 
     on_progress(Progress("poses", 0, total))
-    with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as threads:
-        sections_found = [
-            threads.submit(_detect_section, driver, detector, part, tell, held.add)
-            for part in sections
+    workers = min(count, os.cpu_count() or 1)
+    runs = [sections[count * i // workers : count * (i + 1) // workers] for i in range(workers)]
+    with ThreadPoolExecutor(workers) as threads:
+        waiting = [
+            threads.submit(_detect_sections, driver, detector, run, tell, held.add) for run in runs
         ]
         try:
-            found = [section.result() for section in sections_found]
+            found = [section for run in waiting for section in run.result()]
         finally:
             stop.set()
-            for section in sections_found:
-                section.cancel()
+            for other in waiting:
+                other.cancel()
     for number, part in enumerate(sections[1:], start=1):
         found[number] = _follow_on(driver, detector, part, found[number - 1], found[number])
     people = [people for section in found for people in section.people]
@@ -158,25 +159,34 @@ def _follow_on(
         loaded.close()
 
 
-def _detect_section(
+def _detect_sections(
     driver: Driver,
     detector: str,
-    part: slice,
+    sections: Sequence[slice],
     tell: Callable[[], None],
     on_held: OnHeld,
-) -> _Section:
+) -> list[_Section]:
+    """Sections that follow each other: the film is decoded once, the detector begins anew in each.
+
+    A decoder that begins amid a film begins at the key frame before, often the film's first.
+    """
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
-    people: list[list[Detection]] = []
-    loaded = load_detector(detector)
-    try:
-        for frame in driver.frames(part, on_held=on_held):
-            found = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
-            people.append([Detection(pose, appearance_histogram(frame, pose)) for pose in found])
-            tell()
-        return _Section(people, list(getattr(loaded, "touching", ())))
-    finally:
-        loaded.close()
+    whole = slice(sections[0].start, sections[-1].stop)
+    found: list[_Section] = []
+    frames = driver.frames(whole, on_held=on_held)
+    for part in sections:
+        people: list[list[Detection]] = []
+        loaded = load_detector(detector)
+        try:
+            for frame in islice(frames, part.stop - part.start):
+                poses = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
+                people.append([Detection(p, appearance_histogram(frame, p)) for p in poses])
+                tell()
+            found.append(_Section(people, list(getattr(loaded, "touching", ()))))
+        finally:
+            loaded.close()
+    return found
 
 
 def detect_in_picture(picture: Picture, detector: str) -> list[Pose]:
