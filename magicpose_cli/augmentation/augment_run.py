@@ -168,9 +168,14 @@ def augment_set(
         copied, torn = copy_data(folder, read, names, kept) if copies_data else ([], [])
         write_labels(folder, kept)
         write_lists(folder, names, kept, copied, job.size)
-    told = {row["path"] for row in found if "reason" in row}
-    notes = (*read.dropped, *notes, *(line for path, line in torn if path not in told))
+    notes = (*read.dropped, *notes, *_untold(torn, found))
     return AugmentResult(folder, rows, found, before, after, notes, clusters, job)
+
+
+def _untold(torn: Sequence[tuple[str, str]], found: Sequence[Row]) -> Iterator[str]:
+    """Lines on pictures that cannot be read, but for those that were told when looked at."""
+    told = {row["path"] for row in found if "reason" in row}
+    return (line for path, line in torn if path not in told)
 
 
 def _lacks(

@@ -149,10 +149,7 @@ def estimate(
         body_controlnet,
     )  # fmt: skip
     width = _BYTES[dtype]
-    sizes = {name: part.count * width for name, part in parts.items()}
-    if quantize != "none":
-        for name in _QUANTIZED:
-            sizes[name] -= parts[name].linear * (width - 1)
+    sizes = _sizes(parts, width, quantized=quantize != "none")
     everything = sum(sizes.values())
     weights = _on_device(sizes, parts, width, offload)
     unet = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))
@@ -170,6 +167,15 @@ def estimate(
     least = needed if steady else int(held + frame)
     main = needed if free is None else int(_PROGRAM_BYTES + everything)
     return Need(weights, reference, frame, batch_size, needed, least, main)
+
+
+def _sizes(parts: dict[str, NetworkWeights], width: int, *, quantized: bool) -> dict[str, int]:
+    """Bytes of each part's weights; width: of a number."""
+    sizes = {name: part.count * width for name, part in parts.items()}
+    if quantized:
+        for name in _QUANTIZED:
+            sizes[name] -= parts[name].linear * (width - 1)
+    return sizes
 
 
 def reference_elements(unet: dict[str, Any], latent: tuple[int, int]) -> int:

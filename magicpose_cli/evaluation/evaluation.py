@@ -143,15 +143,7 @@ def evaluate_models(
     from magicpose_cli.evaluation.pairs import data_pairs, synthetic_pairs
     from magicpose_cli.rendering.local import pick_device
 
-    if (ready := preset.model.ready_body_maps) is not None:
-        raise ConfigError(
-            f"body-map {ready}: bodies are fitted to the pairs; expected auto, on or off"
-        )
-    if preset.model.is_steady:
-        raise ConfigError(
-            "steady: pairs are single pictures, which no others follow; leave --steady out, or "
-            "give --films"
-        )
+    _check_for_pairs(preset)
     folders = [resolve_model(name) for name in models]
     size = _common_size(folders, preset)
     if data is not None:
@@ -172,6 +164,19 @@ def evaluate_models(
     if grid is not None:
         draw_grid(grid, predictors[0]().predict, size[0])
     return evaluation
+
+
+def _check_for_pairs(preset: Preset) -> None:
+    """Raise ConfigError for what only films can have."""
+    if (ready := preset.model.ready_body_maps) is not None:
+        raise ConfigError(
+            f"body-map {ready}: bodies are fitted to the pairs; expected auto, on or off"
+        )
+    if preset.model.is_steady:
+        raise ConfigError(
+            "steady: pairs are single pictures, which no others follow; leave --steady out, or "
+            "give --films"
+        )
 
 
 def evaluate_videos(

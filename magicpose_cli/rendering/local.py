@@ -8,7 +8,7 @@ to begin from (`sampling.start_from_warp`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,9 +24,10 @@ from magicpose_cli.motion.hand_crops import HAND_CHANNELS, own_hand_layers
 from magicpose_cli.rendering.hand_refiner import CODED_AT_ONCE, HandRefiner
 
 if TYPE_CHECKING:
-    from magicpose_cli.config.preset import ModelSettings, Preset
+    from magicpose_cli.config.preset import ModelSettings, Preset, SamplingSettings
     from magicpose_cli.diffusion.adapters.identity import IdentityTokens
     from magicpose_cli.diffusion.pipeline import MagicPosePipeline
+    from magicpose_cli.diffusion.sampler import Sampler
 
 
 _COMPILED_FROM = 20_000  # frames x steps of a clip that earns back what compiling takes
@@ -62,9 +63,6 @@ class Renderer:
         face: Picture | None = None,
         own_map: Picture | None = None,
     ):
-        import torch
-
-        from magicpose_cli.diffusion.sampler import Acceleration, Sampler
         from magicpose_cli.diffusion.schedulers import asked_scheduler, steps_taken
 
         pipeline.maybe_free_model_hooks()  # a former reference's networks leave the device
@@ -100,21 +98,7 @@ class Renderer:
         own = None if own_map is None else to_tensor(own_map[None, ..., :3])
         self._kept = (picture, own) if resolved.frames_keep_reference and own is not None else None
         with memory_explained():
-            noise = torch.Generator().manual_seed(sampling.seed)
-            new_sampler = partial(
-                Sampler,
-                pipeline,
-                pipeline.initial_noise(height, width, noise),
-                prompt_embeds=pipeline.encode_prompt(sampling.prompt),
-                negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
-                steps=self.steps,
-                guidance=self.guidance,
-                acceleration=Acceleration(
-                    guidance_from=sampling.guidance_from,
-                    guidance_until=sampling.guidance_until,
-                    cache_every=sampling.cache_every if self.steps >= _CACHED_FROM else 1,
-                ),
-            )
+            new_sampler = self._samplers(sampling, height, width)
             self._sampler = new_sampler(
                 pipeline.encode_reference(picture, own),
                 compiled=compiled == "on" or (compiled == "auto" and pays),
@@ -126,6 +110,31 @@ class Renderer:
                 hands = _own_hands(reference, own_map, pipeline.config.pose_canvas)
                 keeps = self._kept is not None
                 self._hands = HandRefiner(pipeline, hands[None], new_sampler, keeps)
+
+    def _samplers(
+        self, sampling: SamplingSettings, height: int, width: int
+    ) -> Callable[..., Sampler]:
+        """What makes samplers that share noise, prompts and steps, given a reference."""
+        import torch
+
+        from magicpose_cli.diffusion.sampler import Acceleration, Sampler
+
+        pipeline = self.pipeline
+        noise = torch.Generator().manual_seed(sampling.seed)
+        return partial(
+            Sampler,
+            pipeline,
+            pipeline.initial_noise(height, width, noise),
+            prompt_embeds=pipeline.encode_prompt(sampling.prompt),
+            negative_prompt_embeds=pipeline.encode_prompt(sampling.negative_prompt),
+            steps=self.steps,
+            guidance=self.guidance,
+            acceleration=Acceleration(
+                guidance_from=sampling.guidance_from,
+                guidance_until=sampling.guidance_until,
+                cache_every=sampling.cache_every if self.steps >= _CACHED_FROM else 1,
+            ),
+        )
 
     def _identity_tokens(self, face: Picture | None) -> IdentityTokens | None:
         """Read the face, where the pipeline has an adapter for it."""

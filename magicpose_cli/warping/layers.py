@@ -5,7 +5,7 @@ An arm that moves uncovers what it hid; there the trunk is filled with its own s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -111,8 +111,26 @@ def split_layers(
         # What the picture's edge cuts off is not mirrored: a hand would end in another one.
         arms.append(Layer(side, alpha * lap * grid.inside(), colors, rank))
         taken = np.maximum(taken, edge)
+    whole = Layer(BODY_LAYER, alpha, colors, rank)
     if not arms:
-        return [Layer(BODY_LAYER, alpha, colors, rank)]
+        return [whole]
+    return [_behind_arms(whole, taken, reference, height, grid, smooth=smooth), *arms]
+
+
+def _behind_arms(
+    whole: Layer, taken: Floats, reference: WarpPoints, height: float, grid: Grid, *, smooth: bool
+) -> Layer:
+    """Take the arms out of a body's layer, and fill the face and the trunk that they hide.
+
+    Args:
+        whole: With the arms in it.
+        taken: (H, W) 0 to 1, the share of the arms.
+        reference: The reference's points.
+        height: Of the whole body, in pixels.
+        grid: Of the reference.
+        smooth: Fill without texture.
+    """
+    alpha, colors = whole.alpha, whole.colors
     body = alpha * (1 - taken)
     before = cv2.dilate((taken > HIDDEN_SHARE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     hidden = before & _face(reference, grid)
@@ -130,7 +148,7 @@ def split_layers(
         colors[box] += soft[box][..., None] * (filled - colors[box])
         continued = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), HIDDEN_EDGE_PX)
         body = np.maximum(body, continued * alpha)
-    return [Layer(BODY_LAYER, body, colors, rank), *arms]
+    return replace(whole, alpha=body, colors=colors)
 
 
 def _face(reference: WarpPoints, grid: Grid) -> Mask:

@@ -226,7 +226,13 @@ def limb_segment(part: str, reference: WarpPoints) -> tuple[Floats, Floats]:
 
 
 def with_legs_apart(
-    parts: list[str], weights: Floats, right: Floats, legs: Floats, grid: Grid
+    parts: list[str],
+    weights: Floats,
+    right: Floats,
+    legs: Floats,
+    grid: Grid,
+    *,
+    sharp: bool = False,
 ) -> Floats:
     """Share what is of any leg among the two.
 
@@ -236,10 +242,13 @@ def with_legs_apart(
         right: (H, W) of the picture, how much of a leg's pixel is of the right one.
         legs: (H, W), how surely a pixel is a leg's; of others `right` says nothing.
         grid: Of the reference.
+        sharp: Whether `right` is made steeper, for legs that the picture shows apart.
 
     Returns:
         Weights of the same shape and sum.
     """
+    if sharp:
+        right = np.clip(LEG_EDGE * (right - 0.5) + 0.5, 0, 1)
     at_nodes, sure = (
         cv2.resize(grid.widened(share), grid.shape[::-1], interpolation=cv2.INTER_AREA)
         for share in (right, np.clip(legs / SURE_LEG, 0, 1))

@@ -24,7 +24,6 @@ from magicpose_cli.warping.mouth import Mouth
 from magicpose_cli.warping.moved_plate import MovablePlate
 from magicpose_cli.warping.part_segmentation import find_part_shares
 from magicpose_cli.warping.parts import (
-    LEG_EDGE,
     PARTS_TO_SEGMENT,
     body_parts,
     hand_shows,
@@ -117,12 +116,11 @@ class ReferenceWarp:
     """
 
     def __init__(self, picture: Picture, pose: Pose, matte: Matte, *, gray: bool = False) -> None:
-        height, width = picture.shape[:2]
         reference = WarpPoints.of(pose, guessed=True)
         shown = tuple(side for side in reference.wrists if hand_shows(picture, reference, side))
         reference = replace(reference, wrists=shown)
         self._reference_depths = reference.depths
-        self._grid = grid = Grid(width, height)
+        self._grid = grid = Grid(*picture.shape[1::-1])
         self.body_height = figure_height(pose, reference)
         self.skin = skin_color(matte.foreground, reference)
         plate, self.hole = make_plate(picture, matte.alpha, smooth=gray)
@@ -135,13 +133,13 @@ class ReferenceWarp:
             grid.widened(picture).astype(np.float32), grid.widened(matte.alpha),
         )  # fmt: skip
         arms: dict[str, Floats] = {}
-        if PARTS_TO_SEGMENT & set(self.parts):
-            found = find_part_shares(picture, matte.alpha, reference, self.body_height)
-            if found is not None:
-                arms, right_leg = found.arms, found.right_leg
-                if shows_both_legs(picture, reference):
-                    right_leg = np.clip(LEG_EDGE * (right_leg - 0.5) + 0.5, 0, 1)
-                weights = with_legs_apart(self.parts, weights, right_leg, found.legs, grid)
+        if PARTS_TO_SEGMENT & set(self.parts) and (
+            found := find_part_shares(picture, matte.alpha, reference, self.body_height)
+        ):
+            arms, apart = found.arms, shows_both_legs(picture, reference)
+            weights = with_legs_apart(
+                self.parts, weights, found.right_leg, found.legs, grid, sharp=apart
+            )
         shades: Callable[[AnyArray], AnyArray] = _gray if gray else np.asarray
         layers = [
             replace(layer, colors=shades(as_bytes(layer.colors)))
@@ -149,16 +147,15 @@ class ReferenceWarp:
                 self.parts, weights, reference, self.body_height, grid, matte, arms, smooth=gray
             )
         ]
-        self.plate = shades(plate).reshape(height, width, -1)
+        self.plate = shades(plate).reshape(*picture.shape[:2], -1)
         self._movable: MovablePlate | None = None
-        self._find_residual(shades(picture).reshape(height, width, -1), layers)
+        self._find_residual(shades(picture).reshape(*picture.shape[:2], -1), layers)
         self._windows: dict[str, Window] = {}
         self._near: dict[str, Mask] = {}
         self._splatters: dict[str, Splatter] = {}
         for layer in layers:
             near = layer.near(grid)
-            window = grid.window(near)
-            self._windows[layer.name] = window
+            window = self._windows[layer.name] = grid.window(near)
             self._near[layer.name] = near[window.points]
             self._splatters[layer.name] = Splatter(layer, grid, window)
         self._field = MotionField(
@@ -169,17 +166,21 @@ class ReferenceWarp:
         )
         self._features: list[Eyes | Mouth] = []
         self._cheek: MirroredCheek | None = None
-        self._mesh_nodes = None
+        self._mesh_nodes: tuple[Floats, Floats] | None = None
         if reference.mesh is not None:
-            first = [part.start for part in self._windows[BODY_LAYER].nodes[::-1]]
-            nodes = ((reference.mesh[:, :2] + grid.pad) / grid.steps - first).astype(np.float32)
-            self._mesh_nodes = nodes[:, :1].copy(), nodes[:, 1:].copy()
-            foreground = shades(matte.foreground).reshape(height, width, -1)
+            self._mesh_nodes = self._in_body_window(reference.mesh)
+            foreground = shades(matte.foreground).reshape(*picture.shape[:2], -1)
             self._cheek = MirroredCheek(reference.mesh, foreground)
             self._features = [
                 Mouth(reference.mesh, matte.foreground, gray=gray),
                 Eyes(reference.mesh, foreground),
             ]
+
+    def _in_body_window(self, mesh: Floats) -> tuple[Floats, Floats]:
+        """Columns and rows of a mesh's points, (n, 1) each, in the nodes of the body's window."""
+        first = [part.start for part in self._windows[BODY_LAYER].nodes[::-1]]
+        nodes = ((mesh[:, :2] + self._grid.pad) / self._grid.steps - first).astype(np.float32)
+        return nodes[:, :1].copy(), nodes[:, 1:].copy()
 
     def __call__(
         self,
