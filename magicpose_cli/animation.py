@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -52,6 +53,7 @@ from magicpose_cli.warping.parts import shows_forearms
 
 if TYPE_CHECKING:
     from magicpose_cli.motion.body_control_maps import FittedBodyMaps, ReadyBodyMaps
+    from magicpose_cli.warping.warp import ReferenceWarp
 
 _FACE_PX = 224  # side of the face that identity tokens are made of, as CLIP reads pictures
 
@@ -129,13 +131,12 @@ class _Job:
         with timer("poses"):
             motion = self._motion()
             self.driver = replace(self.driver, people=(), motion=None)
-        camera = self._camera(motion)
+        reference, camera = self._reference_and_camera(motion)
         sources = motion.sources(self.driver.frame_count, preset.sampling.reuse_px)
         if camera is not None or plan.steady:  # which change while the person does not move
             sources = list(range(self.driver.frame_count))
         wanted = sorted(set(sources))
-        with timer("reference"):
-            warp = self._warp(motion, wanted, camera) if plan.warp else None
+        warp = self._warp(reference, motion, wanted, camera) if reference else None
         finisher = Finisher(
             plan, preset, self.picture, motion, sources,
             maps=self._maps(motion, range(self.driver.frame_count)),
@@ -380,6 +381,23 @@ class _Job:
             height, width = self.picture.shape[:2]
             return ReadyBodyMaps(films, self.driver, motion.framing, (width, height))
 
+    def _reference_and_camera(
+        self, motion: Motion
+    ) -> tuple[ReferenceWarp | None, CameraPath | None]:
+        """The reference, ready to be moved where it is to be, and beside it the driver's camera."""
+        if not self.plan.warp:
+            return None, self._camera(motion)
+        with ThreadPoolExecutor(1, thread_name_prefix="reference") as beside:
+            reference = beside.submit(self._reference_warp, motion)
+            camera = self._camera(motion)
+            return reference.result(), camera
+
+    def _reference_warp(self, motion: Motion) -> ReferenceWarp:
+        """What a former run has made of the same reference serves this one."""
+        path, settings = Path(self.plan.reference), self.preset.motion
+        with self.timer("reference"):
+            return self.resources.reference_warp(path, self.picture, motion, settings)
+
     @property
     def _moves_background(self) -> bool:
         """Whether the result's background is the reference's own, and free to move."""
@@ -408,11 +426,12 @@ class _Job:
         return path
 
     def _warp(
-        self, motion: Motion, wanted: Sequence[int], camera: CameraPath | None
+        self,
+        reference: ReferenceWarp,
+        motion: Motion,
+        wanted: Sequence[int],
+        camera: CameraPath | None,
     ) -> WarpedFrames:
-        """The reference, ready to be moved; what a former run has made of it serves this one."""
-        path = Path(self.plan.reference)
-        reference = self.resources.reference_warp(path, self.picture, motion, self.preset.motion)
         secondary = self.preset.frame.secondary_motion
         return WarpedFrames(
             reference, motion, self.driver, wanted,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from magicpose_cli.arrays import AnyArray, Floats
+from magicpose_cli.arrays import AnyArray, Floats, Mask
 from magicpose_cli.pose.retargeting.mesh import yaw_of
 from magicpose_cli.warping.head import MESH_FACE_POINTS, triangle_sense
 from magicpose_cli.warping.interpolation import ramp
@@ -107,13 +107,12 @@ class MirroredCheek:
         if window is None:
             return
         (rows, columns), first = window
-        found = _between(now[count > 0], np.column_stack([self._source, weights])[count > 0])
-        x, y = np.meshgrid(
-            *(np.arange(p.stop - p.start, dtype=np.float64) for p in (columns, rows))
-        )
-        at = found(np.stack([x + first[0], y + first[1]], -1))
-        inside = np.isfinite(at[..., 0])
-        at = np.where(inside[..., None], at, 0).astype(np.float32)
+        places = now[count > 0]
+        found = _between(places, np.column_stack([self._source, weights])[count > 0])
+        # Beyond the outline nothing is found, after a long search.
+        at = np.zeros((*colors[rows, columns].shape[:2], 3), np.float32)
+        y, x = np.nonzero(_around(places - first, at.shape))
+        at[y, x] = np.nan_to_num(found(np.column_stack([x + first[0], y + first[1]]).astype(float)))
         from_x, from_y = (np.ascontiguousarray(at[..., axis]) for axis in (0, 1))
         made = cv2.remap(
             self._colors, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -123,6 +122,13 @@ class MirroredCheek:
         part, cover = colors[rows, columns], alpha[rows, columns]
         part += mask * (made - part)
         np.maximum(cover, np.clip(2 * mask, 0, 1), out=cover)
+
+
+def _around(points: Floats, shape: tuple[int, ...]) -> Mask:
+    """Return what lies within the outline of points, (n, 2) pixels, and a little beyond."""
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points).astype(np.int32)), (1,))
+    return np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)) > 0)
 
 
 def _looking_ahead(points: Floats) -> tuple[Floats, float]:
