@@ -26,6 +26,7 @@ from magicpose_cli.run.camera_path import CameraPath
 from magicpose_cli.run.run_record import Plan
 from magicpose_cli.run.stage_timer import StageTimer
 from magicpose_cli.run.threads import prefetch
+from magicpose_cli.run.tracking_process import track_frames
 from magicpose_cli.warping.carried_hands import carry_hands
 from magicpose_cli.warping.fusion import Fusion
 from magicpose_cli.warping.mirrored_arm import steadied_share
@@ -250,11 +251,11 @@ class WarpedFrames:
         asked = set(indices)
         tracked = [i for i in self._wanted if asked.intersection(range(i - reach, i + reach + 1))]
         pictures = picked(self._driver.frames(size=self._size), tracked)
-        found = (
-            (index, tracker.track(picture, self._motion.tracked[index]))
+        frames = (
+            (index, picture, self._motion.tracked[index])
             for index, picture in zip(tracked, pictures, strict=True)
         )
-        with closing(prefetch(found)) as looked_at:
+        with closing(prefetch(track_frames(tracker, frames, len(tracked)))) as looked_at:
             for index, driven in steadied(looked_at, rate):
                 if index in asked:
                     yield driven

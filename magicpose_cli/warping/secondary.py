@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,11 +74,23 @@ class DriverTracker:
         if matte is None:
             raise DetectionError("the driver's person cannot be told from the background")
         self._warp = ReferenceWarp(start, anchor_pose, matte, gray=True)
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        if min(start.shape[:2]) < FINE_FLOW_SIDE_PX:
-            self._flow.setFinestScale(1)  # half the size, where a quarter tells too little
+        self._flow = self._new_flow()
         self._scale = _ratio(placed, anchor_pose)
         self._face_height = _face_height(anchor_pose)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_flow"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._flow = self._new_flow()
+
+    def _new_flow(self) -> cv2.DISOpticalFlow:
+        """What finds the flow; it cannot be sent to another process."""
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        if min(self._framing.width, self._framing.height) < FINE_FLOW_SIDE_PX:
+            flow.setFinestScale(1)  # half the size, where a quarter tells too little
+        return flow
 
     def track(self, picture: Picture, pose: Pose) -> TrackedFrame:
         """Find the drift in one frame of the driver.
