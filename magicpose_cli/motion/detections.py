@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -149,11 +150,12 @@ def _follow_on(
     loaded: Any = load_detector(detector)
     try:
         loaded.follow(before.touching)
-        for number, frame in enumerate(driver.frames(part)):
-            poses = loaded.detect(frame)
-            people[number] = [Detection(pose, appearance_histogram(frame, pose)) for pose in poses]
-            if not loaded.touching and len(poses) <= len(found.people[number]):
-                return _Section(people, found.touching)
+        with closing(driver.frames(part)) as frames:
+            for number, frame in enumerate(frames):
+                poses = loaded.detect(frame)
+                people[number] = [Detection(p, appearance_histogram(frame, p)) for p in poses]
+                if not loaded.touching and len(poses) <= len(found.people[number]):
+                    return _Section(people, found.touching)
         return _Section(people, list(loaded.touching))
     finally:
         loaded.close()
@@ -170,23 +172,27 @@ def _detect_sections(
 
     A decoder that begins amid a film begins at the key frame before, often the film's first.
     """
+    whole = slice(sections[0].start, sections[-1].stop)
+    with closing(driver.frames(whole, on_held=on_held)) as frames:
+        return [
+            _detect_section(islice(frames, part.stop - part.start), detector, tell)
+            for part in sections
+        ]
+
+
+def _detect_section(frames: Iterable[Picture], detector: str, tell: Callable[[], None]) -> _Section:
     from magicpose_cli.pose.detection.detect import detect_settled, load_detector
 
-    whole = slice(sections[0].start, sections[-1].stop)
-    found: list[_Section] = []
-    frames = driver.frames(whole, on_held=on_held)
-    for part in sections:
-        people: list[list[Detection]] = []
-        loaded = load_detector(detector)
-        try:
-            for frame in islice(frames, part.stop - part.start):
-                poses = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
-                people.append([Detection(p, appearance_histogram(frame, p)) for p in poses])
-                tell()
-            found.append(_Section(people, list(getattr(loaded, "touching", ()))))
-        finally:
-            loaded.close()
-    return found
+    people: list[list[Detection]] = []
+    loaded = load_detector(detector)
+    try:
+        for frame in frames:
+            found = loaded.detect(frame) if people else detect_settled(loaded, detector, frame)
+            people.append([Detection(pose, appearance_histogram(frame, pose)) for pose in found])
+            tell()
+        return _Section(people, list(getattr(loaded, "touching", ())))
+    finally:
+        loaded.close()
 
 
 def detect_in_picture(picture: Picture, detector: str) -> list[Pose]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -84,7 +84,7 @@ class Driver:
         part: slice = slice(None),
         size: tuple[int, int] | None = None,
         on_held: OnHeld = lambda number: None,
-    ) -> Iterator[Picture]:
+    ) -> Generator[Picture]:
         """The chosen frames, or a part of them.
 
         Args:

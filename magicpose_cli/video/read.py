@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -102,7 +102,7 @@ def read_frames(
     part: slice = slice(None),
     size: tuple[int, int] | None = None,
     on_held: OnHeld = lambda number: None,
-) -> Iterator[Picture]:
+) -> Generator[Picture]:
     """Read the selected frames, one at a time.
 
     There are exactly `select(clip, selection).frame_count` of them, or the asked part of them. A
@@ -149,7 +149,7 @@ def held_note(selected: SelectedClip, held: Collection[int]) -> tuple[str, ...]:
 
 def _selected_frames(
     selected: SelectedClip, part: slice, size: tuple[int, int], on_held: OnHeld
-) -> Iterator[Picture]:
+) -> Generator[Picture]:
     clip = selected.clip
     given = size if clip.decoder == "ffmpeg" else (clip.width, clip.height)
     numbers, repeats = np.unique(selected.sources[part], return_counts=True)

@@ -1,8 +1,10 @@
 """Sections of a film, each seen by a detector of its own."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from magicpose_cli.config.preset import MotionSettings
@@ -70,3 +72,17 @@ def test_people_who_touch_are_followed_into_the_next_section(film: Path) -> None
     again = sorted(number for number in range(FRAMES) if Follower.seen.count(number) > 1)
     assert again == list(range(6, 17))  # until they are apart
     assert max(told) == FRAMES
+
+
+def test_every_decoder_has_ended(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is left to the interpreter's end aborts it, and libraries keep frames of callers."""
+    kept: list[object] = []
+    monkeypatch.setattr(Follower, "__init__", lambda self, **_: _begin(self, kept))
+    motion = MotionSettings(detector="follower", end_s=1)
+    assert len(detect_people(open_driver(film, motion), motion).people) == 10
+    assert not psutil.Process().children(recursive=True)
+
+
+def _begin(follower: Follower, kept: list[object]) -> None:
+    follower._people = []
+    kept.append(sys._getframe())
