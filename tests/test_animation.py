@@ -218,6 +218,14 @@ def test_a_model_may_keep_the_background_by_itself(media, preset, tiny_model, tm
         keeps(motion__driver_kind="pose-maps", frame__keep_background=True)
 
 
+@pytest.mark.parametrize("words", ["prompt", "negative_prompt"])
+def test_words_that_nobody_reads_are_told_before_any_work(media, preset, tmp_path, words):
+    asked = preset.with_options(**{f"sampling__{words}": "a queen"})
+    with pytest.raises(ConfigError, match="it reads no words"):
+        animate(media / "ref.png", media / "dance.mp4", tmp_path / "out.mp4", asked)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_with_a_background_kept_a_run_goes_on_to_the_same(
     media, preset, tmp_path, any_color, resources

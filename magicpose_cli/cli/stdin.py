@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from magicpose_cli.errors import OutputError
+from magicpose_cli.errors import InputError, OutputError
 
 STDIN_PATH = Path("-")
 SUFFIX_BY_MAGIC = (
@@ -49,6 +49,8 @@ def without_stdin(*paths: Path) -> Iterator[list[Path]]:
 def _spool(folder: Path) -> Path:
     """Standard input as a file: a film is read more than once, and not from its start alone."""
     start = sys.stdin.buffer.read(16)
+    if not start:
+        raise InputError("standard input is empty; pipe a picture or a film into it")
     suffix = next(
         (suffix for magic, suffix in SUFFIX_BY_MAGIC if start.lstrip().startswith(magic)), ""
     )

@@ -79,7 +79,7 @@ def make_plan(
     picture = read_picture(reference)
     opened = open_driver(Path(driver), preset.motion)
     _check_driver(opened, driver, preset)
-    folder, defaults, has_motion = _model(preset.model.name, dry_run, on_progress)
+    folder, defaults, has_motion = _model(preset, dry_run, on_progress)
     named_files(preset.model, folder)  # what is not there is told before the work, not after it
     body_maps = body_maps_read(preset.model, defaults.body_maps)
     _check_body_maps(body_maps, preset, opened, (picture.shape[1], picture.shape[0]))
@@ -201,11 +201,17 @@ def _check_body_maps(
         )
 
 
-def _model(name: str, dry_run: bool, on_progress: OnProgress) -> tuple[Path, ModelDefaults, bool]:
+def _model(
+    preset: Preset, dry_run: bool, on_progress: OnProgress
+) -> tuple[Path, ModelDefaults, bool]:
     """Find the model's folder, its defaults, and whether it has a motion adapter.
 
     In a dry run of a checkpoint that would have to be converted first: the file, and the defaults
     that its conversion would have.
+
+    Raises:
+        ConfigError: There is a prompt, and the model reads none.
+        MagicPoseError: It cannot be had, or is not whole.
     """
     from magicpose_cli.diffusion.checkpoint.loading import (
         has_part,
@@ -214,6 +220,7 @@ def _model(name: str, dry_run: bool, on_progress: OnProgress) -> tuple[Path, Mod
         unconverted,
     )
 
+    name, words = preset.model.name, (preset.sampling.prompt, preset.sampling.negative_prompt)
     if dry_run and (checkpoint := unconverted(name)):
         from magicpose_cli.diffusion.checkpoint.conversion import check_checkpoint
 
@@ -221,4 +228,9 @@ def _model(name: str, dry_run: bool, on_progress: OnProgress) -> tuple[Path, Mod
         return checkpoint, ModelDefaults(), False
     folder = resolve_model(name, on_progress)
     index = read_index(folder)
+    if any(words) and not all(has_part(index, part) for part in ("text_encoder", "tokenizer")):
+        raise ConfigError(
+            f"prompt: {name} has no text encoder or no tokenizer, so that it reads no words; leave "
+            "the prompt out, or use a model that has both"
+        )
     return folder, ModelDefaults.of(index), has_part(index, "motion_adapter")

@@ -49,6 +49,7 @@ CREASE_STRIDE = 4  # of the hand's own grid, for the wide average under a crease
 HAND_SHADE = 0.95  # of the brightness of the face's lit skin
 CUFF = 0.1  # palms over which a sleeve gives way to the wrist
 FINE_PX = 120.0  # of a palm, on the grid that the hand is built on
+MOST_SAMPLES = 4  # of that grid across a pixel: more would not show
 
 
 class ModeledHands:
@@ -113,7 +114,7 @@ def model_hand(points: Floats, side: str, palm_px: float, skin: Floats) -> HandP
     room = (WRIST_RADIUS + 0.1) * palm_px
     low = np.floor(points.min(0) - room).astype(int)
     width, height = (np.ceil(points.max(0) + room).astype(int) - low).tolist()
-    fine = max(1, round(FINE_PX / palm_px))
+    fine = min(max(1, round(FINE_PX / palm_px)), MOST_SAMPLES)
     palm = fine * palm_px
     heights = _heights(fine * (points - low), side, palm)
     field = _field(fine * (points - low), heights, palm, (fine * height, fine * width))

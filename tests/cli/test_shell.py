@@ -129,3 +129,11 @@ def test_the_help_tells_exit_codes_and_variables():
     text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
     for word in ("130 Ctrl-C", "MAGICPOSE_HOME", "HF_HUB_OFFLINE", "NO_COLOR"):
         assert word in text
+
+
+@pytest.mark.slow
+def test_nothing_on_standard_input(shell, media, tmp_path):
+    run = shell("animate", "-", media / "dance.mp4", cwd=tmp_path, stdin=b"")
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].endswith("pipe a picture or a film into it")
+    assert not list(tmp_path.iterdir())

@@ -238,10 +238,23 @@ def _times_of_codes(
     if not above:
         refuse_motion(path, TIMECODE, f"frames below {CODE_RATES[-1]}", f"{frames.max():g}")
     rate = fps or (above[0] if np.ptp(whole) > 0 else max(above[0], LIVE_LINK_FPS))
+    fewest = np.floor(frames.max()) + 1  # of files of any rate, such as our own
+    if not fps and np.ptp(whole) > 0 and _are_even(np.diff(_seconds(whole, frames, fewest))):
+        rate = fewest
     notes.append(f"the time codes are taken to count {rate:g} frames a second")
+    return _seconds(whole, frames, rate)
+
+
+def _seconds(whole: AnyArray, frames: AnyArray, rate: float) -> AnyArray:
+    """(F,) from the first one on; rate: of the frames within the seconds."""
     times = whole + frames / rate
     times[np.cumsum(np.diff(times, prepend=times[0]) < -43200) > 0] += 86400
     return np.asarray(times - times[0])
+
+
+def _are_even(steps: AnyArray) -> bool:
+    step = float(np.median(steps))
+    return bool(np.abs(steps - step).max() < 0.1 * step)
 
 
 def _even(
@@ -255,7 +268,7 @@ def _even(
         return times, values, check_rate(path, fps or LIVE_LINK_FPS)
     steps = np.diff(times)
     step = float(np.median(steps))
-    even = bool(np.abs(steps - step).max() < 0.1 * step)
+    even = _are_even(steps)
     step = float(steps.mean()) if even else step
     rate = check_rate(path, fps or rate_near(1 / step, 0.01 if even else 0.03))
     if even and abs(float(rate) * step - 1) < 0.03:
