@@ -62,7 +62,7 @@ def animate(
     reference: str | Path,
     driver: str | Path,
     output: str | Path | None = None,
-    preset: Preset | str | None = None,
+    preset: Preset | str | Path | None = None,
     *,
     overwrite: bool = False,
     resume: bool = True,

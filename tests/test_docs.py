@@ -91,13 +91,18 @@ def test_a_command_is_one(line):
 
 
 def test_there_are_commands_and_examples():
-    assert len(COMMANDS) > 30 and len(EXAMPLES) == 3
+    assert len(COMMANDS) > 30 and len(EXAMPLES) == 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "leaves"),
-    [(0, ["out.mp4"]), (1, ["me_dancing.mp4", "you_dancing.mp4"]), (2, ["first.png"])],
+    [
+        (0, ["out.mp4"]),
+        (1, ["me_dancing.mp4", "you_dancing.mp4"]),
+        (2, ["seen.mp4"]),
+        (3, ["first.png"]),
+    ],
 )
 def test_an_example_runs(folder, number, leaves, monkeypatch, tmp_path):
     monkeypatch.chdir(folder)
@@ -107,7 +112,7 @@ def test_an_example_runs(folder, number, leaves, monkeypatch, tmp_path):
     runpy.run_path(str(script))
     for name in leaves:
         if name.endswith(".mp4"):
-            assert probe(folder / name).frame_count == (8 if name == "out.mp4" else 4)
+            assert probe(folder / name).frame_count == (4 if "dancing" in name else 8)
         else:
             with Image.open(folder / name) as picture:
                 assert picture.size == (256, 256)

@@ -29,11 +29,16 @@ def _settings() -> dict[str, Setting]:
 
 @cache
 def _known() -> dict[str, str]:
-    """Return dotted names, and last parts of them that only one section has, with dotted names."""
+    """Return dotted names, last parts of them that only one section has, and names of options."""
     dotted = list(_settings())
     last = [name.split(".")[1] for name in dotted]
     short = {name: full for name, full in zip(last, dotted, strict=True) if last.count(name) == 1}
-    return {**short, **{name: name for name in dotted}}
+    options = {
+        setting.option.names.split("/")[0].strip("-").replace("-", "_"): name
+        for name, setting in _settings().items()
+        if setting.option is not None
+    }
+    return {**options, **short, **{name: name for name in dotted}}
 
 
 def setting_name(text: str, also: Iterable[str] = ()) -> str:

@@ -6,6 +6,7 @@ the model's own: its size, its steps, its guidance.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -213,10 +214,10 @@ class FrameSettings(Section):
     """What the network sees of reference and driver."""
 
     size: Annotated[ResultSize | None, Option("--size", OUTPUT, "N|WxH")] = None
-    """Pixels of the result: N on its short side, in the reference's shape, or WxH (default: the
-    model's own N; warped, 512).
+    """Pixels of the result, multiples of 8: N on its short side, in the reference's shape, or WxH
+    (default: the model's own N; warped, 512).
 
-    Multiples of 8, up to 3:1. With `warp` the network's frames keep the model's own side whatever
+    Up to 3:1. With `warp` the network's frames keep the model's own side whatever
     is asked for here."""
     fit: Annotated[Literal["crop", "pad", "stretch"], Option("--fit", OUTPUT)] = "crop"
     """How the reference is brought to the result's shape; crop: one window for the whole clip that
@@ -418,11 +419,11 @@ def list_presets() -> dict[str, Preset]:
     return {path.stem: load_preset(str(path)) for path in sorted(presets_folder().glob("*.toml"))}
 
 
-def load_preset(name: str) -> Preset:
+def load_preset(name: str | Path) -> Preset:
     """Load a shipped preset by its name, or any TOML file by its path.
 
     Raises:
         ConfigError: There is no such preset, or it has mistakes; the message lists all of them.
     """
-    path = find_toml(name, presets_folder(), "preset")
+    path = find_toml(str(name), presets_folder(), "preset")
     return validated(Preset, read_toml(path, "preset"), f"preset {path}")

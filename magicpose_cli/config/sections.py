@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,12 +55,23 @@ class Tables(Section):
         data = self.model_dump()
         for key, value in options.items():
             if value is not None:
-                section, name = key.split("__")
+                section, _, name = key.partition("__")
+                if not isinstance(data.get(section), dict) or not name:
+                    raise ConfigError(_no_such_option(key, data))
                 data[section][name] = value
         return validated(type(self), data, OPTIONS)
 
 
 AnySection = TypeVar("AnySection", bound=Section)
+
+
+def _no_such_option(key: str, data: Mapping[str, Any]) -> str:
+    """What to say of an option that names no section; data: the values of all sections."""
+    sections = {section: values for section, values in data.items() if isinstance(values, dict)}
+    known = {name: f"{section}__{name}" for section, values in sections.items() for name in values}
+    near = get_close_matches(key.rpartition("__")[2], known, n=1)
+    meant = f"did you mean {known[near[0]]!r}?" if near else "expected section__name"
+    return f"{OPTIONS}: {key}: no such setting; {meant}"
 
 
 def presets_folder() -> Path:
@@ -79,7 +91,10 @@ def find_toml(name: str, folder: Path, kind: str) -> Path:
         path = expanded(name)
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-        raise ConfigError(f"{kind} {name!r}: expected one of {known}, or the path of a TOML file")
+        lacks = " there is no such file;" if name.endswith(".toml") else ""
+        raise ConfigError(
+            f"{kind} {name!r}:{lacks} expected one of {known}, or the path of a TOML file"
+        )
     return path
 
 
@@ -92,7 +107,7 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_TOML_BYTES:
             raise ConfigError(f"{kind} {path}: larger than 1 MB; expected a short TOML file")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if deep := DEEP_KEY.search(text):
             raise ConfigError(f"{kind} {path}: nested too deep: {deep[0][:30]}...")
         return tomllib.loads(text)
@@ -168,6 +183,8 @@ def _said(error: Any, known: list[str]) -> str:
     if error["type"] == "extra_forbidden":
         near = get_close_matches(str(error["loc"][-1]), known, n=1)
         return f"no such setting; did you mean {near[0]!r}?" if near else "no such setting"
+    if error["type"] == "model_type":
+        return f"{error['input']!r}: expected a table of settings"
     if error["type"] == "value_error":
         return f"{error['input']!r}: {error['ctx']['error']}"
     message = error["msg"][0].lower() + error["msg"][1:]

@@ -145,9 +145,9 @@ class MagicPosePipeline(DiffusionPipeline, TextualInversionLoaderMixin):
             warp=warp,
             body_maps=body_maps or [],
         )
-        self.image_processor = VaeImageProcessor(vae_scale_factor=self.vae_scale_factor)
-        self.pose_processor = VaeImageProcessor(
-            vae_scale_factor=self.vae_scale_factor, do_normalize=False
+        self.image_processor, self.pose_processor = (
+            VaeImageProcessor(self.vae_scale_factor, do_normalize=normalizes, do_convert_rgb=True)
+            for normalizes in (True, False)
         )
 
     def set_motion_adapter(self, adapter: MotionAdapter | None) -> None:

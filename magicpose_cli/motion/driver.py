@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from magicpose_cli.body.skeletal_motion import SkeletalMotion
 
 DEFAULT_FPS = 25.0  # of pose files and folders that do not say
+NO_VIEWS = "camera: only a motion file, such as a BVH, can be seen from elsewhere; it is left out"
 SAME_FRAME = 1e-3  # of a frame: a motion's frame that is asked for so nearly is that frame
 
 
@@ -106,13 +107,14 @@ def open_driver(path: Path, motion: MotionSettings) -> Driver:
     kind = driver_kind_of(path) if asked == "auto" else asked
     if kind == "motion":
         return _open_motion(path, motion, selection)
+    lacks = () if motion.camera is None else (NO_VIEWS,)
     if kind == "poses":
         saved = read_clip(path, canvas=motion.canvas_size, measure=measure)
         selected = select(clip_of_poses(path, saved, motion.fps), selection)
-        people, notes = tuple(saved.people), tuple(saved.notes)
+        people, notes = tuple(saved.people), (*saved.notes, *lacks)
         return Driver(kind, selected, selection, people, notes=notes)
     clip = probe(path, pictures_fps=motion.fps or DEFAULT_FPS)
-    return Driver(kind, select(clip, selection), selection, notes=clip.notes)
+    return Driver(kind, select(clip, selection), selection, notes=(*clip.notes, *lacks))
 
 
 def driver_kind_of(path: Path) -> str:

@@ -117,15 +117,15 @@ class _Reference:
 
 
 def extract_poses(
-    path: Path,
-    out: Path | None,
-    motion: MotionSettings,
+    path: str | Path,
+    out: str | Path | None = None,
+    motion: MotionSettings | None = None,
     *,
     follow: bool | None = None,
     cleanup: bool | None = None,
-    retarget_to: Path | None = None,
-    overlay_to: Path | None = None,
-    plot_to: Path | None = None,
+    retarget_to: str | Path | None = None,
+    overlay_to: str | Path | None = None,
+    plot_to: str | Path | None = None,
     overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> Extracted:
@@ -134,7 +134,8 @@ def extract_poses(
     Args:
         path: the film, picture or pose file.
         out: a pose file of any kind, see `write_people`; None writes none.
-        motion: what is read, whom to follow, how the motion is put on another person.
+        motion: what is read, whom to follow, how the motion is put on another person; the default
+            settings where None are given.
         follow: whether one person is followed and gaps are filled; None does so with films and
             takes everything else as it is, with everybody.
         cleanup: whether what is followed is cleaned up and smoothed; None does so with films alone.
@@ -149,6 +150,10 @@ def extract_poses(
     Raises:
         MagicPoseError: for everything the user can mend.
     """
+    path, motion = Path(path), motion or MotionSettings()
+    out, retarget_to, overlay_to, plot_to = (
+        None if place is None else Path(place) for place in (out, retarget_to, overlay_to, plot_to)
+    )
     source = _open(path, motion)
     _check_outputs(source, retarget_to, out, overlay_to, plot_to, overwrite)
     reference = _read_reference(retarget_to, motion) if retarget_to else None

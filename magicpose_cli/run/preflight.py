@@ -23,7 +23,7 @@ from magicpose_cli.run.temporary import check_temporary
 from magicpose_cli.video import check_output, read_picture
 
 
-def resolve_preset(preset: Preset | str | None, model: str | None = None) -> Preset:
+def resolve_preset(preset: Preset | str | Path | None, model: str | None = None) -> Preset:
     """Load a preset; by default `magicpose` where the released model is installed, else `mini`.
 
     Args:

@@ -249,3 +249,11 @@ def test_settings_typed_for_all_are_checked_first():
         "sampling.prompt": "a=b",
         "frame.paste_back": "yes",
     }
+
+
+def test_options_name_columns_too():
+    assert typed("end=2", "start=1", "reuse=1").settings.keys() == {
+        "motion.end_s",
+        "motion.start_s",
+        "sampling.reuse_px",
+    }

@@ -61,6 +61,14 @@ def test_what_is_no_toml_is_refused(tmp_path, text):
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(ConfigError, match="fast, hyper, lowvram, magicpose, mini"):
         load_preset("quick")
+    with pytest.raises(ConfigError, match="there is no such file; expected one of fast"):
+        load_preset("quick.toml")
+
+
+def test_a_path_is_a_name_too_and_editors_may_mark_their_text(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[sampling]\nseed = 7\n", encoding="utf-8-sig")
+    assert load_preset(path).sampling.seed == load_preset(str(path)).sampling.seed == 7
 
 
 def test_options_lie_over_the_preset_and_none_is_not_typed():
@@ -70,6 +78,9 @@ def test_options_lie_over_the_preset_and_none_is_not_typed():
     assert preset.sampling.guidance == 7.0
     with pytest.raises(ConfigError, match=r"options: motion\.fps \(--fps\): -1"):
         preset.with_options(motion__fps=-1.0)
+    for wrong in ("seed", "foo__seed", "sampler__seed"):
+        with pytest.raises(ConfigError, match=f"{wrong}: .* did you mean 'sampling__seed'"):
+            preset.with_options(**{wrong: 7})
 
 
 def test_steps_may_be_a_share_of_the_models_own():
@@ -83,6 +94,7 @@ def test_steps_may_be_a_share_of_the_models_own():
     [
         ("[sampling]\nstep = 3\n", "sampling.step: no such setting; did you mean 'steps'?"),
         ("[sampler]\nsteps = 3\n", "sampler: no such setting; did you mean 'sampling'?"),
+        ("sampling = 3\n", "sampling: 3: expected a table of settings"),
     ],
 )
 def test_a_mistyped_setting_has_its_nearest_name(tmp_path, text, said):

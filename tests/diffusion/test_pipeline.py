@@ -1,5 +1,8 @@
 """MagicPosePipeline's promises: batches, guidance, the bank, and the diffusers manner."""
 
+from functools import partial
+
+import numpy as np
 import PIL.Image
 import pytest
 import torch
@@ -141,6 +144,20 @@ def test_pictures_in_pictures_out(with_vae, reference, maps):
     latents = draw(output_type="latent")
     assert latents.shape == (2, 4, 8, 8)
     assert torch.allclose(with_vae.decode(latents), tensor, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_pictures_of_other_modes_are_taken_as_rgb(with_vae):
+    random = np.random.default_rng(0)
+    rgb, drawn = (
+        PIL.Image.fromarray(random.integers(0, 255, (64, 64, 3), np.uint8)) for _ in range(2)
+    )
+    gray = drawn.convert("L")
+    draw = partial(with_vae, num_inference_steps=1, output_type="np")
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(7))
+    plain = draw(rgb, [drawn, gray.convert("RGB")], latents=noise).images
+    others = draw(rgb.convert("RGBA"), [drawn.convert("RGBA"), gray], latents=noise).images
+    np.testing.assert_array_equal(others, plain)
 
 
 def test_the_seed_decides(with_vae, reference, maps):

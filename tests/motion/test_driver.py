@@ -141,3 +141,11 @@ def test_a_film_cut_short_says_so(media, tmp_path, suffix):
     assert 0 < driver.frame_count < 8
     (note,) = driver.notes
     assert note.startswith(f"cut{suffix} is cut short: it holds 0.") and "of the 1.0 s" in note
+
+
+def test_views_that_only_a_motion_file_has_are_told(media, people, tmp_path):
+    write_clip(tmp_path / "poses.json", people.poses(), 8.0)
+    for path in (media / "dance.mp4", tmp_path / "poses.json"):
+        assert not any("camera" in note for note in open_driver(path, motion()).notes)
+        (note,) = open_driver(path, motion(camera="azimuth=20")).notes
+        assert note.startswith("camera: only a motion file")

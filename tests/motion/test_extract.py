@@ -54,6 +54,14 @@ def test_a_film_is_followed_and_written(media, truth, tmp_path):
 
 
 @pytest.mark.slow
+def test_paths_may_be_plain_text(media, tmp_path):
+    film, poses, plot = str(media / "dance.mp4"), str(tmp_path / "a.json"), str(tmp_path / "b.png")
+    found = extract_poses(film, poses, plot_to=plot)
+    assert len(found.clip.people) == 8
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", "b.png"}
+
+
+@pytest.mark.slow
 def test_raw_is_what_the_detector_saw(media, tmp_path):
     raw = extract_poses(media / "dance.mp4", None, motion(end_s=0.5), follow=False)
     assert raw.tracked is None
