@@ -45,19 +45,22 @@ def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None)
     level = solid.head_pivot[1] + solid.grid.pad
     crown = hair.copy()
     crown[max(0, int(level - CROWN_ABOVE * solid.face_height)) :] = 0
-    if crown.sum() < MIN_HAIR_PX:
-        return front
-    tone = np.median(front[crown > 0.5], axis=0) if (crown > 0.5).any() else skin
-    to_hair, to_skin = (np.linalg.norm(front - color, axis=-1) for color in (tone, skin))
-    is_hair = to_hair <= HAIR_LIKENESS * to_skin  # an ear in the shade is neither
-    hair = np.asarray(cv2.erode((hair * is_hair).astype(np.float32), np.ones((3, 3), np.uint8)))
-    hair[max(0, int(level + HAIR_BELOW * solid.face_height)) :] = 0
-    if hair.sum() < MIN_HAIR_PX:
-        return front
-    bare = push_pull(front, (1 - around_face) * ramp(alpha, OWN_ALPHA))
-    covered = _is_covered(hair, level, solid)[..., None]
-    head = bare + covered * (push_pull(front, hair) - bare)
+    head = bare = push_pull(front, (1 - around_face) * ramp(alpha, OWN_ALPHA))
+    if crown.sum() >= MIN_HAIR_PX:
+        tone = np.median(front[crown > 0.5], axis=0) if (crown > 0.5).any() else skin
+        to_hair, to_skin = (np.linalg.norm(front - color, axis=-1) for color in (tone, skin))
+        is_hair = to_hair <= HAIR_LIKENESS * to_skin  # an ear in the shade is neither
+        hair = _eroded(hair * is_hair)
+        hair[max(0, int(level + HAIR_BELOW * solid.face_height)) :] = 0
+        if hair.sum() < MIN_HAIR_PX:  # too near the skin's color, or too varied
+            hair = _eroded(crown)
+        covered = _is_covered(hair, level, solid)[..., None]
+        head = bare + covered * (push_pull(front, hair) - bare)
     return np.asarray(front + solid.head[..., None] * (head - front), np.float32)
+
+
+def _eroded(share: Floats) -> Floats:
+    return np.asarray(cv2.erode(share.astype(np.float32), np.ones((3, 3), np.uint8)), np.float32)
 
 
 def _is_covered(hair: Floats, level: float, solid: Solid) -> Floats:
