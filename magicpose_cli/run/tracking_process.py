@@ -27,8 +27,9 @@ from magicpose_cli.warping.warp import TrackedFrame
 
 MIN_FRAMES = 48  # fewer are tracked in the time that a process takes to begin
 SENT_AHEAD = 2  # frames that wait for the process or are in it
-_CHILD = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
+_ENDING_S = 5.0  # that a process may take whose pipe has closed
+_CHILD = (  # modules come from where the parent's do, and never from the working folder
+    "import sys; sys.path[0] = sys.argv[1];"
     "from magicpose_cli.run.threads import share_the_machine; share_the_machine();"
     "from magicpose_cli.run.tracking_process import serve_parent; serve_parent()"
 )
@@ -126,9 +127,11 @@ class TrackingProcess:
         return found
 
     def _ended(self) -> DeviceError:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_S)
         return DeviceError(
             "the process that follows the driver's hair and clothes has ended (exit code "
-            f"{self._process.wait()}); if memory is short, free some or pass "
+            f"{self._process.poll()}); if memory is short, free some or pass "
             "--no-secondary-motion, and the same command goes on"
         )
 

@@ -63,6 +63,14 @@ def test_it_finds_what_is_found_here(anywhere, tracker, frames):
         assert one.scale == other.scale
 
 
+def test_what_lies_in_the_working_folder_is_not_run(monkeypatch, tmp_path, tracker, frames):
+    for name in ("queue", "numpy", "magicpose_cli"):
+        (tmp_path / f"{name}.py").write_text("import os; os._exit(3)")
+    monkeypatch.chdir(tmp_path)
+    with TrackingProcess(tracker) as process:
+        assert len(list(process.track(frames))) == FRAMES
+
+
 def test_few_frames_are_not_worth_it(monkeypatch, tracker, frames):
     monkeypatch.setattr(tracking_process, "TrackingProcess", lambda tracker: 1 / 0)
     assert len(list(track_frames(tracker, iter(frames), FRAMES))) == FRAMES
