@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from magicpose_cli.config.option import Setting, settings_of
 from magicpose_cli.config.preset import Preset
+from magicpose_cli.config.sections import no_such_setting
 from magicpose_cli.errors import ConfigError
 
 JOB_FILES = ("reference", "driver", "out")
@@ -34,7 +34,7 @@ def _known() -> dict[str, str]:
     last = [name.split(".")[1] for name in dotted]
     short = {name: full for name, full in zip(last, dotted, strict=True) if last.count(name) == 1}
     options = {
-        setting.option.names.split("/")[0].strip("-").replace("-", "_"): name
+        setting.option.name.strip("-").replace("-", "_"): name
         for name, setting in _settings().items()
         if setting.option is not None
     }
@@ -56,9 +56,9 @@ def setting_name(text: str, also: Iterable[str] = ()) -> str:
     known = _known()
     if name in known:
         return known[name]
-    near = get_close_matches(name, [*known, *others], n=1)
-    meant = f"did you mean {near[0]!r}?" if near else "`magicpose presets --json` lists them"
-    raise ConfigError(f"{text!r}: no such setting; {meant}")
+    shown = {each: each for each in (*known, *others)}
+    said = no_such_setting(name, shown, "`magicpose presets --json` lists them")
+    raise ConfigError(f"{text!r}: {said}")
 
 
 def setting_value(name: str, value: Any) -> Any:

@@ -33,6 +33,11 @@ class Option:
     short: str | None = None
     completes: Literal["", "models"] = ""
 
+    @property
+    def name(self) -> str:
+        """The one that says yes, such as "--follow"."""
+        return self.names.split("/")[0]
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -69,9 +69,21 @@ def _no_such_option(key: str, data: Mapping[str, Any]) -> str:
     """What to say of an option that names no section; data: the values of all sections."""
     sections = {section: values for section, values in data.items() if isinstance(values, dict)}
     known = {name: f"{section}__{name}" for section, values in sections.items() for name in values}
-    near = get_close_matches(key.rpartition("__")[2], known, n=1)
-    meant = f"did you mean {known[near[0]]!r}?" if near else "expected section__name"
-    return f"{OPTIONS}: {key}: no such setting; {meant}"
+    said = no_such_setting(key.rpartition("__")[2], known, "expected section__name")
+    return f"{OPTIONS}: {key}: {said}"
+
+
+def no_such_setting(name: str, known: Mapping[str, str], otherwise: str = "") -> str:
+    """What to say of a name that no setting has.
+
+    Args:
+        name: What was written.
+        known: The names that may be meant, and how each is shown.
+        otherwise: What to say where none is near.
+    """
+    near = get_close_matches(name, known, n=1)
+    meant = f"did you mean {known[near[0]]!r}?" if near else otherwise
+    return f"no such setting; {meant}" if meant else "no such setting"
 
 
 def presets_folder() -> Path:
@@ -164,7 +176,7 @@ def _name_of(kind: type[BaseModel], place: tuple[str | int, ...], typed: bool) -
         return path
     field = _fields_beside(kind, place).get(str(place[-1])) if place else None
     options = [each for each in (field.metadata if field else ()) if isinstance(each, Option)]
-    return f"{path} ({options[0].names.split('/')[0]})" if options else path
+    return f"{path} ({options[0].name})" if options else path
 
 
 def _fields_beside(kind: type[BaseModel], place: tuple[str | int, ...]) -> dict[str, FieldInfo]:
@@ -181,8 +193,7 @@ def _fields_beside(kind: type[BaseModel], place: tuple[str | int, ...]) -> dict[
 
 def _said(error: Any, known: list[str]) -> str:
     if error["type"] == "extra_forbidden":
-        near = get_close_matches(str(error["loc"][-1]), known, n=1)
-        return f"no such setting; did you mean {near[0]!r}?" if near else "no such setting"
+        return no_such_setting(str(error["loc"][-1]), {name: name for name in known})
     if error["type"] == "model_type":
         return f"{error['input']!r}: expected a table of settings"
     if error["type"] == "value_error":

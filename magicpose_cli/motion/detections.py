@@ -107,15 +107,15 @@ def _detect_film(
     workers = min(count, os.cpu_count() or 1)
     runs = [sections[count * i // workers : count * (i + 1) // workers] for i in range(workers)]
     with ThreadPoolExecutor(workers) as threads:
-        waiting = [
+        futures = [
             threads.submit(_detect_sections, driver, detector, run, tell, held.add) for run in runs
         ]
         try:
-            found = [section for run in waiting for section in run.result()]
+            found = [section for future in futures for section in future.result()]
         finally:
             stop.set()
-            for other in waiting:
-                other.cancel()
+            for future in futures:
+                future.cancel()
     for number, part in enumerate(sections[1:], start=1):
         found[number] = _follow_on(driver, detector, part, found[number - 1], found[number])
     people = [people for section in found for people in section.people]

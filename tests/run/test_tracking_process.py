@@ -11,9 +11,8 @@ from magicpose_cli.errors import DeviceError
 from magicpose_cli.run import tracking_process
 from magicpose_cli.run.tracking_process import TrackingProcess, track_frames
 from magicpose_cli.warping.secondary import DriverTracker
-from tests.pose.drawn import at_rest
-from tests.warping.conftest import on_a_wall
-from tests.warping.people import drawn, shifted
+from tests.warping.conftest import somebody_dotted
+from tests.warping.people import shifted
 
 pytestmark = pytest.mark.slow
 FRAMES = 12
@@ -21,7 +20,7 @@ FRAMES = 12
 
 @pytest.fixture(scope="module")
 def dotted():
-    return on_a_wall(*drawn(at_rest(), seed=0)[0])
+    return somebody_dotted()
 
 
 @pytest.fixture(scope="module")

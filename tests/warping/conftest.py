@@ -31,6 +31,11 @@ def on_a_wall(picture: np.ndarray, pose: Pose, shown: np.ndarray) -> Drawn:
     return Drawn(placed, pose, shown, matte_of(placed, shown), wall)
 
 
+def somebody_dotted() -> Drawn:
+    """Somebody in a dotted shirt, which a flow can follow."""
+    return on_a_wall(*drawn(at_rest(), seed=0)[0])
+
+
 @pytest.fixture(scope="session")
 def both() -> list[Drawn]:
     """The same person with arms hanging and with the right forearm raised."""

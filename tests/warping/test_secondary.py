@@ -9,15 +9,13 @@ from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.warping import secondary
 from magicpose_cli.warping.secondary import DriverTracker, steadied, steady_reach
 from magicpose_cli.warping.warp import TrackedFrame
-from tests.pose.drawn import at_rest
-from tests.warping.conftest import on_a_wall
-from tests.warping.people import drawn, shifted
+from tests.warping.conftest import somebody_dotted
+from tests.warping.people import shifted
 
 
 @pytest.fixture(scope="module")
 def dotted():
-    """Somebody in a dotted shirt, which a flow can follow."""
-    return on_a_wall(*drawn(at_rest(), seed=0)[0])
+    return somebody_dotted()
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,8 @@ def clean_up(
 ) -> CleanupCounts:
     """Take out of a clip, in place, what is not the person's or not where it should be.
 
+    A clip of which nothing would be left stays as it is: rather somebody doubtful than nobody.
+
     Args:
         clip: the followed person.
         detections: everybody in each frame.
@@ -55,6 +57,7 @@ def clean_up(
         fps: frames a second.
         max_gap_s: the longest gap that will be filled.
     """
+    found = clip.points.copy(), clip.scores.copy()
     mixed = _remove_others(clip, detections, picked, size, fps)
     upside_down = remove_upside_down(clip, size, fps)
     flips = undo_side_swaps(clip, size, fps)
@@ -62,6 +65,9 @@ def clean_up(
     exchanged, strays = give_hands_to_wrists(clip)
     jumps += remove_outliers(clip, ["face", "left_hand", "right_hand"], size, fps)
     jumps += remove_flicker(clip, fps, max_gap_s)
+    clip.forget_impossible_points()  # which those had from whom something was taken
+    if not clip.seen.any():
+        clip.points[:], clip.scores[:] = found
     return CleanupCounts(int(mixed.sum()), upside_down, flips + exchanged, jumps + strays)
 
 

@@ -26,7 +26,7 @@ from magicpose_cli.pose.tracking.gaps import (
 )
 from magicpose_cli.pose.tracking.linking import Detection
 from magicpose_cli.pose.tracking.outliers import shot_bounds
-from magicpose_cli.pose.tracking.person import PickedPerson, parse_person, pick_person
+from magicpose_cli.pose.tracking.person import parse_person, pick_person
 from magicpose_cli.pose.tracking.person_size import person_sizes
 from magicpose_cli.pose.tracking.runs import runs
 from magicpose_cli.pose.tracking.smooth import smooth_shot
@@ -125,7 +125,7 @@ def track(
     jitter_before = _jitter(clip, seen, size)
     counts = CleanupCounts()
     if cleanup:
-        counts = _clean_up(clip, detections, picked, size, fps, max_gap_s)
+        counts = clean_up(clip, detections, picked, size, fps, max_gap_s)
     clip.forget_faceless_meshes()
     believed, seen = clip.seen, _frames_seen(clip)
     if cleanup:
@@ -145,23 +145,6 @@ def track(
         **vars(counts),
     )
     return clip, report
-
-
-def _clean_up(
-    clip: PoseClip,
-    detections: Sequence[Sequence[Detection]],
-    picked: PickedPerson,
-    size: Floats,
-    fps: float,
-    max_gap_s: float,
-) -> CleanupCounts:
-    """`clean_up`, but for a clip of which it leaves nothing: rather somebody doubtful."""
-    found = clip.points.copy(), clip.scores.copy()
-    counts = clean_up(clip, detections, picked, size, fps, max_gap_s)
-    clip.forget_impossible_points()  # which those had from whom something was taken
-    if not clip.seen.any():
-        clip.points[:], clip.scores[:] = found
-    return counts
 
 
 def _fill_and_smooth(
