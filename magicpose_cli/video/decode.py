@@ -9,6 +9,7 @@ when they were probed, end the generator early.
 
 from __future__ import annotations
 
+import io
 import queue
 import re
 import subprocess
@@ -172,16 +173,19 @@ def _timed_frames(
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
-        assert process.stdout is not None and process.stderr is not None
+        assert isinstance(process.stdout, io.BufferedReader) and process.stderr is not None
         listener = threading.Thread(target=_listen, args=(process.stderr, times), daemon=True)
         listener.start()
         try:
-            while len(data := process.stdout.read(height * width * 3)) == height * width * 3:
+            while True:
+                frame = np.empty((height, width, 3), np.uint8)
+                if process.stdout.readinto(frame.data) < frame.nbytes:
+                    return
                 try:
                     at_s = float(times.get(timeout=MAX_LINE_DELAY_S)) + seek_s
                 except queue.Empty:
                     return
-                yield at_s, np.frombuffer(bytearray(data), np.uint8).reshape(height, width, 3)
+                yield at_s, frame
         finally:
             process.kill()
             listener.join()
