@@ -14,8 +14,9 @@ from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
 from magicpose_cli.warping.boxes import PixelBox, bounding_box
-from magicpose_cli.warping.matte_feet import find_feet
-from magicpose_cli.warping.matte_gaps import find_gaps, find_gaps_beside_limbs
+from magicpose_cli.warping.matte_feet import around_feet, find_feet
+from magicpose_cli.warping.matte_gaps import around_head, find_gaps, find_gaps_beside_limbs
+from magicpose_cli.warping.matte_skirts import find_wide_skirt
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 from magicpose_cli.warping.part_segmentation import find_person_share
 from magicpose_cli.warping.warp_points import WarpPoints
@@ -24,6 +25,7 @@ MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that 
 ERODED_PX, DILATED_PX = 9, 25
 """At a short side of MATTING_SIDE_PX: what surely is the person is eroded by a square of the first
 side, what may be is dilated by one of the second; alpha is found by colors in the band between."""
+PARTS_ERODED_PX = 19
 GAP_EDGE_PX = 13  # likewise, the square around a gap in which nothing surely is the person
 SURE_PERSON, SURE_BACKGROUND = 0.9, 0.1  # values of the segmentation
 SURE_MASK = 0.5  # of a segmentation, where it has to decide
@@ -33,6 +35,8 @@ MISSED_WIDTHS = 0.5  # of the region's widths: what is added to a film's segment
 REGION_GROWTH = 1.7  # of the region around the points, beyond which somebody else is segmented
 SEGMENT_MARGIN = 0.1  # of the region's larger side, around what is segmented
 BONE_THICKNESS, LIMB_THICKNESS = 0.012, 0.12  # body heights that surely are limb, and that may be
+DOUBTED = 0.2  # of the segmentation, where the part network is asked
+CORE_WIDTHS = 0.45  # of the region's widths, in which the part network is sure
 LIMB_BONES = ((2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13))  # of the joints
 GUIDE_RADIUS, GUIDE_SMOOTH = 4, 1e-4 * 255**2  # of the filter that brings a matte to a larger size
 
@@ -71,7 +75,10 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
     mask = segment(picture, pose)
     if mask is None or _covered(mask, pose) < MIN_COVERED:
         mask = _cut_by_pose(picture, pose)
-    mask = mask * _near(pose)
+    near = _near(pose)
+    if (skirt := find_wide_skirt(mask, near, pose)) is not None:
+        near = np.maximum(near, skirt)
+    mask = mask * near
     theirs = _nearer_to(others, pose)
     mask[theirs] = 0
     if _covered(mask, pose) < MIN_COVERED or float(picture.std(axis=(0, 1)).max()) < MIN_CONTRAST:
@@ -79,6 +86,7 @@ def find_matte(picture: Picture, pose: Pose, others: Sequence[Pose] = ()) -> Mat
     trimap = _trimap(mask, pose)
     trimap[theirs] = 0
     if (seen := _seen_by_parts(picture, mask, pose)) is not None:
+        trimap[_sure_by_parts(seen, mask, pose)] = 1
         _make_sure(trimap, find_gaps_beside_limbs(mask, seen, pose), 0, GAP_EDGE_PX)
     _make_sure(trimap, find_gaps(picture, trimap, pose), 0, GAP_EDGE_PX)
     _make_sure(trimap, find_feet(picture, trimap, pose), 1, ERODED_PX)
@@ -220,6 +228,17 @@ def _seen_by_parts(picture: Picture, mask: Floats, pose: Pose) -> Floats | None:
     if not height:
         return None
     return find_person_share(picture, mask, WarpPoints.of(pose, guessed=True), height)
+
+
+def _sure_by_parts(seen: Floats, mask: Floats, pose: Pose) -> Mask:
+    """Tell what surely is the person because the part network says so, (H, W).
+
+    Clothes of the wall's colors are no wall to it. It sees gaps, feet and heads too roughly.
+    """
+    scale = min(mask.shape) / MATTING_SIDE_PX
+    sure = cv2.erode((seen > SURE_PERSON).astype(np.uint8), _square(PARTS_ERODED_PX * scale)) > 0
+    sure &= (mask > DOUBTED) & (person_region(pose, CORE_WIDTHS, skirt=False) > 0)
+    return np.asarray(sure & ~around_feet(pose) & ~around_head(pose))
 
 
 def _make_sure(trimap: Floats, where: Mask, value: int, edge_px: int) -> None:

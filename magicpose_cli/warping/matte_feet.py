@@ -17,6 +17,7 @@ from magicpose_cli.warping.interpolation import push_pull
 FEET_BONES = ((9, 10), (12, 13))  # knees and ankles among the joints
 FOOT_LENGTH = 0.25  # shins beyond the ankle
 FOOT_MIDDLE, FOOT_WIDTH = 0.03, 0.11  # body heights: what surely is a foot, what may be
+FOOT_ENDS, FOOT_ROOM = (-0.1, 0.3), 0.16  # shins beyond the ankle, body heights: with its shoe
 OVERLOOKED = 0.3  # of the foot's middle: a segmentation that holds less has missed it
 UNLIKE_GROUND = 40.0  # levels of 255 apart, the most of the three channels
 SHADED = (0.3, 1.0)  # of the ground's brightness
@@ -49,6 +50,19 @@ def find_feet(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
         if middle.any() and (trimap[middle] == 1).mean() < OVERLOOKED and ground.any():
             found |= _largest_piece(zone & (trimap < 1) & _unlike_ground(picture, ground))
     return found
+
+
+def around_feet(pose: Pose) -> Mask:
+    """Tell where feet and shoes may be, with the ends of the shins, (H, W)."""
+    zone = np.zeros((pose.height, pose.width), np.uint8)
+    height = body_height(pose) or 0.0
+    for knee, ankle in FEET_BONES:
+        shin = pose.body[[knee, ankle]].astype(np.float64)
+        if np.isfinite(shin).all():
+            ends = shin[1] + np.outer(FOOT_ENDS, shin[1] - shin[0])
+            start, end = np.rint(ends).astype(int).tolist()
+            cv2.line(zone, start, end, (1,), max(1, round(FOOT_ROOM * height)))
+    return zone > 0
 
 
 def _beyond(shin: Floats, width: float, shape: tuple[int, ...]) -> Mask:

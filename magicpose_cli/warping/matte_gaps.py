@@ -50,7 +50,7 @@ def find_gaps_beside_limbs(mask: Floats, seen: Floats, pose: Pose) -> Mask:
     """
     height = body_height(pose) or 0.0
     sure = mask > SEGMENTED
-    missed = (seen < SEEN_BY_PARTS) & ~_around_head(pose, HEAD_REACH * height)
+    missed = (seen < SEEN_BY_PARTS) & ~around_head(pose)
     if (missed & sure).sum() > STRANGE_CLOTHES * sure.sum():
         return np.zeros(mask.shape, bool)
     found = missed & ~sure & ~_limbs_and_hands(pose, height)
@@ -71,8 +71,12 @@ def _limbs_and_hands(pose: Pose, height: float) -> Mask:
     return core > 0
 
 
-def _around_head(pose: Pose, radius: float) -> Mask:
-    """Tell what lies around the head's middle, (H, W); nothing where no head is seen."""
+def around_head(pose: Pose, reach: float = HEAD_REACH) -> Mask:
+    """Tell what lies around the head's middle, (H, W); nothing where no head is seen.
+
+    reach: body heights; by default those in which the part network does not know hair.
+    """
+    radius = reach * (body_height(pose) or 0.0)
     near = np.zeros((pose.height, pose.width), np.uint8)
     head = pose.body[_HEAD_JOINTS]
     head = head[np.isfinite(head).all(1)]
@@ -123,4 +127,4 @@ def _core(pose: Pose, height: float, trimap: Floats, like_background: Mask) -> M
     core = person_region(pose, SURE_WIDTHS, skirt=False)
     if bones.any() and like_background[bones].mean() < RARE:
         core[like_background] = 0
-    return (core > 0) | _around_head(pose, HAIR_REACH * height)
+    return (core > 0) | around_head(pose, HAIR_REACH)

@@ -62,7 +62,7 @@ def fill_hole(
     if smooth:
         return filled
     plain, detailed = PLAIN_DETAIL
-    share = np.clip((_detail(colors, known, side) - plain) / (detailed - plain), 0, 1)
+    share = np.clip((local_detail(colors, known, side) - plain) / (detailed - plain), 0, 1)
     share *= 1 - known
     way = -1 if _is_brighter_left(colors, known == 0) else 1
     filled += grain_like(colors[:, ::way], known[:, ::way], side)[:, ::way]
@@ -93,7 +93,7 @@ def fill_by_patches(picture: Floats, hole: Mask, wanted: Mask | None = None) -> 
     return filled[:, ::-1] if turned else filled
 
 
-def _detail(colors: Floats, known: Floats, side: int) -> Floats:
+def local_detail(colors: Floats, known: Floats, side: int) -> Floats:
     """Measure how much known colors differ from those close by, levels of 255, (H, W) float32.
 
     In the hole it is that of what is around it.

@@ -55,3 +55,32 @@ def test_specks_that_a_matte_leaves_inside_are_of_the_hole():
     alpha[50:120, 52:76] = 0  # legs apart: what shows between them is the background
     _, hole = make_plate(picture, alpha)
     assert not hole[85, 64]
+
+
+def _before_a_wall(length: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture with a wall and a stripe beside its person that their matte has left out."""
+    picture = np.full((SIDE, SIDE, 3), 120, np.uint8)
+    alpha = _person()
+    picture[alpha > 0] = 250
+    picture[60:80, 41 - length : 41] = 200
+    return picture, alpha
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_what_a_matte_leaves_beside_a_person_goes_with_them(smooth):
+    picture, alpha = _before_a_wall(2)
+    plate, hole = make_plate(picture, alpha, smooth=smooth)
+    assert hole[60:80, 39:41].all() and np.abs(plate - 120).max() < 2
+
+
+def test_a_shadow_that_goes_on_stays():
+    picture, alpha = _before_a_wall(30)
+    plate, hole = make_plate(picture, alpha)
+    assert not hole[60:80, 11:38].any() and (plate[64:76, 11:38] == 200).all()
+
+
+def test_before_a_textured_wall_a_strip_may_be_its_own():
+    picture, alpha = _bricks(), _person()
+    picture[60:80, 39:41] = 255
+    _, hole = make_plate(picture, alpha)
+    assert not hole[60:80, 39:41].any()
