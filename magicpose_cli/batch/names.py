@@ -66,7 +66,7 @@ def setting_value(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return _reader(name).validate_python(value)
+        return _reader(name).validate_python(value.strip())
     except ValidationError:
         return value
 

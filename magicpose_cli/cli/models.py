@@ -174,6 +174,7 @@ def remove_command(name: ModelName, yes: Yes = False) -> None:
     from magicpose_cli import models as catalog
     from magicpose_cli.errors import ConfigError
 
+    catalog.folders_to_remove(name)  # nobody is asked about what is not there
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError(f"nobody is there to be asked whether to delete {name}; pass --yes")

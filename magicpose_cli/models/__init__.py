@@ -9,6 +9,7 @@ from magicpose_cli.models.hub import asked
 from magicpose_cli.models.installed import (
     entry_of,
     fetched_repositories,
+    folders_to_remove,
     is_hub_id,
     located,
     missing_files,
@@ -28,6 +29,7 @@ __all__ = [
     "entry_of",
     "fetch",
     "fetched_repositories",
+    "folders_to_remove",
     "in_units",
     "is_hub_id",
     "located",

@@ -102,10 +102,11 @@ def remove_weights(name: str) -> None:
     shutil.rmtree(weights_folder(name))
 
 
-def remove(name: str) -> list[Path]:
-    """Delete what is here under a name: a model, an entry, ORG/NAME. Returns the folders.
+def folders_to_remove(name: str) -> list[Path]:
+    """Find what is here under a name: a model, an entry, ORG/NAME.
 
-    Raises ModelError where there is nothing, or for the embedded model.
+    Raises:
+        ModelError: There is nothing, or it is the embedded model.
     """
     if name == "mini":
         raise ModelError("mini is part of the package; it goes with `pip uninstall magicpose`")
@@ -118,6 +119,12 @@ def remove(name: str) -> list[Path]:
     there = sorted(folder for folder in folders if folder.is_dir())
     if not there:
         raise ModelError(f"{name}: nothing is here under this name; `magicpose models list`")
+    return there
+
+
+def remove(name: str) -> list[Path]:
+    """Delete what is here under a name; returns the folders. Raises as `folders_to_remove`."""
+    there = folders_to_remove(name)
     for folder in there:
         if folder.is_symlink():  # what it leads to is the user's own
             folder.unlink()

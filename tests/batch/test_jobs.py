@@ -257,3 +257,9 @@ def test_options_name_columns_too():
         "motion.start_s",
         "sampling.reuse_px",
     }
+
+
+def test_blanks_around_a_value_do_not_count(written):
+    (job,) = read_jobs(written("jobs.csv", "reference,driver,steps,seed\na.png,b.mp4, 3 , 7\n"))
+    sampling = job.resolve().sampling
+    assert (sampling.steps, sampling.seed) == ("3", 7)

@@ -78,3 +78,6 @@ def test_verify_and_remove(run, there):
     assert run("remove", "toy").exit_code == 1 and there.is_dir()  # nobody to be asked
     assert run("remove", "toy", "--yes").exit_code == 0 and not there.exists()
     assert run("remove", "mini", "--yes").exit_code == 1
+    for name in ("toy", "mini"):  # nobody is asked about what cannot be deleted
+        result = run("remove", name)
+        assert result.exit_code == 1 and "asked" not in result.stderr

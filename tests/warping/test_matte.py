@@ -105,3 +105,17 @@ def test_a_films_mask_holds_the_person(standing, way):
 def test_a_films_mask_of_nobody_is_empty(standing):
     height, width = standing.shown.shape
     assert not person_mask(standing.picture, Pose.of(width, height)).any()
+
+
+def test_the_part_network_is_asked_where_the_segmentation_doubts(standing):
+    """Of clothes that are like the wall; not of heads and feet, which it sees roughly."""
+    seen = standing.shown.astype(np.float32)
+    sure = module._sure_by_parts(seen, np.full_like(seen, 0.4), standing.pose)
+    assert standing.shown[sure].all() and sure.sum() > 0.1 * standing.shown.sum()
+    height = standing.pose.height
+    joints = np.rint(standing.pose.body).astype(int)
+    of_trunk = joints[[8, 11]].mean(0).astype(int) - (0, 20)
+    assert sure[of_trunk[1], of_trunk[0]]
+    head, feet = joints[0, 1], joints[[10, 13], 1].min()
+    assert not sure[: head + 10].any() and not sure[feet:height].any()
+    assert not module._sure_by_parts(seen, np.full_like(seen, 0.1), standing.pose).any()
