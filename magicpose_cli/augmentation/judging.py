@@ -19,7 +19,8 @@ from magicpose_cli.body.filmed_points import HIDDEN_SCORE
 from magicpose_cli.config.extras import needed
 from magicpose_cli.motion.framing import Framing
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
-from magicpose_cli.warping.matte import SURE_MASK, person_mask, segment
+from magicpose_cli.warping.matte import SURE_MASK, person_mask
+from magicpose_cli.warping.person_segmentation import segment
 
 LIMB_HALF_SHARE = 0.022  # of the person's height: well within clothes
 MIN_PART_PX = 6

@@ -53,13 +53,8 @@ def widened_person_mask(picture: Picture, pose: Pose) -> Mask | None:
     import cv2
 
     from magicpose_cli.pose.region import person_region
-    from magicpose_cli.warping.matte import (
-        DILATED_PX,
-        MATTING_SIDE_PX,
-        REGION_GROWTH,
-        SURE_BACKGROUND,
-        segment,
-    )
+    from magicpose_cli.warping.matte import DILATED_PX, MATTING_SIDE_PX, SURE_BACKGROUND
+    from magicpose_cli.warping.person_segmentation import REGION_GROWTH, segment
 
     if pose.is_empty or not person_region(pose, REGION_GROWTH).any():
         return None

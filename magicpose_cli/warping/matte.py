@@ -9,16 +9,16 @@ import cv2
 import numpy as np
 
 from magicpose_cli.arrays import Floats, Integers, Mask, Picture
-from magicpose_cli.pose.detection.quiet_stderr import native_stderr_silenced
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.pose.region import person_region
-from magicpose_cli.warping.boxes import PixelBox, bounding_box
+from magicpose_cli.warping.boxes import bounding_box
 from magicpose_cli.warping.matte_feet import around_feet, find_feet
 from magicpose_cli.warping.matte_gaps import around_head, find_gaps, find_gaps_beside_limbs
 from magicpose_cli.warping.matte_skirts import find_wide_skirt
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 from magicpose_cli.warping.part_segmentation import find_person_share
+from magicpose_cli.warping.person_segmentation import REGION_GROWTH, segment
 from magicpose_cli.warping.warp_points import WarpPoints
 
 MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that takes a minute
@@ -32,8 +32,6 @@ SURE_MASK = 0.5  # of a segmentation, where it has to decide
 MIN_COVERED = 0.5  # of the person's points: a segmentation that holds fewer has missed them
 MIN_CONTRAST = 2.0  # levels of 255: a smaller standard deviation is that of an empty picture
 MISSED_WIDTHS = 0.5  # of the region's widths: what is added to a film's segmentation
-REGION_GROWTH = 1.7  # of the region around the points, beyond which somebody else is segmented
-SEGMENT_MARGIN = 0.1  # of the region's larger side, around what is segmented
 BONE_THICKNESS, LIMB_THICKNESS = 0.012, 0.12  # body heights that surely are limb, and that may be
 DOUBTED = 0.2  # of the segmentation, where the part network is asked
 CORE_WIDTHS = 0.45  # of the region's widths, in which the part network is sure
@@ -125,41 +123,6 @@ def person_mask(picture: Picture, pose: Pose) -> Mask:
         return np.asarray(person_region(pose) > 0)
     missed = person_region(pose, MISSED_WIDTHS)
     return np.asarray((mask * _near(pose) > SURE_MASK) | (missed > 0))
-
-
-def segment(picture: Picture, pose: Pose) -> Floats | None:
-    """Let a network find where people are, (H, W) float32, 0 to 1.
-
-    It sees 256x256 pixels around the person alone, who may be small in the picture.
-
-    Returns:
-        None where the installed MediaPipe has no such network.
-    """
-    with native_stderr_silenced():
-        try:
-            from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-        except ImportError:
-            return None
-        box = _segmented_box(pose)
-        mask = np.zeros(picture.shape[:2], np.float32)
-        with SelfieSegmentation(model_selection=0) as network:
-            part = np.ascontiguousarray(picture[box])
-            mask[box] = network.process(part).segmentation_mask
-        return mask
-
-
-def _segmented_box(pose: Pose) -> PixelBox:
-    """Return rows and columns around the person, with the room that the network is used to."""
-    region = bounding_box(person_region(pose, REGION_GROWTH) > 0)
-    assert region is not None  # `find_matte` has looked
-    rows, columns = region
-    lengths = [part.stop - part.start for part in (rows, columns)]
-    side = (1 + 2 * SEGMENT_MARGIN) * max(lengths)
-    box = []
-    for part, length in ((rows, pose.height), (columns, pose.width)):
-        middle = (part.start + part.stop) / 2
-        box.append(slice(max(0, int(middle - side / 2)), min(length, int(middle + side / 2) + 1)))
-    return box[0], box[1]
 
 
 def _covered(mask: Floats, pose: Pose) -> float:

@@ -1,0 +1,57 @@
+"""Somebody seen whole is looked at twice, their upper half from near."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from magicpose_cli.arrays import to_pictures
+from magicpose_cli.pose.keypoints import Pose
+from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnPoints
+from magicpose_cli.synthetic.rendered.rendered_people import render_clip
+from magicpose_cli.warping import person_segmentation
+from magicpose_cli.warping.person_segmentation import segment
+
+pytest.importorskip("mediapipe.python.solutions.selfie_segmentation")
+
+
+@pytest.fixture(scope="module")
+def gesturing() -> list[tuple[np.ndarray, Pose, np.ndarray]]:
+    """Twelve rendered people seen whole, who raise their hands: picture, pose, who is there."""
+    people = []
+    for n in range(12):
+        clip = render_clip(TEST_SEEDS + 4001 + 2 * n, 1, 384, shot="full")
+        hands = torch.stack([clip.points[:, 107:], clip.points[:, 86:107]], 1)
+        pose = DrawnPoints(clip.points[:, :18], clip.points[:, 18:86], hands).pose(0, 384)
+        people.append((to_pictures(clip.images)[0], pose, clip.labels[0].numpy() > 0))
+    return people
+
+
+def _errors(people: list[tuple[np.ndarray, Pose, np.ndarray]]) -> tuple[float, float]:
+    """What is taken for the people and is not, and what is missed, as shares of them."""
+    extra = missed = 0.0
+    for picture, pose, shown in people:
+        mask = segment(picture, pose)
+        assert mask is not None and mask.dtype == np.float32
+        extra += float(mask[~shown].sum() / shown.sum())
+        missed += float((1 - mask)[shown].sum() / shown.sum())
+    return extra / len(people), missed / len(people)
+
+
+@pytest.mark.slow
+def test_the_upper_half_is_seen_better_from_near(gesturing, monkeypatch):
+    extra, missed = _errors(gesturing)
+    monkeypatch.setattr(person_segmentation, "MAX_UPPER_SHARE", 0.0)
+    from_afar, missed_from_afar = _errors(gesturing)
+    assert extra < 0.8 * from_afar and missed < missed_from_afar + 0.02
+
+
+def test_a_portrait_is_looked_at_once(portrait, monkeypatch):
+    looks = []
+    seen_in = person_segmentation._seen_in
+    monkeypatch.setattr(
+        person_segmentation, "_seen_in", lambda *what: looks.append(what) or seen_in(*what)
+    )
+    segment(portrait.picture, portrait.pose)
+    assert len(looks) == 1
