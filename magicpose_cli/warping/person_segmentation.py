@@ -19,7 +19,9 @@ from magicpose_cli.warping.boxes import PixelBox, bounding_box
 
 REGION_GROWTH = 1.7  # of the region around the points, beyond which somebody else is segmented
 SEGMENT_MARGIN = 0.1  # of the region's larger side, around what is segmented
-BELOW_HIPS, HALVES_FADE = 0.05, 0.08  # body heights: where the upper half ends, how softly
+ABOVE_HIPS, HALVES_FADE = 0.12, 0.08
+"""Body heights: where the upper half ends, above a skirt that is seen less surely from near, and how
+softly."""
 MAX_UPPER_SHARE = 0.75  # of the whole one's side: a larger box would show hardly more
 _HIPS = [BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]
 
@@ -64,11 +66,11 @@ def _seen_in(network: Any, picture: Picture, box: PixelBox) -> Floats:
 
 
 def _upper_half(pose: Pose) -> Floats | None:
-    """1 above the hips, 0 below, (H, W); None where they are not seen."""
+    """1 above the waist, 0 below, (H, W); None where no hip is seen."""
     height, hips = body_height(pose), pose.body[_HIPS, 1]
     if not height or not np.isfinite(hips).any():
         return None
-    end = np.nanmean(hips) + BELOW_HIPS * height
+    end = np.nanmean(hips) - ABOVE_HIPS * height
     rows = (end - np.arange(pose.height)) / (HALVES_FADE * height)
     return np.broadcast_to(rows.clip(0, 1)[:, None], (pose.height, pose.width)).astype(np.float32)
 

@@ -44,7 +44,7 @@ def test_the_upper_half_is_seen_better_from_near(gesturing, monkeypatch):
     extra, missed = _errors(gesturing)
     monkeypatch.setattr(person_segmentation, "MAX_UPPER_SHARE", 0.0)
     from_afar, missed_from_afar = _errors(gesturing)
-    assert extra < 0.8 * from_afar and missed < missed_from_afar + 0.02
+    assert extra < 0.9 * from_afar and missed < missed_from_afar + 0.02
 
 
 def test_a_portrait_is_looked_at_once(portrait, monkeypatch):
