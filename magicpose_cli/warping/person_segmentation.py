@@ -20,8 +20,8 @@ from magicpose_cli.warping.boxes import PixelBox, bounding_box
 REGION_GROWTH = 1.7  # of the region around the points, beyond which somebody else is segmented
 SEGMENT_MARGIN = 0.1  # of the region's larger side, around what is segmented
 ABOVE_HIPS, HALVES_FADE = 0.12, 0.08
-"""Body heights: where the upper half ends, above a skirt that is seen less surely from near, and how
-softly."""
+"""Body heights: where the upper half ends, above a skirt, which is seen less surely from near, and
+how softly."""
 MAX_UPPER_SHARE = 0.75  # of the whole one's side: a larger box would show hardly more
 _HIPS = [BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]
 
