@@ -25,7 +25,7 @@ MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that 
 ERODED_PX, DILATED_PX = 9, 25
 """At a short side of MATTING_SIDE_PX: what surely is the person is eroded by a square of the first
 side, what may be is dilated by one of the second; alpha is found by colors in the band between."""
-PARTS_ERODED_PX = 19
+PARTS_ERODED_PX = 19  # likewise, the square by which what the part network sees is eroded
 GAP_EDGE_PX = 13  # likewise, the square around a gap in which nothing surely is the person
 SURE_PERSON, SURE_BACKGROUND = 0.9, 0.1  # values of the segmentation
 SURE_MASK = 0.5  # of a segmentation, where it has to decide

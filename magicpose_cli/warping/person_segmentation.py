@@ -23,6 +23,9 @@ ABOVE_HIPS, HALVES_FADE = 0.12, 0.08
 """Body heights: where the upper half ends, above a skirt, which is seen less surely from near, and
 how softly."""
 MAX_UPPER_SHARE = 0.75  # of the whole one's side: a larger box would show hardly more
+MIN_AGREED = 0.5  # of what it has seen there from afar: with less it takes nobody for a person
+MIN_TRUNK = 0.2  # body heights from the hips up to the neck: of who does not lie or stand on hands
+_NECK = BODY_JOINTS.index("neck")
 _HIPS = [BODY_JOINTS.index(f"{side}_hip") for side in ("right", "left")]
 
 
@@ -54,7 +57,9 @@ def segment(picture: Picture, pose: Pose) -> Floats | None:
             if _side(closer) < MAX_UPPER_SHARE * _side(box):
                 share[_outside(closer, share.shape)] = 0
                 nearer = mask + share * (_seen_in(network, picture, closer) - mask)
-                mask = np.where(share > 0, np.minimum(mask, nearer), mask)
+                both = np.minimum(mask, nearer)
+                if both[share > 0].sum() > MIN_AGREED * mask[share > 0].sum():
+                    mask = np.where(share > 0, both, mask)
         return mask
 
 
@@ -66,11 +71,14 @@ def _seen_in(network: Any, picture: Picture, box: PixelBox) -> Floats:
 
 
 def _upper_half(pose: Pose) -> Floats | None:
-    """1 above the waist, 0 below, (H, W); None where no hip is seen."""
-    height, hips = body_height(pose), pose.body[_HIPS, 1]
+    """1 above the waist, 0 below, (H, W); None where neck or hips are not seen, or not upright."""
+    height, neck, hips = body_height(pose), pose.body[_NECK, 1], pose.body[_HIPS, 1]
     if not height or not np.isfinite(hips).any():
         return None
-    end = np.nanmean(hips) - ABOVE_HIPS * height
+    hip = float(np.nanmean(hips))
+    if not hip - neck > MIN_TRUNK * height:  # an unseen neck is NaN
+        return None
+    end = hip - ABOVE_HIPS * height
     rows = (end - np.arange(pose.height)) / (HALVES_FADE * height)
     return np.broadcast_to(rows.clip(0, 1)[:, None], (pose.height, pose.width)).astype(np.float32)
 

@@ -38,7 +38,7 @@ def make_plate(picture: Picture, alpha: Floats, *, smooth: bool = False) -> tupl
     _, islands, stats, _ = cv2.connectedComponentsWithStats(1 - hole)
     small = stats[:, cv2.CC_STAT_AREA] < MIN_ISLAND_AREA_PX * unit**2
     hole |= small[islands]
-    strip = cv2.dilate(_left_of_person(picture, hole, unit), np.ones((side, side), np.uint8))
+    strip = cv2.dilate(_remnant(picture, hole, unit), np.ones((side, side), np.uint8))
     hole |= np.asarray(strip, np.uint8)
     colors, known = picture.astype(np.float32), 1 - hole.astype(np.float32)
     filled = fill_hole(colors, known, min(alpha.shape), smooth=smooth)
@@ -47,7 +47,7 @@ def make_plate(picture: Picture, alpha: Floats, *, smooth: bool = False) -> tupl
     return picture + inside * (filled - picture), hole
 
 
-def _left_of_person(picture: Picture, hole: Integers, unit: float) -> Integers:
+def _remnant(picture: Picture, hole: Integers, unit: float) -> Integers:
     """Tell what a matte has left of the person before a plain wall, (H, W) uint8, 0 or 1.
 
     A strip beside the hole that has not the wall's color would be smeared over the hole. What goes

@@ -47,11 +47,36 @@ def test_the_upper_half_is_seen_better_from_near(gesturing, monkeypatch):
     assert extra < 0.9 * from_afar and missed < missed_from_afar + 0.02
 
 
-def test_a_portrait_is_looked_at_once(portrait, monkeypatch):
-    looks = []
+@pytest.fixture
+def looks(monkeypatch):
+    """How often the network is asked."""
+    asked = []
     seen_in = person_segmentation._seen_in
     monkeypatch.setattr(
-        person_segmentation, "_seen_in", lambda *what: looks.append(what) or seen_in(*what)
+        person_segmentation, "_seen_in", lambda *what: asked.append(what) or seen_in(*what)
     )
+    return asked
+
+
+def test_a_portrait_is_looked_at_once(portrait, looks):
     segment(portrait.picture, portrait.pose)
     assert len(looks) == 1
+
+
+def test_who_stands_on_their_hands_is_looked_at_once(standing, looks):
+    segment(standing.picture, standing.pose)
+    assert len(looks) == 2
+    over = standing.pose.map_points(lambda points: 255 - points, 256, 256)
+    segment(np.ascontiguousarray(standing.picture[::-1, ::-1]), over)
+    assert len(looks) == 3
+
+
+def test_where_nobody_is_seen_from_near_the_first_look_counts(standing, monkeypatch):
+    first = segment(standing.picture, standing.pose)
+    seen_in, nobody = person_segmentation._seen_in, iter((1.0, 0.0))
+    monkeypatch.setattr(
+        person_segmentation, "_seen_in", lambda *what: next(nobody) * seen_in(*what)
+    )
+    again = segment(standing.picture, standing.pose)
+    assert first is not None and again is not None
+    assert (again > 0.5).sum() >= 0.95 * (first > 0.5).sum() > 0
