@@ -9,6 +9,7 @@ from magicpose_cli.arrays import Floats
 from magicpose_cli.body.reference_body import ReferenceBody
 from magicpose_cli.warping.grid import Grid
 from magicpose_cli.warping.interpolation import push_pull
+from magicpose_cli.warping.structuring import square_element
 
 VERTEX_REACH = 0.012  # of the longer side: the far side is known at vertices, this far apart
 SMOOTH_SHARE = 0.004  # of the body's height, by which depth is smoothed
@@ -38,8 +39,7 @@ def near_and_far(body: ReferenceBody) -> tuple[Floats, Floats]:
     own = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     far = np.full((height, width), -np.inf, np.float32)
     np.maximum.at(far, (y[own], x[own]), depth.numpy()[own])
-    side = max(3, round(VERTEX_REACH * max(height, width))) | 1
-    far = np.asarray(cv2.dilate(far, np.ones((side, side), np.uint8)))
+    far = np.asarray(cv2.dilate(far, square_element(VERTEX_REACH * max(height, width))))
     return near, np.where(np.isfinite(near), np.maximum(far, near), np.inf)
 
 

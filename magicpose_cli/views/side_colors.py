@@ -8,6 +8,7 @@ import numpy as np
 from magicpose_cli.arrays import Floats
 from magicpose_cli.views.solid import Solid
 from magicpose_cli.warping.interpolation import push_pull, ramp
+from magicpose_cli.warping.structuring import square_element
 
 OWN_ALPHA = (0.5, 0.95)  # of the matte: from the first to the second a color is the person's own
 HAIR_ALPHA = (0.6, 0.9)  # likewise, of hair whose color is carried to the back
@@ -39,8 +40,7 @@ def back_colors(front: Floats, alpha: Floats, solid: Solid, skin: Floats | None)
     """
     if skin is None:
         return front
-    side = max(3, round(AROUND_FACE * solid.face_height)) | 1
-    around_face = cv2.dilate(solid.face, np.ones((side, side), np.uint8))
+    around_face = cv2.dilate(solid.face, square_element(AROUND_FACE * solid.face_height))
     hair = solid.head * (1 - around_face) * ramp(alpha, HAIR_ALPHA)
     level = solid.head_pivot[1] + solid.grid.pad
     crown = hair.copy()

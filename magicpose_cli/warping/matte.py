@@ -19,6 +19,7 @@ from magicpose_cli.warping.matte_skirts import find_wide_skirt
 from magicpose_cli.warping.matting import closed_form_alpha, foreground_colors
 from magicpose_cli.warping.part_segmentation import find_person_share
 from magicpose_cli.warping.person_segmentation import REGION_GROWTH, segment
+from magicpose_cli.warping.structuring import square_element
 from magicpose_cli.warping.warp_points import WarpPoints
 
 MATTING_SIDE_PX = 512  # short side at which soft edges are found; at 1080 that takes a minute
@@ -170,16 +171,15 @@ def _trimap(mask: Floats, pose: Pose) -> Floats:
     """Return 1 where the person surely is, 0 where surely not, else a half, (H, W) float32."""
     scale = min(mask.shape) / MATTING_SIDE_PX
     trimap = np.full(mask.shape, 0.5, np.float32)
-    trimap[cv2.erode((mask > SURE_PERSON).astype(np.uint8), _square(ERODED_PX * scale)) > 0] = 1
-    trimap[
-        cv2.dilate((mask > SURE_BACKGROUND).astype(np.uint8), _square(DILATED_PX * scale)) == 0
-    ] = 0
+    eroded, dilated = (square_element(side * scale) for side in (ERODED_PX, DILATED_PX))
+    trimap[cv2.erode((mask > SURE_PERSON).astype(np.uint8), eroded) > 0] = 1
+    trimap[cv2.dilate((mask > SURE_BACKGROUND).astype(np.uint8), dilated) == 0] = 0
     # A limb that the network has missed lies around its bone, as far as the colors are the same.
     height = body_height(pose) or 0.0
     bones = _bones(pose, BONE_THICKNESS * height)
     missed = (bones > 0) & (mask < MIN_COVERED)
     if missed.any():
-        around = cv2.dilate(missed.astype(np.uint8), _square(LIMB_THICKNESS * height))
+        around = cv2.dilate(missed.astype(np.uint8), square_element(LIMB_THICKNESS * height))
         trimap[(around > 0) & (person_region(pose) > 0) & (trimap == 0)] = 0.5
         trimap[missed] = 1
     return trimap
@@ -198,8 +198,8 @@ def _sure_by_parts(seen: Floats, mask: Floats, pose: Pose) -> Mask:
 
     Clothes of the wall's colors are no wall to it. It sees gaps, feet and heads too roughly.
     """
-    scale = min(mask.shape) / MATTING_SIDE_PX
-    sure = cv2.erode((seen > SURE_PERSON).astype(np.uint8), _square(PARTS_ERODED_PX * scale)) > 0
+    square = square_element(PARTS_ERODED_PX * min(mask.shape) / MATTING_SIDE_PX)
+    sure = cv2.erode((seen > SURE_PERSON).astype(np.uint8), square) > 0
     sure &= (mask > DOUBTED) & (person_region(pose, CORE_WIDTHS, skirt=False) > 0)
     return np.asarray(sure & ~around_feet(pose) & ~around_head(pose))
 
@@ -213,7 +213,7 @@ def _make_sure(trimap: Floats, where: Mask, value: int, edge_px: int) -> None:
         value: 0 behind, 1 in front.
         edge_px: Side of the square around it in which the trimap tells nothing else for sure.
     """
-    edge = _square(edge_px * min(trimap.shape) / MATTING_SIDE_PX)
+    edge = square_element(edge_px * min(trimap.shape) / MATTING_SIDE_PX)
     near = cv2.dilate(where.astype(np.uint8), edge) > 0
     trimap[near & (trimap == 1 - value)] = 0.5
     trimap[where] = value
@@ -239,10 +239,6 @@ def _refined(picture: Picture, trimap: Floats, mask: Floats) -> Floats:
     assert box is not None  # the trimap holds the person
     alpha[box] = closed_form_alpha(picture[box], trimap[box])
     return alpha
-
-
-def _square(side: float) -> Integers:
-    return np.ones((max(3, round(side) | 1),) * 2, np.uint8)
 
 
 def _upscaled(alpha: Floats, picture: Picture, radius: int) -> Floats:

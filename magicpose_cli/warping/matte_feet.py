@@ -6,6 +6,8 @@ has not the ground's color is a foot, unless it is the ground in the shade.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -40,10 +42,7 @@ def find_feet(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
     height = body_height(pose)
     if not height:
         return found
-    for knee, ankle in FEET_BONES:
-        shin = pose.body[[knee, ankle]].astype(np.float64)
-        if not np.isfinite(shin).all():
-            continue
+    for shin in _shins(pose):
         middle = _beyond(shin, FOOT_MIDDLE * height, trimap.shape)
         zone = _beyond(shin, FOOT_WIDTH * height, trimap.shape)
         ground = (trimap == 0) & ~zone
@@ -54,22 +53,33 @@ def find_feet(picture: Picture, trimap: Floats, pose: Pose) -> Mask:
 
 def around_feet(pose: Pose) -> Mask:
     """Tell where feet and shoes may be, with the ends of the shins, (H, W)."""
-    zone = np.zeros((pose.height, pose.width), np.uint8)
+    zone = np.zeros((pose.height, pose.width), bool)
     height = body_height(pose) or 0.0
-    for knee, ankle in FEET_BONES:
-        shin = pose.body[[knee, ankle]].astype(np.float64)
-        if np.isfinite(shin).all():
-            ends = shin[1] + np.outer(FOOT_ENDS, shin[1] - shin[0])
-            start, end = np.rint(ends).astype(int).tolist()
-            cv2.line(zone, start, end, (1,), max(1, round(FOOT_ROOM * height)))
-    return zone > 0
+    for shin in _shins(pose):
+        zone |= _beyond(shin, FOOT_ROOM * height, zone.shape, FOOT_ENDS)
+    return zone
 
 
-def _beyond(shin: Floats, width: float, shape: tuple[int, ...]) -> Mask:
-    """Tell what lies beyond a shin's ankle, (H, W); shin: knee and ankle, (2, 2)."""
+def _shins(pose: Pose) -> list[Floats]:
+    """Knee and ankle, (2, 2), of each leg whose both are seen."""
+    shins = [pose.body[list(bone)].astype(np.float64) for bone in FEET_BONES]
+    return [shin for shin in shins if np.isfinite(shin).all()]
+
+
+def _beyond(
+    shin: Floats, width: float, shape: tuple[int, ...], ends: Sequence[float] = (0.0, FOOT_LENGTH)
+) -> Mask:
+    """Tell what lies beyond a shin's ankle, (H, W).
+
+    Args:
+        shin: Knee and ankle, (2, 2).
+        width: Of the zone in pixels.
+        shape: Of the picture.
+        ends: Of the zone, in shins beyond the ankle.
+    """
     zone = np.zeros(shape, np.uint8)
-    ends = np.rint([shin[1], shin[1] + FOOT_LENGTH * (shin[1] - shin[0])]).astype(int).tolist()
-    cv2.line(zone, ends[0], ends[1], (1,), max(1, round(width)))
+    points = np.rint(shin[1] + np.outer(ends, shin[1] - shin[0])).astype(int).tolist()
+    cv2.line(zone, points[0], points[1], (1,), max(1, round(width)))
     return zone > 0
 
 

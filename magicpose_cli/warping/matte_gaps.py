@@ -15,6 +15,7 @@ from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.region import HEAD_NAMES, person_region
 from magicpose_cli.warping.interpolation import push_pull
+from magicpose_cli.warping.structuring import square_element
 from magicpose_cli.warping.warp_points import BODY_SIDES
 
 _HEAD_JOINTS = [BODY_JOINTS.index(name) for name in HEAD_NAMES]
@@ -54,8 +55,8 @@ def find_gaps_beside_limbs(mask: Floats, seen: Floats, pose: Pose) -> Mask:
     if (missed & sure).sum() > STRANGE_CLOTHES * sure.sum():
         return np.zeros(mask.shape, bool)
     found = missed & ~sure & ~_limbs_and_hands(pose, height)
-    side = max(3, round(GAP_EROSION_PX * min(mask.shape) / GAP_EROSION_OF) | 1)
-    return cv2.erode(found.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    square = square_element(GAP_EROSION_PX * min(mask.shape) / GAP_EROSION_OF)
+    return cv2.erode(found.astype(np.uint8), square) > 0
 
 
 def _limbs_and_hands(pose: Pose, height: float) -> Mask:

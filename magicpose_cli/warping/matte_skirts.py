@@ -13,6 +13,7 @@ from magicpose_cli.arrays import Floats, Mask
 from magicpose_cli.pose.height import body_height
 from magicpose_cli.pose.keypoints import BODY_JOINTS, Pose
 from magicpose_cli.pose.region import fill_hull, person_region
+from magicpose_cli.warping.structuring import square_element
 from magicpose_cli.warping.warp_points import BODY_SIDES
 
 SKIRT_REACH = 0.2  # body heights around hips, knees and ankles
@@ -54,5 +55,4 @@ def find_wide_skirt(mask: Floats, near: Floats, pose: Pose) -> Mask | None:
     sides = sorted((outside.sum(), (~outside).sum()))
     if sides[0] < MIN_SKIRT_SIDE * height**2 or sides[1] > MAX_LOPSIDED * sides[0]:
         return None
-    room = max(3, round(2 * SKIRT_ROOM * height) | 1)
-    return cv2.dilate(found.astype(np.uint8), np.ones((room, room), np.uint8)) > 0
+    return cv2.dilate(found.astype(np.uint8), square_element(2 * SKIRT_ROOM * height)) > 0

@@ -49,25 +49,24 @@ def segment(picture: Picture, pose: Pose) -> Floats | None:
         region = person_region(pose, REGION_GROWTH) > 0
         box = _box_around(region)
         with SelfieSegmentation(model_selection=0) as network:
-            mask = _seen_in(network, picture, box)
+            mask = np.zeros(picture.shape[:2], np.float32)
+            mask[box] = _seen_in(network, picture, box)
             share = _upper_half(pose)
             if share is None or not (upper := region & (share > 0)).any():
                 return mask
             closer = _box_around(upper)
             if _side(closer) < MAX_UPPER_SHARE * _side(box):
-                share[_outside(closer, share.shape)] = 0
-                nearer = mask + share * (_seen_in(network, picture, closer) - mask)
-                both = np.minimum(mask, nearer)
-                if both[share > 0].sum() > MIN_AGREED * mask[share > 0].sum():
-                    mask = np.where(share > 0, both, mask)
+                afar, weight = mask[closer], share[closer]
+                both = np.minimum(afar, afar + weight * (_seen_in(network, picture, closer) - afar))
+                if both[weight > 0].sum() > MIN_AGREED * afar[weight > 0].sum():
+                    mask[closer] = both
         return mask
 
 
 def _seen_in(network: Any, picture: Picture, box: PixelBox) -> Floats:
-    """What the network sees in a part of the picture, in the whole picture's size."""
-    mask = np.zeros(picture.shape[:2], np.float32)
-    mask[box] = network.process(np.ascontiguousarray(picture[box])).segmentation_mask
-    return mask
+    """What the network sees in a part of the picture, in the part's size."""
+    part = np.ascontiguousarray(picture[box])
+    return np.asarray(network.process(part).segmentation_mask, np.float32)
 
 
 def _upper_half(pose: Pose) -> Floats | None:
@@ -97,9 +96,3 @@ def _box_around(region: Mask) -> PixelBox:
 
 def _side(box: PixelBox) -> int:
     return max(int(part.stop - part.start) for part in box)
-
-
-def _outside(box: PixelBox, shape: tuple[int, ...]) -> Mask:
-    outside = np.ones(shape, np.bool_)
-    outside[box] = False
-    return outside

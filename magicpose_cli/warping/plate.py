@@ -8,6 +8,7 @@ import numpy as np
 from magicpose_cli.arrays import Floats, Integers, Picture
 from magicpose_cli.warping.interpolation import push_pull
 from magicpose_cli.warping.patch_fill import fill_hole, local_detail
+from magicpose_cli.warping.structuring import square_element
 
 MIN_HOLE_ALPHA = 0.03  # where the matte has more, a color is not the background's own
 HOLE_GROWTH_PX = 7  # around such pixels, at a short side of 512
@@ -31,15 +32,14 @@ def make_plate(picture: Picture, alpha: Floats, *, smooth: bool = False) -> tupl
         Outside of the hole the plate is the picture, exactly.
     """
     unit = min(alpha.shape) / 512
-    side = max(3, round(HOLE_GROWTH_PX * unit) | 1)
+    growth = square_element(HOLE_GROWTH_PX * unit)
     person = (alpha > MIN_HOLE_ALPHA).astype(np.uint8)
-    hole = np.asarray(cv2.dilate(person, np.ones((side, side), np.uint8)), np.uint8)
+    hole = np.asarray(cv2.dilate(person, growth), np.uint8)
     # What a matte leaves of a person between their shoes would be taken for the ground.
     _, islands, stats, _ = cv2.connectedComponentsWithStats(1 - hole)
     small = stats[:, cv2.CC_STAT_AREA] < MIN_ISLAND_AREA_PX * unit**2
     hole |= small[islands]
-    strip = cv2.dilate(_remnant(picture, hole, unit), np.ones((side, side), np.uint8))
-    hole |= np.asarray(strip, np.uint8)
+    hole |= np.asarray(cv2.dilate(_remnant(picture, hole, unit), growth), np.uint8)
     colors, known = picture.astype(np.float32), 1 - hole.astype(np.float32)
     filled = fill_hole(colors, known, min(alpha.shape), smooth=smooth)
     depth = cv2.distanceTransform(hole, cv2.DIST_L2, 3) / max(1.0, HOLE_FADE_PX * unit)
@@ -54,8 +54,7 @@ def _remnant(picture: Picture, hole: Integers, unit: float) -> Integers:
     on farther from it is a shadow, or a thing.
     """
     colors = picture.astype(np.float32)
-    reach = max(3, round(2 * REMNANT_REACH_PX * unit) | 1)
-    near = cv2.dilate(hole, np.ones((reach, reach), np.uint8))
+    near = cv2.dilate(hole, square_element(2 * REMNANT_REACH_PX * unit))
     wall = 1 - near.astype(np.float32)
     beside = (near > 0) & (hole == 0)
     if not wall.any() or not beside.any():

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from magicpose_cli.arrays import to_pictures
 from magicpose_cli.pose.keypoints import Pose
 from magicpose_cli.synthetic.casting import sample_identities
-from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnMotion, render
+from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnMotion, DrawnPoints, render
+from magicpose_cli.synthetic.rendered.rendered_people import render_clip
 from magicpose_cli.warping.eyes import LEFT_EYE, RIGHT_EYE
 from magicpose_cli.warping.matte import Matte
 from magicpose_cli.warping.mouth import CHEEK_POINTS, LOWER_LIP, UPPER_LIP
@@ -29,6 +31,14 @@ def drawn(*motions: DrawnMotion, seed: int = 3, framing: str = "full") -> list[t
     pictures = (people.images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
     shown = people.labels.numpy() > 0
     return list(zip(pictures, people.poses(), shown, strict=True))
+
+
+def rendered(seed: int, size: int) -> tuple[np.ndarray, Pose, np.ndarray]:
+    """One of the rendered people, seen whole: picture, pose, who is there."""
+    clip = render_clip(seed, 1, size, shot="full")
+    hands = torch.stack([clip.points[:, 107:], clip.points[:, 86:107]], 1)  # the right one first
+    pose = DrawnPoints(clip.points[:, :18], clip.points[:, 18:86], hands).pose(0, size)
+    return to_pictures(clip.images)[0], pose, clip.labels[0].numpy() > 0
 
 
 def matte_of(picture: np.ndarray, shown: np.ndarray) -> Matte:

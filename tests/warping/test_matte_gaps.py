@@ -7,14 +7,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from magicpose_cli.arrays import to_pictures
 from magicpose_cli.pose.keypoints import BODY_JOINTS
-from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnPoints
-from magicpose_cli.synthetic.rendered.rendered_people import render_clip
+from magicpose_cli.synthetic.people import TEST_SEEDS
 from magicpose_cli.warping.matte import _seen_by_parts
 from magicpose_cli.warping.matte_gaps import find_gaps, find_gaps_beside_limbs
+from tests.warping.people import rendered
 
 WALL, TROUSERS = (120, 150, 200), (30, 40, 60)
 
@@ -126,19 +124,9 @@ def test_the_wall_beside_a_narrow_waist_is_found(standing):
 
 
 @pytest.fixture(scope="module")
-def rendered():
-    """Eight rendered people seen whole: pictures, poses and who is there."""
-    clips = [render_clip(TEST_SEEDS + 900 + n, 1, 256, shot="full") for n in range(8)]
-    poses = [
-        DrawnPoints(c.points[:, :18], c.points[:, 18:86], _hands(c)).pose(0, 256) for c in clips
-    ]
-    pictures = [to_pictures(clip.images)[0] for clip in clips]
-    return list(zip(pictures, poses, [clip.labels[0].numpy() > 0 for clip in clips], strict=True))
-
-
-def _hands(clip):
-    """The right hand first."""
-    return torch.stack([clip.points[:, 107:], clip.points[:, 86:107]], 1)
+def seen_whole():
+    """Eight rendered people seen whole: picture, pose and who is there."""
+    return [rendered(TEST_SEEDS + 900 + n, 256) for n in range(8)]
 
 
 def _unsure(shown: np.ndarray) -> np.ndarray:
@@ -149,9 +137,9 @@ def _unsure(shown: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_what_lies_beside_limbs_is_found_before_any_room(rendered):
+def test_what_lies_beside_limbs_is_found_before_any_room(seen_whole):
     found = missed = wrong = 0
-    for picture, pose, shown in rendered:
+    for picture, pose, shown in seen_whole:
         mask = _unsure(shown)
         gaps = find_gaps_beside_limbs(mask, _seen_by_parts(picture, mask, pose), pose)
         closed = (mask > 0) & ~shown
@@ -163,9 +151,9 @@ def test_what_lies_beside_limbs_is_found_before_any_room(rendered):
 
 
 @pytest.mark.slow
-def test_clothes_that_the_part_network_does_not_know_are_kept(rendered):
+def test_clothes_that_the_part_network_does_not_know_are_kept(seen_whole):
     """Such as a cape that reaches as far as the arms."""
-    for picture, pose, shown in rendered[:3]:
+    for picture, pose, shown in seen_whole[:3]:
         wide = cv2.dilate(shown.astype(np.uint8), np.ones((61, 61), np.uint8)).astype(np.float32)
         seen = _seen_by_parts(picture, wide, pose)
         assert not find_gaps_beside_limbs(wide, seen, pose).any()

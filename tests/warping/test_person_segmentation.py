@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from magicpose_cli.arrays import to_pictures
 from magicpose_cli.pose.keypoints import Pose
-from magicpose_cli.synthetic.people import TEST_SEEDS, DrawnPoints
-from magicpose_cli.synthetic.rendered.rendered_people import render_clip
+from magicpose_cli.synthetic.people import TEST_SEEDS
 from magicpose_cli.warping import person_segmentation
 from magicpose_cli.warping.person_segmentation import segment
+from tests.warping.people import rendered
 
 pytest.importorskip("mediapipe.python.solutions.selfie_segmentation")
 
@@ -19,13 +17,7 @@ pytest.importorskip("mediapipe.python.solutions.selfie_segmentation")
 @pytest.fixture(scope="module")
 def gesturing() -> list[tuple[np.ndarray, Pose, np.ndarray]]:
     """Twelve rendered people seen whole, who raise their hands: picture, pose, who is there."""
-    people = []
-    for n in range(12):
-        clip = render_clip(TEST_SEEDS + 4001 + 2 * n, 1, 384, shot="full")
-        hands = torch.stack([clip.points[:, 107:], clip.points[:, 86:107]], 1)
-        pose = DrawnPoints(clip.points[:, :18], clip.points[:, 18:86], hands).pose(0, 384)
-        people.append((to_pictures(clip.images)[0], pose, clip.labels[0].numpy() > 0))
-    return people
+    return [rendered(TEST_SEEDS + 4001 + 2 * n, 384) for n in range(12)]
 
 
 def _errors(people: list[tuple[np.ndarray, Pose, np.ndarray]]) -> tuple[float, float]:
